@@ -1,0 +1,167 @@
+//! HTTP authentication headers (RFC 9110 §11, RFC 6750, RFC 7617) and cookies (RFC 6265), as bytes in and
+//! typed credentials out. What is not spelled as the standards spell it is refused, never guessed at.
+
+mod challenge;
+mod cookies;
+
+pub use challenge::Challenge;
+pub use cookies::{Cookies, parse_cookies};
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::jose::SecretBytes;
+
+/// Longest header value that is looked at.
+pub const MAX_HEADER_BYTES: usize = 16 << 10;
+
+/// An authentication scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 7617.
+    Basic,
+    /// `ApiKey`, as several platforms spell it.
+    ApiKey,
+    /// Any other name, in lower case.
+    Other(String),
+}
+
+/// A parsed `Authorization` value. The credential is not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authorization<'a> {
+    /// The scheme, whose name is case-insensitive.
+    pub scheme: Scheme,
+    /// What follows it. For Bearer and Basic a `token68`; for ApiKey visible ASCII without spaces.
+    pub credential: &'a str,
+}
+
+impl fmt::Debug for Authorization<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorization").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+/// Why a header was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HttpAuthError {
+    /// More than 16 KiB.
+    #[error("the header is too large")]
+    TooLarge,
+    /// A byte outside visible ASCII and space.
+    #[error("the header holds bytes outside ASCII text")]
+    NotText,
+    /// No scheme, or one that is not a token.
+    #[error("the header names no authentication scheme")]
+    NoScheme,
+    /// A scheme without a credential.
+    #[error("the header holds no credential")]
+    NoCredential,
+    /// A credential with characters the scheme does not allow.
+    #[error("the credential is malformed")]
+    BadCredential,
+    /// Two cookies of one name: which one counts would depend on the reader.
+    #[error("the cookie is present twice")]
+    DuplicateCookie,
+}
+
+impl HttpAuthError {
+    /// Stable machine-readable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "auth_header_too_large",
+            Self::NotText => "auth_header_not_text",
+            Self::NoScheme => "auth_header_no_scheme",
+            Self::NoCredential => "auth_header_no_credential",
+            Self::BadCredential => "auth_header_bad_credential",
+            Self::DuplicateCookie => "auth_cookie_duplicate",
+        }
+    }
+}
+
+/// Parses an `Authorization` value: a scheme, one run of spaces, a credential.
+///
+/// # Errors
+/// [`HttpAuthError`]. Credentials of unknown schemes may be any text, since their grammar is not known here.
+pub fn parse_authorization(header: &[u8]) -> Result<Authorization<'_>, HttpAuthError> {
+    let text = visible_text(header)?.trim_matches(' ');
+    let (name, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err(HttpAuthError::NoScheme);
+    }
+    let scheme = match name.to_ascii_lowercase().as_str() {
+        "bearer" => Scheme::Bearer,
+        "basic" => Scheme::Basic,
+        "apikey" => Scheme::ApiKey,
+        other => Scheme::Other(other.to_owned()),
+    };
+    let credential = rest.trim_start_matches(' ');
+    if credential.is_empty() {
+        return Err(HttpAuthError::NoCredential);
+    }
+    let good = match scheme {
+        Scheme::Bearer | Scheme::Basic => is_token68(credential),
+        Scheme::ApiKey => !credential.contains(' '),
+        Scheme::Other(_) => true,
+    };
+    if good { Ok(Authorization { scheme, credential }) } else { Err(HttpAuthError::BadCredential) }
+}
+
+/// A user name and password. Neither is shown by `Debug`.
+#[derive(Clone)]
+pub struct Basic {
+    /// Everything before the first colon.
+    pub user: String,
+    /// Everything after it, UTF-8.
+    pub password: SecretBytes,
+}
+
+impl fmt::Debug for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Basic(..)")
+    }
+}
+
+/// Decodes the credential of the Basic scheme (RFC 7617 §2): padded canonical base64 of `user:password` in
+/// UTF-8 without control characters.
+///
+/// # Errors
+/// [`HttpAuthError::BadCredential`].
+pub fn decode_basic(credential: &str) -> Result<Basic, HttpAuthError> {
+    let bytes = STANDARD.decode(credential).map_err(|_| HttpAuthError::BadCredential)?;
+    let pair = SecretBytes::new(bytes);
+    let text = std::str::from_utf8(pair.expose()).map_err(|_| HttpAuthError::BadCredential)?;
+    let (user, password) = text.split_once(':').ok_or(HttpAuthError::BadCredential)?;
+    if text.chars().any(char::is_control) {
+        return Err(HttpAuthError::BadCredential);
+    }
+    Ok(Basic { user: user.to_owned(), password: SecretBytes::new(password.as_bytes().to_vec()) })
+}
+
+/// Header bytes as text, if they are bounded visible ASCII and spaces.
+fn visible_text(header: &[u8]) -> Result<&str, HttpAuthError> {
+    if header.len() > MAX_HEADER_BYTES {
+        return Err(HttpAuthError::TooLarge);
+    }
+    if !header.iter().all(|byte| (0x20..0x7F).contains(byte)) {
+        return Err(HttpAuthError::NotText);
+    }
+    std::str::from_utf8(header).map_err(|_| HttpAuthError::NotText)
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110 §11.2: base64, base64url and base32 with padding at the end alone.
+fn is_token68(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! The claims of a token (RFC 7519 §4), read in one pass over the payload.
+//!
+//! Registered claims are taken out typed; every other claim stays text until somebody asks for it, because
+//! most requests never do.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::header::HeaderPolicy;
+use crate::json::{self, Kind, Limits, Member};
+
+/// A token's claims.
+#[derive(Clone)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: Option<String>,
+    /// Whom it is about.
+    pub sub: Option<String>,
+    /// For whom it is meant: empty when absent.
+    pub aud: Vec<String>,
+    /// Until when, in seconds since 1970.
+    pub exp: Option<i64>,
+    /// From when, in seconds since 1970.
+    pub nbf: Option<i64>,
+    /// Issued when, in seconds since 1970.
+    pub iat: Option<i64>,
+    /// The token's own id.
+    pub jti: Option<String>,
+    text: String,
+    members: Vec<Member>,
+}
+
+/// The payload is not a strict JSON object, or a registered claim has the wrong type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the claims are malformed")]
+pub struct ClaimsError;
+
+impl Claims {
+    /// Parses a payload.
+    ///
+    /// Times must be integers; under [`HeaderPolicy::External`] a fraction of zeros (`1735689600.0`) is taken
+    /// too, because some issuers send it.
+    ///
+    /// # Errors
+    /// [`ClaimsError`].
+    pub fn parse(payload: Vec<u8>, policy: HeaderPolicy) -> Result<Self, ClaimsError> {
+        let text = String::from_utf8(payload).map_err(|_| ClaimsError)?;
+        let members = json::scan_object(&text, Limits::TOKEN).map_err(|_| ClaimsError)?;
+        let mut claims = Self {
+            iss: None,
+            sub: None,
+            aud: vec![],
+            exp: None,
+            nbf: None,
+            iat: None,
+            jti: None,
+            text,
+            members,
+        };
+        for member in &claims.members {
+            let text = claims.text.as_str();
+            match &*member.name(text) {
+                "iss" => claims.iss = Some(string(member, text)?),
+                "sub" => claims.sub = Some(string(member, text)?),
+                "jti" => claims.jti = Some(string(member, text)?),
+                "aud" => claims.aud = audiences(member, text)?,
+                "exp" => claims.exp = Some(seconds(member, text, policy)?),
+                "nbf" => claims.nbf = Some(seconds(member, text, policy)?),
+                "iat" => claims.iat = Some(seconds(member, text, policy)?),
+                _ => {}
+            }
+        }
+        Ok(claims)
+    }
+
+    fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name(&self.text) == name)
+    }
+
+    /// Any claim as a JSON value, parsed now.
+    pub fn get(&self, name: &str) -> Option<Value> {
+        self.get_json(name).map(value_of)
+    }
+
+    /// Any claim as its JSON text.
+    pub fn get_json(&self, name: &str) -> Option<&str> {
+        self.member(name).map(|member| member.value.of(&self.text))
+    }
+
+    /// Any claim that is a string, without building a value; `None` when absent or of another type.
+    pub fn get_str(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.member(name)?.string(&self.text)
+    }
+
+    /// Whether the claim is present, whatever its value.
+    pub fn has(&self, name: &str) -> bool {
+        self.member(name).is_some()
+    }
+
+    /// Every claim but the seven registered ones, as JSON values.
+    pub fn custom(&self) -> Map<String, Value> {
+        const REGISTERED: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
+        self.all().filter(|(name, _)| !REGISTERED.contains(&&**name)).map(owned).collect()
+    }
+
+    /// Every claim as a JSON object.
+    pub fn to_map(&self) -> Map<String, Value> {
+        self.all().map(owned).collect()
+    }
+
+    /// The payload exactly as it was signed.
+    pub fn as_json(&self) -> &str {
+        &self.text
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        self.members.iter().map(|member| (member.name(&self.text), member.value.of(&self.text)))
+    }
+}
+
+/// Claims hold personal data: only their names are shown.
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.all().map(|(name, _)| name)).finish()
+    }
+}
+
+fn owned((name, json): (Cow<'_, str>, &str)) -> (String, Value) {
+    (name.into_owned(), value_of(json))
+}
+
+fn value_of(json: &str) -> Value {
+    serde_json::from_str(json).expect("the scanner accepts a subset of what serde_json reads")
+}
+
+fn string(member: &Member, text: &str) -> Result<String, ClaimsError> {
+    member.string(text).map(Cow::into_owned).ok_or(ClaimsError)
+}
+
+/// RFC 7519 §4.1.3: one string, or an array of strings.
+fn audiences(member: &Member, text: &str) -> Result<Vec<String>, ClaimsError> {
+    match member.kind {
+        Kind::Array => serde_json::from_str(member.value.of(text)).map_err(|_| ClaimsError),
+        _ => Ok(vec![string(member, text)?]),
+    }
+}
+
+/// RFC 7519 §2 NumericDate, whole seconds only.
+fn seconds(member: &Member, text: &str, policy: HeaderPolicy) -> Result<i64, ClaimsError> {
+    if member.kind != Kind::Number {
+        return Err(ClaimsError);
+    }
+    let number = member.value.of(text);
+    let whole = match number.split_once('.') {
+        Some((whole, zeros)) if policy == HeaderPolicy::External && zeros.bytes().all(|b| b == b'0') => whole,
+        Some(_) => return Err(ClaimsError),
+        None => number,
+    };
+    whole.parse().map_err(|_| ClaimsError)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, policy: HeaderPolicy) -> Result<Claims, ClaimsError> {
+        Claims::parse(text.as_bytes().to_vec(), policy)
+    }
+
+    #[test]
+    fn registered_claims_are_typed_and_the_rest_is_kept() {
+        let text = r#"{"iss":"i","sub":"s\u00e9","aud":["a","b"],"exp":3,"nbf":2,"iat":-1,"jti":"j","user_id":"u","roles":["x"],"n":1.5}"#;
+        let claims = parse(text, HeaderPolicy::Own).unwrap();
+        assert_eq!(
+            (claims.iss.as_deref(), claims.sub.as_deref(), claims.jti.as_deref()),
+            (Some("i"), Some("sé"), Some("j"))
+        );
+        assert_eq!((claims.exp, claims.nbf, claims.iat), (Some(3), Some(2), Some(-1)));
+        assert_eq!(claims.aud, ["a", "b"]);
+        assert_eq!(claims.get("roles"), Some(serde_json::json!(["x"])));
+        assert_eq!(claims.get_str("user_id").as_deref(), Some("u"));
+        assert_eq!((claims.get_str("roles"), claims.get("absent")), (None, None));
+        let custom: Vec<String> = claims.custom().keys().cloned().collect();
+        assert_eq!(custom, ["n", "roles", "user_id"]);
+        assert_eq!(claims.to_map().len(), 10);
+        assert_eq!(parse(r#"{"aud":"one"}"#, HeaderPolicy::Own).unwrap().aud, ["one"]);
+    }
+
+    #[test]
+    fn wrong_types_and_duplicates_are_refused() {
+        for (name, text, own, external) in [
+            ("exp as string", r#"{"exp":"3"}"#, false, false),
+            ("exp null", r#"{"exp":null}"#, false, false),
+            ("exp with zero fraction", r#"{"exp":1735689600.0}"#, false, true),
+            ("exp with fraction", r#"{"exp":1.5}"#, false, false),
+            ("exp with exponent", r#"{"exp":1e3}"#, false, false),
+            ("exp beyond 64 bits", r#"{"exp":9223372036854775808}"#, false, false),
+            ("exp largest", r#"{"exp":9223372036854775807}"#, true, true),
+            ("sub number", r#"{"sub":7}"#, false, false),
+            ("aud object", r#"{"aud":{}}"#, false, false),
+            ("aud of numbers", r#"{"aud":[1]}"#, false, false),
+            ("duplicate", r#"{"sub":"a","sub":"b"}"#, false, false),
+            ("duplicate by escape", r#"{"sub":"a","\u0073ub":"b"}"#, false, false),
+            ("array", "[]", false, false),
+            ("trailing", "{}x", false, false),
+            ("empty", "{}", true, true),
+        ] {
+            assert_eq!(parse(text, HeaderPolicy::Own).is_ok(), own, "{name}");
+            assert_eq!(parse(text, HeaderPolicy::External).is_ok(), external, "{name}");
+        }
+    }
+}

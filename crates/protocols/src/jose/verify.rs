@@ -1,0 +1,177 @@
+//! Verifying a credential: the numbered order of checks.
+//!
+//! ```text
+//!  size, three parts, header ─► 1 algorithm is the key's ─► 2 signature ─► typ
+//!     ─► 3 exp ─► 4 nbf ─► 5 iat (and lifetime) ─► 6 iss ─► 7 aud ─► required claims
+//! ```
+//! Nothing of the payload is parsed before the signature holds. Whether the token was revoked (8) is for the
+//! caller, who has the memory of it.
+
+use std::sync::Arc;
+
+use super::alg::Algorithm;
+use super::claims::Claims;
+use super::error::TokenError;
+use super::header::{Header, HeaderPolicy};
+use super::jws::Compact;
+use super::key::VerifyingKey;
+use super::key_set::{Candidates, KeySet};
+
+/// What a token must satisfy. Start from `Expect::default()`: strict, own tokens, 30 s leeway, and `now_s` 0.
+#[derive(Debug, Clone)]
+pub struct Expect<'a> {
+    /// The time, in seconds since 1970.
+    pub now_s: i64,
+    /// How far clocks may differ.
+    pub leeway_s: i64,
+    /// Whether a token without `exp` is refused.
+    pub require_exp: bool,
+    /// The issuers to accept; `None` accepts any and none.
+    pub issuer: Option<&'a [String]>,
+    /// The audiences we answer to, one of which the token must name; `None` accepts any and none.
+    pub audience: Option<&'a [String]>,
+    /// Longest distance from `iat` to `exp`; when set, both are required.
+    pub max_lifetime_s: Option<i64>,
+    /// Accepted `typ` values, as in [`Header::has_type`]: an empty list accepts any.
+    pub types: &'a [&'a str],
+    /// Whose tokens these are.
+    pub headers: HeaderPolicy,
+    /// Claims that must be present.
+    pub required: &'a [&'static str],
+}
+
+impl Default for Expect<'_> {
+    fn default() -> Self {
+        Self {
+            now_s: 0,
+            leeway_s: 30,
+            require_exp: true,
+            issuer: None,
+            audience: None,
+            max_lifetime_s: None,
+            types: &[],
+            headers: HeaderPolicy::Own,
+            required: &[],
+        }
+    }
+}
+
+/// A token whose signature and claims hold.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// What it says.
+    pub claims: Claims,
+    /// The key that verified it; its id and algorithm are the token's.
+    pub key: Arc<VerifyingKey>,
+    /// The header's `typ`.
+    pub typ: Option<String>,
+}
+
+impl Verified {
+    /// The algorithm that was checked.
+    pub fn algorithm(&self) -> Algorithm {
+        self.key.algorithm()
+    }
+
+    /// The id of the key that verified, which an attacker cannot choose.
+    pub fn kid(&self) -> Option<&str> {
+        self.key.kid()
+    }
+}
+
+/// Verifies a compact token against the keys and expectations, in the order the module documents.
+///
+/// # Errors
+/// The first check that fails.
+pub fn verify_token(
+    token: impl AsRef<[u8]>,
+    keys: &KeySet,
+    expect: &Expect<'_>,
+) -> Result<Verified, TokenError> {
+    let parts = Compact::split(token.as_ref())?;
+    let header_bytes = parts.header_bytes()?;
+    let header = Header::parse(&header_bytes, expect.headers)?;
+    let signature = parts.signature_bytes()?;
+    let key = verified_by(&parts, &header, &signature, keys)?;
+    if !header.has_type(expect.types) {
+        return Err(TokenError::WrongType);
+    }
+    let claims = Claims::parse(parts.payload_bytes()?, expect.headers).map_err(|_| TokenError::Malformed)?;
+    check_claims(&claims, expect)?;
+    Ok(Verified { claims, key: Arc::clone(key), typ: header.typ.map(|typ| typ.into_owned()) })
+}
+
+/// Checks 1 and 2.
+fn verified_by<'k>(
+    parts: &Compact<'_>,
+    header: &Header<'_>,
+    signature: &[u8],
+    keys: &'k KeySet,
+) -> Result<&'k Arc<VerifyingKey>, TokenError> {
+    match keys.candidates(header)? {
+        Candidates::One(key) => {
+            if key.algorithm() != header.alg {
+                return Err(TokenError::AlgorithmNotAllowed);
+            }
+            if !key.verify(parts.signing_input, signature) {
+                return Err(TokenError::BadSignature);
+            }
+            Ok(key)
+        }
+        Candidates::Several(candidates) => {
+            let mut tried = false;
+            for key in candidates.iter().filter(|key| key.algorithm() == header.alg) {
+                if key.verify(parts.signing_input, signature) {
+                    return Ok(key);
+                }
+                tried = true;
+            }
+            Err(if tried { TokenError::BadSignature } else { TokenError::AlgorithmNotAllowed })
+        }
+    }
+}
+
+/// Checks 3 to 7 and the required claims. Sums saturate: a hostile time at the edge of the range must neither
+/// wrap nor panic.
+///
+/// # Errors
+/// The first check that fails.
+pub fn check_claims(claims: &Claims, expect: &Expect<'_>) -> Result<(), TokenError> {
+    let latest_start_s = expect.now_s.saturating_add(expect.leeway_s);
+    match claims.exp {
+        None if expect.require_exp || expect.max_lifetime_s.is_some() => return Err(TokenError::MissingExp),
+        // RFC 7519 §4.1.4: on or after `exp` the token is refused.
+        Some(exp) if expect.now_s >= exp.saturating_add(expect.leeway_s) => return Err(TokenError::Expired),
+        _ => {}
+    }
+    if claims.nbf.is_some_and(|nbf| nbf > latest_start_s) {
+        return Err(TokenError::NotYetValid);
+    }
+    if claims.iat.is_some_and(|iat| iat > latest_start_s) {
+        return Err(TokenError::IssuedInFuture);
+    }
+    if let (Some(max_s), Some(exp)) = (expect.max_lifetime_s, claims.exp) {
+        let iat = claims.iat.ok_or(TokenError::MissingClaim("iat"))?;
+        if exp.saturating_sub(iat) > max_s {
+            return Err(TokenError::LifetimeTooLong);
+        }
+    }
+    if let Some(issuers) = expect.issuer {
+        let iss = claims.iss.as_ref().ok_or(TokenError::MissingClaim("iss"))?;
+        if !issuers.contains(iss) {
+            return Err(TokenError::WrongIssuer);
+        }
+    }
+    if let Some(audiences) = expect.audience {
+        if claims.aud.is_empty() {
+            return Err(TokenError::MissingClaim("aud"));
+        }
+        if !claims.aud.iter().any(|aud| audiences.contains(aud)) {
+            return Err(TokenError::WrongAudience);
+        }
+    }
+    match expect.required.iter().find(|name| !claims.has(name)) {
+        Some(name) => Err(TokenError::MissingClaim(name)),
+        None => Ok(()),
+    }
+}

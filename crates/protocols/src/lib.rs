@@ -1,0 +1,17 @@
+//! Pure codecs of hostile bytes: everything here turns what a stranger sent into typed values, or says no.
+//!
+//! Nothing in this crate does I/O, reads a clock or keeps global state: time is an argument, keys are
+//! arguments, and every function can be driven by a fuzzer. One crypto provider (aws-lc-rs) does all the
+//! mathematics; this crate does the parsing, the refusing and the order of checks.
+//!
+//! ```text
+//!  Authorization bytes ─ http_auth ─► scheme + credential
+//!  credential ─ jose::verify ───────► algorithm → signature → exp → nbf → iat → iss → aud ─► Claims
+//!  body ─ json ─────────────────────► bounded, duplicate-free value
+//!  request path ─ path ─────────────► one canonical spelling, or a refusal
+//! ```
+pub mod encoding;
+pub mod http_auth;
+pub mod jose;
+pub mod json;
+pub mod path;
