@@ -109,7 +109,9 @@ pub fn verify_compact(token: &[u8], key: &VerifyingKey, policy: HeaderPolicy) ->
 /// # Errors
 /// [`KeyError::Invalid`] when the claims do not serialize, [`KeyError::Provider`] when signing fails.
 pub fn sign_compact(key: &SigningKey, typ: &str, claims: &impl Serialize) -> Result<String, KeyError> {
-    let payload = serde_json::to_vec(claims).map_err(|_| KeyError::Invalid("the claims do not serialize"))?;
+    let mut payload = Vec::with_capacity(512);
+    serde_json::to_writer(&mut payload, claims)
+        .map_err(|_| KeyError::Invalid("the claims do not serialize"))?;
     sign_payload(key, typ, &payload)
 }
 
@@ -118,17 +120,14 @@ pub fn sign_compact(key: &SigningKey, typ: &str, claims: &impl Serialize) -> Res
 /// # Errors
 /// [`KeyError::Provider`] when signing fails.
 pub fn sign_payload(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, KeyError> {
-    #[derive(Serialize)]
-    struct Own<'a> {
-        alg: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        kid: Option<&'a str>,
-        #[serde(skip_serializing_if = "str::is_empty")]
-        typ: &'a str,
+    let mut header = Vec::with_capacity(128);
+    header.extend_from_slice(key.header_start());
+    if !typ.is_empty() {
+        header.extend_from_slice(b",\"typ\":");
+        serde_json::to_writer(&mut header, typ)
+            .map_err(|_| KeyError::Invalid("the type does not serialize"))?;
     }
-    let header = Own { alg: key.algorithm().name(), kid: key.kid(), typ };
-    let header =
-        serde_json::to_vec(&header).map_err(|_| KeyError::Invalid("the header does not serialize"))?;
+    header.push(b'}');
     let mut token = String::with_capacity((header.len() + payload.len()) * 4 / 3 + 400);
     base64url_encode_into(&header, &mut token);
     token.push('.');

@@ -31,7 +31,7 @@ pub struct VerifyingKey {
 
 #[derive(Clone)]
 enum Inner {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Public(Box<ParsedPublicKey>, Box<Material>),
 }
 
@@ -68,7 +68,7 @@ impl VerifyingKey {
             return Err(KeyError::SecretIsPem);
         }
         let weak = secret.len() < alg.hash_bytes();
-        Ok(Self { alg, kid, weak, inner: Inner::Hmac(hmac::Key::new(hash, secret)) })
+        Ok(Self { alg, kid, weak, inner: Inner::Hmac(Box::new(hmac::Key::new(hash, secret))) })
     }
 
     /// A public key from PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, `CERTIFICATE` (its key alone is taken; neither

@@ -19,10 +19,12 @@ use super::{der, rsa};
 pub struct SigningKey {
     inner: Inner,
     verifying: VerifyingKey,
+    /// `{"alg":…,"kid":…`, which every token of this key starts with.
+    header_start: Vec<u8>,
 }
 
 enum Inner {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Rsa(Box<RsaKeyPair>, &'static RsaSignatureEncoding),
     Ec(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
@@ -52,7 +54,7 @@ impl SigningKey {
         let Family::Hmac(hash) = alg.family() else {
             return Err(KeyError::WrongKeyForAlgorithm(alg.name()));
         };
-        Ok(Self { inner: Inner::Hmac(hmac::Key::new(hash, secret)), verifying })
+        Ok(Self::with(Inner::Hmac(Box::new(hmac::Key::new(hash, secret))), verifying))
     }
 
     /// A key pair from unencrypted PKCS#8 DER (RFC 5208, RFC 8410).
@@ -169,23 +171,36 @@ impl SigningKey {
         }
     }
 
+    fn with(inner: Inner, verifying: VerifyingKey) -> Self {
+        let mut header_start = format!("{{\"alg\":\"{}\"", verifying.algorithm()).into_bytes();
+        if let Some(kid) = verifying.kid() {
+            header_start.extend_from_slice(b",\"kid\":");
+            header_start.extend_from_slice(serde_json::Value::from(kid).to_string().as_bytes());
+        }
+        Self { inner, verifying, header_start }
+    }
+
+    pub(super) fn header_start(&self) -> &[u8] {
+        &self.header_start
+    }
+
     fn from_rsa_pair(pair: RsaKeyPair, alg: Algorithm, kid: Option<String>) -> Result<Self, KeyError> {
         let Family::Rsa(_, encoding) = alg.family() else {
             return Err(KeyError::WrongKeyForAlgorithm(alg.name()));
         };
         let (n, e) = der::rsa_public_key(pair.public_key().as_ref()).ok_or(KeyError::Provider)?;
         let verifying = VerifyingKey::from_rsa(n, e, alg, kid)?;
-        Ok(Self { inner: Inner::Rsa(Box::new(pair), encoding), verifying })
+        Ok(Self::with(Inner::Rsa(Box::new(pair), encoding), verifying))
     }
 
     fn from_ec_pair(pair: EcdsaKeyPair, alg: Algorithm, kid: Option<String>) -> Result<Self, KeyError> {
         let verifying = VerifyingKey::from_ec_point(pair.public_key().as_ref(), alg, kid)?;
-        Ok(Self { inner: Inner::Ec(Box::new(pair)), verifying })
+        Ok(Self::with(Inner::Ec(Box::new(pair)), verifying))
     }
 
     fn from_ed_pair(pair: Ed25519KeyPair, alg: Algorithm, kid: Option<String>) -> Result<Self, KeyError> {
         let verifying = VerifyingKey::from_ed25519(pair.public_key().as_ref(), alg, kid)?;
-        Ok(Self { inner: Inner::Ed25519(Box::new(pair)), verifying })
+        Ok(Self::with(Inner::Ed25519(Box::new(pair)), verifying))
     }
 
     /// Makes a new key. The second value is what to store: PKCS#8 DER for [`SigningKey::from_pkcs8`], or the
@@ -232,9 +247,8 @@ impl SigningKey {
 
     /// The same key under another id.
     #[must_use]
-    pub fn with_kid(mut self, kid: Option<String>) -> Self {
-        self.verifying = self.verifying.with_kid(kid);
-        self
+    pub fn with_kid(self, kid: Option<String>) -> Self {
+        Self::with(self.inner, self.verifying.with_kid(kid))
     }
 
     /// The half that verifies.

@@ -233,7 +233,7 @@ impl<'a> Scanner<'a> {
             return Ok(0);
         }
         if self.names.capacity() == 0 {
-            self.names.reserve(12);
+            self.names.reserve(16);
         }
         loop {
             if self.peek() != Some(b'"') {
@@ -271,7 +271,10 @@ impl<'a> Scanner<'a> {
     /// serde_json reads an object whose first member has one of its own magic names as *text to parse again*,
     /// which would carry a second document past every check here.
     fn refuse_private(&self, name: Span, escaped: bool) -> Result<(), JsonError> {
-        if unescape(name.of(self.text), escaped).starts_with("$serde_json::private::") {
+        let inner = name.of(self.text);
+        if (escaped || inner.starts_with('$'))
+            && unescape(inner, escaped).starts_with("$serde_json::private::")
+        {
             return Err(self.fail("reserved member name"));
         }
         Ok(())
@@ -301,6 +304,7 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let mut escaped = false;
         loop {
+            self.at += plain_length(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -310,8 +314,7 @@ impl<'a> Scanner<'a> {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(0..=0x1F) => return Err(self.fail("raw control character in a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.fail("raw control character in a string")),
                 None => return Err(self.fail("unterminated string")),
             }
         }
@@ -395,4 +398,27 @@ impl<'a> Scanner<'a> {
         }
         Ok(Kind::Number)
     }
+}
+
+/// How many bytes from the start are neither a quote, a backslash nor a control character: eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let mut length = 0;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        // A zero byte in `x` sets its high bit in `(x - ONES) & !x & HIGHS`; the lowest one set is exact.
+        let zero_in = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
+        let quote = zero_in(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero_in(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let stop = quote | backslash | control;
+        if stop != 0 {
+            return length + stop.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+    length + stop.unwrap_or(rest.len())
 }

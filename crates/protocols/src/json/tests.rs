@@ -101,3 +101,22 @@ fn members_of_an_object_are_listed_in_order() {
     );
     assert!(scan_object("[]", Limits::TOKEN).is_err());
 }
+
+#[test]
+fn a_string_ends_at_its_quote_wherever_that_falls_in_a_word() {
+    for length in 0..40 {
+        for filler in ["a", "é", "\u{7f}", "\u{10FFFF}", "!"] {
+            let text = format!("[\"{}\",1]", filler.repeat(length));
+            let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(parse(text.as_bytes(), Limits::TOKEN), Ok(expected), "{text}");
+            for stop in ['\n', '\0', '\u{1f}'] {
+                let text = format!("[\"{}{stop}{}\"]", filler.repeat(length), filler.repeat(9));
+                assert_eq!(
+                    check(text.as_bytes(), Limits::TOKEN).unwrap_err().code(),
+                    "json_syntax",
+                    "{text:?}"
+                );
+            }
+        }
+    }
+}
