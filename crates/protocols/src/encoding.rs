@@ -24,9 +24,12 @@ pub fn base64url_encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Appends the unpadded base64url of `bytes` to `out`.
-pub fn base64url_encode_into(bytes: &[u8], out: &mut String) {
-    URL_SAFE_NO_PAD.encode_string(bytes, out);
+/// Appends the unpadded base64url of `bytes` to ASCII text held as bytes.
+pub fn base64url_encode_into(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + (bytes.len() * 4).div_ceil(3), 0);
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut out[start..]);
+    written.expect("four characters hold three bytes");
 }
 
 /// Decodes strict unpadded base64url.

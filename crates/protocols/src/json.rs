@@ -4,9 +4,11 @@
 //! after the value, no lone surrogates, no number beyond a double. A single scanner (`scan`) enforces all of
 //! it before any typed value is built, so that the value a policy saw is the value a handler gets.
 
+mod member;
 mod scan;
 
-pub(crate) use scan::{Kind, Member, scan_object};
+pub(crate) use member::{Kind, Member};
+pub(crate) use scan::scan_object;
 
 use serde::de::DeserializeOwned;
 

@@ -3,95 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::member::{Kind, Member, Span, tag, unescape};
 use super::{JsonError, Limits};
-
-/// A range of bytes in the scanned document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    pub(crate) fn of<'a>(&self, text: &'a str) -> &'a str {
-        &text[self.start as usize..self.end as usize]
-    }
-}
-
-/// What a value is, told by its first byte; strings also say whether they hold escapes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Object,
-    Array,
-    PlainString,
-    EscapedString,
-    Number,
-    True,
-    False,
-    Null,
-}
-
-/// A member of the outermost object: its name (between the quotes) and its value (with quotes, if a string).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Member {
-    name: Span,
-    name_escaped: bool,
-    pub(crate) value: Span,
-    pub(crate) kind: Kind,
-}
-
-impl Member {
-    pub(crate) fn name<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        unescape(self.name.of(text), self.name_escaped)
-    }
-
-    /// The value's text when it is a string.
-    pub(crate) fn string<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
-        match self.kind {
-            Kind::PlainString | Kind::EscapedString => Some(decode_string(self.value.of(text))),
-            _ => None,
-        }
-    }
-}
-
-/// Decodes a scanned JSON string, given with its quotes.
-pub(crate) fn decode_string(quoted: &str) -> Cow<'_, str> {
-    let inner = &quoted[1..quoted.len() - 1];
-    unescape(inner, inner.contains('\\'))
-}
-
-fn unescape(inner: &str, escaped: bool) -> Cow<'_, str> {
-    if !escaped {
-        return Cow::Borrowed(inner);
-    }
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let escape = rest.as_bytes()[at + 1];
-        rest = &rest[at + 2..];
-        match escape {
-            b'b' => out.push('\u{8}'),
-            b'f' => out.push('\u{c}'),
-            b'n' => out.push('\n'),
-            b'r' => out.push('\r'),
-            b't' => out.push('\t'),
-            b'u' => {
-                let mut unit = u32::from_str_radix(&rest[..4], 16).expect("the scanner saw four hex digits");
-                rest = &rest[4..];
-                if (0xD800..0xDC00).contains(&unit) {
-                    let low = u32::from_str_radix(&rest[2..6], 16).expect("the scanner saw a low surrogate");
-                    rest = &rest[6..];
-                    unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
-                }
-                out.push(char::from_u32(unit).expect("the scanner refused lone surrogates"));
-            }
-            other => out.push(other as char),
-        }
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
 
 /// Checks a whole document.
 pub(super) fn scan(bytes: &[u8], limits: Limits) -> Result<(), JsonError> {
@@ -251,7 +164,8 @@ impl<'a> Scanner<'a> {
             self.space();
             let value_start = self.at;
             let kind = self.value(depth)?;
-            self.names.push(Member { name, name_escaped, value: self.span(value_start), kind });
+            let name_tag = tag(name.of(self.text));
+            self.names.push(Member { name, name_escaped, name_tag, value: self.span(value_start), kind });
             self.space();
             match self.peek() {
                 Some(b',') => {
@@ -286,7 +200,8 @@ impl<'a> Scanner<'a> {
         let twice = if members.len() <= PAIRWISE && !members.iter().any(|m| m.name_escaped) {
             members.iter().enumerate().find_map(|(index, member)| {
                 let name = member.name.of(self.text);
-                members[..index].iter().any(|m| m.name.of(self.text) == name).then_some(Cow::Borrowed(name))
+                let same = |one: &Member| one.name_tag == member.name_tag && one.name.of(self.text) == name;
+                members[..index].iter().any(same).then_some(Cow::Borrowed(name))
             })
         } else {
             let mut names: Vec<Cow<'_, str>> = members.iter().map(|m| m.name(self.text)).collect();

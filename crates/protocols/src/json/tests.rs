@@ -1,4 +1,4 @@
-use super::scan::decode_string;
+use super::member::decode_string;
 use super::*;
 
 fn code(bytes: &[u8]) -> &'static str {

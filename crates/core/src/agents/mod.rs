@@ -1,0 +1,3 @@
+//! The embedded agent server: threads, messages, runs.
+
+pub mod model;

@@ -1,0 +1,6 @@
+//! The audit log.
+
+pub mod chain;
+pub mod entry;
+
+pub use entry::{AuditEntry, AuditRecord, Outcome};

@@ -1,0 +1,216 @@
+//! Every resource type and every action there is.
+//!
+//! A route names one of these when it is declared; the decision function knows no others. The matrix
+//! (`tests/it/matrix.txt`) has a line for each, and a test fails if one is missing.
+
+use std::fmt;
+
+/// How far an action reaches, which is also what the short scopes `read` and `write` cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Looks only.
+    Read,
+    /// Changes what its caller owns.
+    Write,
+    /// Changes what everybody depends on; never reachable with a user key, nor by the scopes `read` and `write`.
+    Admin,
+}
+
+/// How an action is audited (`docs/adr/0007`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditClass {
+    /// A line on stable storage, with or before the effect.
+    Durable,
+    /// A line in batches; the last second may be lost with the machine.
+    Buffered,
+}
+
+/// One action on one resource type.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ActionDef {
+    /// The resource type, such as `thread`.
+    pub resource: &'static str,
+    /// The action, such as `create`.
+    pub name: &'static str,
+    /// How far it reaches.
+    pub access: Access,
+    /// How it is audited.
+    pub audit: AuditClass,
+}
+
+impl fmt::Display for ActionDef {
+    /// `resource:action`, the spelling of scopes and of the audit log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.resource, self.name)
+    }
+}
+
+/// An action as a type, so that a service can demand a permit for exactly it.
+pub trait Action: Send + Sync + 'static {
+    /// The action's row.
+    const DEF: &'static ActionDef;
+}
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $module:ident { $($(#[$adoc:meta])* $type:ident = $name:literal, $access:ident, $audit:ident;)* })*) => {
+        $(
+            $(#[$doc])*
+            pub mod $module {
+                use super::{Access, Action, ActionDef, AuditClass};
+                $(
+                    $(#[$adoc])*
+                    #[derive(Debug)]
+                    pub struct $type;
+                    impl Action for $type {
+                        const DEF: &'static ActionDef = &ActionDef {
+                            resource: stringify!($module),
+                            name: $name,
+                            access: Access::$access,
+                            audit: AuditClass::$audit,
+                        };
+                    }
+                )*
+            }
+        )*
+        /// The table.
+        pub static ALL: &[&ActionDef] = &[$($($module::$type::DEF,)*)*];
+    };
+}
+
+catalogue! {
+    /// People's accounts. The owner of an account is its user.
+    user {
+        /// Making an account for oneself. Does not imply making one for others.
+        SignUp = "sign_up", Write, Durable;
+        /// Making an account for somebody, with roles.
+        Create = "create", Admin, Durable;
+        /// Seeing an account. Does not imply listing.
+        Read = "read", Read, Buffered;
+        /// Seeing all accounts.
+        List = "list", Admin, Buffered;
+        /// Changing name, address, password and user metadata. Does not imply roles, admin metadata or disabling.
+        Update = "update", Write, Durable;
+        /// Changing roles, admin metadata, and whether the account is disabled.
+        Administer = "administer", Admin, Durable;
+        /// Removing an account and everything that hangs on it.
+        Delete = "delete", Write, Durable;
+    }
+    /// Stays of a person, from login to logout.
+    session {
+        /// Logging in with a password.
+        Login = "login", Write, Durable;
+        /// Seeing sessions.
+        Read = "read", Read, Buffered;
+        /// Ending sessions, with their tokens.
+        End = "end", Write, Durable;
+    }
+    /// JWTs and refresh tokens.
+    token {
+        /// Exchanging a refresh token.
+        Refresh = "refresh", Write, Durable;
+        /// Making a token for somebody else.
+        Issue = "issue", Admin, Durable;
+        /// Revoking a token of one's own.
+        Revoke = "revoke", Write, Durable;
+        /// Revoking tokens of anybody, or of all.
+        RevokeAny = "revoke_any", Admin, Durable;
+    }
+    /// API keys.
+    api_key {
+        /// Making a user key for oneself. Its scopes never exceed the maker's.
+        Create = "create", Write, Durable;
+        /// Making a key that reaches administrative actions, or a key for somebody else.
+        CreateAdmin = "create_admin", Admin, Durable;
+        /// Seeing keys (never the key itself).
+        Read = "read", Read, Buffered;
+        /// Revoking keys.
+        Revoke = "revoke", Write, Durable;
+    }
+    /// Keys that sign tokens.
+    signing_key {
+        /// Seeing which keys exist (never private halves).
+        Read = "read", Admin, Buffered;
+        /// Making a new signing key; old ones go on verifying.
+        Rotate = "rotate", Admin, Durable;
+        /// Ending a key: its tokens are refused from then on.
+        Retire = "retire", Admin, Durable;
+    }
+    /// The audit log.
+    audit {
+        /// Reading it.
+        Read = "read", Admin, Buffered;
+    }
+    /// Conversations with an agent, here or upstream.
+    thread {
+        /// Starting one.
+        Create = "create", Write, Durable;
+        /// Seeing one, with its state.
+        Read = "read", Read, Buffered;
+        /// Listing and searching.
+        List = "list", Read, Buffered;
+        /// Changing name, metadata or state.
+        Update = "update", Write, Durable;
+        /// Removing one with its messages and runs.
+        Delete = "delete", Write, Durable;
+    }
+    /// Messages of a thread.
+    message {
+        /// Adding one.
+        Create = "create", Write, Durable;
+        /// Seeing them.
+        Read = "read", Read, Buffered;
+        /// Removing one.
+        Delete = "delete", Write, Durable;
+    }
+    /// An agent at work in a thread.
+    run {
+        /// Starting one.
+        Create = "create", Write, Durable;
+        /// Seeing it, and following its stream.
+        Read = "read", Read, Buffered;
+        /// Stopping it.
+        Cancel = "cancel", Write, Durable;
+    }
+    /// An agent's graph upstream.
+    graph {
+        /// Seeing its shape, schema and tools.
+        Read = "read", Read, Buffered;
+        /// Running it without a stream.
+        Invoke = "invoke", Write, Durable;
+        /// Running it with a stream.
+        Stream = "stream", Write, Durable;
+        /// Stopping a run of it.
+        Stop = "stop", Write, Durable;
+        /// Mending the state a broken run left.
+        Fix = "fix", Write, Durable;
+    }
+    /// Long-term memory upstream.
+    store {
+        /// Seeing and searching memories.
+        Read = "read", Read, Buffered;
+        /// Keeping or changing one.
+        Write = "write", Write, Durable;
+        /// Forgetting.
+        Delete = "delete", Write, Durable;
+    }
+    /// Uploaded files upstream.
+    file {
+        /// Uploading.
+        Upload = "upload", Write, Durable;
+        /// Seeing and fetching.
+        Read = "read", Read, Buffered;
+    }
+    /// What an agent server says about itself: liveness and capabilities.
+    service {
+        /// Asking whether it is there.
+        Ping = "ping", Read, Buffered;
+        /// Reading its capabilities.
+        Describe = "describe", Read, Buffered;
+    }
+}
+
+/// The action called `resource:name`.
+#[must_use]
+pub fn find(resource: &str, name: &str) -> Option<&'static ActionDef> {
+    ALL.iter().copied().find(|def| def.resource == resource && def.name == name)
+}

@@ -1,0 +1,250 @@
+//! Which resources an allowed action reaches: a condition over a resource's labels.
+//!
+//! Labels are what filters must see of a resource: its owner, and its metadata one level deep. A filter is part
+//! of a permit; services apply it in the query, so that what it hides is as absent as what does not exist.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The label that holds a resource's owner ([`crate::principal::Principal::owner_key`]).
+pub const OWNER: &str = "owner";
+
+/// Deepest nesting of `$and`/`$or`.
+const MAX_DEPTH: usize = 8;
+/// Most conditions in one filter.
+const MAX_CONDITIONS: usize = 64;
+
+/// A label's value: a single text or a list of texts. Numbers and booleans are kept in their JSON spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Label {
+    /// One value.
+    One(String),
+    /// Several values (`$contains` looks inside).
+    Many(Vec<String>),
+}
+
+/// A resource's labels.
+pub type Labels = BTreeMap<String, Label>;
+
+/// A condition over labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// Lets everything through.
+    Everything,
+    /// Lets nothing through.
+    Nothing,
+    /// The label is one value and equals this.
+    Eq(String, String),
+    /// The label is a list and holds this.
+    Contains(String, String),
+    /// All hold.
+    And(Vec<Filter>),
+    /// At least one holds.
+    Or(Vec<Filter>),
+}
+
+/// Why a filter was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// An operator that is not `$eq`, `$contains`, `$and` or `$or`.
+    #[error("unknown filter operator {0:?}; known are $eq, $contains, $and, $or")]
+    UnknownOperator(String),
+    /// Something that is not a filter.
+    #[error("a filter is an object of label: value or label: {{operator: value}}; {0}")]
+    Shape(&'static str),
+    /// Too deep or too many conditions.
+    #[error("a filter may nest 8 deep and hold 64 conditions")]
+    TooLarge,
+}
+
+impl Filter {
+    /// Only what this owner owns.
+    #[must_use]
+    pub fn owned_by(owner: &str) -> Self {
+        Self::Eq(OWNER.into(), owner.into())
+    }
+
+    /// Reads the JSON form: `{"owner": "x"}`, `{"tags": {"$contains": "a"}}`, `{"$or": [{...}, {...}]}`.
+    ///
+    /// # Errors
+    /// Unknown operators and other shapes are refused, never matched or ignored.
+    pub fn parse(value: &Value) -> Result<Self, FilterError> {
+        let mut conditions = 0;
+        parse(value, 0, &mut conditions)
+    }
+
+    /// Whether a resource with these labels is let through.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Nothing => false,
+            Self::Eq(key, wanted) => matches!(labels.get(key), Some(Label::One(v)) if v == wanted),
+            Self::Contains(key, wanted) => {
+                matches!(labels.get(key), Some(Label::Many(v)) if v.contains(wanted))
+            }
+            Self::And(all) => all.iter().all(|f| f.matches(labels)),
+            Self::Or(any) => any.iter().any(|f| f.matches(labels)),
+        }
+    }
+
+    /// Both this filter and `other`.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, _) | (_, Self::Nothing) => Self::Nothing,
+            (Self::Everything, f) | (f, Self::Everything) => f,
+            (Self::And(mut a), Self::And(b)) => {
+                a.extend(b);
+                Self::And(a)
+            }
+            (a, b) => Self::And(vec![a, b]),
+        }
+    }
+}
+
+fn parse(value: &Value, depth: usize, conditions: &mut usize) -> Result<Filter, FilterError> {
+    if depth > MAX_DEPTH {
+        return Err(FilterError::TooLarge);
+    }
+    let Value::Object(members) = value else { return Err(FilterError::Shape("this is not an object")) };
+    let mut all = Vec::with_capacity(members.len());
+    for (key, value) in members {
+        *conditions += 1;
+        if *conditions > MAX_CONDITIONS {
+            return Err(FilterError::TooLarge);
+        }
+        all.push(match (key.as_str(), value) {
+            ("$and", Value::Array(parts)) => Filter::And(parse_all(parts, depth, conditions)?),
+            ("$or", Value::Array(parts)) if parts.is_empty() => Filter::Nothing,
+            ("$or", Value::Array(parts)) => Filter::Or(parse_all(parts, depth, conditions)?),
+            ("$and" | "$or", _) => return Err(FilterError::Shape("$and and $or take a list")),
+            (operator, _) if operator.starts_with('$') => {
+                return Err(FilterError::UnknownOperator(operator.to_owned()));
+            }
+            (label, Value::Object(operators)) => parse_operators(label, operators)?,
+            (label, scalar) => Filter::Eq(label.to_owned(), text(scalar)?),
+        });
+    }
+    Ok(match all.len() {
+        0 => Filter::Everything,
+        1 => all.swap_remove(0),
+        _ => Filter::And(all),
+    })
+}
+
+fn parse_all(parts: &[Value], depth: usize, conditions: &mut usize) -> Result<Vec<Filter>, FilterError> {
+    parts.iter().map(|part| parse(part, depth + 1, conditions)).collect()
+}
+
+fn parse_operators(label: &str, operators: &serde_json::Map<String, Value>) -> Result<Filter, FilterError> {
+    let mut all = Vec::with_capacity(operators.len());
+    for (operator, value) in operators {
+        all.push(match (operator.as_str(), value) {
+            ("$eq", value) => Filter::Eq(label.to_owned(), text(value)?),
+            // A list asks for every one of its items, as LangGraph's stores read it.
+            ("$contains", Value::Array(items)) => Filter::And(
+                items
+                    .iter()
+                    .map(|item| Ok(Filter::Contains(label.to_owned(), text(item)?)))
+                    .collect::<Result<_, FilterError>>()?,
+            ),
+            ("$contains", value) => Filter::Contains(label.to_owned(), text(value)?),
+            _ => return Err(FilterError::UnknownOperator(operator.clone())),
+        });
+    }
+    match all.len() {
+        0 => Err(FilterError::Shape("an empty operator object says nothing")),
+        1 => Ok(all.swap_remove(0)),
+        _ => Ok(Filter::And(all)),
+    }
+}
+
+fn text(value: &Value) -> Result<String, FilterError> {
+    scalar(value).ok_or(FilterError::Shape("a compared value is a text, number or boolean"))
+}
+
+/// The label spelling of a scalar; `None` for null, lists and objects.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The labels of a resource: its owner, and its metadata one level deep. Metadata cannot override the owner.
+#[must_use]
+pub fn labels_of(owner: &str, metadata: &serde_json::Map<String, Value>) -> Labels {
+    let mut labels = Labels::new();
+    for (key, value) in metadata {
+        let label = match value {
+            Value::Array(items) => Some(Label::Many(items.iter().filter_map(scalar).collect())),
+            scalar_value => scalar(scalar_value).map(Label::One),
+        };
+        if let Some(label) = label {
+            labels.insert(key.clone(), label);
+        }
+    }
+    labels.insert(OWNER.into(), Label::One(owner.into()));
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn labels() -> Labels {
+        let metadata = json!({"team": "red", "size": 3, "tags": ["a", "b"], "owner": "forged", "deep": {"x": 1}});
+        labels_of("local|me", metadata.as_object().expect("an object"))
+    }
+
+    #[test]
+    fn metadata_cannot_forge_the_owner() {
+        assert!(Filter::owned_by("local|me").matches(&labels()));
+        assert!(!Filter::owned_by("forged").matches(&labels()));
+    }
+
+    #[test]
+    fn operators_match_as_written() {
+        for (name, filter, expected) in [
+            ("plain equality", json!({"team": "red"}), true),
+            ("$eq", json!({"team": {"$eq": "blue"}}), false),
+            ("number by spelling", json!({"size": 3}), true),
+            ("$contains one", json!({"tags": {"$contains": "a"}}), true),
+            ("$contains all", json!({"tags": {"$contains": ["a", "c"]}}), false),
+            ("equality never looks inside a list", json!({"tags": "a"}), false),
+            ("$contains never matches a single value", json!({"team": {"$contains": "red"}}), false),
+            ("$or", json!({"$or": [{"team": "blue"}, {"size": 3}]}), true),
+            ("$and", json!({"$and": [{"team": "red"}, {"size": 4}]}), false),
+            ("members of one object all hold", json!({"team": "red", "size": 4}), false),
+            ("absent label", json!({"nothing": "x"}), false),
+            ("empty $or reaches nothing", json!({"$or": []}), false),
+            ("empty filter reaches everything", json!({}), true),
+        ] {
+            assert_eq!(Filter::parse(&filter).expect(name).matches(&labels()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_operators_and_shapes_are_refused() {
+        let deep = (0..20).fold(json!({"a": "b"}), |inner, _| json!({"$and": [inner]}));
+        for (name, filter) in [
+            ("unknown operator", json!({"a": {"$ne": "b"}})),
+            ("unknown top-level operator", json!({"$not": []})),
+            ("null", json!({"a": null})),
+            ("list as value", json!({"a": ["b"]})),
+            ("object as compared value", json!({"a": {"$eq": {}}})),
+            ("no operator", json!({"a": {}})),
+            ("not an object", json!("x")),
+            ("$or of a non-list", json!({"$or": {}})),
+            ("too deep", deep),
+        ] {
+            assert!(Filter::parse(&filter).is_err(), "{name}");
+        }
+    }
+}

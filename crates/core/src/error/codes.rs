@@ -1,0 +1,97 @@
+//! Every error code there is. `docs/reference/errors.md` is generated from [`ALL`].
+
+use super::Kind;
+
+/// A stable code with its default message and advice.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The stable name programs compare.
+    pub name: &'static str,
+    /// What the caller can do.
+    pub kind: Kind,
+    /// The default message.
+    pub message: &'static str,
+    /// What the reader of the error reference should do.
+    pub advice: &'static str,
+}
+
+macro_rules! codes {
+    ($($const:ident = $name:literal, $kind:ident, $message:literal, $advice:literal;)*) => {
+        $(
+            #[doc = $message]
+            pub static $const: &Code =
+                &Code { name: $name, kind: Kind::$kind, message: $message, advice: $advice };
+        )*
+        /// The table.
+        pub static ALL: &[&Code] = &[$($const),*];
+    };
+}
+
+codes! {
+    BAD_REQUEST = "bad_request", Invalid, "The request cannot be understood.", "Read the message; it names what is wrong.";
+    BAD_JSON = "bad_json", Invalid, "The body is not the JSON that is expected here.", "The message names the member or position. Duplicate members are refused.";
+    BAD_FIELD = "bad_field", Invalid, "A field has a value that is not allowed.", "The message names the field and what is allowed.";
+    BAD_PATH = "bad_path", Invalid, "The path has more than one reading.", "Send each path in its one plain spelling: no encoded slashes, dots or empty segments.";
+    BAD_HEADER = "bad_header", Invalid, "A header is malformed or contradicts another.", "Send each credential once, in ASCII.";
+    WEAK_PASSWORD = "weak_password", Invalid, "The password is not acceptable.", "The message says which rule it breaks.";
+    UNKNOWN_SCOPE = "unknown_scope", Invalid, "A scope names nothing.", "Use read, write, *, resource:* or resource:action.";
+    UNKNOWN_ROLE = "unknown_role", Invalid, "A role is not defined.", "Define it under [roles] or use one of the built-in ones.";
+    BAD_FILTER = "bad_filter", Invalid, "The filter cannot be understood.", "Known operators are $eq, $contains, $and, $or.";
+    UNSUPPORTED_GRANT = "unsupported_grant_type", Invalid, "This grant type is not supported.", "Use password or refresh_token.";
+
+    CREDENTIALS_MISSING = "credentials_missing", Unauthenticated, "This needs a credential.", "Send a Bearer token or an API key.";
+    TOKEN_INVALID = "token_invalid", Unauthenticated, "The token is not valid.", "Get a new one. The audit log says what was wrong with it.";
+    TOKEN_EXPIRED = "token_expired", Unauthenticated, "The token has expired.", "Refresh it or log in again.";
+    TOKEN_REVOKED = "token_revoked", Unauthenticated, "The token has been revoked.", "Log in again.";
+    SESSION_ENDED = "session_ended", Unauthenticated, "The session has ended.", "Log in again.";
+    KEY_INVALID = "api_key_invalid", Unauthenticated, "The API key is not valid.", "Check it for typing errors or make a new one.";
+    KEY_EXPIRED = "api_key_expired", Unauthenticated, "The API key has expired.", "Make a new one.";
+    KEY_REVOKED = "api_key_revoked", Unauthenticated, "The API key has been revoked.", "Make a new one.";
+    BAD_CREDENTIALS = "bad_credentials", Unauthenticated, "User name or password is wrong.", "Unknown users and wrong passwords are not told apart.";
+    USER_DISABLED = "user_disabled", Unauthenticated, "The account is disabled.", "An administrator can enable it.";
+    REFRESH_INVALID = "refresh_token_invalid", Unauthenticated, "The refresh token is not valid.", "Log in again.";
+    REFRESH_REUSED = "refresh_token_reused", Unauthenticated, "The refresh token was used before; its family has ended.", "Log in again, and find out who else had the token.";
+    CODE_SPENT = "code_spent", Unauthenticated, "The code was used, has expired or never existed.", "Ask for a new one.";
+
+    FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
+    SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
+    SIGN_UP_CLOSED = "sign_up_closed", Forbidden, "Sign-up is closed here.", "An administrator can make the account.";
+    SETUP_CLOSED = "setup_closed", Forbidden, "Setup is done; an administrator exists.", "Log in as that administrator.";
+    LOOPBACK_ONLY = "loopback_only", Forbidden, "This is only answered on the machine itself.", "Call it from the machine Doorward runs on.";
+
+    NOT_FOUND = "not_found", NotFound, "There is no such thing.", "What you may not see is answered like what does not exist.";
+    NO_ROUTE = "no_route", NotFound, "There is nothing at this path.", "Check the path and the mount's prefix.";
+    METHOD_NOT_ALLOWED = "method_not_allowed", Method, "This path does not take this method.", "The Allow header lists those it takes.";
+
+    EMAIL_TAKEN = "email_taken", Conflict, "This e-mail address is taken.", "Log in, or use another one.";
+    USERNAME_TAKEN = "username_taken", Conflict, "This user name is taken.", "Use another one.";
+    CONFLICT = "conflict", Conflict, "It changed since it was read.", "Read it again and repeat.";
+    LAST_ADMIN = "last_admin", Conflict, "This is the only administrator.", "Make another administrator first.";
+
+    TOO_LARGE = "too_large", TooLarge, "The request is too large.", "The message names the limit.";
+    UNSUPPORTED_MEDIA = "unsupported_media_type", Unsupported, "The body's media type is not supported here.", "Send application/json, uncompressed.";
+
+    TOO_MANY_FAILURES = "too_many_failures", Limited, "Too many attempts", "Wait as long as Retry-After says. A valid credential is never refused.";
+    RATE_LIMITED = "rate_limited", Limited, "Too many requests", "Wait as long as Retry-After says.";
+    HASHING_BUSY = "hashing_busy", Limited, "Too many password checks are waiting.", "Retry after a second.";
+
+    UPSTREAM_UNREACHABLE = "upstream_unreachable", Upstream, "The agent server cannot be reached.", "Check that the upstream runs and its address is right.";
+    UPSTREAM_INVALID = "upstream_invalid", Upstream, "The agent server's answer cannot be used.", "The log says what was wrong with it.";
+    STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
+    FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
+    STOPPING = "stopping", Unavailable, "The server is stopping.", "Retry in a moment.";
+    INTERNAL = "internal", Internal, "Something went wrong on our side.", "Report it with the request id.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_unique() {
+        let names: HashSet<_> = ALL.iter().map(|code| code.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

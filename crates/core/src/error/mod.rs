@@ -1,0 +1,180 @@
+//! One error type for the whole engine, grouped by what the caller can do.
+//!
+//! Four texts are kept apart: the stable *code* (programs), the *public message* (people; never internals), the
+//! *operator detail* (logs only) and the *source chain*. [`codes`] is the one table; surfaces translate at their edge.
+
+pub mod codes;
+
+use std::error::Error as StdError;
+use std::fmt;
+
+pub use codes::Code;
+
+use crate::ports::{Conflict, StoreError};
+
+/// The engine's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Fix the request.
+    Invalid,
+    /// Authenticate, or authenticate better.
+    Unauthenticated,
+    /// Nothing: this is not allowed.
+    Forbidden,
+    /// Nothing: it is not there, or not visible.
+    NotFound,
+    /// Look again: the state is not what the request assumed.
+    Conflict,
+    /// Send less.
+    TooLarge,
+    /// Send another media type.
+    Unsupported,
+    /// Use another method on this path.
+    Method,
+    /// Wait, then retry.
+    Limited,
+    /// Retry later; something we need is away.
+    Unavailable,
+    /// What stands behind us answered badly.
+    Upstream,
+    /// Report it; it is our fault.
+    Internal,
+}
+
+impl Kind {
+    /// The HTTP status of this kind (RFC 9110 §15).
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Method => 405,
+            Self::Conflict => 409,
+            Self::TooLarge => 413,
+            Self::Unsupported => 415,
+            Self::Limited => 429,
+            Self::Internal => 500,
+            Self::Upstream => 502,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
+/// A refusal or failure, ready to be shown to each of its audiences.
+pub struct Error {
+    code: &'static Code,
+    message: Option<String>,
+    operator: Option<String>,
+    retry_after_s: Option<u32>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with the code's own message.
+    #[must_use]
+    pub fn new(code: &'static Code) -> Self {
+        Self { code, message: None, operator: None, retry_after_s: None, source: None }
+    }
+
+    /// Says it more precisely to the caller. Must not hold secrets or internals.
+    #[must_use]
+    pub fn message(mut self, text: impl Into<String>) -> Self {
+        self.message = Some(text.into());
+        self
+    }
+
+    /// Tells the operator more; goes to the log only.
+    #[must_use]
+    pub fn operator(mut self, text: impl Into<String>) -> Self {
+        self.operator = Some(text.into());
+        self
+    }
+
+    /// When a retry may help, in seconds from now.
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// What caused it; goes to the log only.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static Code {
+        self.code
+    }
+
+    /// Whether this is that error.
+    #[must_use]
+    pub fn is(&self, code: &'static Code) -> bool {
+        self.code.name == code.name
+    }
+
+    /// What to tell the caller.
+    #[must_use]
+    pub fn public_message(&self) -> &str {
+        self.message.as_deref().unwrap_or(self.code.message)
+    }
+
+    /// What to tell the operator, if there is more to say.
+    #[must_use]
+    pub fn operator_detail(&self) -> Option<&str> {
+        self.operator.as_deref()
+    }
+
+    /// When a retry may help, in seconds.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        self.retry_after_s
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.name, self.public_message())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("code", &self.code.name)
+            .field("message", &self.public_message())
+            .field("operator", &self.operator)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(conflict) => Self::new(match conflict {
+                Conflict::EmailTaken => codes::EMAIL_TAKEN,
+                Conflict::UsernameTaken => codes::USERNAME_TAKEN,
+                Conflict::CodeSpent => codes::CODE_SPENT,
+                Conflict::Missing | Conflict::Owned => codes::NOT_FOUND,
+                Conflict::Stale | Conflict::Exists => codes::CONFLICT,
+            }),
+            StoreError::Unavailable(_) => Self::new(codes::STORE_UNAVAILABLE).retry_after_s(1).caused_by(error),
+            StoreError::Corrupt(_) => Self::new(codes::INTERNAL).caused_by(error),
+        }
+    }
+}

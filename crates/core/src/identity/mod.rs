@@ -1,0 +1,3 @@
+//! Users, passwords, sessions and API keys.
+
+pub mod model;

@@ -1,0 +1,23 @@
+//! The engine: who somebody is, what they may touch, and what was done about it.
+//!
+//! Everything that decides lives here, behind ports that other crates implement. A request flows one way:
+//!
+//! ```text
+//! Presented ─ authn::chain ─► AuthContext ─ authz::decide ─► Permit ─ a service ─► effect + audit
+//! ```
+//!
+//! There is no HTTP, no SQL, no environment and no system clock in this crate: time is [`clock::Clock`],
+//! randomness is [`random::Random`], durable state is [`ports::Store`].
+
+pub mod agents;
+pub mod audit;
+pub mod authz;
+pub mod clock;
+pub mod id;
+pub mod identity;
+pub mod ports;
+pub mod principal;
+pub mod random;
+pub mod secret;
+pub mod tokens;
+

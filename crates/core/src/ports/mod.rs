@@ -1,0 +1,5 @@
+//! What the engine asks of the world: traits that other crates implement.
+
+pub mod store;
+
+pub use store::{Batch, Conflict, Durability, Store, StoreError, StoreFuture, Write};

@@ -1,0 +1,358 @@
+//! Durable state.
+//!
+//! Reading is a trait per aggregate. Writing is data: an operation gathers every [`Write`] it needs into one
+//! [`Batch`], and [`Commit::commit`] applies all of it or nothing. A write carries its own expectation ("this
+//! counter still stands at 4"); if one fails, the batch fails with a [`Conflict`] and nothing of it remains.
+//! That makes single use, compare-and-swap and "audit line or no act" properties of the store, not of callers.
+//!
+//! Times are milliseconds since the epoch. Lists are ordered by id (creation order) and paged by the last id seen.
+
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+
+use crate::agents::model::{Message, Run, RunStatus, Thread};
+use crate::audit::entry::{AuditEntry, AuditRecord, Outcome};
+use crate::authz::filter::Filter;
+use crate::id::{ApiKeyId, FamilyId, KeyId, MessageId, NodeId, RunId, SessionId, ThreadId, UserId};
+use crate::identity::model::{ApiKey, Session, User};
+use crate::tokens::model::{Family, Revocation, SealedKey};
+
+/// The answer of a store, later.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// What can go wrong in a store, by what the caller can do about it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// An expectation of a write did not hold; nothing was written.
+    #[error("conflict: {0:?}")]
+    Conflict(Conflict),
+    /// The store cannot answer now; nothing is known to have been written. Retry later.
+    #[error("the store is busy or unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read: wrong schema, damage, or a newer version's data.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// Which expectation failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// Another user has this e-mail address.
+    EmailTaken,
+    /// Another user has this user name.
+    UsernameTaken,
+    /// The row is not as it was read: changed or gone.
+    Stale,
+    /// The row does not exist.
+    Missing,
+    /// The one-time code was used, has expired or never was.
+    CodeSpent,
+    /// Somebody else owns the resource.
+    Owned,
+    /// A row with this id exists.
+    Exists,
+}
+
+/// How sure a commit is before it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// On stable storage: identity, tokens, revocation, audit of state changes.
+    Durable,
+    /// Ordered and atomic, but the last second may be lost with the machine: buffered events, "last used" times.
+    Buffered,
+}
+
+/// Writes that happen together or not at all.
+pub struct Batch {
+    /// In order.
+    pub writes: Vec<Write>,
+    /// How sure to be before answering.
+    pub durability: Durability,
+}
+
+impl Batch {
+    /// A batch that is on stable storage when acknowledged.
+    #[must_use]
+    pub fn durable(writes: Vec<Write>) -> Self {
+        Self { writes, durability: Durability::Durable }
+    }
+
+    /// A batch whose loss with the machine is acceptable.
+    #[must_use]
+    pub fn buffered(writes: Vec<Write>) -> Self {
+        Self { writes, durability: Durability::Buffered }
+    }
+}
+
+/// One change of durable state, with its expectation.
+#[expect(missing_docs, reason = "field names repeat the nouns of the variant's own sentence")]
+pub enum Write {
+    /// Adds a user. Conflicts: `EmailTaken`, `UsernameTaken`, `Exists`.
+    InsertUser(User),
+    /// Replaces a user whose stored version is `user.version - 1`. Conflicts: `Stale`, `EmailTaken`, `UsernameTaken`.
+    UpdateUser(User),
+    /// Removes a user with its password, keys, sessions and families. Conflict: `Missing`.
+    DeleteUser(UserId),
+    /// Sets or replaces a password hash (PHC string).
+    SetPassword { user: UserId, phc: String, at_ms: i64 },
+    /// Adds a session.
+    InsertSession(Session),
+    /// Ends a session that has not ended. Conflict: `Missing`.
+    EndSession { id: SessionId, at_ms: i64 },
+    /// Moves "last seen" forward; never backward, never revives.
+    TouchSession { id: SessionId, at_ms: i64 },
+    /// Adds a refresh family.
+    InsertFamily(Family),
+    /// Moves a live family from `from` to `from + 1`. Conflict: `Stale` if its counter differs or it has ended.
+    AdvanceFamily { id: FamilyId, from: i64, at_ms: i64, expires_at_ms: i64 },
+    /// Ends a family; no conflict if it has ended.
+    EndFamily { id: FamilyId, at_ms: i64 },
+    /// Ends every family of a session.
+    EndFamiliesOfSession { session: SessionId, at_ms: i64 },
+    /// Adds an API key. Conflict: `Exists`.
+    InsertApiKey(ApiKey),
+    /// Revokes a key that is not revoked. Conflict: `Missing`.
+    RevokeApiKey { id: ApiKeyId, at_ms: i64 },
+    /// Moves "last used" forward.
+    TouchApiKey { id: ApiKeyId, at_ms: i64 },
+    /// Adds a sealed key. Conflict: `Exists`.
+    InsertSealedKey(SealedKey),
+    /// Adds a sealed key unless its purpose has one already. Conflict: `Exists`. (First start of two processes at once.)
+    InsertFirstSealedKey(SealedKey),
+    /// Marks a sealed key as no longer verifying. Conflict: `Missing`.
+    RetireSealedKey { id: KeyId, at_ms: i64 },
+    /// Adds a revocation, or moves an equal one forward in time.
+    Revoke(Revocation),
+    /// Adds a one-time code by its hash.
+    InsertCode { purpose: String, hash: [u8; 32], expires_at_ms: i64 },
+    /// Spends a one-time code. Conflict: `CodeSpent`.
+    SpendCode { purpose: String, hash: [u8; 32], now_ms: i64 },
+    /// Removes every code of a purpose.
+    DropCodes { purpose: String },
+    /// Adds a thread and labels it with its owner and metadata.
+    InsertThread(Thread),
+    /// Replaces name, metadata, state and times of a thread; owner and mount stay. Conflict: `Missing`.
+    UpdateThread(Thread),
+    /// Removes a thread with its messages and runs. Conflict: `Missing`.
+    DeleteThread(ThreadId),
+    /// Adds a message to an existing thread. Conflict: `Missing` if the thread is gone.
+    InsertMessage(Message),
+    /// Removes a message. Conflict: `Missing`.
+    DeleteMessage { thread: ThreadId, id: MessageId },
+    /// Adds a run. Conflict: `Missing` if the thread is gone.
+    InsertRun(Run),
+    /// Finishes a running run. Conflict: `Missing` if it does not run.
+    FinishRun { id: RunId, status: RunStatus, error: Option<String>, at_ms: i64 },
+    /// Marks every running run as interrupted: what a process that died left behind.
+    InterruptRuns { at_ms: i64 },
+    /// Claims an upstream resource for an owner; claiming one's own again is no conflict. Conflict: `Owned`.
+    ClaimOwnership { mount: String, resource: String, id: String, owner: String, at_ms: i64 },
+    /// Gives a claim of this owner up again; no conflict if there is none.
+    ReleaseOwnership { mount: String, resource: String, id: String, owner: String },
+    /// Appends an audit line to this node's chain.
+    Audit { node: NodeId, entry: AuditEntry },
+    /// Tells every process on the store, this one included, that memory is out of date.
+    Announce(Change),
+}
+
+/// News for every process on the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A user's record changed or is gone.
+    User(UserId),
+    /// A session changed or ended.
+    Session(SessionId),
+    /// An API key changed, named by its MAC as the memory knows it.
+    ApiKey([u8; 32]),
+    /// Signing keys changed.
+    Keys,
+    /// Something was revoked.
+    Revocation(Revocation),
+}
+
+/// Where a reader of the change feed stands.
+pub type ChangeSeq = i64;
+
+/// Which part of a list to return.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Return rows after this id; from the start if absent.
+    pub after: Option<String>,
+    /// At most this many rows.
+    pub limit: u32,
+}
+
+/// Atomic writes.
+pub trait Commit: Send + Sync {
+    /// Applies the whole batch or none of it; when it returns `Ok`, it is as sure as asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if an expectation failed, [`StoreError::Unavailable`] if the store cannot write.
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()>;
+}
+
+/// Users and their password hashes.
+pub trait Users: Send + Sync {
+    /// The user with this id.
+    fn user<'a>(&'a self, id: &'a UserId) -> StoreFuture<'a, Option<User>>;
+    /// The user whose e-mail address or user name is `login` (already folded).
+    fn user_by_login<'a>(&'a self, login: &'a str) -> StoreFuture<'a, Option<User>>;
+    /// Users in creation order.
+    fn users(&self, page: Page) -> StoreFuture<'_, Vec<User>>;
+    /// The user's password hash, a PHC string.
+    fn password<'a>(&'a self, id: &'a UserId) -> StoreFuture<'a, Option<String>>;
+    /// Whether a user holding this role exists.
+    fn any_user_with_role<'a>(&'a self, role: &'a str) -> StoreFuture<'a, bool>;
+}
+
+/// Sessions.
+pub trait Sessions: Send + Sync {
+    /// The session with this id, ended or not.
+    fn session<'a>(&'a self, id: &'a SessionId) -> StoreFuture<'a, Option<Session>>;
+    /// A user's sessions that have not ended and not passed their absolute limit, newest first.
+    fn sessions_of<'a>(&'a self, user: &'a UserId, now_ms: i64) -> StoreFuture<'a, Vec<Session>>;
+}
+
+/// Refresh families.
+pub trait Families: Send + Sync {
+    /// The family with this id.
+    fn family<'a>(&'a self, id: &'a FamilyId) -> StoreFuture<'a, Option<Family>>;
+}
+
+/// API keys.
+pub trait ApiKeys: Send + Sync {
+    /// The key with this keyed hash.
+    fn api_key_by_mac(&self, mac: [u8; 32]) -> StoreFuture<'_, Option<ApiKey>>;
+    /// The key with this handle.
+    fn api_key<'a>(&'a self, id: &'a ApiKeyId) -> StoreFuture<'a, Option<ApiKey>>;
+    /// Keys in creation order, of one owner or of all.
+    fn api_keys<'a>(&'a self, owner: Option<&'a UserId>, page: Page) -> StoreFuture<'a, Vec<ApiKey>>;
+}
+
+/// Sealed keys.
+pub trait SealedKeys: Send + Sync {
+    /// All keys of a purpose, newest first, retired ones included.
+    fn sealed_keys<'a>(&'a self, purpose: &'a str) -> StoreFuture<'a, Vec<SealedKey>>;
+    /// The purposes that exist.
+    fn key_purposes(&self) -> StoreFuture<'_, Vec<String>>;
+}
+
+/// The change feed and what memory starts from.
+pub trait Changes: Send + Sync {
+    /// The newest change number; 0 if there is none.
+    fn newest_change(&self) -> StoreFuture<'_, ChangeSeq>;
+    /// Changes after `seq` in order, at most `limit`, each with its number.
+    fn changes_after(&self, seq: ChangeSeq, limit: u32) -> StoreFuture<'_, Vec<(ChangeSeq, Change)>>;
+    /// Calls `each` for every revocation that still covers a live token at `now_ms`.
+    fn each_revocation<'a>(
+        &'a self,
+        now_ms: i64,
+        each: Box<dyn FnMut(&str, &str, i64, i64) + Send + 'a>,
+    ) -> StoreFuture<'a, ()>;
+    /// Removes revocations, codes and changes that no longer matter at `now_ms`; returns how many rows went.
+    fn prune(&self, now_ms: i64) -> StoreFuture<'_, u64>;
+}
+
+/// One-time codes.
+pub trait Codes: Send + Sync {
+    /// Whether an unspent, unexpired code of this purpose exists.
+    fn any_code<'a>(&'a self, purpose: &'a str, now_ms: i64) -> StoreFuture<'a, bool>;
+}
+
+/// Threads, messages and runs of the embedded agent server.
+pub trait Threads: Send + Sync {
+    /// The thread with this id on this mount, if the filter lets it through.
+    fn thread<'a>(
+        &'a self,
+        mount: &'a str,
+        id: &'a ThreadId,
+        filter: &'a Filter,
+    ) -> StoreFuture<'a, Option<Thread>>;
+    /// Threads of this mount that the filter lets through, newest first; `page.after` is the last id seen.
+    fn threads<'a>(&'a self, mount: &'a str, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Thread>>;
+    /// Messages of a thread in order.
+    fn messages<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Message>>;
+    /// One message.
+    fn message<'a>(
+        &'a self,
+        thread: &'a ThreadId,
+        id: &'a MessageId,
+    ) -> StoreFuture<'a, Option<Message>>;
+    /// Runs of a thread, newest first.
+    fn runs<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Run>>;
+    /// One run.
+    fn run<'a>(&'a self, thread: &'a ThreadId, id: &'a RunId) -> StoreFuture<'a, Option<Run>>;
+}
+
+/// Who owns what an upstream keeps.
+pub trait OwnershipClaims: Send + Sync {
+    /// The owner of an upstream resource, if anybody claimed it.
+    fn owner_of<'a>(
+        &'a self,
+        mount: &'a str,
+        resource: &'a str,
+        id: &'a str,
+    ) -> StoreFuture<'a, Option<String>>;
+    /// Which of `ids` this owner has claimed.
+    fn owned_among<'a>(
+        &'a self,
+        mount: &'a str,
+        resource: &'a str,
+        ids: &'a [String],
+        owner: &'a str,
+    ) -> StoreFuture<'a, Vec<String>>;
+}
+
+/// What to look for in the audit log; absent members match everything.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Lines at or after this moment.
+    pub since_ms: Option<i64>,
+    /// Lines of this principal (owner key).
+    pub principal: Option<String>,
+    /// Lines with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Lines of this `resource:action`.
+    pub action: Option<String>,
+    /// At most this many, the newest.
+    pub limit: u32,
+}
+
+/// The audit log.
+pub trait AuditLog: Send + Sync {
+    /// The newest lines that match, newest first.
+    fn audit(&self, query: AuditQuery) -> StoreFuture<'_, Vec<AuditRecord>>;
+    /// Calls `each` for every line of every node in chain order.
+    fn each_audit<'a>(&'a self, each: Box<dyn FnMut(AuditRecord) + Send + 'a>) -> StoreFuture<'a, ()>;
+}
+
+/// Everything durable. Implemented by whatever implements the parts.
+pub trait Store:
+    Commit
+    + Users
+    + Sessions
+    + Families
+    + ApiKeys
+    + SealedKeys
+    + Changes
+    + Codes
+    + Threads
+    + OwnershipClaims
+    + AuditLog
+{
+}
+
+impl<T> Store for T where
+    T: Commit
+        + Users
+        + Sessions
+        + Families
+        + ApiKeys
+        + SealedKeys
+        + Changes
+        + Codes
+        + Threads
+        + OwnershipClaims
+        + AuditLog
+{
+}

@@ -1,0 +1,171 @@
+//! Who a credential turned out to be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{SessionId, UserId};
+
+/// The authority of users kept in our own store.
+pub const LOCAL: &str = "local";
+
+/// What kind of actor a principal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// A person.
+    User,
+    /// A program with its own credential.
+    Service,
+    /// An agent acting for somebody.
+    Agent,
+    /// Doorward itself: background jobs and the command line.
+    System,
+    /// Nobody in particular.
+    Anonymous,
+}
+
+/// An actor, named by (authority, subject) so that two issuers' ids cannot collide.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// What kind of actor.
+    pub kind: PrincipalKind,
+    /// Who vouches for the subject: [`LOCAL`] or an issuer's name.
+    pub authority: Arc<str>,
+    /// The id within the authority.
+    pub subject: Arc<str>,
+}
+
+impl Principal {
+    /// A user of the local authority.
+    #[must_use]
+    pub fn local(user: &UserId) -> Self {
+        Self { kind: PrincipalKind::User, authority: LOCAL.into(), subject: user.as_str().into() }
+    }
+
+    /// Doorward itself, doing `job`.
+    #[must_use]
+    pub fn system(job: &str) -> Self {
+        Self { kind: PrincipalKind::System, authority: "doorward".into(), subject: job.into() }
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { kind: PrincipalKind::Anonymous, authority: "anonymous".into(), subject: "".into() }
+    }
+
+    /// The one spelling under which this principal owns things: `authority|subject`.
+    ///
+    /// `|` and `\` inside the authority are escaped, so different pairs never share a spelling.
+    #[must_use]
+    pub fn owner_key(&self) -> String {
+        let mut key = String::with_capacity(self.authority.len() + self.subject.len() + 1);
+        for c in self.authority.chars() {
+            if c == '|' || c == '\\' {
+                key.push('\\');
+            }
+            key.push(c);
+        }
+        key.push('|');
+        key.push_str(&self.subject);
+        key
+    }
+
+    /// The local user behind this principal, if it is one.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        (self.kind == PrincipalKind::User && &*self.authority == LOCAL).then(|| UserId::from(&*self.subject))
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.owner_key())
+    }
+}
+
+/// An authenticated caller, independent of the transport it came over.
+#[derive(Debug, Clone)]
+pub struct AuthContext {
+    /// Who is acting.
+    pub principal: Principal,
+    /// The principals this one acts for, nearest first (RFC 8693 `act`); empty when acting for itself.
+    pub actors: Vec<Principal>,
+    /// Role names, as the authority of the principal gives them.
+    pub roles: Vec<Arc<str>>,
+    /// What the credential is limited to; `None` means the credential adds no limit to the roles.
+    pub scopes: Option<Vec<Arc<str>>>,
+    /// The method that accepted the credential, as named in its descriptor.
+    pub method: &'static str,
+    /// The credential's public handle (`jti`, key id), for revocation and the audit log.
+    pub credential: Option<Arc<str>>,
+    /// The session this credential descends from.
+    pub session: Option<SessionId>,
+    /// When the person or program proved itself, in seconds; absent when unknown.
+    pub authenticated_at_s: Option<i64>,
+    /// After this second the credential is worth nothing; absent for credentials without end.
+    pub expires_at_s: Option<i64>,
+    /// Whether this credential may reach administrative actions at all.
+    pub administrative: bool,
+    /// What the credential said about its holder, handed to agents as the run's user config.
+    pub claims: BTreeMap<String, Value>,
+}
+
+impl AuthContext {
+    /// A caller without a credential, holding `roles`.
+    #[must_use]
+    pub fn anonymous(roles: Vec<Arc<str>>) -> Self {
+        Self {
+            principal: Principal::anonymous(),
+            actors: Vec::new(),
+            roles,
+            scopes: None,
+            method: "anonymous",
+            credential: None,
+            session: None,
+            authenticated_at_s: None,
+            expires_at_s: None,
+            administrative: false,
+            claims: BTreeMap::new(),
+        }
+    }
+
+    /// Doorward itself: the command line on the operator's own store, and background jobs.
+    #[must_use]
+    pub fn system(job: &'static str) -> Self {
+        Self {
+            principal: Principal::system(job),
+            roles: vec!["system".into()],
+            administrative: true,
+            method: "system",
+            ..Self::anonymous(Vec::new())
+        }
+    }
+
+    /// Whether nobody in particular is acting.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.principal.kind == PrincipalKind::Anonymous
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_principals_never_share_an_owner_key() {
+        let make = |authority: &str, subject: &str| Principal {
+            kind: PrincipalKind::User,
+            authority: authority.into(),
+            subject: subject.into(),
+        };
+        assert_ne!(make("a|b", "c").owner_key(), make("a", "b|c").owner_key());
+        assert_ne!(make("a\\", "|c").owner_key(), make("a", "\\||c").owner_key());
+        assert_eq!(make("local", "usr_1").owner_key(), "local|usr_1");
+    }
+}

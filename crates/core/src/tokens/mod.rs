@@ -1,0 +1,3 @@
+//! Tokens: keys, issuing, verifying, refreshing, revoking.
+
+pub mod model;

@@ -1,0 +1,104 @@
+//! What the scanner hands out: members of an object as ranges of the document, and strings decoded on demand.
+
+use std::borrow::Cow;
+
+/// A range of bytes in the scanned document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Span {
+    pub(crate) fn of<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.start as usize..self.end as usize]
+    }
+}
+
+/// What a value is, told by its first byte; strings also say whether they hold escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Array,
+    PlainString,
+    EscapedString,
+    Number,
+    True,
+    False,
+    Null,
+}
+
+/// A member of the outermost object: its name (between the quotes) and its value (with quotes, if a string).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    pub(super) name: Span,
+    pub(super) name_escaped: bool,
+    /// Differs for most names that differ: their length and first bytes.
+    pub(super) name_tag: u64,
+    pub(crate) value: Span,
+    pub(crate) kind: Kind,
+}
+
+impl Member {
+    pub(crate) fn name<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        unescape(self.name.of(text), self.name_escaped)
+    }
+
+    /// The value's text when it is a string.
+    pub(crate) fn string<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+        match self.kind {
+            Kind::PlainString | Kind::EscapedString => Some(decode_string(self.value.of(text))),
+            _ => None,
+        }
+    }
+}
+
+/// Decodes a scanned JSON string, given with its quotes.
+pub(crate) fn decode_string(quoted: &str) -> Cow<'_, str> {
+    let inner = &quoted[1..quoted.len() - 1];
+    unescape(inner, inner.contains('\\'))
+}
+
+/// Decodes the inside of a scanned string.
+pub(super) fn unescape(inner: &str, escaped: bool) -> Cow<'_, str> {
+    if !escaped {
+        return Cow::Borrowed(inner);
+    }
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        match escape {
+            b'b' => out.push('\u{8}'),
+            b'f' => out.push('\u{c}'),
+            b'n' => out.push('\n'),
+            b'r' => out.push('\r'),
+            b't' => out.push('\t'),
+            b'u' => {
+                let mut unit = u32::from_str_radix(&rest[..4], 16).expect("the scanner saw four hex digits");
+                rest = &rest[4..];
+                if (0xD800..0xDC00).contains(&unit) {
+                    let low = u32::from_str_radix(&rest[2..6], 16).expect("the scanner saw a low surrogate");
+                    rest = &rest[6..];
+                    unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+                }
+                out.push(char::from_u32(unit).expect("the scanner refused lone surrogates"));
+            }
+            other => out.push(other as char),
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Length and first bytes of a name in one number.
+pub(super) fn tag(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let start = match bytes.first_chunk::<7>() {
+        Some(&[a, b, c, d, e, f, g]) => u64::from_le_bytes([a, b, c, d, e, f, g, 0]),
+        None => bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
+    };
+    start | (bytes.len() as u64) << 56
+}

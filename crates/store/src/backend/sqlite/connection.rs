@@ -1,0 +1,113 @@
+//! Connections as this store wants them, and what their errors mean.
+
+use std::path::Path;
+use std::time::Duration;
+
+use doorward_core::ports::{Conflict, StoreError};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
+
+use crate::store::Options;
+
+/// Statements a connection keeps prepared; above the number of different texts the store uses.
+const PREPARED: usize = 192;
+/// Readers wait only for recovery after a crash; they never wait for the writer.
+const READER_BUSY_MS: u64 = 1_000;
+/// How often turning on WAL is tried while another process does the same: SQLite does not wait there by itself.
+const WAL_ATTEMPTS: u32 = 100;
+const WAL_PAUSE_MS: u64 = 20;
+
+fn open(path: &Path, busy_ms: u64) -> Result<Connection, StoreError> {
+    // No URI flag: a `?` in a path is a character, not the start of options. No CREATE: `files` creates.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(store_error)?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
+    connection.busy_timeout(Duration::from_millis(busy_ms)).map_err(store_error)?;
+    connection
+        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;")
+        .map_err(store_error)?;
+    Ok(connection)
+}
+
+/// The connection that writes.
+pub(super) fn writer(path: &Path, options: &Options, scratch: bool) -> Result<Connection, StoreError> {
+    let connection = open(path, options.busy_ms)?;
+    turn_on_wal(&connection)?;
+    connection
+        .execute_batch(if scratch {
+            "PRAGMA synchronous = OFF; PRAGMA journal_size_limit = 67108864;"
+        } else {
+            "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
+        })
+        .map_err(store_error)?;
+    if let Some(max_size_bytes) = options.max_size_bytes {
+        let page: u64 = connection
+            .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
+            .map_err(store_error)?
+            .unsigned_abs()
+            .max(512);
+        let pages = i64::try_from(max_size_bytes / page).unwrap_or(i64::MAX).clamp(1, 4_294_967_294);
+        connection
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .map_err(store_error)?;
+    }
+    Ok(connection)
+}
+
+/// A connection that reads and cannot write.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path, READER_BUSY_MS)?;
+    connection.execute_batch("PRAGMA query_only = ON;").map_err(store_error)?;
+    Ok(connection)
+}
+
+fn turn_on_wal(connection: &Connection) -> Result<(), StoreError> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))
+            .map_err(store_error)
+        {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Err(error @ StoreError::Corrupt(_)) => return Err(error),
+            Err(error) if attempt >= WAL_ATTEMPTS => return Err(error),
+            Ok(mode) if attempt >= WAL_ATTEMPTS => {
+                return Err(StoreError::Unavailable(format!(
+                    "the file system under the store cannot do write-ahead logging (mode {mode})"
+                )));
+            }
+            _ => std::thread::sleep(Duration::from_millis(WAL_PAUSE_MS)),
+        }
+    }
+}
+
+/// What an error of SQLite means to the store's callers. Decided by code, never by message.
+pub(super) fn store_error(error: Error) -> StoreError {
+    let Some(inner) = error.sqlite_error() else {
+        return StoreError::Corrupt(format!("SQLite driver: {error}"));
+    };
+    match (inner.code, inner.extended_code) {
+        (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => {
+            StoreError::Conflict(Conflict::Missing)
+        }
+        (
+            ErrorCode::ConstraintViolation,
+            ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_UNIQUE,
+        ) => StoreError::Conflict(Conflict::Exists),
+        (
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::OutOfMemory
+            | ErrorCode::PermissionDenied
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::NoLargeFileSupport,
+            _,
+        ) => StoreError::Unavailable(error.to_string()),
+        _ => StoreError::Corrupt(error.to_string()),
+    }
+}

@@ -1,0 +1,105 @@
+//! SQLite: one writer thread with group commit, readers for points, reader threads for scans.
+//!
+//! ```text
+//! point    ─ caller's thread ─► an uncontended connection of the point pool
+//! scan     ─ queue ─► a scan thread ─ pieces ─► caller
+//! transact ─ bounded queue ─► writer: BEGIN, each in its SAVEPOINT, COMMIT ─► every answer of the group
+//! ```
+//!
+//! WAL mode lets readers and the writer go on side by side, and several processes share the file.
+
+mod connection;
+mod files;
+mod group;
+mod migrate;
+mod points;
+mod run;
+mod scans;
+mod writer;
+
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use doorward_core::ports::{Durability, StoreError, StoreFuture};
+
+use self::files::Scratch;
+use self::points::Points;
+use self::scans::Scans;
+use self::writer::Writer;
+use super::{Answer, Backend, EachRows, Rows, Step, Value};
+use crate::migrate::{Pending, Upgrade};
+use crate::store::Options;
+
+/// An open SQLite file.
+///
+/// Fields are dropped in order: readers first, so that the writer's last checkpoint finds nobody in its way, and
+/// the scratch directory, if there is one, when nothing is open any more.
+pub struct Sqlite {
+    points: Points,
+    scans: Scans,
+    writer: Writer,
+    _scratch: Option<Scratch>,
+}
+
+/// Opens what `address` names (`sqlite:path`, `sqlite://path`, `path`, or `sqlite::memory:`).
+pub(super) fn open(address: &str, options: &Options) -> Result<Arc<dyn Backend>, StoreError> {
+    Ok(Arc::new(Sqlite::open(address, options)?))
+}
+
+/// What opening would still apply.
+pub(super) fn pending(address: &str) -> Result<Vec<Pending>, StoreError> {
+    match files::location(address) {
+        Some(path) => migrate::pending(&path),
+        None => Ok(crate::migrate::all_pending()),
+    }
+}
+
+impl Sqlite {
+    /// Opens or creates the file. See [`crate::SqlStore::open`].
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it cannot be opened, [`StoreError::Corrupt`] if it is no store of ours.
+    pub fn open(address: &str, options: &Options) -> Result<Self, StoreError> {
+        let (path, scratch) = match files::location(address) {
+            Some(path) => (path, None),
+            None => {
+                let scratch = Scratch::create()?;
+                (scratch.path().join("store.db"), Some(scratch))
+            }
+        };
+        if options.upgrade == Upgrade::Apply {
+            files::create(&path)?;
+        }
+        let writer = connection::writer(&path, options, scratch.is_some())?;
+        migrate::bring_up_to_date(&writer, options)?;
+        let readers = |n: usize| -> Result<Vec<_>, StoreError> {
+            (0..n.max(1)).map(|_| connection::reader(&path)).collect()
+        };
+        Ok(Self {
+            points: Points::new(readers(options.point_readers)?),
+            scans: Scans::start(readers(options.scan_readers)?)?,
+            writer: Writer::start(writer, options, scratch.is_some())?,
+            _scratch: scratch,
+        })
+    }
+}
+
+impl Backend for Sqlite {
+    fn point<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>]) -> Answer<'a, Rows> {
+        Answer::now(self.points.query(sql, params))
+    }
+
+    fn scan<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>], each: EachRows<'a>) -> StoreFuture<'a, ()> {
+        Box::pin(self.scans.scan(sql, params, each))
+    }
+
+    fn transact(&self, steps: Vec<Step>, durability: Durability) -> StoreFuture<'_, u64> {
+        Box::pin(self.writer.transact(steps, durability))
+    }
+}
+
+/// Where a file address points; kept beside `open` so that messages can name it.
+pub(crate) fn path_of(address: &str) -> Option<PathBuf> {
+    files::location(address)
+}

@@ -1,0 +1,95 @@
+//! Writes as steps and rows as aggregates; a file for each port of core.
+
+mod api_keys;
+mod audit;
+mod changes;
+mod codes;
+mod families;
+mod labels;
+mod messages;
+mod ownership;
+mod revocations;
+mod runs;
+mod sealed_keys;
+mod sessions;
+mod threads;
+mod users;
+
+
+use doorward_core::ports::store::{Batch, Commit};
+use doorward_core::ports::{StoreError, StoreFuture, Write};
+
+use crate::SqlStore;
+use crate::backend::Step;
+
+impl Commit for SqlStore {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut all = Vec::with_capacity(batch.writes.len() * 2);
+            for write in batch.writes {
+                steps(write, &mut all)?;
+            }
+            self.backend.transact(all, batch.durability).await.map(drop)
+        })
+    }
+}
+
+/// What a write does, in order.
+fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
+    match write {
+        Write::InsertUser(user) => users::insert(&user, to)?,
+        Write::UpdateUser(user) => users::update(&user, to)?,
+        Write::DeleteUser(id) => users::delete(&id, to),
+        Write::SetPassword { user, phc, at_ms } => to.push(users::set_password(&user, phc, at_ms)),
+        Write::InsertSession(session) => to.push(sessions::insert(session)),
+        Write::EndSession { id, at_ms } => to.push(sessions::end(&id, at_ms)),
+        Write::TouchSession { id, at_ms } => to.push(sessions::touch(&id, at_ms)),
+        Write::InsertFamily(family) => to.push(families::insert(family)),
+        Write::AdvanceFamily { id, from, at_ms, expires_at_ms } => {
+            to.push(families::advance(&id, from, at_ms, expires_at_ms));
+        }
+        Write::EndFamily { id, at_ms } => to.push(families::end(&id, at_ms)),
+        Write::EndFamiliesOfSession { session, at_ms } => {
+            to.push(families::end_of_session(&session, at_ms));
+        }
+        Write::InsertApiKey(key) => to.push(api_keys::insert(key)?),
+        Write::RevokeApiKey { id, at_ms } => to.push(api_keys::revoke(&id, at_ms)),
+        Write::TouchApiKey { id, at_ms } => to.push(api_keys::touch(&id, at_ms)),
+        Write::InsertSealedKey(key) => sealed_keys::insert(key, to),
+        Write::InsertFirstSealedKey(key) => sealed_keys::insert_first(key, to),
+        Write::RetireSealedKey { id, at_ms } => to.push(sealed_keys::retire(&id, at_ms)),
+        Write::Revoke(revocation) => to.push(revocations::insert(&revocation)),
+        Write::InsertCode { purpose, hash, expires_at_ms } => {
+            to.push(codes::insert(purpose, hash, expires_at_ms));
+        }
+        Write::SpendCode { purpose, hash, now_ms } => to.push(codes::spend(purpose, hash, now_ms)),
+        Write::DropCodes { purpose } => to.push(codes::drop_all(purpose)),
+        Write::InsertThread(thread) => threads::insert(&thread, to)?,
+        Write::UpdateThread(thread) => threads::update(&thread, to)?,
+        Write::DeleteThread(id) => threads::delete(&id, to),
+        Write::InsertMessage(message) => to.push(messages::insert(&message)?),
+        Write::DeleteMessage { thread, id } => to.push(messages::delete(&thread, &id)),
+        Write::InsertRun(run) => to.push(runs::insert(run)),
+        Write::FinishRun { id, status, error, at_ms } => to.push(runs::finish(&id, status, error, at_ms)),
+        Write::InterruptRuns { at_ms } => to.push(runs::interrupt_all(at_ms)),
+        Write::ClaimOwnership { mount, resource, id, owner, at_ms } => {
+            to.push(ownership::claim(mount, resource, id, owner, at_ms));
+        }
+        Write::ReleaseOwnership { mount, resource, id, owner } => {
+            to.push(ownership::release(mount, resource, id, owner));
+        }
+        Write::Audit { node, entry } => to.push(audit::append(&node, entry)),
+        Write::Announce(change) => to.push(changes::announce(change)),
+    }
+    Ok(())
+}
+
+/// JSON as it is kept.
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(format!("a value is no JSON: {error}")))
+}
+
+/// A hash of 32 bytes as it comes back.
+fn hash(bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Corrupt("a stored hash is not 32 bytes".into()))
+}

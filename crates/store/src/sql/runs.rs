@@ -1,0 +1,71 @@
+//! Runs of threads.
+
+use doorward_core::agents::model::{Run, RunStatus};
+use doorward_core::id::{RunId, ThreadId};
+use doorward_core::ports::store::Page;
+use doorward_core::ports::{Conflict, StoreError};
+
+use crate::SqlStore;
+use crate::backend::{Row, Step, Value, owned};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT id, thread, status, error, created_at_ms, finished_at_ms FROM run ", $rest)
+    };
+}
+
+/// A thread that is gone breaks the reference, which is the conflict `Missing`.
+pub(super) fn insert(run: Run) -> Step {
+    Step::row(
+        "INSERT INTO run (id, thread, status, error, created_at_ms, finished_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+        owned![&run.id, &run.thread, run.status.as_str(), run.error, run.created_at_ms, run.finished_at_ms],
+        Conflict::Exists,
+    )
+}
+
+pub(super) fn finish(id: &RunId, status: RunStatus, error: Option<String>, at_ms: i64) -> Step {
+    Step::row(
+        "UPDATE run SET status = $2, error = $3, finished_at_ms = $4 WHERE id = $1 AND status = 'running'",
+        owned![id, status.as_str(), error, at_ms],
+        Conflict::Missing,
+    )
+}
+
+pub(super) fn interrupt_all(at_ms: i64) -> Step {
+    Step::any(
+        "UPDATE run SET status = 'interrupted', finished_at_ms = $1 WHERE status = 'running'",
+        owned![at_ms],
+    )
+}
+
+fn read(row: Row<'_>) -> Result<Run, StoreError> {
+    Ok(Run {
+        id: row.text(0)?.into(),
+        thread: row.text(1)?.into(),
+        status: RunStatus::parse(row.text(2)?)
+            .ok_or_else(|| StoreError::Corrupt("a run has an unknown status".into()))?,
+        error: row.maybe_string(3)?,
+        created_at_ms: row.i64(4)?,
+        finished_at_ms: row.maybe_i64(5)?,
+    })
+}
+
+pub(super) async fn page(store: &SqlStore, thread: &ThreadId, page: Page) -> Result<Vec<Run>, StoreError> {
+    let (thread, limit) = (Value::from(thread), Value::from(page.limit));
+    match page.after.as_deref() {
+        Some(after) => {
+            let sql = select!("WHERE thread = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+            store.list(sql, &[thread, after.into(), limit], read).await
+        }
+        None => store.list(select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2"), &[thread, limit], read).await,
+    }
+}
+
+pub(super) async fn one(
+    store: &SqlStore,
+    thread: &ThreadId,
+    id: &RunId,
+) -> Result<Option<Run>, StoreError> {
+    store.one(select!("WHERE id = $1 AND thread = $2"), &[id.into(), thread.into()], read).await
+}

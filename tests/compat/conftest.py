@@ -1,0 +1,26 @@
+"""Fixtures of every compatibility suite: fresh directories, servers that are always stopped."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.doorward import Doorward
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    """Starts Doorward servers in directories of their own and stops them after the test.
+
+    `start("dev", "--agentflow", path)`; keywords: `environment`.
+    """
+    running: list[Doorward] = []
+
+    def start_one(mode: str, *arguments, environment: dict[str, str] | None = None) -> Doorward:
+        home = tmp_path / f"{mode}-{len(running)}"
+        server = Doorward(mode, "--listen", "127.0.0.1:0", *arguments, home=home, environment=environment)
+        running.append(server)
+        return server
+
+    yield start_one
+    for server in reversed(running):
+        server.program.stop()

@@ -1,0 +1,1 @@
+"""What the AgentFlow suite needs: the real server, its tokens, keys and document."""
