@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, and one line at the end that says how they went.
 //!
 //! ```text
-//! setup ─► cargo test --workspace ─► cargo build (doorward) ─► pytest tests/compat ─► "N passed, N failed"
+//! cargo test --workspace ─► setup ─► cargo build (doorward) ─► pytest tests/compat ─► "N passed, N failed"
 //! ```
 
 mod options;
@@ -23,7 +23,7 @@ pub(crate) const COMMAND: Command = Command {
     help: "
 Usage: cargo xtask test [--only rust|compat] [FILTER]
 
-Runs `cargo xtask setup`, the Rust tests of the workspace, then tests/compat: the platforms' own published
+Runs the Rust tests of the workspace, `cargo xtask setup`, then tests/compat: the platforms' own published
 clients and servers against the debug build of doorward. The last line is exactly `N passed, N failed`, with
 `, N skipped` when any were. The exit code is not 0 when anything failed; with CI=true as root on Debian, where
 setup can install everything, also when anything was skipped.
@@ -81,9 +81,7 @@ fn compat(root: &Path, options: &Options) -> Result<Tally, Failure> {
         return Ok(one_failure);
     }
     say("── the binary under test");
-    let mut build = cargo(root);
-    build.args(["build", "--workspace", "--bin", "doorward"]);
-    if !run(&mut build)?.success() {
+    if !run(cargo(root).args(build_arguments(options.includes(Part::Rust))))?.success() {
         say("failed: doorward does not build; see above");
         return Ok(one_failure);
     }
@@ -110,6 +108,14 @@ fn compat(root: &Path, options: &Options) -> Result<Tally, Failure> {
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+/// How to build the binary. After the Rust tests the same selection of features is named again, so that what they
+/// built is used; without `--tests` cargo leaves out what only tests switch on and builds the heavy crates anew.
+fn build_arguments(after_rust_tests: bool) -> &'static [&'static str] {
+    const ALONE: &[&str] = &["build", "--workspace", "--bin", "doorward"];
+    const AFTER_TESTS: &[&str] = &["build", "--workspace", "--bin", "doorward", "--tests"];
+    if after_rust_tests { AFTER_TESTS } else { ALONE }
 }
 
 fn debug_binary(root: &Path) -> PathBuf {

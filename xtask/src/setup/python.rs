@@ -48,10 +48,7 @@ pub(super) fn server(root: &Path, suite: &str, list: &Path) -> Result<(), Failur
     let wanted = if pinned.is_some() {
         Wanted { arguments: vec!["-r".into(), list.into()], text: text.clone() }
     } else {
-        say(&format!(
-            "{package}: no Python {}.{}, so its newest release for {}.{}",
-            SERVER_NEEDS.0, SERVER_NEEDS.1, python.version.0, python.version.1
-        ));
+        say(&format!("NOT THE PINNED SERVER: {}", fallback(package, python.version)));
         Wanted { arguments: vec![package.into()], text: format!("newest {package}\n") }
     };
     let name = format!("{suite}-server");
@@ -104,7 +101,7 @@ fn environment(root: &Path, name: &str, python: &Python, wanted: &Wanted) -> Res
     })
 }
 
-/// Interpreters that start, the preferred one first: on the path, then under pyenv.
+/// Interpreters that can make environments, the preferred one first: on the path, then under pyenv, then uv's own.
 fn interpreters() -> Vec<Python> {
     let homes =
         [std::env::var_os("PYENV_ROOT").map(PathBuf::from), std::env::home_dir().map(|h| h.join(".pyenv"))];
@@ -114,6 +111,10 @@ fn interpreters() -> Vec<Python> {
         for home in homes.iter().flatten() {
             candidates.extend(under_pyenv(&home.join("versions"), *minor));
         }
+        // Only what uv has already: nothing is downloaded here.
+        let mut uv = Command::new("uv");
+        uv.args(["python", "find", "--no-python-downloads", &format!("3.{minor}")]);
+        candidates.extend(answer(&mut uv).map(PathBuf::from));
     }
     candidates.push("python3".into());
     candidates.iter().filter_map(|path| probe(path)).collect()
@@ -134,9 +135,10 @@ fn under_pyenv(versions: &Path, minor: u32) -> Vec<PathBuf> {
     found
 }
 
-/// The interpreter behind `path` and its version; `None` when it does not start.
+/// The interpreter behind `path` and its version; `None` when it does not start or cannot make environments (Debian
+/// packages that ability apart).
 fn probe(path: &Path) -> Option<Python> {
-    let code = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)";
+    let code = "import sys, ensurepip, venv; print(sys.version_info[0], sys.version_info[1], sys.executable)";
     let told = answer(Command::new(path).args(["-c", code]))?;
     let mut words = told.splitn(3, ' ');
     let version = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -156,6 +158,14 @@ fn first_package(list: &str) -> Option<&str> {
     let line = list.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', '-']))?;
     let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(line.len());
     Some(&line[..end])
+}
+
+fn fallback(package: &str, has: Version) -> String {
+    format!(
+        "{package} is pinned to a release that needs Python {}.{}, which is neither on PATH nor under pyenv nor known \
+         to uv; its newest release that runs on {}.{} is installed instead",
+        SERVER_NEEDS.0, SERVER_NEEDS.1, has.0, has.1
+    )
 }
 
 fn too_old(what: &str, needs: Version, found: &[Python]) -> String {
@@ -184,6 +194,12 @@ mod tests {
     #[test]
     fn interpreter_that_does_not_start_is_passed_over() {
         assert_eq!(probe(Path::new("doorward-no-such-python")), None);
+    }
+
+    #[test]
+    fn installing_another_server_than_the_pinned_one_names_both_versions() {
+        let said = fallback("some-server", (3, 11));
+        assert!(said.contains("some-server") && said.contains("3.12") && said.contains("3.11"), "{said}");
     }
 
     #[test]
