@@ -52,7 +52,18 @@ pub(super) fn server(root: &Path, suite: &str, list: &Path) -> Result<(), Failur
         Wanted { arguments: vec![package.into()], text: format!("newest {package}\n") }
     };
     let name = format!("{suite}-server");
-    environment(root, &name, python, &wanted)?;
+    let note = root.join(".venvs").join(format!("{suite}.txt"));
+    if let Err(failure) = environment(root, &name, python, &wanted) {
+        if pinned.is_some() {
+            return Err(failure);
+        }
+        // Nothing half installed stays: the tests see that there is no server, and the others still run.
+        fs::remove_dir_all(root.join(".venvs").join(&name))?;
+        let left_out = left_out(package, python.version);
+        say(&left_out);
+        fs::write(note, left_out + "\n")?;
+        return Ok(());
+    }
     let inside = of_venv(&root.join(".venvs").join(&name));
     let code = format!(
         "import platform; from importlib.metadata import version; \
@@ -64,7 +75,7 @@ pub(super) fn server(root: &Path, suite: &str, list: &Path) -> Result<(), Failur
         )));
     };
     say(&format!("{suite}: {installed}"));
-    fs::write(root.join(".venvs").join(format!("{suite}.txt")), installed + "\n")?;
+    fs::write(note, installed + "\n")?;
     Ok(())
 }
 
@@ -168,6 +179,14 @@ fn fallback(package: &str, has: Version) -> String {
     )
 }
 
+fn left_out(package: &str, has: Version) -> String {
+    format!(
+        "LEFT OUT: {package}: no release of it can be installed for Python {}.{}; install Python {}.{} (with pyenv, \
+         say) and run setup again",
+        has.0, has.1, SERVER_NEEDS.0, SERVER_NEEDS.1
+    )
+}
+
 fn too_old(what: &str, needs: Version, found: &[Python]) -> String {
     let have: Vec<String> = found.iter().map(|p| format!("{}.{}", p.version.0, p.version.1)).collect();
     let have = if have.is_empty() { "none".to_owned() } else { have.join(", ") };
@@ -200,6 +219,8 @@ mod tests {
     fn installing_another_server_than_the_pinned_one_names_both_versions() {
         let said = fallback("some-server", (3, 11));
         assert!(said.contains("some-server") && said.contains("3.12") && said.contains("3.11"), "{said}");
+        let said = left_out("some-server", (3, 11));
+        assert!(said.starts_with("LEFT OUT: some-server") && said.contains("install Python 3.12"), "{said}");
     }
 
     #[test]
