@@ -1,4 +1,4 @@
-//! What a developer of Doorward runs: `cargo xtask setup | check | test | bench | structure | status`.
+//! What a developer of Doorward runs: `cargo xtask setup | check | test | bench | structure | status | generate`.
 //!
 //! ```text
 //! arguments ─ run ─► COMMANDS ─► one function per file ─► steps (process.rs): what is run, what failed, what to do
@@ -12,6 +12,7 @@
 mod bench;
 mod check;
 pub mod failure;
+pub mod generate;
 mod process;
 pub mod repo;
 mod setup;
@@ -34,8 +35,15 @@ pub struct Command {
 }
 
 /// Every command.
-pub static COMMANDS: &[Command] =
-    &[setup::COMMAND, check::COMMAND, test::COMMAND, bench::COMMAND, structure::COMMAND, status::COMMAND];
+pub static COMMANDS: &[Command] = &[
+    setup::COMMAND,
+    check::COMMAND,
+    test::COMMAND,
+    bench::COMMAND,
+    structure::COMMAND,
+    status::COMMAND,
+    generate::COMMAND,
+];
 
 /// Runs the command that the arguments name.
 ///

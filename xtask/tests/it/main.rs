@@ -3,6 +3,7 @@
 
 mod adr;
 mod commands;
+mod generated;
 mod layers;
 mod links;
 mod registration;
