@@ -59,6 +59,10 @@ class Client:
         options.setdefault("allow_redirects", False)
         return self._session.request(method, self.base + path, headers=headers, **options)
 
+    def send(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """A request prepared by hand, for what `request` would tidy up."""
+        return self._session.send(prepared, timeout=TIMEOUT_S, allow_redirects=False)
+
     def get(self, path: str, **options) -> requests.Response:
         return self.request("GET", path, **options)
 
@@ -67,6 +71,9 @@ class Client:
 
     def put(self, path: str, **options) -> requests.Response:
         return self.request("PUT", path, **options)
+
+    def patch(self, path: str, **options) -> requests.Response:
+        return self.request("PATCH", path, **options)
 
     def delete(self, path: str, **options) -> requests.Response:
         return self.request("DELETE", path, **options)

@@ -23,7 +23,8 @@ class Doorward:
     """A running `doorward dev` or `doorward serve`.
 
     `home` is a fresh directory: it holds the store, the ready file and the log, and is the
-    working directory, so nothing of one server can be seen by another.
+    working directory, so nothing of one server can be seen by another. `--data-dir` among the
+    arguments puts the store elsewhere, as a restart on the same store needs it.
     """
 
     def __init__(self, mode: str, *arguments, home: Path, environment: dict[str, str] | None = None) -> None:
@@ -31,8 +32,10 @@ class Doorward:
         home.mkdir(parents=True, exist_ok=True)
         ready_file = home / "ready.json"
         ready_file.unlink(missing_ok=True)
-        self.data_dir = home / "data"
-        own = ["--data-dir", self.data_dir] if mode == "dev" else []
+        given = dict(zip(arguments, arguments[1:], strict=False))
+        self.settings = given.get("--agentflow")
+        self.data_dir = given.get("--data-dir", home / "data")
+        own = ["--data-dir", self.data_dir] if mode == "dev" and "--data-dir" not in given else []
         self.program = Program(
             [doorward_binary(), mode, *own, "--ready-file", ready_file, *arguments],
             log=home / "doorward.log",
@@ -78,18 +81,20 @@ class Doorward:
     def mount(self, name: str) -> str:
         return self.ready["mounts"][name].rstrip("/")
 
-    def command(self, *arguments) -> dict | list:
+    def command(self, *arguments, typed: str = "") -> dict | list:
         """Runs another `doorward` command on this server's store and answers its JSON."""
-        return command_json(*arguments, "--data-dir", self.data_dir, cwd=self.home)
+        return command_json(*arguments, "--data-dir", self.data_dir, cwd=self.home, typed=typed)
 
 
-def run_command(*arguments, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-    """One `doorward` command to its end, whatever its exit code."""
+def run_command(
+    *arguments, cwd: Path, environment: dict[str, str] | None = None, typed: str = ""
+) -> subprocess.CompletedProcess:
+    """One `doorward` command to its end, whatever its exit code; `typed` is its standard input."""
     return subprocess.run(
         [str(doorward_binary()), *(str(part) for part in arguments)],
         cwd=cwd,
         env=clean_environment(**(environment or {})),
-        stdin=subprocess.DEVNULL,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=COMMAND_LIMIT_S,
@@ -97,7 +102,7 @@ def run_command(*arguments, cwd: Path, environment: dict[str, str] | None = None
     )
 
 
-def command_json(*arguments, cwd: Path) -> dict | list:
-    done = run_command(*arguments, "--json", cwd=cwd)
+def command_json(*arguments, cwd: Path, typed: str = "") -> dict | list:
+    done = run_command(*arguments, "--json", cwd=cwd, typed=typed)
     assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout)

@@ -16,10 +16,11 @@ READ_LIMIT_S = 10.0
 
 @dataclass
 class Recorded:
-    """One request as it arrived."""
+    """One request as it arrived; `after` is whatever followed it in the same bytes."""
 
     head: bytes
     body: bytes
+    after: bytes = b""
     request_line: str = field(init=False)
     headers: list[tuple[str, str]] = field(init=False)
 
@@ -45,11 +46,11 @@ class Recorded:
 
 
 class Recorder:
-    """Listens on a free loopback port until closed. `answer` maps a request to (status, JSON)."""
+    """Listens on a loopback port, free unless named, until closed. `answer` maps a request to (status, JSON)."""
 
-    def __init__(self, answer=None) -> None:
+    def __init__(self, answer=None, port: int = 0) -> None:
         self._answer = answer or agentflow_answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self._lock = threading.Lock()
         self.requests: list[Recorded] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -105,28 +106,38 @@ def read_request(connection: socket.socket) -> Recorded | None:
     head, body = data.split(HEAD_END, 1)
     partial = Recorded(head, b"")
     if "chunked" in ",".join(partial.all("transfer-encoding")).lower():
-        while not body.endswith(b"0\r\n\r\n"):
+        while b"0\r\n\r\n" not in body:
             part = connection.recv(65536)
             if not part:
                 return None
             body += part
-        return Recorded(head, dechunk(body))
+        whole, after = dechunk(body)
+        return Recorded(head, whole, after + waiting(connection))
     length = int((partial.all("content-length") or ["0"])[0])
     while len(body) < length:
         part = connection.recv(65536)
         if not part:
             return None
         body += part
-    return Recorded(head, body)
+    return Recorded(head, body[:length], body[length:] + waiting(connection))
 
 
-def dechunk(body: bytes) -> bytes:
+def waiting(connection: socket.socket) -> bytes:
+    """What has already arrived and was not asked for; never waits."""
+    try:
+        return connection.recv(65536, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return b""
+
+
+def dechunk(body: bytes) -> tuple[bytes, bytes]:
+    """The content of a chunked body without trailers, and what follows it."""
     whole = b""
     while True:
         size, body = body.split(b"\r\n", 1)
         length = int(size.split(b";")[0], 16)
         if length == 0:
-            return whole
+            return whole, body.removeprefix(b"\r\n")
         whole, body = whole + body[:length], body[length + 2 :]
 
 
