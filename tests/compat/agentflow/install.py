@@ -78,7 +78,14 @@ def install_venv(name, python, requirements):
 
     def install():
         subprocess.run([python, "-m", "venv", str(target)], check=True)
-        pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [
+            str(target / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         subprocess.run([*pip, "-r", str(requirements)], check=True)
 
     install_once(target, requirements, python, install)

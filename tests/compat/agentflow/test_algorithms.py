@@ -117,7 +117,9 @@ def test_a_key_of_another_curve_is_invalid(start, tmp_path):
 
 def test_a_key_carried_in_the_token_is_never_trusted(anyone):
     pair = key_pair("ES256")
-    jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(jwt.algorithms.ECAlgorithm("0").prepare_key(pair.public_pem)))
+    jwk = json.loads(
+        jwt.algorithms.ECAlgorithm.to_jwk(jwt.algorithms.ECAlgorithm("0").prepare_key(pair.public_pem))
+    )
     for header in ({"jwk": jwk}, {"jku": "http://127.0.0.1:1/keys"}, {"x5u": "http://127.0.0.1:1/c"}):
         assert_invalid(anyone, token(key=pair.private_pem, algorithm="ES256", headers=header))
         assert_invalid(anyone, token(key="another-" + SECRET, headers=header))
@@ -127,7 +129,12 @@ def test_secrets_made_by_the_documents_commands_work(start, tmp_path):
     commands = [line for line in document.hmac_secret_block().splitlines() if not line.startswith("#")]
     assert len(commands) == 2
     for number, command in enumerate(commands):
-        made = subprocess.run(["bash", "-c", command.replace("python -c", "python3 -c")], capture_output=True, text=True, check=True)
+        made = subprocess.run(
+            ["bash", "-c", command.replace("python -c", "python3 -c")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         secret = made.stdout.strip()
         assert len(secret) >= 32
         client = server_with(start, tmp_path / str(number), "HS256", secret)

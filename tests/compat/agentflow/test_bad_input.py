@@ -136,7 +136,15 @@ def test_a_chunked_body_over_the_limit_is_too_large(door):
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "text/html", "application/xml", "multipart/form-data; boundary=x", "application/jsonx", "nonsense", "application/json; charset=utf-16"],
+    [
+        "text/plain",
+        "text/html",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+        "nonsense",
+        "application/json; charset=utf-16",
+    ],
 )
 def test_another_media_type_is_not_supported(door, content_type):
     assert_refused(door.post([("Content-Type", content_type)], b'{"a": 1}'), 400, 415)
@@ -149,7 +157,12 @@ def test_a_compressed_body_is_not_supported(door, coding):
 
 def test_a_chunk_size_that_is_no_number_is_a_bad_request(door):
     headers = [door.authorized(), JSON_TYPE, ("Transfer-Encoding", "chunked"), CLOSE]
-    for chunk in (b"zz\r\n{}\r\n0\r\n\r\n", b"-1\r\n{}\r\n", b"ffffffffffffffffff\r\n{}", b"2 \x00\r\n{}\r\n0\r\n\r\n"):
+    for chunk in (
+        b"zz\r\n{}\r\n0\r\n\r\n",
+        b"-1\r\n{}\r\n",
+        b"ffffffffffffffffff\r\n{}",
+        b"2 \x00\r\n{}\r\n0\r\n\r\n",
+    ):
         assert_refused(exchange(door.base, request_bytes("POST", door.write, headers, chunk)), 400, 413)
 
 
@@ -192,7 +205,10 @@ HEADS = {
         b"0\r\n\r\n",
     ),
     "two_lengths": lambda door: request_bytes(
-        "POST", door.write, [door.authorized(), ("Content-Length", "2"), ("Content-Length", "3"), CLOSE], b"{}x"
+        "POST",
+        door.write,
+        [door.authorized(), ("Content-Length", "2"), ("Content-Length", "3"), CLOSE],
+        b"{}x",
     ),
     "negative_length": lambda door: request_bytes(
         "POST", door.write, [door.authorized(), ("Content-Length", "-1"), CLOSE]
@@ -295,7 +311,16 @@ def test_a_strange_path_is_refused_or_not_found(door, path):
     assert_refused(door.get([door.authorized()], path), 400, 404)
 
 
-QUERIES = ["?" + "a=b&" * 2000, "?a=%ff", "?a=%", "?limit=-1", "?limit=abc", "?limit=99999999999999999999", "?\x7f", "?limit=1&limit=2"]
+QUERIES = [
+    "?" + "a=b&" * 2000,
+    "?a=%ff",
+    "?a=%",
+    "?limit=-1",
+    "?limit=abc",
+    "?limit=99999999999999999999",
+    "?\x7f",
+    "?limit=1&limit=2",
+]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=[ascii(query)[:20] for query in QUERIES])
@@ -324,9 +349,17 @@ SIGN_UPS = {
     "bidi_in_name": {"username": "a\u202eb", "password": "a long enough password 1"},
     "bad_email": {"email": "not an address", "password": "a long enough password 1"},
     "email_with_line_end": {"email": "a@b.example\r\nBcc: x@y", "password": "a long enough password 1"},
-    "roles_from_outside": {"username": "someone-admin", "password": "a long enough password 1", "roles": ["admin"]},
+    "roles_from_outside": {
+        "username": "someone-admin",
+        "password": "a long enough password 1",
+        "roles": ["admin"],
+    },
     "unknown_member": {"username": "someone-more", "password": "a long enough password 1", "is_admin": True},
-    "metadata_no_object": {"username": "someone-meta", "password": "a long enough password 1", "user_metadata": 7},
+    "metadata_no_object": {
+        "username": "someone-meta",
+        "password": "a long enough password 1",
+        "user_metadata": 7,
+    },
 }
 
 

@@ -37,7 +37,9 @@ def test_every_command_has_help_with_an_example_of_itself(tmp_path, command):
     assert "xample" in done.stdout
 
 
-@pytest.mark.parametrize(("group", "word"), [(group, word) for group, words in GROUPS.items() for word in words])
+@pytest.mark.parametrize(
+    ("group", "word"), [(group, word) for group, words in GROUPS.items() for word in words]
+)
 def test_every_subcommand_has_help_with_an_example_and_json(tmp_path, group, word):
     done = run_command(group, word, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -53,7 +55,13 @@ def test_the_overview_names_every_command(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["unheard-of"], ["user", "unheard-of"], ["dev", "--unheard-of"], ["dev", "--listen", "nowhere"], ["dev", "--mount", "x"]],
+    [
+        ["unheard-of"],
+        ["user", "unheard-of"],
+        ["dev", "--unheard-of"],
+        ["dev", "--listen", "nowhere"],
+        ["dev", "--mount", "x"],
+    ],
     ids=["command", "subcommand", "flag", "listen", "mount"],
 )
 def test_a_wrong_use_is_exit_code_two_and_says_what_is_wrong(tmp_path, arguments):
@@ -72,7 +80,9 @@ def server(start, tmp_path) -> Doorward:
 
 
 def make_user(server: Doorward, name: str, *arguments) -> dict:
-    return server.command("user", "create", "--username", name, "--password-stdin", *arguments, typed=PASSWORD + "\n")
+    return server.command(
+        "user", "create", "--username", name, "--password-stdin", *arguments, typed=PASSWORD + "\n"
+    )
 
 
 def test_a_user_lives_its_life_by_command(server):
@@ -85,7 +95,11 @@ def test_a_user_lives_its_life_by_command(server):
     server.command("user", "set-roles", user, "premium")
     assert server.command("user", "show", user)["roles"] == ["premium"]
     server.command("user", "set-password", user, "--password-stdin", typed="another long password 2\n")
-    wait_until(lambda: log_in(client, "cli-user", "another long password 2").status_code == 200, "the new password", 5)
+    wait_until(
+        lambda: log_in(client, "cli-user", "another long password 2").status_code == 200,
+        "the new password",
+        5,
+    )
     assert log_in(client, "cli-user").status_code == 401
     server.command("user", "disable", user)
     assert server.command("user", "show", user)["disabled"] is True
@@ -99,7 +113,9 @@ def test_a_user_lives_its_life_by_command(server):
 
 def test_a_key_is_made_listed_and_revoked_by_command(server):
     user = make_user(server, "key-owner")["id"]
-    made = server.command("key", "create", "--user", user, "--name", "by command", "--scope", "read", "--expires", "never")
+    made = server.command(
+        "key", "create", "--user", user, "--name", "by command", "--scope", "read", "--expires", "never"
+    )
     client = Client(server.url, roaming=True)
     wait_until(lambda: client.get("/v1/me", token=made["key"]).status_code == 200, "the key", limit_s=0.5)
     [listed] = [row for row in server.command("key", "list") if row["id"] == made["id"]]
@@ -111,7 +127,8 @@ def test_a_key_is_made_listed_and_revoked_by_command(server):
 def test_a_key_without_an_expiry_is_not_made_by_silence(server):
     user = make_user(server, "silent-owner")["id"]
     made = run_command(
-        *("key", "create", "--user", user, "--name", "silent", "--json", "--data-dir", server.data_dir), cwd=server.home
+        *("key", "create", "--user", user, "--name", "silent", "--json", "--data-dir", server.data_dir),
+        cwd=server.home,
     )
     if made.returncode == 0:
         assert json.loads(made.stdout)["expires_at"], "a limit was chosen"
@@ -145,7 +162,9 @@ def test_sessions_are_listed_and_ended_by_command(server):
     server.command("session", "end", tokens["session_id"])
     client = Client(server.url, roaming=True)
     wait_until(
-        lambda: client.get("/v1/me", token=tokens["access_token"]).status_code == 401, "the refusal", limit_s=0.5
+        lambda: client.get("/v1/me", token=tokens["access_token"]).status_code == 401,
+        "the refusal",
+        limit_s=0.5,
     )
 
 
@@ -167,7 +186,10 @@ def test_a_rotated_signing_key_signs_and_the_old_one_still_verifies(server):
 
 def test_a_password_never_stands_on_the_command_line(server):
     done = run_command(
-        *("user", "create", "--username", "typed", "--password", "visible to ps 123"), "--data-dir", server.data_dir, cwd=server.home
+        *("user", "create", "--username", "typed", "--password", "visible to ps 123"),
+        "--data-dir",
+        server.data_dir,
+        cwd=server.home,
     )
     assert done.returncode == 2
 
@@ -282,7 +304,9 @@ def setup_secret(log: str) -> str | None:
     return found.group(1) if found else None
 
 
-@pytest.mark.parametrize("secret", ["your-secret-key", "test-secret", "secret", "changeme", "a" * 64, "short-but-random-x7"])
+@pytest.mark.parametrize(
+    "secret", ["your-secret-key", "test-secret", "secret", "changeme", "a" * 64, "short-but-random-x7"]
+)
 def test_serve_refuses_a_weak_secret_and_dev_warns(start, tmp_path, secret):
     settings = write_settings(tmp_path / "app", variables=jwt_variables(secret))
     refused = refusal_of(start, write_toml(tmp_path), "--agentflow", settings)
@@ -357,7 +381,15 @@ def serve_public(tmp_path: Path, config: Path) -> Doorward:
         ("[server\n", ["doorward.toml"]),
         ("[limits]\nfailures = 0\n[sessions]\nidle_s = -5\n", ["failures", "idle_s"]),
     ],
-    ids=["unknown_key", "unknown_section", "wrong_type", "out_of_range", "unset_variable", "not_toml", "two_at_once"],
+    ids=[
+        "unknown_key",
+        "unknown_section",
+        "wrong_type",
+        "out_of_range",
+        "unset_variable",
+        "not_toml",
+        "two_at_once",
+    ],
 )
 def test_a_bad_configuration_is_refused_with_every_problem_named(tmp_path, extra, named):
     for command in (["serve"], ["config", "check"]):
@@ -371,7 +403,9 @@ def test_the_environment_wins_over_the_file_and_flags_win_over_both(tmp_path):
     config = write_toml(tmp_path, '[server]\nlisten = "127.0.0.1:1001"\n')
 
     def shown(*arguments, **environment) -> str:
-        done = run_command("config", "show", "--json", "--config", config, *arguments, cwd=tmp_path, environment=environment)
+        done = run_command(
+            "config", "show", "--json", "--config", config, *arguments, cwd=tmp_path, environment=environment
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

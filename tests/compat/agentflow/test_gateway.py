@@ -312,7 +312,11 @@ SMUGGLED = {
 def test_an_ambiguous_message_never_becomes_two(recorded, upstream, name):
     """Judged by what arrives: nothing of the hidden second request may reach the server behind."""
     hidden = b"GET /v1/graph/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    headers = [("Authorization", f"Bearer {recorded.token}"), ("Content-Type", "application/json"), *SMUGGLED[name]]
+    headers = [
+        ("Authorization", f"Bearer {recorded.token}"),
+        ("Content-Type", "application/json"),
+        *SMUGGLED[name],
+    ]
     message = request_bytes("POST", "/v1/graph/invoke", headers, b"0\r\n\r\n" + hidden)
     answer = exchange(recorded.base, message)
     for seen in upstream.taken():
@@ -346,7 +350,12 @@ def test_a_claim_is_released_when_the_server_behind_fails(start, tmp_path):
 
 def test_a_list_that_is_not_what_was_expected_is_not_passed_on(start, tmp_path):
     """A filter that cannot be applied must not be skipped."""
-    shapes = [["stray"], {"data": "stray"}, {"data": {"threads": {"id": "stray"}}}, {"data": {"threads": ["stray"]}}]
+    shapes = [
+        ["stray"],
+        {"data": "stray"},
+        {"data": {"threads": {"id": "stray"}}},
+        {"data": {"threads": ["stray"]}},
+    ]
     answers = iter(shapes)
 
     def answer(request):
@@ -382,7 +391,15 @@ def test_a_server_that_is_not_there_is_a_502_with_a_code(start, tmp_path):
         b"HTTP/1.1 200 OK\r\n" + b"x-header: " + b"y" * 2_000_000 + b"\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: anything\r\nconnection: upgrade\r\n\r\n",
     ],
-    ids=["nothing", "no_http", "two_lengths", "negative_length", "strange_status", "endless_header", "upgrade"],
+    ids=[
+        "nothing",
+        "no_http",
+        "two_lengths",
+        "negative_length",
+        "strange_status",
+        "endless_header",
+        "upgrade",
+    ],
 )
 def test_a_server_that_lies_is_a_502_and_the_door_lives_on(start, tmp_path, reply):
     listener = socket.create_server(("127.0.0.1", 0))

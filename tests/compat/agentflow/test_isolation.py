@@ -61,7 +61,9 @@ def test_a_list_is_not_widened_by_its_parameters(alice, bob, thread):
         assert SECRET_TEXT not in answer.text
 
 
-@pytest.mark.parametrize("route", [*DOCUMENT_ROUTES, *THREAD_ROUTES], ids=names([*DOCUMENT_ROUTES, *THREAD_ROUTES]))
+@pytest.mark.parametrize(
+    "route", [*DOCUMENT_ROUTES, *THREAD_ROUTES], ids=names([*DOCUMENT_ROUTES, *THREAD_ROUTES])
+)
 def test_somebody_elses_thread_is_answered_like_an_unknown_one(alice, bob, thread, route):
     message = messages_of(alice, thread)[0]["message_id"]
     unknown = unknown_id()
@@ -105,7 +107,17 @@ def test_two_thread_ids_that_disagree_are_a_bad_request(alice, bob, thread, path
         lambda own: {"$eq": own},
         lambda own: {"toString": own},
     ],
-    ids=["leading", "trailing", "file_separator", "no_break", "em_space", "nul", "list", "operator", "object"],
+    ids=[
+        "leading",
+        "trailing",
+        "file_separator",
+        "no_break",
+        "em_space",
+        "nul",
+        "list",
+        "operator",
+        "object",
+    ],
 )
 def test_another_spelling_of_a_foreign_id_does_not_reach_it(alice, bob, thread, spell):
     for path in ("/v1/graph/invoke", "/v1/graph/stream"):

@@ -61,7 +61,9 @@ def test_an_open_route_still_answers_a_limited_address(jwt_dev):
     assert client.get("/ping").status_code == 200
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP"])
+@pytest.mark.parametrize(
+    "header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP"]
+)
 def test_a_header_nobody_vouches_for_does_not_change_the_address(jwt_dev, header):
     client = Client(jwt_dev.mount("agentflow"))
     statuses = [

@@ -182,19 +182,27 @@ def test_answers_carry_the_headers_that_keep_browsers_out(url):
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "Server" not in headers
-    assert "Access-Control-Allow-Origin" not in Client(url).get(
-        "/v1/me", headers={"Origin": "https://evil.example"}
-    ).headers
+    assert (
+        "Access-Control-Allow-Origin"
+        not in Client(url).get("/v1/me", headers={"Origin": "https://evil.example"}).headers
+    )
 
 
 # One's own account ----------------------------------------------------------------------------
 
 
 def test_a_person_changes_what_is_its_own_and_nothing_else(alice):
-    changed = alice.client.patch("/v1/me", json={"display_name": "New Name", "user_metadata": {"theme": "dark"}})
+    changed = alice.client.patch(
+        "/v1/me", json={"display_name": "New Name", "user_metadata": {"theme": "dark"}}
+    )
     assert changed.status_code == 200, changed.text
     assert changed.json()["display_name"] == "New Name"
-    for forbidden in ({"roles": ["admin"]}, {"admin_metadata": {"plan": "gold"}}, {"disabled": False}, {"id": "x"}):
+    for forbidden in (
+        {"roles": ["admin"]},
+        {"admin_metadata": {"plan": "gold"}},
+        {"disabled": False},
+        {"id": "x"},
+    ):
         assert 400 <= alice.client.patch("/v1/me", json=forbidden).status_code < 500, forbidden
     me = alice.client.get("/v1/me").json()
     assert me["roles"] == ["user"]
@@ -308,7 +316,9 @@ def test_a_family_is_bound_to_its_client(url, alice):
 
 
 def make_key(client: Client, **fields) -> dict:
-    answer = client.post("/v1/api-keys", json={"name": "compat", "scopes": ["*"], "expires_in": 3600, **fields})
+    answer = client.post(
+        "/v1/api-keys", json={"name": "compat", "scopes": ["*"], "expires_in": 3600, **fields}
+    )
     assert answer.status_code == 201, answer.text
     return answer.json()
 

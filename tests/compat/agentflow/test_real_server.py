@@ -100,7 +100,12 @@ def test_the_documents_routes_do_not_exist_upstream(call):
 
 
 def test_identity_in_a_body_is_not_kept(call):
-    forged = {"thread_id": "forged", "user_id": "mallory", "user": {"user_id": "mallory"}, "metadata": {"a": 1}}
+    forged = {
+        "thread_id": "forged",
+        "user_id": "mallory",
+        "user": {"user_id": "mallory"},
+        "metadata": {"a": 1},
+    }
     call("POST", "/v1/graph/invoke", json={**run_body("hello"), "config": forged})
     thread = call("GET", "/v1/threads/forged").json()["data"]["thread_data"]["thread"]
     assert thread["user_id"] is None

@@ -15,7 +15,6 @@ from harness.client import Client, values_of
 from harness.programs import clean_environment, node_binary, node_modules
 
 
-
 def run(command: list, cwd: Path, **environment: str) -> str:
     """Runs a snippet to its end and answers what it printed."""
     done = subprocess.run(
@@ -182,7 +181,11 @@ def test_the_documents_pytest_block_passes_against_a_running_server(start, tmp_p
 def test_a_read_only_key_reads_and_does_not_write(jwt_dev):
     key = api_key(jwt_dev, "read-only-key", "--scope", "read", "--expires", "never")
     client = Client(jwt_dev.mount("agentflow"), roaming=True)
-    for headers in ({"Authorization": f"Bearer {key}"}, {"X-API-Key": key}, {"Authorization": f"ApiKey {key}"}):
+    for headers in (
+        {"Authorization": f"Bearer {key}"},
+        {"X-API-Key": key},
+        {"Authorization": f"ApiKey {key}"},
+    ):
         assert client.get("/threads", headers=headers).status_code == 200, headers
         assert client.post("/threads", headers=headers).status_code == 403, headers
 
@@ -244,7 +247,9 @@ def test_both_families_of_routes_see_the_same_thread(alice):
     by_document = alice.post("/threads").json()["thread_id"]
     again = alice.post("/v1/graph/invoke", json=run_body("second way", by_document))
     assert again.status_code == 200, again.text
-    by_package = alice.post("/v1/graph/invoke", json=run_body("first way")).json()["data"]["meta"]["thread_id"]
+    by_package = alice.post("/v1/graph/invoke", json=run_body("first way")).json()["data"]["meta"][
+        "thread_id"
+    ]
     sent = alice.post(f"/threads/{by_package}/messages", json={"content": "third way"})
     assert sent.status_code == 200, sent.text
     said = texts(alice.get(f"/v1/threads/{by_package}/messages").json()["data"]["messages"])
@@ -272,7 +277,9 @@ def test_a_stream_ends_with_the_whole_echo(alice):
 
 
 def test_a_deleted_thread_is_gone(alice):
-    thread_id = alice.post("/v1/graph/invoke", json=run_body("short life")).json()["data"]["meta"]["thread_id"]
+    thread_id = alice.post("/v1/graph/invoke", json=run_body("short life")).json()["data"]["meta"][
+        "thread_id"
+    ]
     assert alice.delete(f"/v1/threads/{thread_id}", json={"config": {}}).status_code == 200
     assert alice.get(f"/v1/threads/{thread_id}").status_code == 404
     assert alice.get(f"/threads/{thread_id}/messages").status_code == 404
@@ -280,7 +287,7 @@ def test_a_deleted_thread_is_gone(alice):
 
 
 def test_unicode_survives_the_journey(alice):
-    said = "héllo 世界 \U0001f6aa \u202eabc\u0301 \"quoted\" \\ back"
+    said = 'héllo 世界 \U0001f6aa \u202eabc\u0301 "quoted" \\ back'
     thread_id = alice.post("/threads").json()["thread_id"]
     sent = alice.post(f"/threads/{thread_id}/messages", json={"content": said})
     assert sent.status_code == 200, sent.text

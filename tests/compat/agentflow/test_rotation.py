@@ -11,7 +11,9 @@ from harness.agentflow.tokens import token
 from harness.client import Client
 from harness.doorward import Refused
 
-NEWEST, MIDDLE, OLDEST = (f"{age}-secret-of-the-rotation-0123456789-abcdef" for age in ("newest", "middle", "oldest"))
+NEWEST, MIDDLE, OLDEST = (
+    f"{age}-secret-of-the-rotation-0123456789-abcdef" for age in ("newest", "middle", "oldest")
+)
 GENERATIONS = [NEWEST, MIDDLE, OLDEST]
 
 
@@ -78,7 +80,9 @@ def test_the_environments_list_wins_over_the_files(start, tmp_path):
     assert statuses(server, [NEWEST, OLDEST]) == [200, 401]
 
 
-@pytest.mark.parametrize("listed", ["[]", '["' + NEWEST + '", ""]', '["' + NEWEST + '", 7]', '{"a": "b"}', '["unclosed'])
+@pytest.mark.parametrize(
+    "listed", ["[]", '["' + NEWEST + '", ""]', '["' + NEWEST + '", 7]', '{"a": "b"}', '["unclosed']
+)
 def test_a_list_that_makes_no_sense_stops_the_start_without_printing_it(start, tmp_path, listed):
     with pytest.raises(Refused) as refused:
         server_with(start, tmp_path, "app", dotenv(JWT_SECRET_KEYS=f"'{listed}'"))

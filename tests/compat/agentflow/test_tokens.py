@@ -316,9 +316,7 @@ def test_a_token_revoked_by_command_is_refused_within_half_a_second(jwt_dev):
     client = Client(jwt_dev.mount("agentflow"), roaming=True)
     assert client.get("/threads", token=doomed).status_code == 200
     jwt_dev.command("token", "revoke", "--jti", claims_of(doomed)["jti"])
-    wait_until(
-        lambda: client.get("/threads", token=doomed).status_code == 401, "the revocation", limit_s=0.5
-    )
+    wait_until(lambda: client.get("/threads", token=doomed).status_code == 401, "the revocation", limit_s=0.5)
     assert_refused(client.get("/threads", token=doomed), INVALID)
     assert client.get("/threads", token=kept).status_code == 200
 
@@ -328,9 +326,7 @@ def test_another_librarys_token_is_revoked_by_its_jti_alone(jwt_dev):
     doomed, sibling = token(jti=f"doomed-{now()}"), token(jti=f"sibling-{now()}")
     assert client.get("/threads", token=doomed).status_code == 200
     jwt_dev.command("token", "revoke", "--jti", claims_of(doomed)["jti"])
-    wait_until(
-        lambda: client.get("/threads", token=doomed).status_code == 401, "the revocation", limit_s=0.5
-    )
+    wait_until(lambda: client.get("/threads", token=doomed).status_code == 401, "the revocation", limit_s=0.5)
     assert client.get("/threads", token=sibling).status_code == 200
 
 

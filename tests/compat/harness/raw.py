@@ -90,7 +90,12 @@ def _content_length(head: bytes) -> int | None:
 
 
 def request_bytes(
-    method: str, target: str | bytes, headers: list[tuple[str, str | bytes]] | None = None, body: bytes = b"", *, host=True
+    method: str,
+    target: str | bytes,
+    headers: list[tuple[str, str | bytes]] | None = None,
+    body: bytes = b"",
+    *,
+    host=True,
 ) -> bytes:
     """A request head with exactly these headers (`Host` unless told otherwise), and the body."""
 

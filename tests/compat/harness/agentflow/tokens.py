@@ -30,7 +30,9 @@ def token(user_id="user123", *, key=SECRET, algorithm="HS256", headers=None, **c
     return jwt.encode(claims(user_id, **changes), key, algorithm=algorithm, headers=headers)
 
 
-def raw_token(payload: dict | list | bytes, *, key=SECRET, algorithm="HS256", header: dict | None = None) -> str:
+def raw_token(
+    payload: dict | list | bytes, *, key=SECRET, algorithm="HS256", header: dict | None = None
+) -> str:
     """A correctly signed token whose payload PyJWT itself would refuse to write."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return jwt.PyJWS().encode(body, key, algorithm=algorithm, headers=header)
