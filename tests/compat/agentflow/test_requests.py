@@ -34,7 +34,7 @@ def run(command: list, cwd: Path, **environment: str) -> str:
 def run_curl(snippet: str, cwd: Path) -> list[tuple[int, dict]]:
     """Runs the document's curl lines untouched; a `.curlrc` makes curl print each status."""
     mark = "\\n--status "
-    (cwd / ".curlrc").write_text(f'write-out = "{mark}%{{http_code}}\\n"\nsilent\n')
+    (cwd / ".curlrc").write_text(f'write-out = "{mark}%{{http_code}}\\n"\nsilent\nshow-error\n')
     printed = run(["bash", "-e", "-c", snippet], cwd, CURL_HOME=str(cwd))
     answers, rest = [], printed
     while rest:

@@ -124,10 +124,13 @@ def read_request(connection: socket.socket) -> Recorded | None:
 
 def waiting(connection: socket.socket) -> bytes:
     """What has already arrived and was not asked for; never waits."""
+    connection.setblocking(False)
     try:
-        return connection.recv(65536, socket.MSG_DONTWAIT)
+        return connection.recv(65536)
     except BlockingIOError:
         return b""
+    finally:
+        connection.settimeout(READ_LIMIT_S)
 
 
 def dechunk(body: bytes) -> tuple[bytes, bytes]:
