@@ -4,28 +4,32 @@ from uuid import uuid4
 
 import pytest
 
-from harness.agentflow.document import DocumentAbsent
 from harness.agentflow.server import AgentFlowServer
 from harness.agentflow.settings import write_settings
 from harness.agentflow.tokens import token
 from harness.client import Client
 from harness.doorward import Doorward
+from harness.programs import LeftOut
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """A test that needs the document says loudly that it was left out."""
+    """A test that needs the document is skipped without it; `left_out` has said so loudly."""
     try:
         return (yield)
-    except DocumentAbsent as absent:
+    except LeftOut as absent:
         pytest.skip(str(absent))
 
 
 @pytest.fixture(scope="session")
 def real_server(tmp_path_factory):
     """The real AgentFlow API server, `auth: null`."""
-    with AgentFlowServer(tmp_path_factory.mktemp("agentflow-server")) as server:
-        yield server
+    try:
+        running = AgentFlowServer(tmp_path_factory.mktemp("agentflow-server"))
+    except LeftOut as absent:
+        pytest.skip(str(absent))
+    with running:
+        yield running
 
 
 def _session_dev(tmp_path_factory, name: str, *arguments, auth):

@@ -12,7 +12,15 @@ import pytest
 import requests
 
 from harness.agentflow.tokens import token
-from harness.agentflow.wire import DOCUMENT_ROUTES, JSON, THREAD_ROUTES, Comparable, run_body, send, texts
+from harness.agentflow.wire import (
+    DOCUMENT_ROUTES,
+    JSON,
+    THREAD_ROUTES,
+    Comparable,
+    run_body,
+    send,
+    texts,
+)
 from harness.client import Client, values_of
 
 SECRET_TEXT = "alices-secret"

@@ -17,7 +17,9 @@ from agentflow.core.graph import StateGraph
 from agentflow.core.state import AgentState, Message
 from agentflow.core.state.message_block import TextBlock
 from agentflow.runtime.adapters.llm.base_converter import BaseConverter
-from agentflow.runtime.adapters.llm.model_response_converter import ModelResponseConverter
+from agentflow.runtime.adapters.llm.model_response_converter import (
+    ModelResponseConverter,
+)
 from agentflow.storage.checkpointer import InMemoryCheckpointer
 from agentflow.utils.constants import END
 

@@ -7,23 +7,16 @@ between two lines of prose; Python is indented again by `indented`. Nothing else
 
 import re
 
-from harness.programs import SHARED, in_ci
+from harness.programs import SHARED, left_out
 
 DOCUMENT = SHARED / "seeds" / "agentflow-authentication.md"
 URL = "http://localhost:8000"
 TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9..."
 
 
-class DocumentAbsent(Exception):
-    """The document is not beside this tree."""
-
-
 def document() -> str:
     if not DOCUMENT.is_file():
-        message = "LEFT OUT: AgentFlow's authentication document is absent (../shared/seeds)"
-        if in_ci():
-            raise AssertionError(message)
-        raise DocumentAbsent(message)
+        raise left_out("AgentFlow's authentication document is absent (../shared/seeds)")
     return DOCUMENT.read_text(encoding="utf-8")
 
 

@@ -5,17 +5,26 @@ from pathlib import Path
 
 import requests
 
-from harness.programs import ROOT, Program, clean_environment, free_port, wait_until
+from harness.programs import (
+    ROOT,
+    Program,
+    clean_environment,
+    free_port,
+    left_out,
+    wait_until,
+)
 
 APP = ROOT / "tests" / "compat" / "agentflow" / "app"
 
 
 def server_command() -> Path:
-    """`agentflow` of the environment that `install.py` made (or AGENTFLOW_SERVER_VENV)."""
-    environment = Path(os.environ.get("AGENTFLOW_SERVER_VENV", ROOT / ".venvs" / "agentflow-server"))
-    command = environment / "bin" / "agentflow"
+    """`agentflow` beside the Python that `cargo xtask setup` made (or DOORWARD_AGENTFLOW_PYTHON)."""
+    made = ROOT / ".venvs" / "agentflow-server" / "bin" / "python"
+    command = Path(os.environ.get("DOORWARD_AGENTFLOW_PYTHON", made)).parent / "agentflow"
     if not command.is_file():
-        raise FileNotFoundError(f"{command} is absent: run tests/compat/agentflow/install.py")
+        raise left_out(
+            "the real AgentFlow server is not installed: run `cargo xtask setup`, with Python 3.12"
+        )
     return command
 
 
