@@ -3,7 +3,7 @@
 //! Everything that decides lives here, behind ports that other crates implement. A request flows one way:
 //!
 //! ```text
-//! Presented ─ authn::chain ─► AuthContext ─ authz::decide ─► Permit ─ a service ─► effect + audit
+//! Presented ─ authn::Chain ─► Call ─ authz::decide ─► Permit ─ a service ─► effect + audit
 //! ```
 //!
 //! There is no HTTP, no SQL, no environment and no system clock in this crate: time is [`clock::Clock`],
@@ -11,13 +11,23 @@
 
 pub mod agents;
 pub mod audit;
+pub mod authn;
 pub mod authz;
 pub mod clock;
+pub mod engine;
+pub mod error;
 pub mod id;
 pub mod identity;
+pub mod limits;
+pub mod live;
+pub mod memory;
+pub mod mount;
+pub mod operation;
 pub mod ports;
 pub mod principal;
 pub mod random;
 pub mod secret;
 pub mod tokens;
 
+pub use engine::Engine;
+pub use error::{Error, Result};

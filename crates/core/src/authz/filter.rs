@@ -199,7 +199,8 @@ mod tests {
     use super::*;
 
     fn labels() -> Labels {
-        let metadata = json!({"team": "red", "size": 3, "tags": ["a", "b"], "owner": "forged", "deep": {"x": 1}});
+        let metadata =
+            json!({"team": "red", "size": 3, "tags": ["a", "b"], "owner": "forged", "deep": {"x": 1}});
         labels_of("local|me", metadata.as_object().expect("an object"))
     }
 

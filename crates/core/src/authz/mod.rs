@@ -1,3 +1,10 @@
-//! What a principal may do.
+//! What a principal may do: one decision function over roles, scopes and owners.
 
+pub mod catalogue;
+pub mod decision;
 pub mod filter;
+pub mod roles;
+pub mod scopes;
+
+pub use decision::{Denial, Target, decide};
+pub use roles::{Reach, RoleDef, Roles};

@@ -37,6 +37,7 @@ codes! {
     UNKNOWN_SCOPE = "unknown_scope", Invalid, "A scope names nothing.", "Use read, write, *, resource:* or resource:action.";
     UNKNOWN_ROLE = "unknown_role", Invalid, "A role is not defined.", "Define it under [roles] or use one of the built-in ones.";
     BAD_FILTER = "bad_filter", Invalid, "The filter cannot be understood.", "Known operators are $eq, $contains, $and, $or.";
+    CANNOT_SIGN = "cannot_sign", Invalid, "Only public keys are configured here, so no token can be made.", "Configure the private key, or make tokens where it is kept.";
     UNSUPPORTED_GRANT = "unsupported_grant_type", Invalid, "This grant type is not supported.", "Use password or refresh_token.";
 
     CREDENTIALS_MISSING = "credentials_missing", Unauthenticated, "This needs a credential.", "Send a Bearer token or an API key.";
@@ -79,6 +80,7 @@ codes! {
     UPSTREAM_INVALID = "upstream_invalid", Upstream, "The agent server's answer cannot be used.", "The log says what was wrong with it.";
     STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
+    WRONG_MASTER_KEY = "wrong_master_key", Unavailable, "The master key does not open this store.", "Give the key the store was made with: master_key_file, or DOORWARD_MASTER_KEY.";
     STOPPING = "stopping", Unavailable, "The server is stopping.", "Retry in a moment.";
     INTERNAL = "internal", Internal, "Something went wrong on our side.", "Report it with the request id.";
 }

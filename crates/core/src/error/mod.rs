@@ -173,7 +173,9 @@ impl From<StoreError> for Error {
                 Conflict::Missing | Conflict::Owned => codes::NOT_FOUND,
                 Conflict::Stale | Conflict::Exists => codes::CONFLICT,
             }),
-            StoreError::Unavailable(_) => Self::new(codes::STORE_UNAVAILABLE).retry_after_s(1).caused_by(error),
+            StoreError::Unavailable(_) => {
+                Self::new(codes::STORE_UNAVAILABLE).retry_after_s(1).caused_by(error)
+            }
             StoreError::Corrupt(_) => Self::new(codes::INTERNAL).caused_by(error),
         }
     }

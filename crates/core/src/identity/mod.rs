@@ -1,3 +1,9 @@
-//! Users, passwords, sessions and API keys.
+//! People, their passwords, sessions and API keys.
 
+pub mod api_keys;
 pub mod model;
+pub mod password;
+pub mod sessions;
+pub mod setup;
+pub mod users;
+pub mod validate;

@@ -273,11 +273,7 @@ pub trait Threads: Send + Sync {
     /// Messages of a thread in order.
     fn messages<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Message>>;
     /// One message.
-    fn message<'a>(
-        &'a self,
-        thread: &'a ThreadId,
-        id: &'a MessageId,
-    ) -> StoreFuture<'a, Option<Message>>;
+    fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>>;
     /// Runs of a thread, newest first.
     fn runs<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Run>>;
     /// One run.

@@ -1,3 +1,15 @@
-//! Tokens: keys, issuing, verifying, refreshing, revoking.
+//! Tokens: the keys that sign them, issuing, verifying, refreshing and revoking.
 
+pub mod issue;
+pub mod keys;
 pub mod model;
+pub mod profile;
+pub mod refresh;
+pub mod revoke;
+pub mod seal;
+pub mod seen;
+
+pub use issue::{Issued, Subject};
+pub use keys::{KeyInfo, KeyRing, SigningKeys};
+pub use profile::{Keys, RefreshRules, TokenProfile};
+pub use revoke::Tokens;

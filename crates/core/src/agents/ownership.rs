@@ -1,0 +1,124 @@
+//! Who owns what an upstream keeps, for upstreams that keep no owner themselves.
+//!
+//! The first claim wins, atomically. A claim made for a request that the upstream then refused is given back.
+
+use std::collections::HashSet;
+
+use crate::authz::filter::{Filter, OWNER};
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::MAX_ID_BYTES;
+use crate::operation::Grant;
+use crate::ports::store::Write;
+use crate::ports::{Batch, Conflict, StoreError};
+
+/// Ownership as a service. Every call carries the grant of the operation it is part of.
+pub struct Ownership<'e> {
+    engine: &'e Engine,
+}
+
+/// What a claim came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It is new: give it back if the upstream refuses.
+    Made,
+    /// It was the caller's already.
+    Held,
+}
+
+fn owner_of(grant: &Grant) -> String {
+    grant.auth().principal.owner_key()
+}
+
+/// Whether the filter of a grant lets this owner's things through.
+fn reaches(filter: &Filter, owner: &str) -> bool {
+    let labels = [(OWNER.to_owned(), crate::authz::filter::Label::One(owner.to_owned()))].into();
+    filter.matches(&labels)
+}
+
+impl<'e> Ownership<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Refuses what belongs to somebody else or to nobody.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn check(&self, grant: &Grant, resource: &str, id: &str) -> Result<()> {
+        let hidden = || Error::new(codes::NOT_FOUND).operator("owner");
+        if id.is_empty() || id.len() > MAX_ID_BYTES {
+            return Err(hidden());
+        }
+        match self.engine.store().owner_of(&grant.mount().name, resource, id).await? {
+            Some(owner) if reaches(grant.filter(), &owner) => Ok(()),
+            None if *grant.filter() == Filter::Everything => Ok(()),
+            _ => Err(hidden()),
+        }
+    }
+
+    /// Claims for the caller what nobody owns yet.
+    ///
+    /// # Errors
+    /// `not_found` for somebody else's.
+    pub async fn claim(&self, grant: &Grant, resource: &str, id: &str) -> Result<Claim> {
+        if id.is_empty() || id.len() > MAX_ID_BYTES {
+            return Err(Error::new(codes::NOT_FOUND).operator("id"));
+        }
+        let mount = &grant.mount().name;
+        match self.engine.store().owner_of(mount, resource, id).await? {
+            Some(owner) if reaches(grant.filter(), &owner) => return Ok(Claim::Held),
+            Some(_) => return Err(Error::new(codes::NOT_FOUND).operator("owner")),
+            None => {}
+        }
+        let write = Write::ClaimOwnership {
+            mount: mount.to_string(),
+            resource: resource.to_owned(),
+            id: id.to_owned(),
+            owner: owner_of(grant),
+            at_ms: self.engine.now_ms(),
+        };
+        match self.engine.commit(Batch::durable(vec![write])).await {
+            Ok(()) => Ok(Claim::Made),
+            Err(StoreError::Conflict(Conflict::Owned)) => Err(Error::new(codes::NOT_FOUND).operator("owner")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a claim of the caller back: the upstream refused, or the thing is gone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn release(&self, grant: &Grant, resource: &str, id: &str) -> Result<()> {
+        let mount = &grant.mount().name;
+        let owner = match self.engine.store().owner_of(mount, resource, id).await? {
+            Some(owner) if reaches(grant.filter(), &owner) => owner,
+            _ => return Ok(()),
+        };
+        let write = Write::ReleaseOwnership {
+            mount: mount.to_string(),
+            resource: resource.to_owned(),
+            id: id.to_owned(),
+            owner,
+        };
+        Ok(self.engine.commit(Batch::durable(vec![write])).await?)
+    }
+
+    /// Which of these ids the grant reaches; `None` is all of them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn visible(
+        &self,
+        grant: &Grant,
+        resource: &str,
+        ids: &[String],
+    ) -> Result<Option<HashSet<String>>> {
+        if *grant.filter() == Filter::Everything {
+            return Ok(None);
+        }
+        let owned =
+            self.engine.store().owned_among(&grant.mount().name, resource, ids, &owner_of(grant)).await?;
+        Ok(Some(owned.into_iter().collect()))
+    }
+}

@@ -1,0 +1,205 @@
+//! Runs as a service: an agent at work in a thread.
+//!
+//! The caller's message and the run are written before the runner starts; the answer and the end of the run are
+//! written in one transaction when it stops. A client that leaves does not stop the run; a revoked credential does.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use super::model::{Message, MessageRole, Run, RunStatus};
+use super::runner::{RunEvent, RunInput};
+use super::threads::{NewMessage, Threads};
+use crate::authz::catalogue::run;
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::{RunId, ThreadId};
+use crate::live::LiveGuard;
+use crate::operation::Permit;
+use crate::ports::Batch;
+use crate::ports::store::{Page, Write};
+
+/// Most messages a runner is shown.
+const CONTEXT: u32 = 200;
+/// Longest answer kept.
+const MAX_ANSWER_BYTES: usize = 256 << 10;
+/// Longest time a run takes.
+const MAX_RUN: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// What happens in a run, in order.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// More text.
+    Text(String),
+    /// It is over: the run as it ended, and the answer if there is one.
+    Ended(Run, Option<Message>),
+}
+
+/// A run at work.
+pub struct Running {
+    /// The run as it began.
+    pub run: Run,
+    /// What happens, to the end. Dropping it does not stop the run.
+    pub progress: mpsc::Receiver<Progress>,
+}
+
+/// Runs as a service.
+pub struct Runs<'e> {
+    engine: &'e Engine,
+}
+
+impl<'e> Runs<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Says something in a thread and lets the agent answer.
+    ///
+    /// # Errors
+    /// `not_found` for the thread, `bad_field`; `stopping` while the server shuts down.
+    pub async fn start(
+        &self,
+        mut permit: Permit<run::Create>,
+        thread: &ThreadId,
+        said: Vec<NewMessage>,
+    ) -> Result<Running> {
+        let threads = Threads::new(self.engine);
+        let prepared = async {
+            threads.visible(&permit, thread).await?;
+            if !(1..=32).contains(&said.len()) {
+                return Err(Error::new(codes::BAD_FIELD).message("messages: between 1 and 32 are needed."));
+            }
+            said.into_iter().map(|new| threads.message(thread, new, None)).collect::<Result<Vec<_>>>()
+        };
+        let messages = match prepared.await {
+            Ok(messages) => messages,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let run = Run {
+            id: RunId::new(self.engine.clock(), self.engine.random()),
+            thread: thread.clone(),
+            status: RunStatus::Running,
+            error: None,
+            created_at_ms: self.engine.now_ms(),
+            finished_at_ms: None,
+        };
+        permit.name_resource(run.id.as_str());
+        let guard = self.engine.watch(permit.auth());
+        let user = user_config(permit.auth());
+        let mut writes: Vec<Write> = messages.into_iter().map(Write::InsertMessage).collect();
+        writes.push(Write::InsertRun(run.clone()));
+        permit.commit(writes).await?;
+        let mut context = self.engine.store().messages(thread, Page { after: None, limit: u32::MAX }).await?;
+        context.drain(..context.len().saturating_sub(CONTEXT as usize));
+        let (sender, progress) = mpsc::channel(64);
+        let work = Work { engine: self.engine.clone(), run: run.clone(), guard, sender };
+        self.engine.spawn(work.carry(RunInput { messages: context, user }));
+        Ok(Running { run, progress })
+    }
+
+    /// A thread's runs, newest first, at most 200.
+    ///
+    /// # Errors
+    /// `not_found` for the thread.
+    pub async fn list(&self, permit: Permit<run::Read>, thread: &ThreadId, page: Page) -> Result<Vec<Run>> {
+        let found = async {
+            Threads::new(self.engine).visible(&permit, thread).await?;
+            let page = Page { limit: page.limit.clamp(1, 200), ..page };
+            Ok(self.engine.store().runs(thread, page).await?)
+        };
+        let found = found.await;
+        permit.close(found)
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn get(&self, permit: Permit<run::Read>, thread: &ThreadId, id: &RunId) -> Result<Run> {
+        let found = async {
+            Threads::new(self.engine).visible(&permit, thread).await?;
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+        };
+        let found = found.await;
+        permit.close(found)
+    }
+}
+
+/// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.
+fn user_config(auth: &crate::principal::AuthContext) -> Map<String, Value> {
+    let mut user: Map<String, Value> = auth.claims.clone().into_iter().collect();
+    user.insert("user_id".into(), (&*auth.principal.subject).into());
+    user
+}
+
+struct Work {
+    engine: Engine,
+    run: Run,
+    guard: LiveGuard,
+    sender: mpsc::Sender<Progress>,
+}
+
+impl Work {
+    async fn carry(mut self, input: RunInput) {
+        let runner = Arc::clone(self.engine.runner());
+        let mut events = runner.run(input);
+        let mut answer = String::new();
+        let deadline = tokio::time::sleep(MAX_RUN);
+        tokio::pin!(deadline);
+        let (status, error) = loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = self.guard.ended() => break (RunStatus::Interrupted, Some("the caller's access ended")),
+                () = &mut deadline => break (RunStatus::Error, Some("the agent took too long")),
+            };
+            match event {
+                None => break (RunStatus::Success, None),
+                Some(RunEvent::Failed(text)) => {
+                    tracing::warn!(run = %self.run.id, text, "the agent failed");
+                    break (RunStatus::Error, Some("the agent failed"));
+                }
+                Some(RunEvent::Text(text)) if answer.len() + text.len() > MAX_ANSWER_BYTES => {
+                    break (RunStatus::Error, Some("the answer is too long"));
+                }
+                Some(RunEvent::Text(text)) => {
+                    answer.push_str(&text);
+                    // A reader that left does not stop the run; one that is slow slows it down.
+                    let _ = self.sender.send(Progress::Text(text)).await;
+                }
+            }
+        };
+        self.end(status, error, answer).await;
+    }
+
+    async fn end(mut self, status: RunStatus, error: Option<&str>, answer: String) {
+        let at_ms = self.engine.now_ms();
+        let error = error.map(str::to_owned);
+        let mut writes = Vec::new();
+        let mut message = None;
+        if status == RunStatus::Success && !answer.is_empty() {
+            let new =
+                NewMessage { role: MessageRole::Assistant, content: answer.into(), metadata: Map::new() };
+            if let Ok(made) =
+                Threads::new(&self.engine).message(&self.run.thread, new, Some(self.run.id.clone()))
+            {
+                writes.push(Write::InsertMessage(made.clone()));
+                message = Some(made);
+            }
+        }
+        writes.push(Write::FinishRun { id: self.run.id.clone(), status, error: error.clone(), at_ms });
+        if let Err(failure) = self.engine.commit(Batch::durable(writes)).await {
+            // The thread was deleted meanwhile, or the store is away; the next start marks the run as interrupted.
+            tracing::warn!(run = %self.run.id, %failure, "a run's end could not be written");
+            message = None;
+            self.run.status = RunStatus::Error;
+            self.run.error = Some("the end of the run could not be written".to_owned());
+        } else {
+            self.run.status = status;
+            self.run.error = error;
+        }
+        self.run.finished_at_ms = Some(at_ms);
+        let _ = self.sender.send(Progress::Ended(self.run, message)).await;
+    }
+}

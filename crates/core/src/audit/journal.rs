@@ -1,0 +1,248 @@
+//! Lines and times that are written in batches, off the path of requests.
+//!
+//! Denials are written at once the first time and then folded: repeats within ten seconds become one line with a
+//! count, so that a flood of refusals cannot become a flood of writes. Reads are counted per principal and action.
+//! What is not yet written is lost with the process if it is killed: at most the last half second of reads and
+//! of folded repeats' counts.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::entry::AuditEntry;
+use crate::id::{ApiKeyId, NodeId, SessionId};
+use crate::ports::store::Write;
+use crate::ports::{Batch, Store, StoreError};
+
+/// How often the journal is written.
+pub const FLUSH_EVERY_MS: u64 = 250;
+const FOLD_MS: i64 = 10_000;
+const MOST_KEYS: usize = 8_192;
+const MOST_LINES: usize = 8_192;
+
+#[derive(PartialEq, Eq, Hash)]
+struct FoldKey {
+    mount: String,
+    action: String,
+    principal: String,
+    reason: Option<String>,
+    address: Option<String>,
+}
+
+struct Folded {
+    entry: AuditEntry,
+    unwritten: i64,
+    ends_at_ms: i64,
+    written_once: bool,
+}
+
+#[derive(Default)]
+struct Pending {
+    lines: Vec<AuditEntry>,
+    denials: HashMap<FoldKey, Folded>,
+    reads: HashMap<FoldKey, AuditEntry>,
+    sessions: HashMap<SessionId, i64>,
+    api_keys: HashMap<ApiKeyId, i64>,
+}
+
+/// What waits to be written.
+#[derive(Default)]
+pub struct Journal {
+    pending: Mutex<Pending>,
+    lost: AtomicU64,
+    pub(crate) stop: Notify,
+}
+
+fn fold_key(entry: &AuditEntry) -> FoldKey {
+    FoldKey {
+        mount: entry.mount.clone(),
+        action: entry.action.clone(),
+        principal: entry.principal.clone(),
+        reason: entry.reason.clone(),
+        address: entry.address.clone(),
+    }
+}
+
+impl Journal {
+    /// Takes a refusal.
+    pub fn denied(&self, entry: AuditEntry) {
+        let mut pending = self.pending.lock();
+        let key = fold_key(&entry);
+        if let Some(folded) = pending.denials.get_mut(&key) {
+            folded.unwritten += 1;
+            folded.entry.at_ms = entry.at_ms;
+        } else if pending.denials.len() < MOST_KEYS {
+            let ends_at_ms = entry.at_ms + FOLD_MS;
+            pending.denials.insert(key, Folded { entry, unwritten: 1, ends_at_ms, written_once: false });
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a line that must be written, though nobody waits for it.
+    pub fn line(&self, entry: AuditEntry) {
+        let mut pending = self.pending.lock();
+        if pending.lines.len() < MOST_LINES {
+            pending.lines.push(entry);
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a read.
+    pub fn read(&self, entry: AuditEntry) {
+        let mut pending = self.pending.lock();
+        let key = fold_key(&entry);
+        if let Some(folded) = pending.reads.get_mut(&key) {
+            folded.count += 1;
+            folded.at_ms = entry.at_ms;
+        } else if pending.reads.len() < MOST_KEYS {
+            pending.reads.insert(key, entry);
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes when a session was last used.
+    pub fn session_seen(&self, id: &SessionId, at_ms: i64) {
+        let mut pending = self.pending.lock();
+        if pending.sessions.len() < MOST_KEYS {
+            pending.sessions.insert(id.clone(), at_ms);
+        }
+    }
+
+    /// Notes when an API key was last used.
+    pub fn api_key_used(&self, id: &ApiKeyId, at_ms: i64) {
+        let mut pending = self.pending.lock();
+        if pending.api_keys.len() < MOST_KEYS {
+            pending.api_keys.insert(id.clone(), at_ms);
+        }
+    }
+
+    /// How many lines found no room since the process began.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Writes what waits. `last` also writes the counts of folds still open.
+    ///
+    /// # Errors
+    /// The store's; what waited then waits on.
+    pub async fn flush(
+        &self,
+        store: &dyn Store,
+        node: &NodeId,
+        now_ms: i64,
+        last: bool,
+    ) -> Result<(), StoreError> {
+        let taken = self.take(now_ms, last);
+        let durable = !taken.lines.is_empty();
+        let audit = |entry: &AuditEntry| Write::Audit { node: node.clone(), entry: entry.clone() };
+        let mut writes: Vec<Write> = taken.lines.iter().chain(taken.reads.values()).map(audit).collect();
+        writes
+            .extend(taken.sessions.iter().map(|(id, at)| Write::TouchSession { id: id.clone(), at_ms: *at }));
+        writes
+            .extend(taken.api_keys.iter().map(|(id, at)| Write::TouchApiKey { id: id.clone(), at_ms: *at }));
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let batch = if durable { Batch::durable(writes) } else { Batch::buffered(writes) };
+        let written = store.commit(batch).await;
+        if written.is_err() {
+            self.put_back(taken);
+        }
+        written
+    }
+
+    fn take(&self, now_ms: i64, last: bool) -> Pending {
+        let mut pending = self.pending.lock();
+        let mut taken = Pending {
+            lines: std::mem::take(&mut pending.lines),
+            reads: std::mem::take(&mut pending.reads),
+            sessions: std::mem::take(&mut pending.sessions),
+            api_keys: std::mem::take(&mut pending.api_keys),
+            denials: HashMap::new(),
+        };
+        pending.denials.retain(|_, folded| {
+            let over = last || folded.ends_at_ms <= now_ms;
+            if folded.unwritten > 0 && (over || !folded.written_once) {
+                taken.lines.push(AuditEntry { count: folded.unwritten, ..folded.entry.clone() });
+                folded.unwritten = 0;
+                folded.written_once = true;
+            }
+            !over
+        });
+        taken
+    }
+
+    fn put_back(&self, taken: Pending) {
+        let mut pending = self.pending.lock();
+        let room = MOST_LINES.saturating_sub(pending.lines.len());
+        let lost = taken.lines.len().saturating_sub(room);
+        self.lost.fetch_add(lost as u64, Ordering::Relaxed);
+        pending.lines.extend(taken.lines.into_iter().take(room));
+        for (key, entry) in taken.reads {
+            match pending.reads.get_mut(&key) {
+                Some(folded) => folded.count += entry.count,
+                None => {
+                    pending.reads.insert(key, entry);
+                }
+            }
+        }
+        for (id, at_ms) in taken.sessions {
+            pending.sessions.entry(id).or_insert(at_ms);
+        }
+        for (id, at_ms) in taken.api_keys {
+            pending.api_keys.entry(id).or_insert(at_ms);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Outcome;
+
+    fn denial(at_ms: i64) -> AuditEntry {
+        AuditEntry {
+            at_ms,
+            request: "req_1".into(),
+            mount: "native".into(),
+            action: "thread:read".into(),
+            resource: None,
+            principal: "local|usr_1".into(),
+            method: "own_token".into(),
+            credential: None,
+            outcome: Outcome::Denied,
+            reason: Some("owner".into()),
+            address: None,
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn the_first_denial_is_written_at_once_and_repeats_become_one_line_with_a_count() {
+        let journal = Journal::default();
+        journal.denied(denial(0));
+        assert_eq!(journal.take(0, false).lines.len(), 1);
+        for at_ms in 1..=5 {
+            journal.denied(denial(at_ms));
+        }
+        assert!(journal.take(6, false).lines.is_empty(), "folded until the window ends");
+        let lines = journal.take(FOLD_MS, false).lines;
+        assert_eq!((lines.len(), lines[0].count), (1, 5));
+        journal.denied(denial(FOLD_MS + 1));
+        assert_eq!(journal.take(FOLD_MS + 1, false).lines.len(), 1, "a new window");
+    }
+
+    #[test]
+    fn stopping_writes_open_folds() {
+        let journal = Journal::default();
+        journal.denied(denial(0));
+        journal.take(0, false);
+        journal.denied(denial(1));
+        assert_eq!(journal.take(1, true).lines.len(), 1);
+    }
+}

@@ -1,0 +1,110 @@
+//! The loop over a mount's methods.
+
+use std::sync::Arc;
+
+use super::{Answer, Authenticator, Outcome, Presented};
+use crate::authz::roles::ANONYMOUS;
+use crate::error::{Error, Result, codes};
+use crate::principal::AuthContext;
+
+/// A mount's methods, in the order they are asked.
+pub struct Chain {
+    methods: Vec<Arc<dyn Authenticator>>,
+    nobody: Arc<AuthContext>,
+}
+
+impl Chain {
+    /// A chain of these methods.
+    #[must_use]
+    pub fn new(methods: Vec<Arc<dyn Authenticator>>) -> Self {
+        Self { methods, nobody: Arc::new(AuthContext::anonymous(vec![ANONYMOUS.into()])) }
+    }
+
+    /// The methods' names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.methods.iter().map(|method| method.name())
+    }
+
+    /// Who this is. Without a credential: nobody, who may sign up, log in and little else.
+    ///
+    /// # Errors
+    /// The refusal of the first method that recognised the credential; `token_invalid` for an explicit credential
+    /// that no method recognises, which is never taken for nobody.
+    pub async fn authenticate(&self, presented: &Presented<'_>) -> Result<Arc<AuthContext>> {
+        for method in &self.methods {
+            let outcome = match method.authenticate(presented) {
+                Answer::Now(outcome) => outcome,
+                Answer::Later(later) => later.await,
+            };
+            match outcome {
+                Outcome::NotPresent => {}
+                Outcome::Accepted(auth) => return Ok(auth),
+                Outcome::Rejected(error) => return Err(error),
+            }
+        }
+        match presented.offered {
+            None => Ok(Arc::clone(&self.nobody)),
+            Some(_) => Err(Error::new(codes::TOKEN_INVALID).operator("no method recognised the credential")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::{NoHeaders, Offered, Place};
+    use super::*;
+
+    struct Fake {
+        says: fn() -> Outcome,
+        asked: AtomicUsize,
+    }
+
+    impl Authenticator for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+
+        fn authenticate<'a>(&'a self, _: &'a Presented<'a>) -> Answer<'a> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Answer::Now((self.says)())
+        }
+    }
+
+    fn fakes(says: [fn() -> Outcome; 2]) -> (Chain, Vec<Arc<Fake>>) {
+        let fakes: Vec<_> =
+            says.into_iter().map(|says| Arc::new(Fake { says, asked: AtomicUsize::new(0) })).collect();
+        let methods = fakes.iter().map(|fake| Arc::clone(fake) as Arc<dyn Authenticator>).collect();
+        (Chain::new(methods), fakes)
+    }
+
+    fn offered() -> Presented<'static> {
+        Presented {
+            offered: Some(Offered { place: Place::Bearer, text: "x" }),
+            headers: &NoHeaders,
+            ..Presented::nothing()
+        }
+    }
+
+    #[tokio::test]
+    async fn rejected_and_accepted_stop_the_chain() {
+        let accepted = || Outcome::Accepted(Arc::new(AuthContext::system("test")));
+        let rejected = || Outcome::Rejected(Error::new(codes::TOKEN_EXPIRED));
+        for (name, first, good) in
+            [("accepted", accepted as fn() -> Outcome, true), ("rejected", rejected, false)]
+        {
+            let (chain, fakes) = fakes([first, accepted]);
+            assert_eq!(chain.authenticate(&offered()).await.is_ok(), good, "{name}");
+            assert_eq!(fakes[1].asked.load(Ordering::Relaxed), 0, "{name}: the next was asked");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_explicit_credential_nobody_recognises_is_refused_not_anonymous() {
+        let (chain, fakes) = fakes([|| Outcome::NotPresent, || Outcome::NotPresent]);
+        assert!(chain.authenticate(&offered()).await.is_err_and(|e| e.is(codes::TOKEN_INVALID)));
+        assert!(chain.authenticate(&Presented::nothing()).await.is_ok_and(|auth| auth.is_anonymous()));
+        assert_eq!(fakes[1].asked.load(Ordering::Relaxed), 2);
+    }
+}

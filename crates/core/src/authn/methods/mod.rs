@@ -1,0 +1,73 @@
+//! The authentication methods there are. To add one: a file here, and a row in [`BUILTIN`].
+
+pub mod anonymous;
+pub mod api_key;
+pub mod external_jwt;
+pub mod own_token;
+pub mod trusted_header;
+
+use std::sync::Arc;
+
+use doorward_protocols::jose::KeySet;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::Authenticator;
+use crate::engine::Engine;
+use crate::tokens::KeyRing;
+
+/// A method's part of a mount's configuration.
+#[derive(Default)]
+pub struct Section {
+    /// What the method's own documentation names; unknown members are refused.
+    pub options: Map<String, Value>,
+    /// Keys that configuration has read from files or variables.
+    pub keys: Option<Arc<KeySet>>,
+    /// Our own signing keys.
+    pub ring: Option<Arc<KeyRing>>,
+}
+
+/// Why a method could not be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("authentication method {method}: {problem}")]
+pub struct ConfigError {
+    /// The method.
+    pub method: &'static str,
+    /// What is wrong, and what to write instead.
+    pub problem: String,
+}
+
+/// A row of the table.
+pub struct Descriptor {
+    /// The name in configuration and audit log.
+    pub name: &'static str,
+    /// Builds it from a mount's configuration.
+    pub build: fn(Section, &Engine) -> Result<Arc<dyn Authenticator>, ConfigError>,
+}
+
+/// Every method.
+pub static BUILTIN: &[Descriptor] = &[
+    anonymous::DESCRIPTOR,
+    api_key::DESCRIPTOR,
+    external_jwt::DESCRIPTOR,
+    own_token::DESCRIPTOR,
+    trusted_header::DESCRIPTOR,
+];
+
+/// Builds the method of this name.
+///
+/// # Errors
+/// An unknown name, or the method's own [`ConfigError`].
+pub fn build(name: &str, section: Section, engine: &Engine) -> Result<Arc<dyn Authenticator>, ConfigError> {
+    let Some(descriptor) = BUILTIN.iter().find(|descriptor| descriptor.name == name) else {
+        let known: Vec<_> = BUILTIN.iter().map(|descriptor| descriptor.name).collect();
+        let problem = format!("there is no method {name:?}; known are {}", known.join(", "));
+        return Err(ConfigError { method: "?", problem });
+    };
+    (descriptor.build)(section, engine)
+}
+
+fn options<T: DeserializeOwned>(method: &'static str, section: &Section) -> Result<T, ConfigError> {
+    serde_json::from_value(Value::Object(section.options.clone()))
+        .map_err(|error| ConfigError { method, problem: error.to_string() })
+}

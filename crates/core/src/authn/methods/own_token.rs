@@ -1,0 +1,159 @@
+//! Access tokens that Doorward issued.
+//!
+//! 1. signature and claims (once per token), 2. revocation, 3. the user exists and is enabled, 4. the session goes on.
+//! Tokens of other keys are declined, not refused: another method may know them.
+
+use std::sync::Arc;
+
+use doorward_protocols::jose::{Expect, TokenError, Verified, verify_token};
+
+use super::{ConfigError, Descriptor};
+use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::{SessionId, UserId};
+use crate::memory::revocations::{Handles, Key};
+use crate::principal::{AuthContext, Principal};
+use crate::tokens::KeyRing;
+use crate::tokens::seen::{Seen, SeenTokens, key_of, usable};
+
+/// `typ` of our access tokens (RFC 9068 §2.1).
+pub const ACCESS_TOKEN: &str = "at+jwt";
+const LEEWAY_S: i64 = 0;
+
+struct OwnToken {
+    engine: Engine,
+    ring: Arc<KeyRing>,
+    issuer: Vec<String>,
+    audience: Vec<String>,
+    seen: SeenTokens,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// `iss` of our tokens.
+    issuer: String,
+    /// `aud` of our tokens.
+    audience: String,
+}
+
+pub(super) const DESCRIPTOR: Descriptor = Descriptor {
+    name: "own_token",
+    build: |section, engine| {
+        let options: Options = super::options("own_token", &section)?;
+        let problem = "needs the ring of our signing keys".to_owned();
+        let ring = section.ring.ok_or(ConfigError { method: "own_token", problem })?;
+        Ok(Arc::new(OwnToken {
+            engine: engine.clone(),
+            ring,
+            issuer: vec![options.issuer],
+            audience: vec![options.audience],
+            seen: SeenTokens::new(),
+        }))
+    },
+};
+
+impl Authenticator for OwnToken {
+    fn name(&self) -> &'static str {
+        DESCRIPTOR.name
+    }
+
+    fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
+        let text = match presented.offered {
+            Some(offered) if offered.place == Place::Bearer => offered.text,
+            _ => return Answer::Now(Outcome::NotPresent),
+        };
+        let now_ms = self.engine.now_ms();
+        let key = key_of(text);
+        match self.seen.get(&self.engine, &key, now_ms) {
+            Err(error) => return Answer::Now(Outcome::Rejected(error)),
+            Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
+            Ok(None) => {}
+        }
+        let keys = self.engine.memory().keys_version();
+        let expect = Expect {
+            now_s: now_ms.div_euclid(1000),
+            leeway_s: LEEWAY_S,
+            issuer: Some(&self.issuer),
+            audience: Some(&self.audience),
+            types: &[ACCESS_TOKEN],
+            required: &["sub", "jti", "iat"],
+            ..Expect::default()
+        };
+        match verify_token(text, &self.ring.verifying(), &expect) {
+            Ok(verified) => Answer::Later(Box::pin(async move {
+                match self.establish(key, keys, verified, now_ms).await {
+                    Ok(auth) => Outcome::Accepted(auth),
+                    Err(error) => Outcome::Rejected(error),
+                }
+            })),
+            Err(error) => Answer::Now(outcome_of(error)),
+        }
+    }
+}
+
+fn outcome_of(error: TokenError) -> Outcome {
+    match error {
+        // Not a token, or of keys that are not ours.
+        TokenError::TooLarge | TokenError::Malformed | TokenError::Header(_) | TokenError::UnknownKey => {
+            Outcome::NotPresent
+        }
+        TokenError::Expired => Outcome::Rejected(Error::new(codes::TOKEN_EXPIRED)),
+        other => Outcome::Rejected(Error::new(codes::TOKEN_INVALID).operator(other.code())),
+    }
+}
+
+impl OwnToken {
+    async fn establish(
+        &self,
+        key: [u8; 32],
+        keys: u64,
+        verified: Verified,
+        now_ms: i64,
+    ) -> Result<Arc<AuthContext>> {
+        let claims = verified.claims;
+        let invalid = |what: &str| Error::new(codes::TOKEN_INVALID).operator(what);
+        let user_id = UserId::from(claims.sub.as_deref().ok_or_else(|| invalid("no sub"))?);
+        let principal = Principal::local(&user_id);
+        let session_id = claims.get_str("sid").map(|sid| SessionId::from(&*sid));
+        let handles = Handles {
+            token: claims.jti.as_deref().map(Key::of_token),
+            session: session_id.as_ref().map(|id| Key::of_session(id.as_str())),
+            principal: Key::of_principal(&principal.owner_key()),
+            issued_at_s: claims.iat,
+        };
+        if self.engine.memory().revocations.cover(&handles) {
+            return Err(Error::new(codes::TOKEN_REVOKED));
+        }
+        let user = self.engine.user_copy(&user_id).await?;
+        let user = usable(user.as_ref())?;
+        let session = match &session_id {
+            None => None,
+            Some(id) => Some(self.engine.live_session(id, now_ms).await?),
+        };
+        let scopes =
+            claims.get_str("scope").map(|text| text.split_ascii_whitespace().map(Arc::from).collect());
+        let auth = Arc::new(AuthContext {
+            principal,
+            scopes,
+            method: DESCRIPTOR.name,
+            credential: claims.jti.as_deref().map(Into::into),
+            session: session_id,
+            authenticated_at_s: session.as_ref().map(|s| s.session.created_at_ms.div_euclid(1000)),
+            expires_at_s: claims.exp,
+            administrative: true,
+            claims: claims
+                .custom()
+                .into_iter()
+                .filter(|(name, _)| name != "sid" && name != "scope")
+                .collect(),
+            ..AuthContext::anonymous(user.user.roles.clone())
+        });
+        let expires_at_ms = claims.exp.map(|exp| exp.saturating_add(LEEWAY_S).saturating_mul(1000));
+        let stamp = Some(user.stamp);
+        let seen = Seen { auth: Arc::clone(&auth), expires_at_ms, handles, keys, user: stamp, session };
+        self.seen.insert(key, Arc::new(seen));
+        Ok(auth)
+    }
+}

@@ -1,0 +1,49 @@
+//! From a credential to a principal.
+//!
+//! ```text
+//! Presented ─► method 1 ─ not present ─► method 2 ─ … ─► nobody
+//!                 ├ accepted ─► AuthContext          stop
+//!                 └ rejected ─► refusal              stop: never "the next one will do"
+//! ```
+//! To add a method: a file in `methods/` and a row in [`methods::BUILTIN`].
+
+mod chain;
+pub mod methods;
+mod presented;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+pub use chain::Chain;
+pub use presented::{Headers, NoHeaders, Offered, Place, Presented};
+
+use crate::error::Error;
+use crate::principal::AuthContext;
+
+/// What a method makes of what was presented.
+pub enum Outcome {
+    /// Nothing of mine; ask the next.
+    NotPresent,
+    /// This is who it is.
+    Accepted(Arc<AuthContext>),
+    /// Mine, and not good. The chain stops.
+    Rejected(Error),
+}
+
+/// An outcome at once where memory holds it, later where the store has to be asked.
+pub enum Answer<'a> {
+    /// Known now; the hot path allocates nothing for it.
+    Now(Outcome),
+    /// Being looked up.
+    Later(BoxFuture<'a, Outcome>),
+}
+
+/// A way to turn a credential into a principal.
+pub trait Authenticator: Send + Sync {
+    /// The name in configuration and in the audit log.
+    fn name(&self) -> &'static str;
+
+    /// Looks at what was presented. Cheap when it is not this method's.
+    fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a>;
+}

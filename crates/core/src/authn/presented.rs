@@ -1,0 +1,60 @@
+//! What a client offered, and where; nothing verified.
+
+use std::net::IpAddr;
+
+/// Where a credential stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `Authorization: ApiKey …`
+    ApiKeyScheme,
+    /// `X-API-Key: …`
+    ApiKeyHeader,
+    /// `Authorization` with any other scheme, or one that cannot be read.
+    OtherScheme,
+}
+
+/// The one credential a client offered. Not shown by `Debug`, because it has none.
+#[derive(Clone, Copy)]
+pub struct Offered<'r> {
+    /// Where it stood.
+    pub place: Place,
+    /// What it says.
+    pub text: &'r str,
+}
+
+/// Looks headers up by lower-case name.
+pub trait Headers: Send + Sync {
+    /// The value of a header that occurs once and is ASCII.
+    fn get(&self, name: &str) -> Option<&str>;
+}
+
+/// A transport without headers.
+pub struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn get(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}
+
+/// What a request brought that may say who it is from.
+pub struct Presented<'r> {
+    /// The explicit credential, if there is one.
+    pub offered: Option<Offered<'r>>,
+    /// The headers, for methods that a trusted proxy speaks through.
+    pub headers: &'r dyn Headers,
+    /// The address of whoever opened the connection.
+    pub peer: Option<IpAddr>,
+    /// Whether that is a proxy the operator listed.
+    pub trusted_peer: bool,
+}
+
+impl Presented<'_> {
+    /// Nothing at all.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { offered: None, headers: &NoHeaders, peer: None, trusted_peer: false }
+    }
+}

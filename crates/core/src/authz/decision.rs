@@ -1,0 +1,119 @@
+//! The one function that decides.
+
+use super::catalogue::{Access, ActionDef};
+use super::filter::Filter;
+use super::roles::{Reach, Roles};
+use super::scopes;
+use crate::error::{Error, codes};
+use crate::principal::AuthContext;
+
+/// What an action is aimed at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Target<'a> {
+    /// The resource's id, for the audit log.
+    pub id: Option<&'a str>,
+    /// Who owns it ([`crate::principal::Principal::owner_key`]), where that is known before the act. Where it is
+    /// not, the permit's filter goes into the query.
+    pub owner: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// Something new, or a list, or whatever the query finds.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// A resource to be found by a filtered query.
+    #[must_use]
+    pub fn named(id: &'a str) -> Self {
+        Self { id: Some(id), owner: None }
+    }
+
+    /// A resource whose owner is known.
+    #[must_use]
+    pub fn owned(id: &'a str, owner: &'a str) -> Self {
+        Self { id: Some(id), owner: Some(owner) }
+    }
+}
+
+/// Why not, and how much of it to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Nobody asked, and nobody may: come back with a credential.
+    Unauthenticated,
+    /// The credential's scopes do not cover the action.
+    Scope,
+    /// An administrative action with a credential that never reaches one.
+    NotAdministrative,
+    /// No role allows the action.
+    Role,
+    /// Somebody else's: answered like what does not exist.
+    Owner,
+}
+
+impl Denial {
+    /// The rule, for the audit log.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "no credential",
+            Self::Scope => "scope",
+            Self::NotAdministrative => "credential is not administrative",
+            Self::Role => "role",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Unauthenticated => Self::new(codes::CREDENTIALS_MISSING),
+            Denial::Scope => Self::new(codes::SCOPE_MISSING),
+            Denial::NotAdministrative | Denial::Role => Self::new(codes::FORBIDDEN),
+            Denial::Owner => Self::new(codes::NOT_FOUND),
+        }
+        .operator(denial.rule())
+    }
+}
+
+/// Whether `auth` may do `action` to `target`, and if so to which resources.
+///
+/// The order matters: everything that says "forbidden" comes before the owner is looked at, so that a refusal
+/// never tells whether somebody else's resource exists.
+///
+/// # Errors
+/// [`Denial`].
+pub fn decide(
+    roles: &Roles,
+    auth: &AuthContext,
+    action: &'static ActionDef,
+    target: Target<'_>,
+) -> Result<Filter, Denial> {
+    // 1. The credential's own limits.
+    if auth.scopes.as_deref().is_some_and(|limits| !scopes::cover(limits, action)) {
+        return Err(Denial::Scope);
+    }
+    // 2. What only administrative credentials reach.
+    if action.access == Access::Admin && !auth.administrative {
+        return Err(if auth.is_anonymous() { Denial::Unauthenticated } else { Denial::NotAdministrative });
+    }
+    // 3. What the roles allow.
+    let Some(mut reach) = roles.reach(&auth.roles, action) else {
+        return Err(if auth.is_anonymous() { Denial::Unauthenticated } else { Denial::Role });
+    };
+    // 4. An administrator's everyday credential reaches the administrator's own things.
+    if !auth.administrative {
+        reach = Reach::Own;
+    }
+    if reach == Reach::Any {
+        return Ok(Filter::Everything);
+    }
+    // 5. Whose it is.
+    let own = auth.principal.owner_key();
+    match target.owner {
+        Some(owner) if owner != own => Err(Denial::Owner),
+        _ => Ok(Filter::owned_by(&own)),
+    }
+}

@@ -1,0 +1,432 @@
+//! The engine: everything a process needs to decide, wired once.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use doorward_protocols::jose::Algorithm;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::agents::ownership::Ownership;
+use crate::agents::runner::Runner;
+use crate::agents::runs::Runs;
+use crate::agents::threads::Threads;
+use crate::audit::journal::FLUSH_EVERY_MS;
+use crate::audit::{Audit, AuditEntry, Journal};
+use crate::authz::Roles;
+use crate::clock::Clock;
+use crate::error::{Error, Result, codes};
+use crate::id::{KeyId, NodeId, UserId};
+use crate::identity::api_keys::ApiKeys;
+use crate::identity::password::{Hashing, HashingSettings};
+use crate::identity::sessions::Sessions;
+use crate::identity::setup::Setup;
+use crate::identity::users::Users;
+use crate::limits::failures::{FailureRule, Failures};
+use crate::live::LiveGuard;
+use crate::memory::Memory;
+use crate::memory::caches::UserCopy;
+use crate::memory::feed::{self, Feed};
+use crate::memory::revocations::Key;
+use crate::ports::store::Write;
+use crate::ports::{Batch, Conflict, Store, StoreError};
+use crate::principal::AuthContext;
+use crate::random::{Random, bytes};
+use crate::secret::SecretBytes;
+use crate::tokens::model::SealedKey;
+use crate::tokens::seal::Sealer;
+use crate::tokens::{KeyRing, SigningKeys, Tokens};
+
+const RAW: &str = "raw";
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// What the engine stands on.
+pub struct Parts {
+    /// Durable state.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub random: Arc<dyn Random>,
+    /// 32 bytes that seal what the store keeps secret.
+    pub master_key: SecretBytes,
+    /// What answers in threads of the embedded agent server.
+    pub runner: Arc<dyn Runner>,
+}
+
+/// What an operator may choose.
+pub struct Settings {
+    /// Roles and what they allow.
+    pub roles: Roles,
+    /// What password hashing costs.
+    pub hashing: HashingSettings,
+    /// Failed attempts per address.
+    pub failures: FailureRule,
+    /// Longest life of any token issued or accepted without a revocation outliving it.
+    pub longest_token_ms: i64,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    runner: Arc<dyn Runner>,
+    settings: Settings,
+    sealer: Sealer,
+    memory: Memory,
+    feed: Feed,
+    journal: Journal,
+    failures: Failures,
+    hashing: Hashing,
+    node: NodeId,
+    api_key_pepper: hmac::Key,
+    refresh_key: hmac::Key,
+    rings: Mutex<HashMap<String, Arc<KeyRing>>>,
+    /// Work in flight holds a receiver; stopping waits until none is left.
+    working: watch::Sender<()>,
+}
+
+/// The engine. Clones share everything.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+impl Engine {
+    /// Opens the engine over a store: loads what memory has to know, and makes the store's own secrets when it is new.
+    ///
+    /// # Errors
+    /// `wrong_master_key`, and the store's.
+    pub async fn open(parts: Parts, settings: Settings) -> Result<Self> {
+        let sealer = Sealer::new(&parts.master_key)?;
+        let pepper = raw_key(&parts, &sealer, "pepper:api-key").await?;
+        let refresh = raw_key(&parts, &sealer, "refresh").await?;
+        let engine = Self(Arc::new(Inner {
+            node: NodeId::new(&*parts.clock, &*parts.random),
+            store: parts.store,
+            clock: parts.clock,
+            random: parts.random,
+            runner: parts.runner,
+            sealer,
+            memory: Memory::new(),
+            feed: Feed::default(),
+            journal: Journal::default(),
+            failures: Failures::new(settings.failures),
+            hashing: Hashing::new(settings.hashing)?,
+            api_key_pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()),
+            refresh_key: hmac::Key::new(hmac::HMAC_SHA256, refresh.expose()),
+            rings: Mutex::default(),
+            working: watch::channel(()).0,
+            settings,
+        }));
+        feed::load(&engine).await?;
+        Ok(engine)
+    }
+
+    /// Starts what goes on beside requests: following other processes, writing the journal, clearing out. Call once,
+    /// in a server; a command that ends soon needs only [`Engine::flush`].
+    pub fn start(&self) {
+        tokio::spawn(feed::follow(self.clone()));
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let mut since_pruned = Duration::ZERO;
+            let pause = Duration::from_millis(FLUSH_EVERY_MS);
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = engine.journal().stop.notified() => return,
+                }
+                if let Err(error) = engine.flush(false).await {
+                    tracing::error!(?error, "the journal cannot be written; it waits");
+                }
+                since_pruned += pause;
+                if since_pruned >= PRUNE_EVERY {
+                    since_pruned = Duration::ZERO;
+                    let now_ms = engine.now_ms();
+                    engine.memory().revocations.prune(now_ms);
+                    if let Err(error) = engine.store().prune(now_ms).await {
+                        tracing::warn!(%error, "clearing out failed; it is tried again");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Marks runs as interrupted that an earlier process left running. For the one process that owns the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn interrupt_left_runs(&self) -> Result<()> {
+        let at_ms = self.now_ms();
+        Ok(self.commit(Batch::durable(vec![Write::InterruptRuns { at_ms }])).await?)
+    }
+
+    /// Writes what the journal holds; `last` also what it folds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn flush(&self, last: bool) -> Result<()> {
+        Ok(self.journal().flush(self.store(), self.node(), self.now_ms(), last).await?)
+    }
+
+    /// Ends what [`Engine::start`] started: waits for work in flight, at most `patience`, then writes the journal.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stop(&self, patience: Duration) -> Result<()> {
+        let idle = tokio::time::timeout(patience, self.0.working.closed());
+        if idle.await.is_err() {
+            self.memory().live.end_all();
+            // What was told to end needs a moment to write that it did.
+            let _ = tokio::time::timeout(Duration::from_secs(2), self.0.working.closed()).await;
+        }
+        self.feed().stop();
+        self.journal().stop.notify_one();
+        self.flush(true).await
+    }
+
+    /// Runs work that outlives its request and that stopping waits for.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let working = self.0.working.subscribe();
+        tokio::spawn(async move {
+            work.await;
+            drop(working);
+        });
+    }
+
+    /// Commits a batch and takes its news in at once; other processes hear of it through the feed.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let news: Vec<_> = batch
+            .writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Announce(change) => Some(change.clone()),
+                _ => None,
+            })
+            .collect();
+        self.store().commit(batch).await?;
+        for change in &news {
+            self.memory().apply(change);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn append(&self, entry: AuditEntry) -> Result<()> {
+        let line = Write::Audit { node: self.node().clone(), entry };
+        Ok(self.commit(Batch::durable(vec![line])).await?)
+    }
+
+    /// The ring of a purpose, opened once; its first key is made if there is none.
+    ///
+    /// # Errors
+    /// `wrong_master_key`, and the store's.
+    pub async fn ring(&self, purpose: &str, algorithm: Algorithm) -> Result<Arc<KeyRing>> {
+        if let Some(ring) = self.0.rings.lock().get(purpose) {
+            return Ok(Arc::clone(ring));
+        }
+        let ring = Arc::new(KeyRing::open(self, purpose, algorithm).await?);
+        Ok(Arc::clone(self.0.rings.lock().entry(purpose.to_owned()).or_insert(ring)))
+    }
+
+    pub(crate) async fn reload_keys(&self) -> Result<()> {
+        let rings: Vec<_> = self.0.rings.lock().values().cloned().collect();
+        for ring in rings {
+            ring.reload(self).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn user_in_memory(&self, id: &UserId) -> Option<Arc<UserCopy>> {
+        let copy = self.memory().caches.users.get(id)?;
+        self.memory().generations.is_current(copy.stamp).then_some(copy)
+    }
+
+    pub(crate) async fn user_copy(&self, id: &UserId) -> Result<Option<Arc<UserCopy>>> {
+        if let Some(copy) = self.user_in_memory(id) {
+            return Ok(Some(copy));
+        }
+        let stamp = self.memory().generations.stamp(id.as_str());
+        let Some(user) = self.store().user(id).await? else { return Ok(None) };
+        let copy = Arc::new(UserCopy { user, stamp });
+        self.memory().caches.users.insert(id.clone(), Arc::clone(&copy));
+        Ok(Some(copy))
+    }
+
+    /// A guard that ends when the caller's credential, session or principal is revoked.
+    #[must_use]
+    pub fn watch(&self, auth: &AuthContext) -> LiveGuard {
+        let mut keys = vec![Key::of_principal(&auth.principal.owner_key())];
+        keys.extend(auth.credential.as_deref().map(Key::of_token));
+        keys.extend(auth.session.as_ref().map(|id| Key::of_session(id.as_str())));
+        keys.push(Key::of(&crate::tokens::model::Revoked::All));
+        self.memory().live.register(keys)
+    }
+
+    pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {
+        let mut mac = [0; 32];
+        mac.copy_from_slice(hmac::sign(&self.0.api_key_pepper, key.as_bytes()).as_ref());
+        mac
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    /// Unpredictable bytes.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
+        &*self.0.random
+    }
+
+    /// What roles allow.
+    #[must_use]
+    pub fn roles(&self) -> &Roles {
+        &self.0.settings.roles
+    }
+
+    /// What this process remembers.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.0.memory
+    }
+
+    /// This process's name in the audit log.
+    #[must_use]
+    pub fn node(&self) -> &NodeId {
+        &self.0.node
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.0.store
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.0.feed
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.0.failures
+    }
+
+    pub(crate) fn hashing(&self) -> &Hashing {
+        &self.0.hashing
+    }
+
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
+
+    pub(crate) fn refresh_key(&self) -> &hmac::Key {
+        &self.0.refresh_key
+    }
+
+    pub(crate) fn runner(&self) -> &Arc<dyn Runner> {
+        &self.0.runner
+    }
+
+    pub(crate) fn longest_token_ms(&self) -> i64 {
+        self.0.settings.longest_token_ms
+    }
+
+    /// Accounts.
+    #[must_use]
+    pub fn users(&self) -> Users<'_> {
+        Users::new(self)
+    }
+
+    /// Log-in, refresh, log-out.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions::new(self)
+    }
+
+    /// API keys.
+    #[must_use]
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys::new(self)
+    }
+
+    /// Tokens for others, and revocation.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens::new(self)
+    }
+
+    /// Keys that sign.
+    #[must_use]
+    pub fn signing_keys(&self) -> SigningKeys<'_> {
+        SigningKeys::new(self)
+    }
+
+    /// The first administrator.
+    #[must_use]
+    pub fn setup(&self) -> Setup<'_> {
+        Setup::new(self)
+    }
+
+    /// Threads and messages of the embedded agent server.
+    #[must_use]
+    pub fn threads(&self) -> Threads<'_> {
+        Threads::new(self)
+    }
+
+    /// Runs of the embedded agent server.
+    #[must_use]
+    pub fn runs(&self) -> Runs<'_> {
+        Runs::new(self)
+    }
+
+    /// Who owns what an upstream keeps.
+    #[must_use]
+    pub fn ownership(&self) -> Ownership<'_> {
+        Ownership::new(self)
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> Audit<'_> {
+        Audit::new(self)
+    }
+}
+
+/// A secret of the store's own, made on first use. Of two processes that do so at once, one wins.
+async fn raw_key(parts: &Parts, sealer: &Sealer, purpose: &str) -> Result<SecretBytes> {
+    for _ in 0..2 {
+        if let Some(row) = parts.store.sealed_keys(purpose).await?.first() {
+            return sealer.open(row);
+        }
+        let id = KeyId::new(&*parts.clock, &*parts.random);
+        let secret = SecretBytes::new(bytes::<32>(&*parts.random).to_vec());
+        let sealed = sealer.seal(&*parts.random, id.as_str(), purpose, RAW, secret.expose())?;
+        let row = SealedKey {
+            id,
+            purpose: purpose.to_owned(),
+            algorithm: RAW.to_owned(),
+            sealed,
+            created_at_ms: parts.clock.now_ms(),
+            retired_at_ms: None,
+        };
+        match parts.store.commit(Batch::durable(vec![Write::InsertFirstSealedKey(row)])).await {
+            Ok(()) => return Ok(secret),
+            Err(StoreError::Conflict(Conflict::Exists)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(codes::INTERNAL).operator(format!("the key {purpose} appeared and disappeared")))
+}

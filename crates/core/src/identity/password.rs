@@ -1,0 +1,251 @@
+//! Passwords: rules, and hashing in a pool that queues instead of exhausting memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::error::{Error, Result, codes};
+use crate::random::{Random, bytes};
+use crate::secret::{Secret, SecretText};
+
+/// Rules for new passwords of a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    /// Fewest characters.
+    pub min_chars: usize,
+    /// Most characters.
+    pub max_chars: usize,
+}
+
+impl Default for PasswordPolicy {
+    /// 8 to 1024 characters.
+    fn default() -> Self {
+        Self { min_chars: 8, max_chars: 1024 }
+    }
+}
+
+impl PasswordPolicy {
+    /// Checks a new password against the rules and against what its owner is called.
+    ///
+    /// # Errors
+    /// `weak_password`, saying which rule it breaks.
+    pub fn check(&self, password: &SecretText, names: &[&str]) -> Result<()> {
+        let weak = |text: String| Err(Error::new(codes::WEAK_PASSWORD).message(text));
+        let normal = normalize(password);
+        let text = normal.expose();
+        let count = text.chars().count();
+        if count < self.min_chars {
+            return weak(format!("A password has at least {} characters here.", self.min_chars));
+        }
+        if count > self.max_chars {
+            return weak(format!("A password has at most {} characters here.", self.max_chars));
+        }
+        let mut characters = text.chars();
+        if let Some(first) = characters.next()
+            && characters.all(|c| c == first)
+        {
+            return weak("The password is one character, repeated.".to_owned());
+        }
+        let folded = Secret::new(text.to_lowercase());
+        if names.iter().any(|name| !name.is_empty() && folded.expose() == name) {
+            return weak("The password is the name of its owner.".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// NFKC, so that a password typed on another keyboard is the same password.
+fn normalize(password: &SecretText) -> SecretText {
+    Secret::new(password.expose().nfkc().collect())
+}
+
+/// What hashing costs, and how much of it may happen at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashingSettings {
+    /// argon2id memory, in KiB.
+    pub memory_kib: u32,
+    /// argon2id passes.
+    pub passes: u32,
+    /// argon2id lanes.
+    pub lanes: u32,
+    /// Hashes at the same time; memory is bounded by this times `memory_kib`.
+    pub workers: usize,
+    /// Hashes that may wait; more are refused.
+    pub queue: usize,
+}
+
+impl Default for HashingSettings {
+    /// 46 MiB, one pass (OWASP's first choice), 2 at a time, 64 waiting.
+    fn default() -> Self {
+        Self { memory_kib: 47_104, passes: 1, lanes: 1, workers: 2, queue: 64 }
+    }
+}
+
+/// The pool.
+pub struct Hashing {
+    params: Params,
+    slots: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    queue: usize,
+}
+
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What came of comparing a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compared {
+    /// It is not the password.
+    Wrong,
+    /// It is.
+    Right,
+    /// It is, and its hash was made with other settings than today's: hash it again.
+    RightButOld,
+}
+
+impl Hashing {
+    /// A pool.
+    ///
+    /// # Errors
+    /// `bad_field` for costs that argon2id does not allow.
+    pub fn new(settings: HashingSettings) -> Result<Self> {
+        let params = Params::new(settings.memory_kib, settings.passes, settings.lanes, None)
+            .map_err(|error| Error::new(codes::BAD_FIELD).message(format!("argon2id settings: {error}")))?;
+        Ok(Self {
+            params,
+            slots: Arc::new(Semaphore::new(settings.workers.clamp(1, 256))),
+            waiting: Arc::default(),
+            queue: settings.queue,
+        })
+    }
+
+    /// Runs `work` when its turn comes. The slot goes with the work: a client that leaves does not free memory that
+    /// is still in use.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Argon2<'static>) -> T + Send + 'static,
+    ) -> Result<T> {
+        let busy = || Error::new(codes::HASHING_BUSY).retry_after_s(1);
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.queue + self.slots.available_permits() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(busy());
+        }
+        let waiting = Waiting(Arc::clone(&self.waiting));
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| busy())?;
+        drop(waiting);
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
+        tokio::task::spawn_blocking(move || {
+            let result = work(argon2);
+            drop(slot);
+            result
+        })
+        .await
+        .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))
+    }
+
+    /// A PHC string.
+    ///
+    /// # Errors
+    /// `hashing_busy` when too many wait.
+    pub async fn hash(&self, random: &dyn Random, password: &SecretText) -> Result<String> {
+        let salt: [u8; 16] = bytes(random);
+        let password = normalize(password);
+        self.run(move |argon2| {
+            argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).map(|hash| hash.to_string())
+        })
+        .await?
+        .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))
+    }
+
+    /// Compares. Without a hash, for somebody unknown, it costs the same and is wrong.
+    ///
+    /// # Errors
+    /// `hashing_busy` when too many wait.
+    pub async fn compare(&self, password: &SecretText, phc: Option<String>) -> Result<Compared> {
+        let password = normalize(password);
+        let params = self.params.clone();
+        self.run(move |argon2| {
+            let Some(phc) = phc else {
+                // The result does not matter, the time does.
+                let _ = argon2.hash_password_with_salt(password.expose().as_bytes(), &[0; 16]);
+                return Compared::Wrong;
+            };
+            let Ok(parsed) = PasswordHash::new(&phc) else { return Compared::Wrong };
+            if argon2.verify_password(password.expose().as_bytes(), &parsed).is_err() {
+                return Compared::Wrong;
+            }
+            let same = Params::try_from(&parsed).is_ok_and(|made_with| {
+                (made_with.m_cost(), made_with.t_cost(), made_with.p_cost())
+                    == (params.m_cost(), params.t_cost(), params.p_cost())
+            });
+            if same { Compared::Right } else { Compared::RightButOld }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SeededRandom;
+
+    fn small(memory_kib: u32) -> Hashing {
+        Hashing::new(HashingSettings { memory_kib, ..HashingSettings::default() }).expect("good settings")
+    }
+
+    #[tokio::test]
+    async fn a_password_matches_its_hash_in_any_normal_form_and_old_settings_are_noticed() {
+        let hashing = small(64);
+        let phc = hashing.hash(&SeededRandom::new(1), &"caf\u{e9} au lait".into()).await.expect("hashed");
+        assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+        let compare = |text: &'static str, pool: &'static str| {
+            let phc = phc.clone();
+            async move {
+                let hashing = small(if pool == "new" { 128 } else { 64 });
+                hashing.compare(&text.into(), Some(phc)).await.expect("compared")
+            }
+        };
+        assert_eq!(compare("cafe\u{301} au lait", "old").await, Compared::Right);
+        assert_eq!(compare("caf\u{e9} au lait", "new").await, Compared::RightButOld);
+        assert_eq!(compare("cafe au lait", "old").await, Compared::Wrong);
+        assert_eq!(hashing.compare(&"x".into(), None).await.expect("compared"), Compared::Wrong);
+        assert_eq!(
+            hashing.compare(&"x".into(), Some("junk".into())).await.expect("compared"),
+            Compared::Wrong
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_instead_of_growing() {
+        let settings = HashingSettings { memory_kib: 64, workers: 1, queue: 0, ..HashingSettings::default() };
+        let hashing = Hashing::new(settings).expect("good settings");
+        let slot = Arc::clone(&hashing.slots).acquire_owned().await.expect("open");
+        assert!(hashing.compare(&"x".into(), None).await.is_err_and(|e| e.is(codes::HASHING_BUSY)));
+        drop(slot);
+        assert!(hashing.compare(&"x".into(), None).await.is_ok());
+    }
+
+    #[test]
+    fn weak_passwords_are_refused_by_rule() {
+        let policy = PasswordPolicy::default();
+        for (name, password, good) in [
+            ("short", "1234567", false),
+            ("long", "correct horse", true),
+            ("repeated", "aaaaaaaaaa", false),
+            ("its owner", "Ann@example.org", false),
+        ] {
+            assert_eq!(policy.check(&password.into(), &["ann@example.org"]).is_ok(), good, "{name}");
+        }
+        assert!(policy.check(&Secret::new("x1".repeat(513)), &[]).is_err());
+    }
+}

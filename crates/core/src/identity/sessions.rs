@@ -1,0 +1,425 @@
+//! Sessions as a service: log in, refresh, log out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use doorward_protocols::encoding::base64url_encode;
+use serde_json::{Map, Value};
+
+use super::model::{Session, SessionOrigin, User};
+use super::password::Compared;
+use super::validate::fold;
+use crate::authz::catalogue::{session, token};
+use crate::engine::Engine;
+use crate::error::{Error, Kind, Result, codes};
+use crate::id::{FamilyId, SessionId, UserId};
+use crate::memory::caches::SessionCopy;
+use crate::operation::{Origin, Permit};
+use crate::ports::store::{Change, Write};
+use crate::ports::{Conflict, StoreError};
+use crate::secret::SecretText;
+use crate::tokens::issue::{Issued, Subject, issue};
+use crate::tokens::model::{Family, Revocation, Revoked};
+use crate::tokens::profile::TokenProfile;
+use crate::tokens::refresh::{self, UNNAMED, Verdict, judge};
+use crate::tokens::revoke::revoke_writes;
+
+/// The store is told of a session's use this often.
+const NOTE_EVERY_MS: i64 = 30_000;
+
+/// A log-in by password.
+pub struct Login {
+    /// E-mail address or user name.
+    pub login: String,
+    /// The password.
+    pub password: SecretText,
+    /// What the client calls itself; its refresh tokens are bound to it.
+    pub client: Option<String>,
+    /// Scopes to limit the tokens to, separated by spaces.
+    pub scope: Option<String>,
+    /// The application or way of login.
+    pub source: Option<String>,
+    /// A device name.
+    pub device: Option<String>,
+}
+
+/// What a log-in or refresh gives.
+pub struct Granted {
+    /// The access token.
+    pub access: Issued,
+    /// The refresh token.
+    pub refresh: SecretText,
+    /// The session.
+    pub session: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Scopes, if limited.
+    pub scope: Option<String>,
+}
+
+/// Which sessions to end.
+pub enum Which {
+    /// This one.
+    One(SessionId),
+    /// All of the user.
+    All,
+    /// All but this one.
+    Others(SessionId),
+}
+
+/// Sessions as a service.
+pub struct Sessions<'e> {
+    engine: &'e Engine,
+}
+
+fn client_of(named: Option<&str>, origin: &Origin) -> Result<String> {
+    match named {
+        Some(name) if !(1..=128).contains(&name.len()) || name.starts_with(UNNAMED) || !name.is_ascii() => {
+            Err(Error::new(codes::BAD_FIELD).message("client_id: 1 to 128 ASCII characters."))
+        }
+        Some(name) => Ok(name.to_owned()),
+        None => {
+            let agent = origin.user_agent.as_deref().unwrap_or("");
+            let print = digest(&SHA256, agent.as_bytes());
+            Ok(format!("{UNNAMED}{}", base64url_encode(&print.as_ref()[..12])))
+        }
+    }
+}
+
+fn shortened(text: Option<&str>, most: usize) -> Option<String> {
+    text.map(|text| text.chars().filter(|c| !c.is_control()).take(most).collect())
+}
+
+impl<'e> Sessions<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Logs in with a password and begins a session. Unknown users and wrong passwords cost and answer the same.
+    ///
+    /// # Errors
+    /// `bad_credentials`, `user_disabled`, `too_many_failures`, `hashing_busy`, `bad_field`, `unknown_scope`.
+    pub async fn login(&self, permit: Permit<session::Login>, login: Login) -> Result<Granted> {
+        let mount = Arc::clone(permit.mount());
+        let origin = Arc::clone(&permit.call().origin);
+        let prepared = async {
+            let client = client_of(login.client.as_deref(), &origin)?;
+            let scope = self.scope(login.scope.as_deref())?;
+            let folded = fold(&login.login);
+            let user = match folded.len() {
+                0..=254 => self.engine.store().user_by_login(&folded).await?,
+                _ => None,
+            };
+            let phc = match &user {
+                Some(user) => self.engine.store().password(&user.id).await?,
+                None => None,
+            };
+            let compared = self.engine.hashing().compare(&login.password, phc).await?;
+            let (Some(user), false) = (user, compared == Compared::Wrong) else {
+                return Err(Error::new(codes::BAD_CREDENTIALS));
+            };
+            if user.disabled {
+                return Err(Error::new(codes::USER_DISABLED));
+            }
+            let rehash = match compared {
+                Compared::RightButOld => {
+                    let phc = self.engine.hashing().hash(self.engine.random(), &login.password).await?;
+                    Some(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() })
+                }
+                _ => None,
+            };
+            Ok((user, client, scope, rehash))
+        };
+        let (user, client, scope, rehash) = match prepared.await {
+            Ok(ready) => ready,
+            Err(error) if error.code().kind == Kind::Unauthenticated => {
+                return Err(permit.refuse(error));
+            }
+            Err(error) => return permit.close(Err(error)),
+        };
+        let origin = SessionOrigin {
+            source: shortened(login.source.as_deref().or(Some("password")), 64),
+            device: shortened(login.device.as_deref(), 128),
+            address: origin.address.map(|address| address.to_string()),
+            user_agent: shortened(origin.user_agent.as_deref(), 256),
+        };
+        let now_ms = self.engine.now_ms();
+        let session = Session {
+            id: SessionId::new(self.engine.clock(), self.engine.random()),
+            user: user.id.clone(),
+            mount: mount.name.to_string(),
+            origin,
+            created_at_ms: now_ms,
+            last_seen_at_ms: now_ms,
+            idle_limit_ms: mount.sessions.idle_ms,
+            expires_at_ms: now_ms + mount.sessions.absolute_ms,
+            ended_at_ms: None,
+        };
+        let rules = mount.tokens.refresh;
+        let family = Family {
+            id: FamilyId::new(self.engine.clock(), self.engine.random()),
+            user: user.id.clone(),
+            session: session.id.clone(),
+            client,
+            scope,
+            counter: 0,
+            advanced_at_ms: now_ms,
+            expires_at_ms: now_ms + rules.ttl_ms,
+            ends_at_ms: (now_ms + rules.absolute_ms).min(session.expires_at_ms),
+            ended_at_ms: None,
+        };
+        let granted = match self.granted(&mount.tokens, &user, &session.id, &family, 0) {
+            Ok(granted) => granted,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let mut permit = permit;
+        permit.name_resource(session.id.as_str());
+        let mut writes = vec![Write::InsertSession(session), Write::InsertFamily(family)];
+        writes.extend(rehash);
+        permit.commit(writes).await?;
+        Ok(granted)
+    }
+
+    fn scope(&self, text: Option<&str>) -> Result<Option<String>> {
+        match text.map(str::trim) {
+            None | Some("") => Ok(None),
+            Some(text) => {
+                let scopes = crate::authz::scopes::parse(text.split_ascii_whitespace())?;
+                Ok(Some(scopes.join(" ")))
+            }
+        }
+    }
+
+    fn granted(
+        &self,
+        profile: &TokenProfile,
+        user: &User,
+        session: &SessionId,
+        family: &Family,
+        counter: i64,
+    ) -> Result<Granted> {
+        let mut claims = Map::new();
+        let roles = user.roles.iter().map(|role| Value::from(&**role)).collect::<Vec<_>>();
+        claims.insert("roles".into(), roles.into());
+        let subject = Subject {
+            subject: user.id.as_str().to_owned(),
+            session: Some(session.clone()),
+            scope: family.scope.clone(),
+            claims,
+            ttl_s: None,
+            not_after_ms: Some(family.ends_at_ms),
+        };
+        Ok(Granted {
+            access: issue(self.engine, profile, subject)?,
+            refresh: refresh::token(self.engine.refresh_key(), &family.id, counter),
+            session: session.clone(),
+            user: user.id.clone(),
+            scope: family.scope.clone(),
+        })
+    }
+
+    /// Exchanges a refresh token (RFC 6749 §6, RFC 9700 §4.14.2).
+    ///
+    /// # Errors
+    /// `refresh_token_invalid`, `refresh_token_reused` (which ended the session), `session_ended`, `user_disabled`,
+    /// `too_many_failures`.
+    pub async fn refresh(
+        &self,
+        mut permit: Permit<token::Refresh>,
+        presented: &SecretText,
+        client: Option<&str>,
+    ) -> Result<Granted> {
+        match self.exchange(&mut permit, presented, client).await {
+            Ok(granted) => Ok(granted),
+            Err(error) if error.code().kind == Kind::Unauthenticated => Err(permit.refuse(error)),
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        permit: &mut Permit<token::Refresh>,
+        presented: &SecretText,
+        client: Option<&str>,
+    ) -> Result<Granted> {
+        let invalid = || Error::new(codes::REFRESH_INVALID);
+        let mount = Arc::clone(permit.mount());
+        let rules = mount.tokens.refresh;
+        let client = client_of(client, &permit.call().origin)?;
+        let (family_id, counter) = refresh::parse(self.engine.refresh_key(), presented.expose())?;
+        permit.name_resource(family_id.as_str());
+        // Of two exchanges at once one advances; the other looks again and finds itself repeating.
+        for _ in 0..4 {
+            let family = self.engine.store().family(&family_id).await?.ok_or_else(invalid)?;
+            let now_ms = self.engine.now_ms();
+            let writes = match judge(&family, counter, &client, &rules, now_ms) {
+                Verdict::Ended => return Err(invalid()),
+                Verdict::WrongClient => return Err(invalid().operator("another client")),
+                Verdict::Reused => {
+                    self.end_family(&family).await?;
+                    return Err(Error::new(codes::REFRESH_REUSED));
+                }
+                Verdict::Repeat => Vec::new(),
+                Verdict::Advance => vec![Write::AdvanceFamily {
+                    id: family.id.clone(),
+                    from: counter,
+                    at_ms: now_ms,
+                    expires_at_ms: (now_ms + rules.ttl_ms).min(family.ends_at_ms),
+                }],
+            };
+            let session = self.engine.live_session(&family.session, now_ms).await?;
+            if session.session.mount != *mount.name {
+                return Err(invalid().operator("another mount"));
+            }
+            let user = self.engine.store().user(&family.user).await?.ok_or_else(invalid)?;
+            if user.disabled {
+                return Err(Error::new(codes::USER_DISABLED));
+            }
+            let granted = self.granted(&mount.tokens, &user, &family.session, &family, counter + 1)?;
+            match permit.attempt(writes).await {
+                Ok(()) => return Ok(granted),
+                Err(StoreError::Conflict(Conflict::Stale)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(codes::CONFLICT))
+    }
+
+    async fn end_family(&self, family: &Family) -> Result<()> {
+        let now_ms = self.engine.now_ms();
+        let mut writes = vec![Write::EndFamily { id: family.id.clone(), at_ms: now_ms }];
+        writes.extend(self.end_one(&family.session, now_ms, family.ends_at_ms));
+        match self.engine.commit(crate::ports::Batch::durable(writes)).await {
+            // The session had ended by itself.
+            Ok(()) | Err(StoreError::Conflict(Conflict::Missing)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn end_one(&self, id: &SessionId, now_ms: i64, until_ms: i64) -> Vec<Write> {
+        let revocation =
+            Revocation { revoked: Revoked::Session(id.as_str().to_owned()), at_ms: now_ms, until_ms };
+        let mut writes = vec![
+            Write::EndSession { id: id.clone(), at_ms: now_ms },
+            Write::EndFamiliesOfSession { session: id.clone(), at_ms: now_ms },
+            Write::Announce(Change::Session(id.clone())),
+        ];
+        writes.extend(revoke_writes(revocation));
+        writes
+    }
+
+    /// Sessions of a user that go on, newest first.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, permit: Permit<session::Read>, user: &UserId) -> Result<Vec<Session>> {
+        let now_ms = self.engine.now_ms();
+        let found = self.engine.store().sessions_of(user, now_ms).await.map(|mut sessions| {
+            sessions.retain(|session| now_ms < session.last_seen_at_ms.saturating_add(session.idle_limit_ms));
+            sessions
+        });
+        permit.close(found.map_err(Into::into))
+    }
+
+    /// Who a session belongs to, so that a permit can be asked for it.
+    ///
+    /// # Errors
+    /// `not_found` for one that never was or has ended.
+    pub async fn owner(&self, id: &SessionId) -> Result<UserId> {
+        match self.engine.store().session(id).await? {
+            Some(session) if session.ended_at_ms.is_none() => Ok(session.user),
+            _ => Err(Error::new(codes::NOT_FOUND)),
+        }
+    }
+
+    /// The writes that end a user's sessions, all but one.
+    pub(crate) async fn end_writes(&self, user: &UserId, keep: Option<&SessionId>) -> Result<Vec<Write>> {
+        let now_ms = self.engine.now_ms();
+        let sessions = self.engine.store().sessions_of(user, now_ms).await?;
+        let ending = sessions.iter().filter(|session| Some(&session.id) != keep);
+        Ok(ending.flat_map(|session| self.end_one(&session.id, now_ms, session.expires_at_ms)).collect())
+    }
+
+    /// Ends sessions with their tokens; returns how many.
+    ///
+    /// # Errors
+    /// `not_found` when the one named has ended.
+    pub async fn end(&self, permit: Permit<session::End>, user: &UserId, which: Which) -> Result<usize> {
+        let now_ms = self.engine.now_ms();
+        let prepared = async {
+            let sessions = self.engine.store().sessions_of(user, now_ms).await?;
+            let ending: Vec<_> = sessions
+                .iter()
+                .filter(|session| match &which {
+                    Which::One(id) => session.id == *id,
+                    Which::All => true,
+                    Which::Others(id) => session.id != *id,
+                })
+                .collect();
+            if ending.is_empty() && matches!(which, Which::One(_)) {
+                return Err(Error::new(codes::NOT_FOUND));
+            }
+            let writes =
+                ending.iter().flat_map(|s| self.end_one(&s.id, now_ms, s.expires_at_ms)).collect::<Vec<_>>();
+            Ok((ending.len(), writes))
+        };
+        match prepared.await {
+            Ok((count, writes)) => {
+                permit.commit(writes).await?;
+                Ok(count)
+            }
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+}
+
+impl Engine {
+    /// Notes that a session is used; false when it may have ended and the store has to be asked.
+    pub(crate) fn use_session(&self, copy: &SessionCopy, now_ms: i64) -> bool {
+        let session = &copy.session;
+        let last_seen = copy.last_seen_at_ms.load(Ordering::Acquire);
+        if session.ended_at_ms.is_some()
+            || now_ms >= session.expires_at_ms
+            || now_ms - last_seen >= session.idle_limit_ms
+        {
+            return false;
+        }
+        copy.last_seen_at_ms.fetch_max(now_ms, Ordering::AcqRel);
+        let noted = copy.noted_at_ms.load(Ordering::Acquire);
+        let due = now_ms - noted >= NOTE_EVERY_MS;
+        if due
+            && copy.noted_at_ms.compare_exchange(noted, now_ms, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        {
+            self.journal().session_seen(&session.id, now_ms);
+        }
+        true
+    }
+
+    /// A session that goes on.
+    ///
+    /// # Errors
+    /// `session_ended`.
+    pub(crate) async fn live_session(&self, id: &SessionId, now_ms: i64) -> Result<Arc<SessionCopy>> {
+        let ended = || Error::new(codes::SESSION_ENDED);
+        if let Some(copy) = self.memory().caches.sessions.get(id)
+            && self.memory().generations.is_current(copy.stamp)
+            && self.use_session(&copy, now_ms)
+        {
+            return Ok(copy);
+        }
+        let stamp = self.memory().generations.stamp(id.as_str());
+        let session = self.store().session(id).await?.ok_or_else(ended)?;
+        let copy = Arc::new(SessionCopy {
+            last_seen_at_ms: session.last_seen_at_ms.into(),
+            noted_at_ms: session.last_seen_at_ms.into(),
+            session,
+            stamp,
+        });
+        if !self.use_session(&copy, now_ms) {
+            return Err(ended());
+        }
+        self.memory().caches.sessions.insert(id.clone(), Arc::clone(&copy));
+        Ok(copy)
+    }
+}

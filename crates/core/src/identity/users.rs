@@ -1,0 +1,378 @@
+//! Users as a service.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::model::User;
+use super::validate;
+use crate::authz::catalogue::user;
+use crate::authz::roles::{ADMIN, USER};
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::UserId;
+use crate::mount::{Mount, SignUp};
+use crate::operation::Permit;
+use crate::ports::store::{Change, Page, Write};
+use crate::principal::Principal;
+use crate::secret::SecretText;
+use crate::tokens::model::{Revocation, Revoked};
+use crate::tokens::revoke::revoke_writes;
+
+/// What a new account is made of.
+#[derive(Default)]
+pub struct NewUser {
+    /// E-mail address; this or a user name is needed.
+    pub email: Option<String>,
+    /// User name.
+    pub username: Option<String>,
+    /// The password; an account without one cannot log in by password.
+    pub password: Option<SecretText>,
+    /// What to call the person.
+    pub display_name: Option<String>,
+    /// What the user may write.
+    pub user_metadata: Map<String, Value>,
+    /// Roles; `user` if empty. Only administrators choose.
+    pub roles: Vec<String>,
+    /// What only an administrator may write.
+    pub admin_metadata: Map<String, Value>,
+}
+
+/// What to change; absent members stay. `Some(None)` clears.
+#[derive(Default)]
+pub struct UserChanges {
+    /// E-mail address.
+    pub email: Option<Option<String>>,
+    /// User name.
+    pub username: Option<Option<String>>,
+    /// Name to show.
+    pub display_name: Option<Option<String>>,
+    /// Replaces the user's own metadata.
+    pub user_metadata: Option<Map<String, Value>>,
+}
+
+/// What an administrator may change beside.
+#[derive(Default)]
+pub struct Administration {
+    /// Replaces the roles.
+    pub roles: Option<Vec<String>>,
+    /// Replaces the metadata that only administrators write.
+    pub admin_metadata: Option<Map<String, Value>>,
+    /// Disables or enables.
+    pub disabled: Option<bool>,
+}
+
+/// Users as a service.
+pub struct Users<'e> {
+    engine: &'e Engine,
+}
+
+impl<'e> Users<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Makes an account for whoever asks, where the mount allows it.
+    ///
+    /// # Errors
+    /// `sign_up_closed`, `bad_field`, `weak_password`, `email_taken`, `username_taken`, `hashing_busy`.
+    pub async fn sign_up(&self, permit: Permit<user::SignUp>, new: NewUser) -> Result<User> {
+        if permit.mount().sign_up == SignUp::Closed {
+            return permit.close(Err(Error::new(codes::SIGN_UP_CLOSED)));
+        }
+        let mount = Arc::clone(permit.mount());
+        let checked = match &new.password {
+            None => Err(Error::new(codes::BAD_FIELD).message("password: is needed.")),
+            Some(_) if !new.roles.is_empty() || !new.admin_metadata.is_empty() => {
+                Err(Error::new(codes::BAD_FIELD)
+                    .message("roles and admin_metadata are an administrator's to give."))
+            }
+            Some(_) => self.prepare(&mount, new).await,
+        };
+        match checked {
+            Ok((user, writes)) => self.insert(permit, user, writes).await,
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// Makes an account for somebody.
+    ///
+    /// # Errors
+    /// `bad_field`, `weak_password`, `unknown_role`, `email_taken`, `username_taken`, `hashing_busy`.
+    pub async fn create(&self, permit: Permit<user::Create>, new: NewUser) -> Result<User> {
+        let mount = Arc::clone(permit.mount());
+        match self.prepare(&mount, new).await {
+            Ok((user, writes)) => self.insert(permit, user, writes).await,
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    async fn insert<A: crate::authz::catalogue::Action>(
+        &self,
+        mut permit: Permit<A>,
+        user: User,
+        writes: Vec<Write>,
+    ) -> Result<User> {
+        permit.name_resource(user.id.as_str());
+        permit.commit(writes).await?;
+        Ok(user)
+    }
+
+    pub(super) async fn prepare(&self, mount: &Mount, new: NewUser) -> Result<(User, Vec<Write>)> {
+        let email = new.email.as_deref().map(validate::email).transpose()?;
+        let username = new.username.as_deref().map(validate::username).transpose()?;
+        if email.is_none() && username.is_none() {
+            return Err(Error::new(codes::BAD_FIELD).message("email or username: one of them is needed."));
+        }
+        let display_name = new.display_name.as_deref().map(validate::display_name).transpose()?;
+        validate::metadata("user_metadata", &new.user_metadata)?;
+        validate::metadata("admin_metadata", &new.admin_metadata)?;
+        let roles = if new.roles.is_empty() { vec![USER.into()] } else { self.roles(&new.roles)? };
+        let now_ms = self.engine.now_ms();
+        let user = User {
+            id: UserId::new(self.engine.clock(), self.engine.random()),
+            username,
+            email,
+            display_name,
+            roles,
+            user_metadata: new.user_metadata,
+            admin_metadata: new.admin_metadata,
+            disabled: false,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+            version: 1,
+        };
+        let mut writes = vec![Write::InsertUser(user.clone())];
+        if let Some(password) = &new.password {
+            writes.push(self.password_write(mount, &user, password).await?);
+        }
+        Ok((user, writes))
+    }
+
+    async fn password_write(&self, mount: &Mount, user: &User, password: &SecretText) -> Result<Write> {
+        let names: Vec<&str> = [&user.email, &user.username, &user.display_name]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        mount.passwords.check(password, &names)?;
+        let phc = self.engine.hashing().hash(self.engine.random(), password).await?;
+        Ok(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() })
+    }
+
+    fn roles(&self, names: &[String]) -> Result<Vec<Arc<str>>> {
+        let mut roles: Vec<Arc<str>> = Vec::new();
+        for name in names {
+            if !self.engine.roles().can_be_given(name) {
+                let known: Vec<_> = self
+                    .engine
+                    .roles()
+                    .names()
+                    .filter(|role| self.engine.roles().can_be_given(role))
+                    .collect();
+                let shown: String = name.chars().take(64).collect();
+                let message = format!("The role {shown:?} is not defined; known are {}.", known.join(", "));
+                return Err(Error::new(codes::UNKNOWN_ROLE).message(message));
+            }
+            if !roles.iter().any(|role| **role == **name) {
+                roles.push(name.as_str().into());
+            }
+        }
+        if roles.is_empty() {
+            return Err(Error::new(codes::BAD_FIELD).message("roles: at least one is needed."));
+        }
+        Ok(roles)
+    }
+
+    async fn find(&self, id: &UserId) -> Result<User> {
+        self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+    }
+
+    /// One account.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn get(&self, permit: Permit<user::Read>, id: &UserId) -> Result<User> {
+        let found = self.find(id).await;
+        permit.close(found)
+    }
+
+    /// Accounts in creation order, at most 200.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, permit: Permit<user::List>, page: Page) -> Result<Vec<User>> {
+        let found = self.engine.store().users(Page { limit: page.limit.clamp(1, 200), ..page }).await;
+        permit.close(found.map_err(Into::into))
+    }
+
+    /// Changes what a user may change.
+    ///
+    /// # Errors
+    /// `not_found`, `bad_field`, `email_taken`, `username_taken`, `conflict`.
+    pub async fn update(
+        &self,
+        permit: Permit<user::Update>,
+        id: &UserId,
+        changes: UserChanges,
+    ) -> Result<User> {
+        let prepared = async {
+            let mut user = self.find(id).await?;
+            if let Some(email) = changes.email {
+                user.email = email.as_deref().map(validate::email).transpose()?;
+            }
+            if let Some(username) = changes.username {
+                user.username = username.as_deref().map(validate::username).transpose()?;
+            }
+            if user.email.is_none() && user.username.is_none() {
+                return Err(
+                    Error::new(codes::BAD_FIELD).message("email or username: one of them has to stay.")
+                );
+            }
+            if let Some(name) = changes.display_name {
+                user.display_name = name.as_deref().map(validate::display_name).transpose()?;
+            }
+            if let Some(metadata) = changes.user_metadata {
+                validate::metadata("user_metadata", &metadata)?;
+                user.user_metadata = metadata;
+            }
+            Ok(user)
+        };
+        match prepared.await {
+            Ok(user) => self.save(permit, user, Vec::new()).await,
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    async fn save<A: crate::authz::catalogue::Action>(
+        &self,
+        permit: Permit<A>,
+        mut user: User,
+        mut beside: Vec<Write>,
+    ) -> Result<User> {
+        user.version += 1;
+        user.updated_at_ms = self.engine.now_ms();
+        beside.insert(0, Write::UpdateUser(user.clone()));
+        beside.push(Write::Announce(Change::User(user.id.clone())));
+        permit.commit(beside).await?;
+        Ok(user)
+    }
+
+    /// Changes roles, administrators' metadata, and whether the account is disabled. Disabling ends every session
+    /// and token.
+    ///
+    /// # Errors
+    /// `not_found`, `unknown_role`, `bad_field`, `last_admin`, `conflict`.
+    pub async fn administer(
+        &self,
+        permit: Permit<user::Administer>,
+        id: &UserId,
+        changes: Administration,
+    ) -> Result<User> {
+        let prepared = async {
+            let mut user = self.find(id).await?;
+            let was_admin = is_admin(&user);
+            if let Some(roles) = &changes.roles {
+                user.roles = self.roles(roles)?;
+            }
+            if let Some(metadata) = changes.admin_metadata {
+                validate::metadata("admin_metadata", &metadata)?;
+                user.admin_metadata = metadata;
+            }
+            user.disabled = changes.disabled.unwrap_or(user.disabled);
+            if was_admin && !is_admin(&user) {
+                self.another_admin(id).await?;
+            }
+            Ok(user)
+        };
+        match prepared.await {
+            Ok(user) => {
+                let beside = if user.disabled { self.end_everything(&user.id) } else { Vec::new() };
+                self.save(permit, user, beside).await
+            }
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    fn end_everything(&self, id: &UserId) -> Vec<Write> {
+        let now_ms = self.engine.now_ms();
+        revoke_writes(Revocation {
+            revoked: Revoked::Principal(Principal::local(id).owner_key()),
+            at_ms: now_ms,
+            until_ms: now_ms + self.engine.longest_token_ms(),
+        })
+        .into()
+    }
+
+    /// Sets a password. Whoever changes their own proves the old one; every session but the caller's ends.
+    ///
+    /// # Errors
+    /// `bad_credentials`, `weak_password`, `not_found`, `hashing_busy`.
+    pub async fn set_password(
+        &self,
+        permit: Permit<user::Update>,
+        id: &UserId,
+        current: Option<&SecretText>,
+        new: &SecretText,
+    ) -> Result<()> {
+        let mount = Arc::clone(permit.mount());
+        let own = permit.auth().principal.user_id().as_ref() == Some(id);
+        let prepared = async {
+            let user = self.find(id).await?;
+            if own && let Some(phc) = self.engine.store().password(id).await? {
+                let wrong = || Error::new(codes::BAD_CREDENTIALS).message("The current password is wrong.");
+                let current = current.ok_or_else(wrong)?;
+                let compared = self.engine.hashing().compare(current, Some(phc)).await?;
+                if compared == super::password::Compared::Wrong {
+                    return Err(wrong());
+                }
+            }
+            let write = self.password_write(&mount, &user, new).await?;
+            let keep = own.then(|| permit.auth().session.clone()).flatten();
+            let mut writes = vec![write];
+            writes.extend(self.engine.sessions().end_writes(id, keep.as_ref()).await?);
+            Ok(writes)
+        };
+        match prepared.await {
+            Ok(writes) => Ok(permit.commit(writes).await?),
+            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error)),
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// Removes an account with everything that hangs on it.
+    ///
+    /// # Errors
+    /// `not_found`, `last_admin`.
+    pub async fn delete(&self, permit: Permit<user::Delete>, id: &UserId) -> Result<()> {
+        let checked = async {
+            let user = self.find(id).await?;
+            if is_admin(&user) { self.another_admin(id).await } else { Ok(()) }
+        };
+        if let Err(error) = checked.await {
+            return permit.close(Err(error));
+        }
+        let mut writes = self.end_everything(id);
+        writes.push(Write::DeleteUser(id.clone()));
+        writes.push(Write::Announce(Change::User(id.clone())));
+        Ok(permit.commit(writes).await?)
+    }
+
+    async fn another_admin(&self, but: &UserId) -> Result<()> {
+        let mut after = None;
+        loop {
+            let users = self.engine.store().users(Page { after, limit: 1_000 }).await?;
+            if users.iter().any(|user| user.id != *but && is_admin(user)) {
+                return Ok(());
+            }
+            match users.last() {
+                Some(last) if users.len() == 1_000 => after = Some(last.id.as_str().to_owned()),
+                _ => return Err(Error::new(codes::LAST_ADMIN)),
+            }
+        }
+    }
+}
+
+fn is_admin(user: &User) -> bool {
+    !user.disabled && user.roles.iter().any(|role| &**role == ADMIN)
+}

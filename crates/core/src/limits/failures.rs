@@ -1,0 +1,124 @@
+//! Failed attempts per client address.
+//!
+//! The credential is always looked at first; only a *further failure* is answered "too many attempts". A stranger
+//! therefore cannot lock anybody out, and a guesser learns nothing but to wait.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use parking_lot::Mutex;
+
+const SHARDS: usize = 16;
+const PER_SHARD: usize = 4_096;
+
+/// How many failures, in which time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureRule {
+    /// Failures that are answered plainly before "too many attempts".
+    pub allowed: u32,
+    /// Length of the window that begins with the first failure.
+    pub window_ms: i64,
+}
+
+impl Default for FailureRule {
+    /// 10 in a minute.
+    fn default() -> Self {
+        Self { allowed: 10, window_ms: 60_000 }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    count: u32,
+    ends_at_ms: i64,
+}
+
+/// The counters, at most 65,536 addresses.
+pub struct Failures {
+    rule: FailureRule,
+    hasher: RandomState,
+    shards: Box<[Mutex<HashMap<IpAddr, Window>>]>,
+}
+
+/// What counts as one client: an IPv4 address, or the /64 that an IPv6 host has to itself.
+#[must_use]
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let s = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(s[0], s[1], s[2], s[3], 0, 0, 0, 0))
+        }
+    }
+}
+
+impl Failures {
+    /// No failures yet.
+    #[must_use]
+    pub fn new(rule: FailureRule) -> Self {
+        Self { rule, hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+
+    /// Notes a failure. `Some(seconds)` when the address has used up what is allowed: how long to wait. Callers
+    /// without a known address share one counter.
+    pub fn record(&self, address: Option<IpAddr>, now_ms: i64) -> Option<u32> {
+        let network = network_of(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        let index = usize::try_from(self.hasher.hash_one(network) % SHARDS as u64).unwrap_or(0);
+        let mut shard = self.shards[index].lock();
+        if shard.len() >= PER_SHARD && !shard.contains_key(&network) {
+            shard.retain(|_, window| window.ends_at_ms > now_ms);
+            if shard.len() >= PER_SHARD {
+                // Full of live windows: the one that ends first makes room.
+                let oldest = shard.iter().min_by_key(|(_, window)| window.ends_at_ms).map(|(key, _)| *key);
+                oldest.and_then(|key| shard.remove(&key));
+            }
+        }
+        let fresh = Window { count: 0, ends_at_ms: now_ms + self.rule.window_ms };
+        let window = shard.entry(network).or_insert(fresh);
+        if window.ends_at_ms <= now_ms {
+            *window = fresh;
+        }
+        window.count = window.count.saturating_add(1);
+        (window.count > self.rule.allowed)
+            .then(|| u32::try_from((window.ends_at_ms - now_ms + 999) / 1000).unwrap_or(1).max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn the_failure_after_those_allowed_is_told_to_wait_until_the_window_ends() {
+        let failures = Failures::new(FailureRule { allowed: 2, window_ms: 60_000 });
+        let here = address("192.0.2.1");
+        assert_eq!(failures.record(here, 0), None);
+        assert_eq!(failures.record(here, 1_000), None);
+        assert_eq!(failures.record(here, 2_000), Some(58));
+        assert_eq!(failures.record(address("192.0.2.2"), 2_000), None, "another address");
+        assert_eq!(failures.record(here, 60_000), None, "a new window");
+    }
+
+    #[test]
+    fn one_ipv6_network_and_mapped_ipv4_count_as_one_client() {
+        let failures = Failures::new(FailureRule { allowed: 1, window_ms: 1_000 });
+        assert_eq!(failures.record(address("2001:db8::1"), 0), None);
+        assert!(failures.record(address("2001:db8::2:1"), 0).is_some());
+        assert_eq!(failures.record(address("192.0.2.9"), 0), None);
+        assert!(failures.record(address("::ffff:192.0.2.9"), 0).is_some());
+    }
+
+    #[test]
+    fn memory_stays_bounded_under_many_addresses() {
+        let failures = Failures::new(FailureRule::default());
+        for n in 0..(SHARDS * PER_SHARD * 2) as u32 {
+            failures.record(Some(IpAddr::V4(Ipv4Addr::from(n))), 0);
+        }
+        assert!(failures.shards.iter().all(|shard| shard.lock().len() <= PER_SHARD));
+    }
+}

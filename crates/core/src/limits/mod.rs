@@ -1,0 +1,3 @@
+//! Counters in process. A valid credential is never refused by them.
+
+pub mod failures;

@@ -1,0 +1,68 @@
+//! Copies of users, sessions and API keys. Bounded; each is checked against its generation when used.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use quick_cache::sync::Cache;
+
+use super::generations::Stamp;
+use crate::id::{SessionId, UserId};
+use crate::identity::model::{ApiKey, Session, User};
+
+const USERS: usize = 16_384;
+const SESSIONS: usize = 16_384;
+const API_KEYS: usize = 16_384;
+
+/// A user as read under a stamp.
+pub struct UserCopy {
+    /// The record.
+    pub user: User,
+    /// When it was current.
+    pub stamp: Stamp,
+}
+
+/// A session as read under a stamp, and when this process last saw it used.
+pub struct SessionCopy {
+    /// The record.
+    pub session: Session,
+    /// When it was current.
+    pub stamp: Stamp,
+    /// When it was last used, as far as this process knows.
+    pub last_seen_at_ms: AtomicI64,
+    /// The newest use that the store was told of.
+    pub noted_at_ms: AtomicI64,
+}
+
+/// An API key as read under a stamp.
+pub struct ApiKeyCopy {
+    /// The record.
+    pub key: ApiKey,
+    /// When it was current.
+    pub stamp: Stamp,
+    /// The newest use that the store was told of.
+    pub noted_at_ms: AtomicI64,
+}
+
+/// The copies.
+pub struct Caches {
+    /// By id.
+    pub users: Cache<UserId, Arc<UserCopy>>,
+    /// By id.
+    pub sessions: Cache<SessionId, Arc<SessionCopy>>,
+    /// By keyed hash.
+    pub api_keys: Cache<[u8; 32], Arc<ApiKeyCopy>>,
+}
+
+impl Caches {
+    /// Empty caches.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { users: Cache::new(USERS), sessions: Cache::new(SESSIONS), api_keys: Cache::new(API_KEYS) }
+    }
+}
+
+impl Default for Caches {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,80 @@
+//! What a process knows without asking the store, and how it learns that something changed.
+//!
+//! ```text
+//! commit ─► changes(seq) in the store ─ feed ─► Memory::apply ─► revocation set · generations · caches · live
+//! ```
+//! Everything here is a copy. A copy is used only while its [`generations::Stamp`] is current; whoever changes the
+//! original announces it in the same transaction, and the feed moves the generation on in every process.
+
+pub mod caches;
+pub mod feed;
+pub mod generations;
+pub mod revocations;
+
+use parking_lot::RwLock;
+
+use self::caches::Caches;
+use self::generations::Generations;
+use self::revocations::{Key, Revocations};
+use crate::live::Live;
+use crate::ports::store::Change;
+
+/// Everything a process remembers.
+pub struct Memory {
+    /// What was revoked and would otherwise still be valid.
+    pub revocations: Revocations,
+    /// Which copies of users, sessions and keys are current.
+    pub generations: Generations,
+    /// The copies.
+    pub caches: Caches,
+    /// Streams to close when their credential ends.
+    pub live: Live,
+    keys_changed: RwLock<u64>,
+}
+
+impl Memory {
+    /// An empty memory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            revocations: Revocations::new(),
+            generations: Generations::new(),
+            caches: Caches::new(),
+            live: Live::new(),
+            keys_changed: RwLock::new(0),
+        }
+    }
+
+    /// Takes one piece of news in. Doing so twice changes nothing more.
+    pub fn apply(&self, change: &Change) {
+        match change {
+            Change::User(id) => self.generations.bump(id.as_str()),
+            Change::Session(id) => self.generations.bump(id.as_str()),
+            Change::ApiKey(mac) => {
+                self.generations.bump(mac);
+                self.caches.api_keys.remove(mac);
+                self.live.end(Key::of_credential(mac));
+            }
+            Change::Keys => {
+                *self.keys_changed.write() += 1;
+                self.generations.bump_all();
+            }
+            Change::Revocation(revocation) => {
+                let key = self.revocations.insert(&revocation.revoked, revocation.at_ms, revocation.until_ms);
+                self.live.end(key);
+            }
+        }
+    }
+
+    /// Grows whenever signing keys changed.
+    #[must_use]
+    pub fn keys_version(&self) -> u64 {
+        *self.keys_changed.read()
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}

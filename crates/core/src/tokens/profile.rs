@@ -1,0 +1,87 @@
+//! What a mount's tokens look like.
+
+use std::sync::Arc;
+
+use doorward_protocols::jose::{KeySet, SigningKey};
+
+use super::keys::KeyRing;
+use crate::error::{Error, Result, codes};
+
+/// The keys of a profile.
+#[derive(Clone)]
+pub enum Keys {
+    /// Ours: made, sealed and rotated by Doorward.
+    Ring(Arc<KeyRing>),
+    /// The operator's, from configuration: the first signs if its private half is there, all verify.
+    Fixed {
+        /// Signs, if there is a private half.
+        signer: Option<Arc<SigningKey>>,
+        /// Verifies.
+        verify: Arc<KeySet>,
+    },
+}
+
+impl Keys {
+    /// The key that signs now.
+    ///
+    /// # Errors
+    /// `bad_request` when only public halves are configured.
+    pub fn signer(&self) -> Result<Arc<SigningKey>> {
+        match self {
+            Self::Ring(ring) => Ok(ring.signer()),
+            Self::Fixed { signer: Some(signer), .. } => Ok(Arc::clone(signer)),
+            Self::Fixed { signer: None, .. } => Err(Error::new(codes::CANNOT_SIGN)),
+        }
+    }
+
+    /// The keys that verify now.
+    #[must_use]
+    pub fn verifying(&self) -> Arc<KeySet> {
+        match self {
+            Self::Ring(ring) => ring.verifying(),
+            Self::Fixed { verify, .. } => Arc::clone(verify),
+        }
+    }
+}
+
+/// How refresh tokens live (RFC 9700 §4.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshRules {
+    /// A refresh token stops working when unused for this long.
+    pub ttl_ms: i64,
+    /// The family ends after this long however often it is used.
+    pub absolute_ms: i64,
+    /// A repeat of the last exchange within this time gets the same successor; 0 switches that off.
+    pub reuse_window_ms: i64,
+}
+
+impl Default for RefreshRules {
+    /// 30 days sliding, 90 days at most, 10 seconds.
+    fn default() -> Self {
+        const DAY_MS: i64 = 86_400_000;
+        Self { ttl_ms: 30 * DAY_MS, absolute_ms: 90 * DAY_MS, reuse_window_ms: 10_000 }
+    }
+}
+
+/// What a mount's tokens look like.
+#[derive(Clone)]
+pub struct TokenProfile {
+    /// Who vouches for the subjects of these tokens ([`crate::principal::Principal::authority`]).
+    pub authority: Arc<str>,
+    /// `iss`.
+    pub issuer: Option<Arc<str>>,
+    /// `aud`.
+    pub audience: Option<Arc<str>>,
+    /// The claim that names the subject: `sub`, or another beside it.
+    pub identity_claim: Arc<str>,
+    /// The header's `typ`: `at+jwt` (RFC 9068) for ours.
+    pub typ: &'static str,
+    /// Sign and verify.
+    pub keys: Keys,
+    /// Life of an access token, in seconds.
+    pub access_ttl_s: i64,
+    /// Longest life of a token made on request, in seconds.
+    pub max_ttl_s: i64,
+    /// Refresh tokens.
+    pub refresh: RefreshRules,
+}

@@ -1,0 +1,84 @@
+//! Tokens as a service: made for others by administrators, and revoked.
+
+use super::issue::{Issued, Subject, issue};
+use super::model::{Revocation, Revoked};
+use super::profile::TokenProfile;
+use crate::authz::catalogue::token;
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::operation::Permit;
+use crate::ports::store::{Change, Write};
+
+/// How long a revocation stands when nobody knows when the token would have expired: longer than any life we issue.
+const FOR_LONG_MS: i64 = 10 * 366 * 86_400_000;
+
+/// Tokens as a service.
+pub struct Tokens<'e> {
+    engine: &'e Engine,
+}
+
+/// A revocation and the news of it, to go into one transaction.
+#[must_use]
+pub fn revoke_writes(revocation: Revocation) -> [Write; 2] {
+    [Write::Revoke(revocation.clone()), Write::Announce(Change::Revocation(revocation))]
+}
+
+impl<'e> Tokens<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// Makes a token for somebody under a profile.
+    ///
+    /// # Errors
+    /// As [`issue()`].
+    pub async fn issue(
+        &self,
+        mut permit: Permit<token::Issue>,
+        profile: &TokenProfile,
+        subject: Subject,
+    ) -> Result<Issued> {
+        match issue(self.engine, profile, subject) {
+            Ok(issued) => {
+                permit.name_resource(issued.id.as_str());
+                permit.commit(Vec::new()).await?;
+                Ok(issued)
+            }
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// Revokes the caller's own token, the one it came with.
+    ///
+    /// # Errors
+    /// `bad_request` when the caller came with something that is no token.
+    pub async fn revoke_own(&self, permit: Permit<token::Revoke>) -> Result<()> {
+        let auth = permit.auth();
+        let (Some(jti), true) =
+            (&auth.credential, auth.method.ends_with("_token") || auth.method == "external_jwt")
+        else {
+            let message = "Only a token with an id (jti) can be revoked this way.";
+            return permit.close(Err(Error::new(codes::BAD_REQUEST).message(message)));
+        };
+        let now_ms = self.engine.now_ms();
+        let until_ms = auth.expires_at_s.map_or(now_ms + FOR_LONG_MS, |s| (s + 3_600).saturating_mul(1000));
+        let revocation = Revocation { revoked: Revoked::Token(jti.to_string()), at_ms: now_ms, until_ms };
+        Ok(permit.commit(revoke_writes(revocation).into()).await?)
+    }
+
+    /// Revokes a token, a session, everything of a principal, or everything.
+    ///
+    /// # Errors
+    /// `bad_field` for an empty or oversized name; the store's.
+    pub async fn revoke_any(&self, mut permit: Permit<token::RevokeAny>, revoked: Revoked) -> Result<()> {
+        let (kind, subject) = revoked.parts();
+        if kind != "all" && !(1..=512).contains(&subject.len()) {
+            let message = format!("The {kind} to revoke has to be named in 1 to 512 bytes.");
+            return permit.close(Err(Error::new(codes::BAD_FIELD).message(message)));
+        }
+        permit.name_resource(&format!("{kind}:{subject}"));
+        let now_ms = self.engine.now_ms();
+        let revocation = Revocation { revoked, at_ms: now_ms, until_ms: now_ms + FOR_LONG_MS };
+        Ok(permit.commit(revoke_writes(revocation).into()).await?)
+    }
+}

@@ -1,0 +1,96 @@
+//! Tokens seen before: the signature is checked once, everything that can change is checked every time.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::sync::Cache;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::memory::caches::{SessionCopy, UserCopy};
+use crate::memory::generations::Stamp;
+use crate::memory::revocations::Handles;
+use crate::principal::AuthContext;
+
+const TOKENS: usize = 16_384;
+
+/// A token whose signature and fixed claims held.
+pub struct Seen {
+    /// Who it is from.
+    pub auth: Arc<AuthContext>,
+    /// When it expires, with leeway, in milliseconds; absent where expiry is switched off.
+    pub expires_at_ms: Option<i64>,
+    /// What can revoke it.
+    pub handles: Handles,
+    /// The state of the signing keys it was verified under.
+    pub keys: u64,
+    /// The user record it was read with, for local users.
+    pub user: Option<Stamp>,
+    /// The session it descends from.
+    pub session: Option<Arc<SessionCopy>>,
+}
+
+/// Tokens by SHA-256: a cache of secrets must not be searchable by parts of them.
+pub struct SeenTokens(Cache<[u8; 32], Arc<Seen>>);
+
+/// The key of a token.
+#[must_use]
+pub fn key_of(token: &str) -> [u8; 32] {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    key
+}
+
+impl SeenTokens {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Cache::new(TOKENS))
+    }
+
+    /// Keeps a token.
+    pub fn insert(&self, key: [u8; 32], seen: Arc<Seen>) {
+        self.0.insert(key, seen);
+    }
+
+    /// A token seen before, checked against the present: `None` when it has to be looked at anew.
+    ///
+    /// # Errors
+    /// `token_expired`, `token_revoked`.
+    pub fn get(&self, engine: &Engine, key: &[u8; 32], now_ms: i64) -> Result<Option<Arc<Seen>>> {
+        let Some(seen) = self.0.get(key) else { return Ok(None) };
+        if seen.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
+            self.0.remove(key);
+            return Err(Error::new(codes::TOKEN_EXPIRED));
+        }
+        if engine.memory().revocations.cover(&seen.handles) {
+            return Err(Error::new(codes::TOKEN_REVOKED));
+        }
+        let generations = &engine.memory().generations;
+        let current = seen.keys == engine.memory().keys_version()
+            && seen.user.is_none_or(|stamp| generations.is_current(stamp))
+            && seen
+                .session
+                .as_deref()
+                .is_none_or(|s| generations.is_current(s.stamp) && engine.use_session(s, now_ms));
+        Ok(current.then_some(seen))
+    }
+}
+
+impl Default for SeenTokens {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a local user may do at this moment: refuses disabled and deleted ones.
+///
+/// # Errors
+/// `user_disabled`, `token_invalid`.
+pub fn usable(user: Option<&Arc<UserCopy>>) -> Result<&Arc<UserCopy>> {
+    match user {
+        None => Err(Error::new(codes::TOKEN_INVALID).operator("the user is gone")),
+        Some(copy) if copy.user.disabled => Err(Error::new(codes::USER_DISABLED)),
+        Some(copy) => Ok(copy),
+    }
+}
