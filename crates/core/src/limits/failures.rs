@@ -67,12 +67,10 @@ impl Failures {
         let index = usize::try_from(self.hasher.hash_one(network) % SHARDS as u64).unwrap_or(0);
         let mut shard = self.shards[index].lock();
         if shard.len() >= PER_SHARD && !shard.contains_key(&network) {
-            shard.retain(|_, window| window.ends_at_ms > now_ms);
-            if shard.len() >= PER_SHARD {
-                // Full of live windows: the one that ends first makes room.
-                let oldest = shard.iter().min_by_key(|(_, window)| window.ends_at_ms).map(|(key, _)| *key);
-                oldest.and_then(|key| shard.remove(&key));
-            }
+            // Of a few, the window that ends first makes room: a flood must not make each failure cost a scan.
+            let oldest =
+                shard.iter().take(8).min_by_key(|(_, window)| window.ends_at_ms).map(|(key, _)| *key);
+            oldest.and_then(|key| shard.remove(&key));
         }
         let fresh = Window { count: 0, ends_at_ms: now_ms + self.rule.window_ms };
         let window = shard.entry(network).or_insert(fresh);

@@ -237,6 +237,9 @@ pub trait SealedKeys: Send + Sync {
     fn key_purposes(&self) -> StoreFuture<'_, Vec<String>>;
 }
 
+/// Takes a revocation: kind, subject, `at_ms`, `until_ms`.
+pub type EachRevocation<'a> = Box<dyn FnMut(&str, &str, i64, i64) + Send + 'a>;
+
 /// The change feed and what memory starts from.
 pub trait Changes: Send + Sync {
     /// The newest change number; 0 if there is none.
@@ -244,11 +247,7 @@ pub trait Changes: Send + Sync {
     /// Changes after `seq` in order, at most `limit`, each with its number.
     fn changes_after(&self, seq: ChangeSeq, limit: u32) -> StoreFuture<'_, Vec<(ChangeSeq, Change)>>;
     /// Calls `each` for every revocation that still covers a live token at `now_ms`.
-    fn each_revocation<'a>(
-        &'a self,
-        now_ms: i64,
-        each: Box<dyn FnMut(&str, &str, i64, i64) + Send + 'a>,
-    ) -> StoreFuture<'a, ()>;
+    fn each_revocation<'a>(&'a self, now_ms: i64, each: EachRevocation<'a>) -> StoreFuture<'a, ()>;
     /// Removes revocations, codes and changes that no longer matter at `now_ms`; returns how many rows went.
     fn prune(&self, now_ms: i64) -> StoreFuture<'_, u64>;
 }

@@ -37,12 +37,15 @@ pub struct ConfigError {
     pub problem: String,
 }
 
+/// A method, or why it could not be built.
+pub type Built = Result<Arc<dyn Authenticator>, ConfigError>;
+
 /// A row of the table.
 pub struct Descriptor {
     /// The name in configuration and audit log.
     pub name: &'static str,
     /// Builds it from a mount's configuration.
-    pub build: fn(Section, &Engine) -> Result<Arc<dyn Authenticator>, ConfigError>,
+    pub build: fn(Section, &Engine) -> Built,
 }
 
 /// Every method.
@@ -58,7 +61,7 @@ pub static BUILTIN: &[Descriptor] = &[
 ///
 /// # Errors
 /// An unknown name, or the method's own [`ConfigError`].
-pub fn build(name: &str, section: Section, engine: &Engine) -> Result<Arc<dyn Authenticator>, ConfigError> {
+pub fn build(name: &str, section: Section, engine: &Engine) -> Built {
     let Some(descriptor) = BUILTIN.iter().find(|descriptor| descriptor.name == name) else {
         let known: Vec<_> = BUILTIN.iter().map(|descriptor| descriptor.name).collect();
         let problem = format!("there is no method {name:?}; known are {}", known.join(", "));

@@ -1,6 +1,7 @@
 //! Access tokens that Doorward issued.
 //!
 //! 1. signature and claims (once per token), 2. revocation, 3. the user exists and is enabled, 4. the session goes on.
+//!
 //! Tokens of other keys are declined, not refused: another method may know them.
 
 use std::sync::Arc;
