@@ -27,7 +27,9 @@ impl<T: Unpin> Future for Answer<'_, T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Now(result) => Poll::Ready(result.take().expect("a future is not polled after it answered")),
+            Self::Now(result) => {
+                Poll::Ready(result.take().expect("a future is not polled after it answered"))
+            }
             Self::Later(future) => future.as_mut().poll(context),
         }
     }

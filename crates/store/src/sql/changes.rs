@@ -16,7 +16,8 @@ const PRUNED_AT_ONCE: i64 = 2_000;
 const REVOKED: &str = "revoked:";
 
 const NEWEST: &str = "SELECT seq FROM changes ORDER BY seq DESC LIMIT 1";
-const AFTER: &str = "SELECT seq, kind, subject, at_ms, until_ms FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2";
+const AFTER: &str =
+    "SELECT seq, kind, subject, at_ms, until_ms FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2";
 
 pub(super) fn announce(change: Change) -> Step {
     let (kind, subject, times) = match change {

@@ -34,11 +34,7 @@ pub(super) fn insert(message: &Message) -> Result<Step, StoreError> {
 }
 
 pub(super) fn delete(thread: &ThreadId, id: &MessageId) -> Step {
-    Step::row(
-        "DELETE FROM message WHERE thread = $1 AND id = $2",
-        owned![thread, id],
-        Conflict::Missing,
-    )
+    Step::row("DELETE FROM message WHERE thread = $1 AND id = $2", owned![thread, id], Conflict::Missing)
 }
 
 fn read(row: Row<'_>) -> Result<Message, StoreError> {

@@ -15,7 +15,6 @@ mod sessions;
 mod threads;
 mod users;
 
-
 use doorward_core::ports::store::{Batch, Commit};
 use doorward_core::ports::{StoreError, StoreFuture, Write};
 

@@ -58,14 +58,12 @@ pub(super) async fn page(store: &SqlStore, thread: &ThreadId, page: Page) -> Res
             let sql = select!("WHERE thread = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
             store.list(sql, &[thread, after.into(), limit], read).await
         }
-        None => store.list(select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2"), &[thread, limit], read).await,
+        None => {
+            store.list(select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2"), &[thread, limit], read).await
+        }
     }
 }
 
-pub(super) async fn one(
-    store: &SqlStore,
-    thread: &ThreadId,
-    id: &RunId,
-) -> Result<Option<Run>, StoreError> {
+pub(super) async fn one(store: &SqlStore, thread: &ThreadId, id: &RunId) -> Result<Option<Run>, StoreError> {
     store.one(select!("WHERE id = $1 AND thread = $2"), &[id.into(), thread.into()], read).await
 }

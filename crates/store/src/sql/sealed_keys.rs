@@ -33,11 +33,7 @@ fn insert_key(key: SealedKey) -> Step {
 }
 
 pub(super) fn retire(id: &KeyId, at_ms: i64) -> Step {
-    Step::row(
-        "UPDATE sealed_key SET retired_at_ms = $2 WHERE id = $1",
-        owned![id, at_ms],
-        Conflict::Missing,
-    )
+    Step::row("UPDATE sealed_key SET retired_at_ms = $2 WHERE id = $1", owned![id, at_ms], Conflict::Missing)
 }
 
 fn read(row: Row<'_>) -> Result<SealedKey, StoreError> {

@@ -83,9 +83,8 @@ impl Sessions for SqlStore {
 
     fn sessions_of<'a>(&'a self, user: &'a UserId, now_ms: i64) -> StoreFuture<'a, Vec<Session>> {
         Box::pin(async move {
-            let sql = select!(
-                "WHERE account = $1 AND ended_at_ms IS NULL AND expires_at_ms > $2 ORDER BY id DESC"
-            );
+            let sql =
+                select!("WHERE account = $1 AND ended_at_ms IS NULL AND expires_at_ms > $2 ORDER BY id DESC");
             self.list(sql, &[user.into(), now_ms.into()], read).await
         })
     }

@@ -92,11 +92,7 @@ pub(super) fn one_query<'a>(
 }
 
 /// The query for a page of threads and its values.
-pub(super) fn page_query<'a>(
-    mount: &'a str,
-    filter: &'a Filter,
-    page: &'a Page,
-) -> (String, Vec<Value<'a>>) {
+pub(super) fn page_query<'a>(mount: &'a str, filter: &'a Filter, page: &'a Page) -> (String, Vec<Value<'a>>) {
     let mut sql = SELECT.to_owned();
     let mut params = vec![Value::from(mount), Value::from(page.limit)];
     if let Some(after) = &page.after {
@@ -132,11 +128,7 @@ impl Threads for SqlStore {
         Box::pin(messages::page(self, thread, page))
     }
 
-    fn message<'a>(
-        &'a self,
-        thread: &'a ThreadId,
-        id: &'a MessageId,
-    ) -> StoreFuture<'a, Option<Message>> {
+    fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>> {
         Box::pin(messages::one(self, thread, id))
     }
 

@@ -46,9 +46,7 @@ pub(super) fn writer(path: &Path, options: &Options, scratch: bool) -> Result<Co
             .unsigned_abs()
             .max(512);
         let pages = i64::try_from(max_size_bytes / page).unwrap_or(i64::MAX).clamp(1, 4_294_967_294);
-        connection
-            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-            .map_err(store_error)?;
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).map_err(store_error)?;
     }
     Ok(connection)
 }

@@ -1,5 +1,6 @@
 //! Group commit: many transactions, one COMMIT, then all answers.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -41,31 +42,50 @@ impl Sync {
     }
 }
 
-/// Runs a group and answers all of it. `Break` when the connection is beyond use.
+/// Runs a group and answers all of it; tells `committed` how many transactions a COMMIT carried. `Break` when the
+/// connection is beyond use.
 ///
-/// Nobody is answered `Ok` before COMMIT came back; if it or anything under it fails, everybody is told
-/// [`StoreError::Unavailable`], even those whose own steps went well.
-pub(super) fn run(connection: &Connection, group: Vec<Job>, sync: &mut Sync) -> ControlFlow<()> {
+/// Nobody is answered `Ok` before COMMIT came back. If a transaction fails by more than a conflict (no room, a
+/// panic), the group is undone and each runs by itself, so that one cannot take others with it. If BEGIN or COMMIT
+/// fails, everybody is told [`StoreError::Unavailable`].
+pub(super) fn run(
+    connection: &Connection,
+    group: Vec<Job>,
+    sync: &mut Sync,
+    committed: &dyn Fn(usize),
+) -> ControlFlow<()> {
     let durable = group.iter().any(|job| job.durability == Durability::Durable);
+    // Whether the failure, if there is one, lies in the transactions and not in what surrounds them.
+    let in_steps = Cell::new(false);
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         sync.want(connection, durable)?;
         statement(connection, "BEGIN IMMEDIATE")?;
+        in_steps.set(true);
         let outcomes = group.iter().map(|job| one(connection, &job.steps)).collect::<Result<Vec<_>, _>>()?;
+        in_steps.set(false);
         statement(connection, "COMMIT")?;
         Ok::<_, StoreError>(outcomes)
     }));
     let failure = match attempt {
         Ok(Ok(outcomes)) => {
+            committed(group.len());
             for (job, outcome) in group.into_iter().zip(outcomes) {
                 // A caller that stopped waiting does not take its write back.
                 let _ = job.answer.send(outcome);
             }
             return ControlFlow::Continue(());
         }
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(StoreError::Unavailable(text) | StoreError::Corrupt(text))) => text,
+        Ok(Err(StoreError::Conflict(conflict))) => format!("a conflict outside a transaction: {conflict:?}"),
         Err(_) => "a write panicked".to_owned(),
     };
     let usable = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+    if usable && in_steps.get() && group.len() > 1 {
+        for job in group {
+            run(connection, vec![job], sync, committed)?;
+        }
+        return ControlFlow::Continue(());
+    }
     tracing::error!(%failure, transactions = group.len(), usable, "a group of writes failed");
     for job in group {
         let _ = job.answer.send(Err(StoreError::Unavailable(failure.clone())));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use doorward_core::ports::StoreError;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 
 use super::connection::store_error;
 use crate::migrate::{Applied, MIGRATIONS, Migration, Pending, TABLE, Upgrade, all_pending, plan};
@@ -59,12 +59,18 @@ fn apply(connection: &Connection, migration: &Migration, now_ms: i64) -> Result<
 }
 
 fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
-    let known = connection
-        .query_row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migration'", [], |_| Ok(()))
-        .optional()
+    let (ours, tables): (bool, i64) = connection
+        .query_row(
+            "SELECT COALESCE(MAX(name = 'migration'), 0), COUNT(*) FROM sqlite_master WHERE type = 'table'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .map_err(store_error)?;
-    if known.is_none() {
-        return Ok(Vec::new());
+    match (ours, tables) {
+        (true, _) => {}
+        (false, 0) => return Ok(Vec::new()),
+        // A wrong path must not end as somebody else's database with our tables in it.
+        (false, _) => return Err(StoreError::Corrupt("the file is another program's database".into())),
     }
     let mut query = connection
         .prepare("SELECT version, name, checksum FROM migration ORDER BY version")

@@ -17,7 +17,6 @@ mod run;
 mod scans;
 mod writer;
 
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,6 +61,10 @@ impl Sqlite {
     /// [`StoreError::Unavailable`] if it cannot be opened, [`StoreError::Corrupt`] if it is no store of ours.
     pub fn open(address: &str, options: &Options) -> Result<Self, StoreError> {
         let (path, scratch) = match files::location(address) {
+            // SQLite takes an empty name for a store that is gone when it is closed.
+            Some(path) if path.as_os_str().is_empty() => {
+                return Err(StoreError::Unavailable(format!("{address:?} names no file")));
+            }
             Some(path) => (path, None),
             None => {
                 let scratch = Scratch::create()?;
@@ -82,6 +85,13 @@ impl Sqlite {
             writer: Writer::start(writer, options, scratch.is_some())?,
             _scratch: scratch,
         })
+    }
+
+    /// How many transactions were written since opening, and in how many groups: a group is one COMMIT, and one
+    /// wait for the disk.
+    #[must_use]
+    pub fn written(&self) -> (u64, u64) {
+        self.writer.written().counts()
     }
 }
 

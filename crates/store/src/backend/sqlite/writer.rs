@@ -1,6 +1,8 @@
 //! The queue in front of the writing thread.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,26 +18,53 @@ use crate::store::Options;
 const GROUP_JOBS: usize = 256;
 const GROUP_STEPS: usize = 2_048;
 
+/// What the writing thread has done since it started.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    transactions: AtomicU64,
+    groups: AtomicU64,
+}
+
+impl Written {
+    /// Transactions that reached the database, each counted once, and COMMITs that carried them.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.transactions.load(Ordering::Relaxed), self.groups.load(Ordering::Relaxed))
+    }
+}
+
 /// The writing thread.
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     wait: Duration,
+    written: Arc<Written>,
 }
 
 impl Writer {
     /// Starts the thread. `scratch` stores are never synced: they do not outlive the process.
-    pub(super) fn start(connection: Connection, options: &Options, scratch: bool) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        connection: Connection,
+        options: &Options,
+        scratch: bool,
+    ) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(options.queue.max(1));
+        let written = Arc::new(Written::default());
+        let counted = Arc::clone(&written);
         let thread = std::thread::Builder::new()
             .name("store-write".into())
-            .spawn(move || work(&connection, jobs, scratch))
+            .spawn(move || work(&connection, jobs, scratch, &counted))
             .map_err(|error| StoreError::Unavailable(format!("no thread for writing: {error}")))?;
         Ok(Self {
             queue: Some(queue),
             thread: Some(thread),
             wait: Duration::from_millis(options.queue_wait_ms),
+            written,
         })
+    }
+
+    /// What the thread has done so far.
+    pub(super) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// Queues a transaction and waits for its answer. Dropping the future does not take the transaction back.
@@ -59,7 +88,7 @@ impl Writer {
     }
 }
 
-fn work(connection: &Connection, mut jobs: mpsc::Receiver<Job>, scratch: bool) {
+fn work(connection: &Connection, mut jobs: mpsc::Receiver<Job>, scratch: bool, written: &Written) {
     let mut sync = group::Sync::new(scratch);
     while let Some(first) = jobs.blocking_recv() {
         // Those who were answered together come back together: let them reach the queue before it is read.
@@ -71,11 +100,15 @@ fn work(connection: &Connection, mut jobs: mpsc::Receiver<Job>, scratch: bool) {
             steps += job.steps.len();
             group.push(job);
         }
-        if group::run(connection, group, &mut sync) == ControlFlow::Break(()) {
+        let committed = |transactions: usize| {
+            written.transactions.fetch_add(transactions as u64, Ordering::Relaxed);
+            written.groups.fetch_add(1, Ordering::Relaxed);
+        };
+        if group::run(connection, group, &mut sync, &committed) == ControlFlow::Break(()) {
             return;
         }
     }
-    if let Err(error) = connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())) {
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::warn!(%error, "the store's last checkpoint was left to the next start");
     }
 }

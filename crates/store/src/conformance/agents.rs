@@ -1,0 +1,266 @@
+//! Threads, messages, runs and claims of ownership.
+
+use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
+use doorward_core::authz::filter::Filter;
+use doorward_core::ports::store::Page;
+use doorward_core::ports::{Conflict, Write};
+use serde_json::json;
+
+use super::samples::{HOSTILE, NOW_MS, message, run, thread};
+use super::{Handle, Open, one, put, refused};
+
+const ALL: Filter = Filter::Everything;
+
+async fn thread_of(store: &Handle, mount: &str, name: &str) -> Option<Thread> {
+    store.thread(mount, &format!("thr_{name}").into(), &ALL).await.expect("a thread can be read")
+}
+
+fn page(after: Option<&str>, limit: u32) -> Page {
+    Page { after: after.map(str::to_owned), limit }
+}
+
+/// Mounts never see each other's threads, by id or in lists.
+pub async fn a_thread_comes_back_on_its_mount_alone(open: Open<'_>) {
+    let store = one(open);
+    let full = thread("a", "local|a", json!({"tags": ["x", "y"], "deep": {"n": [1, {"m": null}]}, "": ""}));
+    let bare = Thread { name: None, mount: "other".into(), ..thread("b", "local|a", json!({})) };
+    put(&store, vec![Write::InsertThread(full.clone()), Write::InsertThread(bare.clone())]).await;
+    assert_eq!(thread_of(&store, "native", "a").await, Some(full.clone()));
+    assert_eq!(thread_of(&store, "other", "a").await, None);
+    assert_eq!(thread_of(&store, "other", "b").await, Some(bare.clone()));
+    assert_eq!(store.threads("native", &ALL, page(None, 9)).await.expect("a list"), [full.clone()]);
+    assert_eq!(store.threads("other", &ALL, page(None, 9)).await.expect("a list"), [bare]);
+    assert_eq!(store.threads("nat%", &ALL, page(None, 9)).await.expect("a list"), []);
+    assert_eq!(refused(&store, vec![Write::InsertThread(full)]).await, Conflict::Exists);
+}
+
+/// What an update says of owner and mount is not heard.
+pub async fn an_update_keeps_owner_and_mount(open: Open<'_>) {
+    let store = one(open);
+    let first = thread("a", "local|a", json!({"team": "red"}));
+    put(&store, vec![Write::InsertThread(first.clone())]).await;
+    let update = Thread {
+        mount: "other".into(),
+        owner: "local|thief".into(),
+        name: None,
+        metadata: super::samples::object(json!({"team": "blue"})),
+        state: super::samples::object(json!({})),
+        updated_at_ms: NOW_MS + 1,
+        ..first.clone()
+    };
+    put(&store, vec![Write::UpdateThread(update.clone())]).await;
+    let expected = Thread { mount: first.mount, owner: first.owner, ..update.clone() };
+    assert_eq!(thread_of(&store, "native", "a").await, Some(expected));
+    let gone = Thread { id: "thr_b".into(), ..update };
+    assert_eq!(refused(&store, vec![Write::UpdateThread(gone)]).await, Conflict::Missing);
+}
+
+/// Nothing of a deleted thread is left, and nothing of another goes.
+pub async fn a_deleted_thread_takes_messages_and_runs_along(open: Open<'_>) {
+    let store = one(open);
+    for name in ["a", "b"] {
+        put(
+            &store,
+            vec![
+                Write::InsertThread(thread(name, "local|a", json!({"team": "red"}))),
+                Write::InsertMessage(message("m", name)),
+                Write::InsertRun(run(&format!("of_{name}"), name)),
+            ],
+        )
+        .await;
+    }
+    put(&store, vec![Write::DeleteThread("thr_a".into())]).await;
+    for (name, there) in [("a", false), ("b", true)] {
+        let id = format!("thr_{name}").into();
+        assert_eq!(thread_of(&store, "native", name).await.is_some(), there, "{name}: thread");
+        assert_eq!(
+            store.messages(&id, page(None, 9)).await.expect("a list").len(),
+            usize::from(there),
+            "{name}"
+        );
+        assert_eq!(store.runs(&id, page(None, 9)).await.expect("a list").len(), usize::from(there), "{name}");
+    }
+    assert_eq!(refused(&store, vec![Write::DeleteThread("thr_a".into())]).await, Conflict::Missing);
+    // Labels that stayed behind would speak for a new thread of the same id.
+    put(&store, vec![Write::InsertThread(thread("a", "local|b", json!({})))]).await;
+    let red = Filter::Eq("team".into(), "red".into());
+    assert_eq!(store.thread("native", &"thr_a".into(), &red).await.expect("a read"), None);
+}
+
+/// Messages come in the order of ids, page after page, each as written.
+pub async fn messages_are_paged_in_order(open: Open<'_>) {
+    let store = one(open);
+    assert_eq!(refused(&store, vec![Write::InsertMessage(message("1", "a"))]).await, Conflict::Missing);
+    put(
+        &store,
+        vec![
+            Write::InsertThread(thread("a", "local|a", json!({}))),
+            Write::InsertThread(thread("b", "local|a", json!({}))),
+        ],
+    )
+    .await;
+    let roles = [MessageRole::User, MessageRole::Assistant, MessageRole::System, MessageRole::Tool];
+    let all: Vec<_> = (1..=4)
+        .zip(roles)
+        .map(|(n, role)| Message {
+            role,
+            run: (n == 1).then(|| "run_x".into()),
+            ..message(&n.to_string(), "a")
+        })
+        .collect();
+    put(&store, all.iter().rev().cloned().map(Write::InsertMessage).collect()).await;
+    let id = "thr_a".into();
+    assert_eq!(store.messages(&id, page(None, 9)).await.expect("a list"), all);
+    assert_eq!(store.messages(&id, page(Some("msg_1"), 2)).await.expect("a list"), all[1..3]);
+    assert_eq!(store.message(&id, &"msg_2".into()).await.expect("a read"), Some(all[1].clone()));
+    assert_eq!(store.message(&"thr_b".into(), &"msg_2".into()).await.expect("a read"), None);
+    assert_eq!(refused(&store, vec![Write::InsertMessage(all[0].clone())]).await, Conflict::Exists);
+    let delete = |thread: &str, id: &str| Write::DeleteMessage { thread: thread.into(), id: id.into() };
+    assert_eq!(refused(&store, vec![delete("thr_b", "msg_2")]).await, Conflict::Missing, "another thread's");
+    put(&store, vec![delete("thr_a", "msg_2")]).await;
+    assert_eq!(refused(&store, vec![delete("thr_a", "msg_2")]).await, Conflict::Missing);
+    assert_eq!(store.messages(&id, page(None, 9)).await.expect("a list").len(), 3);
+}
+
+/// A run finishes once, in one of its three ways; runs come newest first.
+pub async fn runs_finish_once(open: Open<'_>) {
+    let store = one(open);
+    assert_eq!(refused(&store, vec![Write::InsertRun(run("1", "a"))]).await, Conflict::Missing);
+    put(&store, vec![Write::InsertThread(thread("a", "local|a", json!({})))]).await;
+    put(&store, ["1", "2", "3"].map(|n| Write::InsertRun(run(n, "a"))).into()).await;
+    assert_eq!(refused(&store, vec![Write::InsertRun(run("1", "a"))]).await, Conflict::Exists);
+    let finish = |id: &str, status, error: Option<&str>| Write::FinishRun {
+        id: id.into(),
+        status,
+        error: error.map(str::to_owned),
+        at_ms: NOW_MS + 5,
+    };
+    put(&store, vec![finish("run_1", RunStatus::Error, Some("no model"))]).await;
+    let thread = "thr_a".into();
+    let expected = Run {
+        status: RunStatus::Error,
+        error: Some("no model".into()),
+        finished_at_ms: Some(NOW_MS + 5),
+        ..run("1", "a")
+    };
+    for (name, id) in [("finished", "run_1"), ("nobody", "run_9")] {
+        assert_eq!(
+            refused(&store, vec![finish(id, RunStatus::Success, None)]).await,
+            Conflict::Missing,
+            "{name}"
+        );
+    }
+    assert_eq!(store.run(&thread, &"run_1".into()).await.expect("a read"), Some(expected));
+    assert_eq!(store.run(&"thr_b".into(), &"run_1".into()).await.expect("a read"), None, "another thread's");
+    let ids = async |page| {
+        let runs = store.runs(&thread, page).await.expect("a list");
+        runs.into_iter().map(|run| run.id.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(page(None, 2)).await, ["run_3", "run_2"]);
+    assert_eq!(ids(page(Some("run_2"), 2)).await, ["run_1"]);
+}
+
+/// Only what runs is interrupted.
+pub async fn what_was_running_is_interrupted(open: Open<'_>) {
+    let store = one(open);
+    let done =
+        Write::FinishRun { id: "run_1".into(), status: RunStatus::Success, error: None, at_ms: NOW_MS + 1 };
+    put(
+        &store,
+        vec![
+            Write::InsertThread(thread("a", "local|a", json!({}))),
+            Write::InsertRun(run("1", "a")),
+            Write::InsertRun(run("2", "a")),
+            done,
+            Write::InterruptRuns { at_ms: NOW_MS + 2 },
+        ],
+    )
+    .await;
+    for (id, status, at_ms) in
+        [("run_1", RunStatus::Success, NOW_MS + 1), ("run_2", RunStatus::Interrupted, NOW_MS + 2)]
+    {
+        let run = store.run(&"thr_a".into(), &id.into()).await.expect("a read").expect("a run");
+        assert_eq!((run.status, run.finished_at_ms), (status, Some(at_ms)), "{id}");
+    }
+}
+
+/// The first claim of (mount, resource, id) owns it until its owner gives it up.
+pub async fn the_first_claim_owns(open: Open<'_>) {
+    let store = one(open);
+    let claim = |mount: &str, resource: &str, id: &str, owner: &str| Write::ClaimOwnership {
+        mount: mount.into(),
+        resource: resource.into(),
+        id: id.into(),
+        owner: owner.into(),
+        at_ms: NOW_MS,
+    };
+    let release = |owner: &str| Write::ReleaseOwnership {
+        mount: "m".into(),
+        resource: "thread".into(),
+        id: "1".into(),
+        owner: owner.into(),
+    };
+    put(&store, vec![claim("m", "thread", "1", "a")]).await;
+    put(&store, vec![claim("m", "thread", "1", "a")]).await;
+    assert_eq!(refused(&store, vec![claim("m", "thread", "1", "b")]).await, Conflict::Owned);
+    for (mount, resource, id) in [("n", "thread", "1"), ("m", "run", "1"), ("m", "thread", "2")] {
+        put(&store, vec![claim(mount, resource, id, "b")]).await;
+    }
+    put(&store, vec![release("b")]).await;
+    let owner = async |id| store.owner_of("m", "thread", id).await.expect("a read");
+    assert_eq!(owner("1").await.as_deref(), Some("a"), "nobody gives up another's claim");
+    put(&store, vec![release("a")]).await;
+    put(&store, vec![release("a")]).await;
+    assert_eq!(owner("1").await, None);
+    assert_eq!(owner("%").await, None);
+    put(&store, vec![claim("m", "thread", "1", "b")]).await;
+    assert_eq!(owner("1").await.as_deref(), Some("b"));
+}
+
+/// Of the ids asked for, one's own come back in the order asked, however many and however often asked.
+pub async fn owned_among_keeps_order_and_number(open: Open<'_>) {
+    let store = one(open);
+    let claims = (0..100).map(|n| Write::ClaimOwnership {
+        mount: "m".into(),
+        resource: "thread".into(),
+        id: n.to_string(),
+        owner: if n % 3 == 0 { "a" } else { "b" }.into(),
+        at_ms: NOW_MS,
+    });
+    put(&store, claims.collect()).await;
+    for count in [0, 1, 2, 15, 16, 17, 33, 100, 500] {
+        let ids: Vec<_> = (0..count).map(|n| ((n * 37) % 120).to_string()).collect();
+        let expected: Vec<_> =
+            ids.iter().filter(|id| id.parse::<u32>().is_ok_and(|n| n < 100 && n % 3 == 0)).cloned().collect();
+        let own = store.owned_among("m", "thread", &ids, "a").await.expect("a read");
+        assert_eq!(own, expected, "{count} ids");
+        assert!(store.owned_among("n", "thread", &ids, "a").await.expect("a read").is_empty(), "{count} ids");
+    }
+}
+
+/// Text that breaks databases comes back as it was, from columns and from JSON; NUL may stand in JSON.
+pub async fn hostile_text_is_only_text(open: Open<'_>) {
+    let store = one(open);
+    let huge = "é\u{1F600}\"\\".repeat(100_000);
+    let cases = HOSTILE.iter().copied().chain([("huge", huge.as_str())]);
+    for (place, (name, text)) in cases.enumerate() {
+        let odd = Thread {
+            name: Some(text.to_owned()),
+            owner: text.to_owned(),
+            metadata: super::samples::object(json!({"value": text, text: "key", "nul": "a\u{0}b"})),
+            ..thread(&place.to_string(), "", json!({}))
+        };
+        let said = Message { content: json!(text), ..message("m", &place.to_string()) };
+        put(&store, vec![Write::InsertThread(odd.clone()), Write::InsertMessage(said.clone())]).await;
+        let id = odd.id.clone();
+        for filter in [
+            Filter::owned_by(text),
+            Filter::Eq("value".into(), text.into()),
+            Filter::Eq(text.into(), "key".into()),
+        ] {
+            let found = store.threads("native", &filter, page(None, 9)).await.expect("a list");
+            assert_eq!(found.as_slice(), std::slice::from_ref(&odd), "{name}: {filter:?}");
+        }
+        assert_eq!(store.message(&id, &"msg_m".into()).await.expect("a read"), Some(said), "{name}");
+    }
+}
