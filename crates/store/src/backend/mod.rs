@@ -43,12 +43,15 @@ pub trait Backend: Send + Sync {
     fn transact(&self, steps: Vec<Step>, durability: Durability) -> StoreFuture<'_, u64>;
 }
 
+/// What opening an address gives.
+pub type Opened = Result<Arc<dyn Backend>, StoreError>;
+
 /// A row of the table of databases.
 pub struct Descriptor {
     /// What stands before the `:` of a store's address.
     pub scheme: &'static str,
     /// Opens the database behind the address and brings its schema up to date if the options ask for it.
-    pub open: fn(&str, &Options) -> Result<Arc<dyn Backend>, StoreError>,
+    pub open: fn(&str, &Options) -> Opened,
     /// What opening would still apply; creates nothing.
     pub pending: fn(&str) -> Result<Vec<Pending>, StoreError>,
 }

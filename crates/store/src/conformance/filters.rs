@@ -135,8 +135,8 @@ pub async fn labels_follow_metadata(open: Open<'_>) {
 /// Page after page of a filtered list gives every match once, newest first.
 pub async fn filtered_pages_are_complete(open: Open<'_>) {
     let store = one(open);
-    let owner = |n: u32| if n % 3 == 0 { "me" } else { "you" };
-    let threads = (0..50).map(|n| thread(&format!("{n:02}"), owner(n), json!({"even": n % 2 == 0})));
+    let owner = |n: u32| if n.is_multiple_of(3) { "me" } else { "you" };
+    let threads = (0..50).map(|n| thread(&format!("{n:02}"), owner(n), json!({"even": n.is_multiple_of(2)})));
     put(&store, threads.map(Write::InsertThread).collect()).await;
     for (name, filter, divisor) in [
         ("by owner", json!({"owner": "me"}), 3),

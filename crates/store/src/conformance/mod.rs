@@ -8,10 +8,18 @@
 //! A backend takes part with a function that opens `n` handles on one new, empty store, each as independent of
 //! the others as two processes would be:
 //!
-//! ```ignore
-//! mod conformance {
-//!     doorward_store::conformance!(|handles| crate::open_fresh(handles));
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use doorward_store::SqlStore;
+//! use doorward_store::conformance::Handle;
+//!
+//! fn open_fresh(handles: usize) -> Vec<Handle> {
+//!     let store = SqlStore::memory().expect("a temporary store opens");
+//!     (0..handles).map(|_| Arc::new(store.clone()) as Handle).collect()
 //! }
+//!
+//! doorward_store::conformance!(open_fresh);
 //! ```
 //!
 //! Every rule becomes a test of its own name, and fails by a panic that says what was broken.

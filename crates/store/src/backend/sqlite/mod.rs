@@ -26,7 +26,7 @@ use self::files::Scratch;
 use self::points::Points;
 use self::scans::Scans;
 use self::writer::Writer;
-use super::{Answer, Backend, EachRows, Rows, Step, Value};
+use super::{Answer, Backend, EachRows, Opened, Rows, Step, Value};
 use crate::migrate::{Pending, Upgrade};
 use crate::store::Options;
 
@@ -42,7 +42,7 @@ pub struct Sqlite {
 }
 
 /// Opens what `address` names (`sqlite:path`, `sqlite://path`, `path`, or `sqlite::memory:`).
-pub(super) fn open(address: &str, options: &Options) -> Result<Arc<dyn Backend>, StoreError> {
+pub(super) fn open(address: &str, options: &Options) -> Opened {
     Ok(Arc::new(Sqlite::open(address, options)?))
 }
 

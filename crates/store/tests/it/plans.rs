@@ -1,0 +1,273 @@
+//! How SQLite goes about the store's statements: by index, whatever the size of the store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use doorward_core::authz::filter::Filter;
+use doorward_core::ports::store::{
+    ApiKeys, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Families, OwnershipClaims, Page,
+    SealedKeys, Sessions, Threads, Users,
+};
+use doorward_core::ports::{Durability, StoreFuture, Write};
+use doorward_store::backend::{Answer, Backend, EachRows, Rows, Sqlite, Step, Value};
+use doorward_store::conformance::samples::{
+    NOW_MS, api_key, family, line, message, revocation, run, sealed_key, session, thread, user,
+};
+use doorward_store::{Options, SqlStore};
+use serde_json::json;
+
+use crate::fresh::{File, put};
+
+/// A backend that notes every statement and has another one run it.
+struct Noting {
+    inner: Sqlite,
+    noted: Mutex<Vec<String>>,
+}
+
+impl Noting {
+    fn note(&self, sql: &str) {
+        self.noted.lock().expect("no test panics while noting").push(sql.to_owned());
+    }
+}
+
+impl Backend for Noting {
+    fn point<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>]) -> Answer<'a, Rows> {
+        self.note(sql);
+        self.inner.point(sql, params)
+    }
+
+    fn scan<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>], each: EachRows<'a>) -> StoreFuture<'a, ()> {
+        self.note(sql);
+        self.inner.scan(sql, params, each)
+    }
+
+    fn transact(&self, steps: Vec<Step>, durability: Durability) -> StoreFuture<'_, u64> {
+        for step in &steps {
+            match step {
+                Step::Run(statement) => self.note(&statement.sql),
+                Step::Read { query, .. } => self.note(&query.sql),
+            }
+        }
+        self.inner.transact(steps, durability)
+    }
+}
+
+/// Everything a server does while it serves, by name; what may look at every row is not here.
+async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<String>> {
+    let mut all = BTreeMap::new();
+    let mut take = |name| {
+        let statements = std::mem::take(&mut *noting.noted.lock().expect("no test panics while noting"));
+        assert!(!statements.is_empty(), "{name} ran no statement");
+        assert!(all.insert(name, statements).is_none(), "{name} is named twice");
+    };
+    let page = || Page { after: Some("x".into()), limit: 10 };
+    let (usr, ses, thr) = ("usr_a".into(), "ses_a".into(), "thr_a".into());
+    macro_rules! reads {
+        ($($name:literal: $read:expr;)*) => {$(
+            $read.await.expect($name);
+            take($name);
+        )*};
+    }
+    let own = Filter::owned_by("local|usr_a");
+    let own_red = own.clone().and(Filter::Eq("team".into(), "red".into()));
+    let red_or_x = Filter::Or(vec![own_red.clone(), Filter::Contains("tags".into(), "x".into())]);
+    let own_ids = ["1".to_owned(), "2".to_owned()];
+    let since = |principal: Option<&str>| AuditQuery {
+        since_ms: Some(NOW_MS),
+        principal: principal.map(str::to_owned),
+        limit: 10,
+        ..AuditQuery::default()
+    };
+    reads! {
+        "user": store.user(&usr);
+        "user_by_login": store.user_by_login("a@example.org");
+        "users": store.users(page());
+        "password": store.password(&usr);
+        "any_user_with_role": store.any_user_with_role("admin");
+        "session": store.session(&ses);
+        "sessions_of": store.sessions_of(&usr, NOW_MS);
+        "family": store.family(&"fam_a".into());
+        "api_key_by_mac": store.api_key_by_mac([1; 32]);
+        "api_key": store.api_key(&"key_a".into());
+        "api_keys of one": store.api_keys(Some(&usr), page());
+        "api_keys of all": store.api_keys(None, page());
+        "sealed_keys": store.sealed_keys("sign:native");
+        "newest_change": store.newest_change();
+        "changes_after": store.changes_after(5, 100);
+        "any_code": store.any_code("setup", NOW_MS);
+        "thread": store.thread("native", &thr, &own);
+        "thread by any filter": store.thread("native", &thr, &red_or_x);
+        "threads by owner": store.threads("native", &own, page());
+        "threads by owner, first page": store.threads("native", &own, Page { after: None, limit: 10 });
+        "threads by owner and label": store.threads("native", &own_red, page());
+        "threads by any filter": store.threads("native", &red_or_x, page());
+        "threads of a mount": store.threads("native", &Filter::Everything, page());
+        "messages": store.messages(&thr, page());
+        "message": store.message(&thr, &"msg_a".into());
+        "runs": store.runs(&thr, page());
+        "run": store.run(&thr, &"run_a".into());
+        "owner_of": store.owner_of("m", "thread", "1");
+        "owned_among": store.owned_among("m", "thread", &own_ids, "a");
+        "audit since": store.audit(since(None));
+        "audit of a principal": store.audit(since(Some("local|usr_a")));
+        "prune": store.prune(NOW_MS);
+    }
+    for (name, write) in writes() {
+        // Some meet no row here; the plan is the same.
+        let _ = store.commit(Batch::durable(vec![write])).await;
+        take(name);
+    }
+    all
+}
+
+fn writes() -> Vec<(&'static str, Write)> {
+    let at_ms = NOW_MS;
+    vec![
+        ("UpdateUser", Write::UpdateUser(user("a"))),
+        ("SetPassword", Write::SetPassword { user: "usr_a".into(), phc: "x".into(), at_ms }),
+        ("InsertSession", Write::InsertSession(session("n", "a"))),
+        ("EndSession", Write::EndSession { id: "ses_a".into(), at_ms }),
+        ("TouchSession", Write::TouchSession { id: "ses_a".into(), at_ms }),
+        ("InsertFamily", Write::InsertFamily(family("n", "a"))),
+        ("AdvanceFamily", Write::AdvanceFamily { id: "fam_a".into(), from: 1, at_ms, expires_at_ms: at_ms }),
+        ("EndFamily", Write::EndFamily { id: "fam_a".into(), at_ms }),
+        ("EndFamiliesOfSession", Write::EndFamiliesOfSession { session: "ses_a".into(), at_ms }),
+        ("InsertApiKey", Write::InsertApiKey(api_key("n", "a", 9))),
+        ("RevokeApiKey", Write::RevokeApiKey { id: "key_a".into(), at_ms }),
+        ("TouchApiKey", Write::TouchApiKey { id: "key_a".into(), at_ms }),
+        ("InsertSealedKey", Write::InsertSealedKey(sealed_key("n", "p", at_ms))),
+        ("RetireSealedKey", Write::RetireSealedKey { id: "sig_a".into(), at_ms }),
+        ("Revoke", Write::Revoke(revocation("tok_a"))),
+        ("InsertCode", Write::InsertCode { purpose: "p".into(), hash: [3; 32], expires_at_ms: at_ms }),
+        ("SpendCode", Write::SpendCode { purpose: "p".into(), hash: [1; 32], now_ms: at_ms }),
+        ("DropCodes", Write::DropCodes { purpose: "p".into() }),
+        ("InsertThread", Write::InsertThread(thread("n", "local|a", json!({"team": "red"})))),
+        ("UpdateThread", Write::UpdateThread(thread("a", "local|a", json!({"team": "red"})))),
+        ("InsertMessage", Write::InsertMessage(message("n", "a"))),
+        ("DeleteMessage", Write::DeleteMessage { thread: "thr_a".into(), id: "msg_n".into() }),
+        ("InsertRun", Write::InsertRun(run("n", "a"))),
+        ("InterruptRuns", Write::InterruptRuns { at_ms }),
+        (
+            "ClaimOwnership",
+            Write::ClaimOwnership {
+                mount: "m".into(),
+                resource: "r".into(),
+                id: "1".into(),
+                owner: "o".into(),
+                at_ms,
+            },
+        ),
+        (
+            "ReleaseOwnership",
+            Write::ReleaseOwnership {
+                mount: "m".into(),
+                resource: "r".into(),
+                id: "1".into(),
+                owner: "o".into(),
+            },
+        ),
+        ("Audit", line("nod_a", "user:read")),
+        ("Announce", Write::Announce(Change::Keys)),
+        ("DeleteThread", Write::DeleteThread("thr_a".into())),
+        ("DeleteUser", Write::DeleteUser("usr_a".into())),
+    ]
+}
+
+/// What SQLite says it will do, a line for each step.
+fn plan(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
+    let mut explained =
+        connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a statement of the store");
+    let mut rows = explained.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().expect("a plan") {
+        steps.push(row.get::<_, String>(3).expect("a text"));
+    }
+    steps
+}
+
+/// Whether a step looks at every row of a table or index. Walking an index in the order asked for, up to a limit,
+/// is no such step; SQLite calls both SCAN, so those statements are named.
+fn looks_at_everything(name: &str, step: &str) -> bool {
+    const WALKS: &[(&str, &str)] = &[
+        // The highest number: one entry, from the end of an index.
+        ("newest_change", "SCAN changes USING COVERING INDEX"),
+        ("prune", "SCAN changes USING COVERING INDEX"),
+        // An index that holds nothing but running runs.
+        ("InterruptRuns", "SCAN run USING INDEX run_running"),
+        // Rows that a subquery has just made.
+        ("", "SCAN SUBQUERY"),
+        ("", "SCAN CONSTANT ROW"),
+    ];
+    step.starts_with("SCAN")
+        && !WALKS.iter().any(|(of, walk)| (of.is_empty() || *of == name) && step.starts_with(walk))
+}
+
+#[tokio::test]
+async fn no_hot_statement_looks_at_every_row() {
+    let file = File::new();
+    let address = format!("sqlite:{}", file.path.display());
+    let inner = Sqlite::open(&address, &Options::default()).expect("the store opens");
+    let noting = Arc::new(Noting { inner, noted: Mutex::default() });
+    let store = SqlStore::over(Arc::clone(&noting) as Arc<dyn Backend>);
+    put(
+        &store,
+        vec![
+            Write::InsertUser(user("a")),
+            Write::InsertThread(thread("a", "local|a", json!({"team": "red", "tags": ["x"]}))),
+        ],
+    )
+    .await;
+    noting.noted.lock().expect("no test panics while noting").clear();
+    let statements = hot(&store, &noting).await;
+    let outsider = file.outsider();
+    let mut wrong = Vec::new();
+    let mut explained = 0;
+    for (name, sqls) in &statements {
+        for sql in sqls {
+            for step in plan(&outsider, sql) {
+                explained += 1;
+                if looks_at_everything(name, &step) {
+                    wrong.push(format!("{name}: {step}\n    {sql}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(explained >= 80, "only {explained} steps were explained");
+}
+
+#[tokio::test]
+async fn single_rows_are_found_by_their_own_index() {
+    let file = File::new();
+    let address = format!("sqlite:{}", file.path.display());
+    let inner = Sqlite::open(&address, &Options::default()).expect("the store opens");
+    let noting = Arc::new(Noting { inner, noted: Mutex::default() });
+    let store = SqlStore::over(Arc::clone(&noting) as Arc<dyn Backend>);
+    put(&store, vec![Write::InsertUser(user("a"))]).await;
+    noting.noted.lock().expect("no test panics while noting").clear();
+    let statements = hot(&store, &noting).await;
+    let outsider = file.outsider();
+    for (name, expected) in [
+        (
+            "user_by_login",
+            vec![
+                "SEARCH login USING INDEX sqlite_autoindex_login_1 (name=?)",
+                "SEARCH account USING INDEX sqlite_autoindex_account_1 (id=?)",
+            ],
+        ),
+        ("api_key_by_mac", vec!["SEARCH api_key USING INDEX api_key_mac (mac=?)"]),
+        ("session", vec!["SEARCH session USING INDEX sqlite_autoindex_session_1 (id=?)"]),
+        ("family", vec!["SEARCH family USING INDEX sqlite_autoindex_family_1 (id=?)"]),
+        ("threads by owner", vec!["SEARCH thread USING INDEX thread_owner (mount=? AND owner=? AND id<?)"]),
+        (
+            "owner_of",
+            vec![
+                "SEARCH ownership USING INDEX sqlite_autoindex_ownership_1 (mount=? AND resource=? AND id=?)",
+            ],
+        ),
+        ("changes_after", vec!["SEARCH changes USING INDEX sqlite_autoindex_changes_1 (seq>?)"]),
+    ] {
+        let [sql] = &statements[name][..] else { panic!("{name} is one statement") };
+        assert_eq!(plan(&outsider, sql), expected, "{name}: {sql}");
+    }
+}
