@@ -17,7 +17,7 @@ use crate::agents::threads::Threads;
 use crate::audit::journal::FLUSH_EVERY_MS;
 use crate::audit::{Audit, AuditEntry, Journal};
 use crate::authz::Roles;
-use crate::clock::Clock;
+use crate::clock::{Clock, OrderedClock};
 use crate::error::{Error, Result, codes};
 use crate::id::{KeyId, NodeId, UserId};
 use crate::identity::api_keys::ApiKeys;
@@ -71,6 +71,7 @@ pub struct Settings {
 
 struct Inner {
     store: Arc<dyn Store>,
+    ordered: OrderedClock,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     runner: Arc<dyn Runner>,
@@ -105,6 +106,7 @@ impl Engine {
         let engine = Self(Arc::new(Inner {
             node: NodeId::new(&*parts.clock, &*parts.random),
             store: parts.store,
+            ordered: OrderedClock::new(Arc::clone(&parts.clock)),
             clock: parts.clock,
             random: parts.random,
             runner: parts.runner,
@@ -282,6 +284,11 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.0.clock
+    }
+
+    /// Time for ids that have to sort in the order they were made.
+    pub(crate) fn ordered_clock(&self) -> &dyn Clock {
+        &self.0.ordered
     }
 
     /// Unpredictable bytes.

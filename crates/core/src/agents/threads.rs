@@ -209,7 +209,7 @@ impl<'e> Threads<'e> {
         }
         validate::metadata("metadata", &new.metadata)?;
         Ok(Message {
-            id: MessageId::new(self.engine.clock(), self.engine.random()),
+            id: MessageId::new(self.engine.ordered_clock(), self.engine.random()),
             thread: thread.clone(),
             role: new.role,
             content: new.content,

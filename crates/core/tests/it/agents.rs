@@ -1,0 +1,145 @@
+//! The embedded agent server: each caller's own threads and nobody else's.
+
+use doorward_core::agents::model::{MessageRole, RunStatus};
+use doorward_core::agents::runs::Progress;
+use doorward_core::agents::threads::{NewMessage, NewThread};
+use doorward_core::authz::Target;
+use doorward_core::authz::filter::Filter;
+use doorward_core::id::ThreadId;
+use doorward_core::operation::Call;
+use doorward_core::ports::store::Page;
+use serde_json::{Map, json};
+
+use crate::house::{House, code};
+
+fn page() -> Page {
+    Page { after: None, limit: 100 }
+}
+
+fn say(text: &str) -> NewMessage {
+    NewMessage { role: MessageRole::User, content: json!(text), metadata: Map::new() }
+}
+
+async fn thread(house: &House, call: &Call) -> ThreadId {
+    let new = NewThread {
+        metadata: json!({"topic": "a"}).as_object().expect("object").clone(),
+        ..NewThread::default()
+    };
+    house.engine.threads().create(call.permit(Target::any()).expect("may"), new).await.expect("made").id
+}
+
+#[tokio::test]
+async fn somebody_elses_thread_is_not_found_by_any_route() {
+    let house = House::new().await;
+    let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+    let (ann, bob) = (ann.call(&house).await, bob.call(&house).await);
+    let id = thread(&house, &ann).await;
+    let threads = house.engine.threads();
+    let runs = house.engine.runs();
+    macro_rules! bob {
+        () => {
+            bob.permit(Target::named(id.as_str())).expect("a user may ask")
+        };
+    }
+    let said =
+        threads.add_message(ann.permit(Target::any()).expect("may"), &id, say("hi")).await.expect("said");
+    for (name, refusal) in [
+        ("get", code(threads.get(bob!(), &id).await)),
+        ("update", code(threads.update(bob!(), &id, Default::default()).await)),
+        ("delete", code(threads.delete(bob!(), &id).await)),
+        ("add message", code(threads.add_message(bob!(), &id, say("hi")).await)),
+        ("messages", code(threads.messages(bob!(), &id, page()).await)),
+        ("message", code(threads.message_of(bob!(), &id, &said.id).await)),
+        ("delete message", code(threads.delete_message(bob!(), &id, &said.id).await)),
+        ("run", code(runs.start(bob!(), &id, vec![say("hi")]).await)),
+        ("runs", code(runs.list(bob!(), &id, page()).await)),
+    ] {
+        assert_eq!(refusal, "not_found", "{name}");
+    }
+    let listed = threads.list(bob.permit(Target::any()).expect("may"), Filter::Everything, page()).await;
+    assert!(listed.expect("listed").is_empty());
+    assert_eq!(code(threads.get(ann.permit(Target::any()).expect("may"), &id).await), "ok");
+}
+
+#[tokio::test]
+async fn a_filter_narrows_a_list_and_never_widens_it() {
+    let house = House::new().await;
+    let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+    let (ann, bob) = (ann.call(&house).await, bob.call(&house).await);
+    thread(&house, &ann).await;
+    thread(&house, &bob).await;
+    let list = async |filter: serde_json::Value| {
+        let permit = ann.permit(Target::any()).expect("may");
+        let filter = Filter::parse(&filter).expect("a filter");
+        house.engine.threads().list(permit, filter, page()).await.expect("listed").len()
+    };
+    assert_eq!(list(json!({})).await, 1);
+    assert_eq!(list(json!({"topic": "a"})).await, 1);
+    assert_eq!(list(json!({"topic": "b"})).await, 0);
+    assert_eq!(list(json!({"owner": bob.auth.principal.owner_key()})).await, 0);
+    assert_eq!(list(json!({"$or": [{"owner": bob.auth.principal.owner_key()}, {"topic": "a"}]})).await, 1);
+}
+
+#[tokio::test]
+async fn a_run_streams_its_answer_and_leaves_it_in_the_thread() {
+    let house = House::new().await;
+    let ann = house.person("ann").await.call(&house).await;
+    let id = thread(&house, &ann).await;
+    let permit = ann.permit(Target::named(id.as_str())).expect("may");
+    let mut running = house.engine.runs().start(permit, &id, vec![say("hello there")]).await.expect("starts");
+    let (mut text, mut ended) = (String::new(), None);
+    while let Some(progress) = running.progress.recv().await {
+        match progress {
+            Progress::Text(more) => text.push_str(&more),
+            Progress::Ended(run, answer) => ended = Some((run, answer)),
+        }
+    }
+    let (run, answer) = ended.expect("told how it ended");
+    assert_eq!((text.as_str(), run.status), ("hello there", RunStatus::Success));
+    let messages = house
+        .engine
+        .threads()
+        .messages(ann.permit(Target::any()).expect("may"), &id, page())
+        .await
+        .expect("read");
+    assert_eq!(messages.len(), 2);
+    assert_eq!(Some(&messages[1]), answer.as_ref());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_stop_the_run() {
+    let house = House::new().await;
+    let ann = house.person("ann").await.call(&house).await;
+    let id = thread(&house, &ann).await;
+    let long = "word ".repeat(1_000);
+    let permit = ann.permit(Target::named(id.as_str())).expect("may");
+    let running = house.engine.runs().start(permit, &id, vec![say(&long)]).await.expect("starts");
+    drop(running.progress);
+    house.engine.stop(std::time::Duration::from_secs(10)).await.expect("waits for the run");
+    let permit = ann.permit(Target::any()).expect("may");
+    let run = house.engine.runs().get(permit, &id, &running.run.id).await.expect("there");
+    assert_eq!(run.status, RunStatus::Success);
+}
+
+#[tokio::test]
+async fn the_first_claim_of_an_upstreams_thread_wins_and_is_given_back_when_asked() {
+    let house = House::new().await;
+    let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+    let (ann, bob) = (ann.call(&house).await, bob.call(&house).await);
+    let grant = |call: &Call| {
+        let action = doorward_core::authz::catalogue::find("thread", "update").expect("there");
+        call.permit_for(action, Target::named("t1")).expect("may")
+    };
+    let ownership = house.engine.ownership();
+    assert_eq!(code(ownership.check(&grant(&ann), "thread", "t1").await), "not_found", "nobody's yet");
+    let (a, b) = (grant(&ann), grant(&bob));
+    let both = tokio::join!(ownership.claim(&a, "thread", "t1"), ownership.claim(&b, "thread", "t1"));
+    assert_eq!([&both.0, &both.1].iter().filter(|claim| claim.is_ok()).count(), 1, "one of two");
+    let (winner, loser) = if both.0.is_ok() { (&ann, &bob) } else { (&bob, &ann) };
+    assert_eq!(code(ownership.check(&grant(winner), "thread", "t1").await), "ok");
+    assert_eq!(code(ownership.check(&grant(loser), "thread", "t1").await), "not_found");
+    ownership.release(&grant(loser), "thread", "t1").await.expect("does nothing");
+    assert_eq!(code(ownership.check(&grant(winner), "thread", "t1").await), "ok");
+    ownership.release(&grant(winner), "thread", "t1").await.expect("given back");
+    assert_eq!(code(ownership.claim(&grant(loser), "thread", "t1").await), "ok");
+}

@@ -1,0 +1,113 @@
+//! API keys.
+
+use doorward_core::Result;
+use doorward_core::authn::Place;
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{api_key, thread, user};
+use doorward_core::identity::api_keys::{Created, Expiry, NewApiKey};
+use doorward_core::identity::model::ApiKeyKind;
+use doorward_core::operation::Call;
+
+use crate::house::{House, code};
+
+fn new(scopes: &[&str], expiry: Expiry) -> NewApiKey {
+    NewApiKey { name: "robot".into(), scopes: scopes.iter().map(|&s| s.to_owned()).collect(), expiry }
+}
+
+async fn create(house: &House, call: &Call, scopes: &[&str], expiry: Expiry) -> Result<Created> {
+    house.engine.api_keys().create(call.permit(Target::any())?, new(scopes, expiry)).await
+}
+
+#[tokio::test]
+async fn a_key_is_accepted_in_each_of_its_three_places() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.call(&house).await, &["*"], Expiry::Never).await.expect("made");
+    for place in [Place::Bearer, Place::ApiKeyScheme, Place::ApiKeyHeader] {
+        for round in ["first", "remembered"] {
+            let call = house.present_at("192.0.2.1", place, made.secret.expose()).await.expect("let in");
+            assert_eq!(call.auth.principal.user_id(), Some(ann.user.id.clone()), "{place:?} {round}");
+        }
+    }
+    assert_eq!(
+        code(house.present_at("192.0.2.1", Place::ApiKeyHeader, ann.token()).await),
+        "api_key_invalid"
+    );
+}
+
+#[tokio::test]
+async fn typing_errors_unknown_and_revoked_keys_are_refused() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.call(&house).await, &["read"], Expiry::Never).await.expect("made");
+    let mut typo = made.secret.expose().clone();
+    typo.replace_range(20..21, if &typo[20..21] == "x" { "y" } else { "x" });
+    assert_eq!(code(house.bearer(&typo).await), "api_key_invalid");
+    let elsewhere = House::elsewhere().await;
+    let stranger = elsewhere.person("bob").await;
+    let foreign =
+        create(&elsewhere, &stranger.call(&elsewhere).await, &["*"], Expiry::Never).await.expect("made");
+    assert_eq!(code(house.bearer(foreign.secret.expose()).await), "api_key_invalid");
+
+    house.bearer(made.secret.expose()).await.expect("good so far");
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    house.engine.api_keys().revoke(permit, &made.key.id).await.expect("revoked");
+    assert_eq!(code(house.bearer(made.secret.expose()).await), "api_key_revoked");
+}
+
+#[tokio::test]
+async fn a_key_ends_when_it_said_it_would() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let call = ann.call(&house).await;
+    assert_eq!(code(create(&house, &call, &["read"], Expiry::InSeconds(0)).await), "bad_field");
+    assert_eq!(code(create(&house, &call, &["read"], Expiry::InSeconds(i64::MAX)).await), "bad_field");
+    let made = create(&house, &call, &["read"], Expiry::InSeconds(60)).await.expect("made");
+    house.bearer(made.secret.expose()).await.expect("good for a minute");
+    house.clock.advance_s(60);
+    assert_eq!(code(house.bearer(made.secret.expose()).await), "api_key_expired");
+}
+
+#[tokio::test]
+async fn scopes_take_away_and_never_grow() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let call = ann.call(&house).await;
+    assert_eq!(code(create(&house, &call, &["fly"], Expiry::Never).await), "unknown_scope");
+    assert_eq!(code(create(&house, &call, &[], Expiry::Never).await), "bad_field");
+    let made = create(&house, &call, &["thread:read", "api_key:create"], Expiry::Never).await.expect("made");
+    let key = house.bearer(made.secret.expose()).await.expect("let in");
+    assert_eq!(code(key.permit::<thread::Read>(Target::any())), "ok");
+    assert_eq!(code(key.permit::<thread::Create>(Target::any())), "scope_missing");
+    assert_eq!(code(create(&house, &key, &["*"], Expiry::Never).await), "scope_missing");
+    assert_eq!(code(create(&house, &key, &["thread:read"], Expiry::Never).await), "ok");
+}
+
+#[tokio::test]
+async fn only_an_administrators_admin_key_administers() {
+    let house = House::new().await;
+    let boss = house.admin("boss").await;
+    let ann = house.sign_up("ann").await.expect("signs up");
+    let make = async |owner, kind| {
+        let permit = house.system().permit::<api_key::CreateAdmin>(Target::any()).expect("the system may");
+        house
+            .engine
+            .api_keys()
+            .create_for(permit, owner, kind, new(&["*"], Expiry::Never))
+            .await
+            .expect("made")
+    };
+    for (name, owner, kind, allowed) in [
+        ("admin's admin key", &boss.id, ApiKeyKind::Admin, "ok"),
+        ("admin's user key", &boss.id, ApiKeyKind::User, "forbidden"),
+        ("user's admin key", &ann.id, ApiKeyKind::Admin, "forbidden"),
+    ] {
+        let made = make(owner, kind).await;
+        let call = house.bearer(made.secret.expose()).await.expect("let in");
+        assert_eq!(code(call.permit::<user::List>(Target::any())), allowed, "{name}");
+    }
+    let everyday =
+        house.bearer(make(&boss.id, ApiKeyKind::User).await.secret.expose()).await.expect("let in");
+    let theirs = Target::owned("usr_x", "local|usr_x");
+    assert_eq!(code(everyday.permit::<user::Read>(theirs)), "not_found", "reaches the owner's own things");
+}

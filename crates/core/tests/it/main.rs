@@ -1,0 +1,14 @@
+//! The engine over a real store: what people and agents can and cannot do.
+
+mod agents;
+mod api_keys;
+mod audit;
+mod house;
+mod identity;
+mod matrix;
+mod processes;
+mod refresh;
+mod revocation;
+mod sessions;
+mod signing_keys;
+mod users;

@@ -1,0 +1,84 @@
+//! Two processes on one store: what one does the other knows after reading the feed, and after a restart.
+
+use doorward_core::authz::Target;
+use doorward_core::identity::users::Administration;
+use doorward_core::memory::feed;
+use doorward_core::tokens::model::Revoked;
+
+use crate::house::{House, code};
+
+#[tokio::test]
+async fn revocations_keys_and_roles_reach_the_other_process_through_the_feed() {
+    let here = House::new().await;
+    let there = here.neighbour().await;
+    let ann = here.person("ann").await;
+    assert_eq!(code(there.bearer(ann.token()).await), "ok", "both verify with the store's keys");
+
+    let permit = here.system().permit(Target::any()).expect("the system may");
+    let changes = Administration { roles: Some(vec!["premium".into()]), ..Administration::default() };
+    here.engine.users().administer(permit, &ann.user.id, changes).await.expect("promoted");
+    let ring =
+        here.engine.ring("sign:native", doorward_protocols::jose::Algorithm::ES256).await.expect("open");
+    let permit = here.system().permit(Target::any()).expect("the system may");
+    here.engine.signing_keys().rotate(permit, &ring, None).await.expect("rotated");
+    let newer = here.login("ann").await;
+
+    feed::catch_up(&there.engine).await.expect("reads");
+    assert_eq!(code(there.bearer(newer.access.token.expose()).await), "ok", "signed with a key made since");
+    let call = there.bearer(ann.token()).await.expect("still good");
+    assert_eq!(call.auth.roles, ["premium".into()]);
+
+    let permit = here.system().permit(Target::any()).expect("the system may");
+    let session = Revoked::Session(ann.granted.session.as_str().into());
+    here.engine.tokens().revoke_any(permit, session).await.expect("revoked");
+    feed::catch_up(&there.engine).await.expect("reads");
+    assert_eq!(code(there.bearer(ann.token()).await), "token_revoked");
+}
+
+#[tokio::test]
+async fn a_restarted_process_still_knows_what_was_revoked() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let jti = ann.call(&house).await.auth.credential.clone().expect("has one").to_string();
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    house.engine.tokens().revoke_any(permit, Revoked::Token(jti)).await.expect("revoked");
+    let restarted = house.neighbour().await;
+    assert_eq!(code(restarted.bearer(ann.token()).await), "token_revoked");
+}
+
+#[tokio::test]
+async fn another_master_key_does_not_open_the_store() {
+    let house = House::new().await;
+    let parts = doorward_core::engine::Parts {
+        store: std::sync::Arc::new(house.store.clone()),
+        clock: house.clock.clone(),
+        random: std::sync::Arc::new(doorward_core::random::SeededRandom::new(9)),
+        master_key: doorward_core::secret::SecretBytes::new(vec![8; 32]),
+        runner: (doorward_core::agents::runner::BUILTIN[0].build)(),
+    };
+    let settings = doorward_core::engine::Settings {
+        roles: doorward_core::authz::Roles::new(&Default::default()).expect("the defaults"),
+        hashing: Default::default(),
+        failures: Default::default(),
+        longest_token_ms: 1,
+    };
+    assert_eq!(code(doorward_core::Engine::open(parts, settings).await), "wrong_master_key");
+}
+
+#[tokio::test]
+async fn a_running_process_hears_of_a_revocation_without_being_asked() {
+    let here = House::new().await;
+    let there = here.neighbour().await;
+    there.engine.start();
+    let ann = here.person("ann").await;
+    ann.call(&there).await;
+    let permit = here.system().permit(Target::any()).expect("the system may");
+    here.engine.tokens().revoke_any(permit, Revoked::All).await.expect("revoked");
+    let mut polls = 0;
+    while code(there.bearer(ann.token()).await) == "ok" {
+        tokio::time::sleep(feed::POLL).await;
+        polls += 1;
+        assert!(polls < 300, "never heard of it");
+    }
+    there.engine.stop(std::time::Duration::from_secs(1)).await.expect("stops");
+}

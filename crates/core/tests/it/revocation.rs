@@ -1,0 +1,67 @@
+//! Revocation by token, session, user and all: effective on the next request.
+
+use doorward_core::authz::Target;
+use doorward_core::principal::Principal;
+use doorward_core::tokens::model::Revoked;
+
+use crate::house::{House, code};
+
+async fn revoke(house: &House, revoked: Revoked) {
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    house.engine.tokens().revoke_any(permit, revoked).await.expect("revoked");
+}
+
+#[tokio::test]
+async fn each_revocation_refuses_a_token_that_was_just_accepted() {
+    for kind in ["token", "session", "principal", "all"] {
+        let house = House::new().await;
+        let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+        let call = ann.call(&house).await;
+        bob.call(&house).await;
+        revoke(
+            &house,
+            match kind {
+                "token" => Revoked::Token(call.auth.credential.clone().expect("has one").to_string()),
+                "session" => Revoked::Session(ann.granted.session.as_str().into()),
+                "principal" => Revoked::Principal(Principal::local(&ann.user.id).owner_key()),
+                _ => Revoked::All,
+            },
+        )
+        .await;
+        assert_eq!(code(house.bearer(ann.token()).await), "token_revoked", "{kind}");
+        let others = if kind == "all" { "token_revoked" } else { "ok" };
+        assert_eq!(code(house.bearer(bob.token()).await), others, "{kind}: somebody else");
+        let again = house.login("ann").await;
+        assert_eq!(code(house.bearer(again.access.token.expose()).await), "ok", "{kind}: a new log-in");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_revokes_the_token_it_came_with() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let permit = ann.call(&house).await.permit(Target::any()).expect("may");
+    house.engine.tokens().revoke_own(permit).await.expect("revoked");
+    assert_eq!(code(house.bearer(ann.token()).await), "token_revoked");
+    assert_eq!(code(house.refresh(ann.granted.refresh.expose(), "app").await), "ok", "the session goes on");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_callers_session_does() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let mut guard = house.engine.watch(&ann.call(&house).await.auth);
+    revoke(&house, Revoked::Session(ann.granted.session.as_str().into())).await;
+    guard.ended().await;
+}
+
+#[tokio::test]
+async fn expired_and_foreign_tokens_are_refused_each_with_its_code() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let elsewhere = House::elsewhere().await;
+    let foreign = elsewhere.person("ann").await;
+    assert_eq!(code(house.bearer(foreign.token()).await), "token_invalid");
+    house.clock.advance_s(3_600);
+    assert_eq!(code(house.bearer(ann.token()).await), "token_expired");
+}

@@ -1,0 +1,110 @@
+//! Logging in and out.
+
+use doorward_core::authz::Target;
+use doorward_core::identity::sessions::Which;
+use doorward_core::principal::Principal;
+
+use crate::house::{House, PASSWORD, Person, code};
+
+async fn end(house: &House, who: &Person, which: Which) -> doorward_core::Result<usize> {
+    let owner = Principal::local(&who.user.id).owner_key();
+    let permit = who.call(house).await.permit(Target::owned(who.user.id.as_str(), &owner))?;
+    house.engine.sessions().end(permit, &who.user.id, which).await
+}
+
+#[tokio::test]
+async fn unknown_users_and_wrong_passwords_are_not_told_apart() {
+    let house = House::new().await;
+    house.sign_up("ann").await.expect("signs up");
+    for login in ["ann@example.org", "nobody@example.org", "", &"x".repeat(5_000)] {
+        assert_eq!(code(house.login_as(login, "wrong password", None).await), "bad_credentials");
+    }
+    assert_eq!(code(house.login_as(" ANN@example.org ", PASSWORD, None).await), "ok");
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session_its_tokens_and_its_refresh_tokens_alone() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let other = house.login("ann").await;
+    assert_eq!(end(&house, &ann, Which::One(ann.granted.session.clone())).await.expect("ended"), 1);
+    assert_eq!(code(house.bearer(ann.token()).await), "token_revoked");
+    assert_eq!(code(house.refresh(ann.granted.refresh.expose(), "app").await), "refresh_token_invalid");
+    assert_eq!(code(house.bearer(other.access.token.expose()).await), "ok");
+}
+
+#[tokio::test]
+async fn all_or_all_other_sessions_can_be_ended_and_nobody_elses() {
+    let house = House::new().await;
+    let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+    let other = house.login("ann").await;
+    let missing = end(&house, &ann, Which::One(bob.granted.session.clone())).await;
+    assert_eq!(code(missing), "not_found");
+    assert_eq!(end(&house, &ann, Which::Others(ann.granted.session.clone())).await.expect("ended"), 1);
+    assert_eq!(code(house.bearer(other.access.token.expose()).await), "token_revoked");
+    assert_eq!(end(&house, &ann, Which::All).await.expect("ended"), 1);
+    assert_eq!(code(house.bearer(ann.token()).await), "token_revoked");
+    assert_eq!(code(house.bearer(bob.token()).await), "ok");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_unused_and_never_outlives_its_limit() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    const DAY_S: i64 = 86_400;
+    house.clock.advance_s(29 * DAY_S);
+    let granted = house.refresh(ann.granted.refresh.expose(), "app").await.expect("still good");
+    house.bearer(granted.access.token.expose()).await.expect("let in");
+    house.clock.advance_s(31 * DAY_S);
+    assert_ne!(code(house.refresh(granted.refresh.expose(), "app").await), "ok", "unused for 31 days");
+
+    let bob = house.person("bob").await;
+    let mut granted = bob.granted;
+    for _ in 0..4 {
+        house.clock.advance_s(20 * DAY_S);
+        granted = house.refresh(granted.refresh.expose(), "app").await.expect("used often enough");
+    }
+    house.clock.advance_s(10 * DAY_S - 60);
+    granted = house.refresh(granted.refresh.expose(), "app").await.expect("a minute left");
+    assert!(granted.access.expires_in_s <= 60, "no token outlives its session");
+    house.clock.advance_s(61);
+    assert_ne!(code(house.refresh(granted.refresh.expose(), "app").await), "ok");
+}
+
+#[tokio::test]
+async fn the_list_shows_where_sessions_came_from_and_not_those_that_ended() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    house.login("ann").await;
+    let list = async || {
+        let owner = Principal::local(&ann.user.id).owner_key();
+        let permit = ann.call(&house).await.permit(Target::owned(ann.user.id.as_str(), &owner)).expect("own");
+        house.engine.sessions().list(permit, &ann.user.id).await.expect("listed")
+    };
+    let sessions = list().await;
+    assert_eq!(sessions.len(), 2);
+    assert_eq!(sessions[0].origin.address.as_deref(), Some("192.0.2.1"));
+    assert_eq!(sessions[0].origin.user_agent.as_deref(), Some("test"));
+    end(&house, &ann, Which::Others(ann.granted.session.clone())).await.expect("ended");
+    assert_eq!(list().await.len(), 1);
+}
+
+#[tokio::test]
+async fn after_ten_failures_an_address_is_told_to_wait_but_a_good_credential_is_never_refused() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    for _ in 0..10 {
+        assert_eq!(code(house.login_as("ann@example.org", "wrong password", None).await), "bad_credentials");
+    }
+    let refused = house.login_as("ann@example.org", "wrong password", None).await.err().expect("refused");
+    assert_eq!((refused.code().name, refused.retry_after()), ("too_many_failures", Some(60)));
+    assert_eq!(
+        code(house.bearer("garbage").await),
+        "too_many_failures",
+        "one counter for every kind of guess"
+    );
+    assert_eq!(code(house.login_as("ann@example.org", PASSWORD, None).await), "ok");
+    assert_eq!(code(house.bearer(ann.token()).await), "ok");
+    house.clock.advance_s(60);
+    assert_eq!(code(house.bearer("garbage").await), "token_invalid", "a new window");
+}
