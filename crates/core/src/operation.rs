@@ -13,8 +13,8 @@ use std::sync::Arc;
 use crate::audit::{AuditEntry, Outcome};
 use crate::authn::Presented;
 use crate::authz::catalogue::{Action, ActionDef, AuditClass};
-use crate::authz::filter::Filter;
-use crate::authz::{Target, decide};
+use crate::authz::filter::{Filter, Label, OWNER};
+use crate::authz::{Denial, Target, decide};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::id::RequestId;
@@ -181,6 +181,19 @@ impl Grant {
     #[must_use]
     pub fn filter(&self) -> &Filter {
         &self.filter
+    }
+
+    /// Refuses what belongs to an owner the action does not reach. Services call it with the owner they found, so that
+    /// a permit asked for one thing cannot be spent on another.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn must_reach(&self, owner: &str) -> Result<()> {
+        let reached = match &self.filter {
+            Filter::Everything => true,
+            filter => filter.matches(&[(OWNER.to_owned(), Label::One(owner.to_owned()))].into()),
+        };
+        if reached { Ok(()) } else { Err(Denial::Owner.into()) }
     }
 
     /// Who was given leave.

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::authz::filter::{Filter, OWNER};
+use crate::authz::filter::Filter;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::MAX_ID_BYTES;
@@ -30,12 +30,6 @@ fn owner_of(grant: &Grant) -> String {
     grant.auth().principal.owner_key()
 }
 
-/// Whether the filter of a grant lets this owner's things through.
-fn reaches(filter: &Filter, owner: &str) -> bool {
-    let labels = [(OWNER.to_owned(), crate::authz::filter::Label::One(owner.to_owned()))].into();
-    filter.matches(&labels)
-}
-
 impl<'e> Ownership<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
         Self { engine }
@@ -51,7 +45,7 @@ impl<'e> Ownership<'e> {
             return Err(hidden());
         }
         match self.engine.store().owner_of(&grant.mount().name, resource, id).await? {
-            Some(owner) if reaches(grant.filter(), &owner) => Ok(()),
+            Some(owner) if grant.must_reach(&owner).is_ok() => Ok(()),
             None if *grant.filter() == Filter::Everything => Ok(()),
             _ => Err(hidden()),
         }
@@ -67,7 +61,7 @@ impl<'e> Ownership<'e> {
         }
         let mount = &grant.mount().name;
         match self.engine.store().owner_of(mount, resource, id).await? {
-            Some(owner) if reaches(grant.filter(), &owner) => return Ok(Claim::Held),
+            Some(owner) if grant.must_reach(&owner).is_ok() => return Ok(Claim::Held),
             Some(_) => return Err(Error::new(codes::NOT_FOUND).operator("owner")),
             None => {}
         }
@@ -92,7 +86,7 @@ impl<'e> Ownership<'e> {
     pub async fn release(&self, grant: &Grant, resource: &str, id: &str) -> Result<()> {
         let mount = &grant.mount().name;
         let owner = match self.engine.store().owner_of(mount, resource, id).await? {
-            Some(owner) if reaches(grant.filter(), &owner) => owner,
+            Some(owner) if grant.must_reach(&owner).is_ok() => owner,
             _ => return Ok(()),
         };
         let write = Write::ReleaseOwnership {

@@ -18,6 +18,7 @@ use crate::memory::caches::SessionCopy;
 use crate::operation::{Origin, Permit};
 use crate::ports::store::{Change, Write};
 use crate::ports::{Conflict, StoreError};
+use crate::principal::Principal;
 use crate::secret::SecretText;
 use crate::tokens::issue::{Issued, Subject, issue};
 use crate::tokens::model::{Family, Revocation, Revoked};
@@ -314,6 +315,9 @@ impl<'e> Sessions<'e> {
     /// # Errors
     /// The store's.
     pub async fn list(&self, permit: Permit<session::Read>, user: &UserId) -> Result<Vec<Session>> {
+        if let Err(error) = permit.must_reach(&Principal::local(user).owner_key()) {
+            return permit.close(Err(error));
+        }
         let now_ms = self.engine.now_ms();
         let found = self.engine.store().sessions_of(user, now_ms).await.map(|mut sessions| {
             sessions.retain(|session| now_ms < session.last_seen_at_ms.saturating_add(session.idle_limit_ms));
@@ -348,6 +352,7 @@ impl<'e> Sessions<'e> {
     pub async fn end(&self, permit: Permit<session::End>, user: &UserId, which: Which) -> Result<usize> {
         let now_ms = self.engine.now_ms();
         let prepared = async {
+            permit.must_reach(&Principal::local(user).owner_key())?;
             let sessions = self.engine.store().sessions_of(user, now_ms).await?;
             let ending: Vec<_> = sessions
                 .iter()

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::UserId;
 use crate::mount::{Mount, SignUp};
-use crate::operation::Permit;
+use crate::operation::{Grant, Permit};
 use crate::ports::store::{Change, Page, Write};
 use crate::principal::Principal;
 use crate::secret::SecretText;
@@ -184,7 +184,8 @@ impl<'e> Users<'e> {
         Ok(roles)
     }
 
-    async fn find(&self, id: &UserId) -> Result<User> {
+    async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
+        grant.must_reach(&Principal::local(id).owner_key())?;
         self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
     }
 
@@ -193,7 +194,7 @@ impl<'e> Users<'e> {
     /// # Errors
     /// `not_found`.
     pub async fn get(&self, permit: Permit<user::Read>, id: &UserId) -> Result<User> {
-        let found = self.find(id).await;
+        let found = self.find(&permit, id).await;
         permit.close(found)
     }
 
@@ -217,7 +218,7 @@ impl<'e> Users<'e> {
         changes: UserChanges,
     ) -> Result<User> {
         let prepared = async {
-            let mut user = self.find(id).await?;
+            let mut user = self.find(&permit, id).await?;
             if let Some(email) = changes.email {
                 user.email = email.as_deref().map(validate::email).transpose()?;
             }
@@ -270,7 +271,7 @@ impl<'e> Users<'e> {
         changes: Administration,
     ) -> Result<User> {
         let prepared = async {
-            let mut user = self.find(id).await?;
+            let mut user = self.find(&permit, id).await?;
             let was_admin = is_admin(&user);
             if let Some(roles) = &changes.roles {
                 user.roles = self.roles(roles)?;
@@ -318,7 +319,7 @@ impl<'e> Users<'e> {
         let mount = Arc::clone(permit.mount());
         let own = permit.auth().principal.user_id().as_ref() == Some(id);
         let prepared = async {
-            let user = self.find(id).await?;
+            let user = self.find(&permit, id).await?;
             if own && let Some(phc) = self.engine.store().password(id).await? {
                 let wrong = || Error::new(codes::BAD_CREDENTIALS).message("The current password is wrong.");
                 let current = current.ok_or_else(wrong)?;
@@ -346,7 +347,7 @@ impl<'e> Users<'e> {
     /// `not_found`, `last_admin`.
     pub async fn delete(&self, permit: Permit<user::Delete>, id: &UserId) -> Result<()> {
         let checked = async {
-            let user = self.find(id).await?;
+            let user = self.find(&permit, id).await?;
             if is_admin(&user) { self.another_admin(id).await } else { Ok(()) }
         };
         if let Err(error) = checked.await {

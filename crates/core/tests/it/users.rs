@@ -41,8 +41,12 @@ async fn somebody_elses_account_is_as_absent_as_one_that_never_was() {
     let target = Target::owned(bob.user.id.as_str(), &owner);
     assert_eq!(code(ann.call(&house).await.permit::<user::Read>(target)), "not_found");
     let own = doorward_core::principal::Principal::local(&ann.user.id).owner_key();
-    let permit = ann.call(&house).await.permit(Target::owned(ann.user.id.as_str(), &own)).expect("own");
-    assert_eq!(house.engine.users().get(permit, &ann.user.id).await.expect("there").id, ann.user.id);
+    let permit =
+        async || ann.call(&house).await.permit(Target::owned(ann.user.id.as_str(), &own)).expect("own");
+    let users = house.engine.users();
+    assert_eq!(users.get(permit().await, &ann.user.id).await.expect("there").id, ann.user.id);
+    let misspent = users.get(permit().await, &bob.user.id).await;
+    assert_eq!(code(misspent), "not_found", "a permit for one account does not open another");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::model::{ApiKey, ApiKeyKind};
 use super::validate;
 use crate::authz::catalogue::api_key;
+use crate::authz::filter::Filter;
 use crate::authz::scopes;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -15,6 +16,7 @@ use crate::id::{ApiKeyId, UserId};
 use crate::memory::caches::ApiKeyCopy;
 use crate::operation::Permit;
 use crate::ports::store::{Change, Page, Write};
+use crate::principal::Principal;
 use crate::secret::SecretText;
 
 /// Longest life of a key that ends.
@@ -157,6 +159,14 @@ impl<'e> ApiKeys<'e> {
         owner: Option<&UserId>,
         page: Page,
     ) -> Result<Vec<ApiKey>> {
+        let reached = match owner {
+            Some(owner) => permit.must_reach(&Principal::local(owner).owner_key()),
+            None if *permit.filter() == Filter::Everything => Ok(()),
+            None => Err(Error::new(codes::FORBIDDEN)),
+        };
+        if let Err(error) = reached {
+            return permit.close(Err(error));
+        }
         let found =
             self.engine.store().api_keys(owner, Page { limit: page.limit.clamp(1, 200), ..page }).await;
         permit.close(found.map_err(Into::into))
@@ -177,7 +187,9 @@ impl<'e> ApiKeys<'e> {
     /// `not_found` for one that never was or is revoked.
     pub async fn revoke(&self, permit: Permit<api_key::Revoke>, id: &ApiKeyId) -> Result<()> {
         let found = match self.engine.store().api_key(id).await {
-            Ok(Some(key)) if key.revoked_at_ms.is_none() => Ok(key),
+            Ok(Some(key)) if key.revoked_at_ms.is_none() => {
+                permit.must_reach(&Principal::local(&key.owner).owner_key()).map(|()| key)
+            }
             Ok(_) => Err(Error::new(codes::NOT_FOUND)),
             Err(error) => Err(error.into()),
         };
