@@ -1,1 +1,78 @@
-fn main() {}
+//! The figures of `docs/evidence.md`, each beside its peer in one run.
+//!
+//! ```text
+//! a bench ─► Figure { name, value, wanted } ─► printed as it comes ─► exit code 1 if one was missed
+//! ```
+//! CPU time is compared, not wall time, wherever one thread does the work: the machines are shared. A pair is measured
+//! in alternating rounds and the best round of each counts, because noise only ever adds.
+
+#![allow(clippy::print_stdout, reason = "the terminal is what a bench speaks to")]
+
+mod api_keys;
+mod house;
+mod keys;
+mod measure;
+mod process;
+mod python;
+mod scale;
+mod seen;
+mod sign;
+mod store;
+mod verify;
+
+use std::process::ExitCode;
+
+use measure::Report;
+
+/// A group of figures.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Report),
+}
+
+static BENCHES: &[Bench] = &[
+    Bench {
+        name: "verify",
+        about: "tokens at first sight, against bare crypto and other libraries",
+        run: verify::run,
+    },
+    Bench { name: "seen", about: "tokens seen before, and the moment they are revoked", run: seen::run },
+    Bench { name: "sign", about: "signing with kept keys, against bare crypto", run: sign::run },
+    Bench { name: "api_keys", about: "API keys, against a bare HMAC and look-up", run: api_keys::run },
+    Bench { name: "store", about: "SQLite: point reads, and grouped commits", run: store::run },
+    Bench {
+        name: "scale",
+        about: "verification and start with 10^5 users and 10^6 revocations",
+        run: scale::run,
+    },
+    Bench {
+        name: "process",
+        about: "the binary: memory and start (needs target/release/doorward)",
+        run: process::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.iter().any(|word| word == "--help" || word == "-h") {
+        println!("Usage: cargo xtask bench [-- NAME...]\n\nWithout names, all of them:");
+        for bench in BENCHES {
+            println!("  {:<10} {}", bench.name, bench.about);
+        }
+        println!("\nExamples:\n  cargo xtask bench\n  cargo xtask bench -- verify sign");
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = wanted.iter().find(|name| BENCHES.iter().all(|bench| bench.name != **name)) {
+        eprintln!("no bench {unknown:?}; see --help");
+        return ExitCode::from(2);
+    }
+    let mut report = Report::default();
+    for bench in
+        BENCHES.iter().filter(|bench| wanted.is_empty() || wanted.iter().any(|name| name == bench.name))
+    {
+        println!("── {}", bench.about);
+        (bench.run)(&mut report);
+    }
+    report.end()
+}

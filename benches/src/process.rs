@@ -1,0 +1,102 @@
+//! The binary itself: how long until it answers, and how much memory it then holds.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::house::directory;
+use crate::measure::{Report, Wanted, wall};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way nothing stays behind.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn binary() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let path = root.join("target/release/doorward");
+    path.exists().then_some(path)
+}
+
+/// Starts it and returns it with the address that answered, and how long that took.
+fn start(binary: &Path, data: &Path) -> Result<(Running, f64), String> {
+    let ready = data.join("ready.json");
+    let _ = std::fs::remove_file(&ready);
+    let begun = wall();
+    let child = Command::new(binary)
+        .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data.join("store"))
+        .arg("--ready-file")
+        .arg(&ready)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let running = Running(child);
+    while wall() - begun < PATIENCE {
+        if let Ok(text) = std::fs::read_to_string(&ready)
+            && let Ok(json) = serde_json::from_str::<serde_json::Value>(&text)
+        {
+            let url = json["url"].as_str().unwrap_or_default();
+            let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+            answer(&address)?;
+            return Ok((running, (wall() - begun).as_secs_f64() * 1000.0));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err("it was not ready in time".into())
+}
+
+fn answer(address: &str) -> Result<(), String> {
+    let mut socket = TcpStream::connect(address).map_err(|error| error.to_string())?;
+    let request =
+        format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(text.lines().next().unwrap_or("").to_owned()) }
+}
+
+fn resident_mb(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}
+
+pub(crate) fn run(report: &mut Report) {
+    let Some(binary) = binary() else {
+        report.absent("idle memory, start to first answer", "build it: cargo build --release");
+        return;
+    };
+    let directory = directory();
+    if let Err(why) = start(&binary, directory.path()) {
+        report.absent("start to first answer", &why);
+        return;
+    }
+    // The first start made the store and its keys; a quick-start store is one that exists.
+    let mut best = f64::INFINITY;
+    let mut memory = None;
+    for _ in 0..5 {
+        match start(&binary, directory.path()) {
+            Ok((running, ms)) => {
+                best = best.min(ms);
+                memory = resident_mb(running.0.id());
+            }
+            Err(why) => report.absent("start to first answer", &why),
+        }
+    }
+    report.figure("start to first answer, quick-start store", best, "ms", Wanted::AtMost(100.0));
+    match memory {
+        Some(mb) => report.figure("idle memory", mb, "MB", Wanted::AtMost(25.0)),
+        None => report.absent("idle memory", "the system does not tell"),
+    }
+}
