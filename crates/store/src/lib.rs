@@ -7,7 +7,7 @@
 //!
 //! There is one SQL text for every backend: columns are TEXT, BIGINT, SMALLINT, BYTEA and DOUBLE PRECISION, times
 //! are integer milliseconds, JSON is opaque text, placeholders are `$n`, and no JSON functions are used. What
-//! differs between databases hides behind [`backend::Backend`]; [`conformance`] says what every backend keeps.
+//! differs between databases hides behind [`backend::Backend`]; [`mod@conformance`] says what every backend keeps.
 
 pub mod backend;
 pub mod conformance;

@@ -271,3 +271,16 @@ async fn single_rows_are_found_by_their_own_index() {
         assert_eq!(plan(&outsider, sql), expected, "{name}: {sql}");
     }
 }
+
+#[tokio::test]
+async fn the_start_reads_revocations_in_one_sweep() {
+    let file = File::new();
+    let address = format!("sqlite:{}", file.path.display());
+    let inner = Sqlite::open(&address, &Options::default()).expect("the store opens");
+    let noting = Arc::new(Noting { inner, noted: Mutex::default() });
+    let store = SqlStore::over(Arc::clone(&noting) as Arc<dyn Backend>);
+    store.each_revocation(NOW_MS, Box::new(|_, _, _, _| ())).await.expect("a read");
+    let statements = std::mem::take(&mut *noting.noted.lock().expect("no test panics while noting"));
+    // By the index of ends, each of a million rows would be looked up by itself.
+    assert_eq!(plan(&file.outsider(), &statements[0]), ["SCAN revocation"]);
+}

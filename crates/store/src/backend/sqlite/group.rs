@@ -19,6 +19,13 @@ pub(super) struct Job {
     pub(super) answer: oneshot::Sender<Result<u64, StoreError>>,
 }
 
+impl Job {
+    /// Answers. A caller that stopped waiting does not take its write back.
+    fn tell(self, outcome: Result<u64, StoreError>) {
+        let _ = self.answer.send(outcome);
+    }
+}
+
 /// How COMMIT treats the disk, changed only when it has to be.
 pub(super) struct Sync {
     full: bool,
@@ -42,66 +49,113 @@ impl Sync {
     }
 }
 
+/// How a group ended; but for the first way it is undone.
+enum End {
+    /// Committed; what each transaction has to be told.
+    Committed(Vec<Result<u64, StoreError>>),
+    /// One of the transactions failed.
+    Steps(StoreError),
+    /// What surrounds the transactions failed: BEGIN or COMMIT.
+    Store(StoreError),
+}
+
 /// Runs a group and answers all of it; tells `committed` how many transactions a COMMIT carried. `Break` when the
 /// connection is beyond use.
 ///
-/// Nobody is answered `Ok` before COMMIT came back. If a transaction fails by more than a conflict (no room, a
-/// panic), the group is undone and each runs by itself, so that one cannot take others with it. If BEGIN or COMMIT
-/// fails, everybody is told [`StoreError::Unavailable`].
+/// 1. All of them in one go. Conflicts are rare, and a savepoint copies every page that its transaction touches,
+///    which costs more than the statements themselves.
+/// 2. If one failed: again, each in its savepoint, so that a conflict undoes its own transaction alone.
+/// 3. If one failed by more than a conflict (no room, a panic): each by itself, so that it takes nobody along.
+///
+/// Nobody is answered `Ok` before COMMIT came back; if BEGIN or COMMIT fails, everybody is told
+/// [`StoreError::Unavailable`].
 pub(super) fn run(
     connection: &Connection,
     group: Vec<Job>,
     sync: &mut Sync,
     committed: &dyn Fn(usize),
 ) -> ControlFlow<()> {
+    let mut end = attempt(connection, &group, sync, |steps| run_steps(connection, steps).map(Ok));
+    if matches!(end, End::Steps(_)) && group.len() > 1 && connection.is_autocommit() {
+        end = attempt(connection, &group, sync, |steps| in_savepoint(connection, steps));
+    }
+    let usable = connection.is_autocommit();
+    match end {
+        End::Committed(outcomes) => {
+            committed(group.len());
+            for (job, outcome) in group.into_iter().zip(outcomes) {
+                job.tell(outcome);
+            }
+        }
+        End::Steps(error) if usable && group.len() == 1 => {
+            for (job, error) in group.into_iter().zip([error]) {
+                job.tell(Err(error));
+            }
+        }
+        End::Steps(_) if usable => {
+            for job in group {
+                run(connection, vec![job], sync, committed)?;
+            }
+        }
+        End::Steps(error) | End::Store(error) => {
+            tracing::error!(%error, transactions = group.len(), usable, "a group of writes failed");
+            for job in group {
+                job.tell(Err(StoreError::Unavailable(text(&error))));
+            }
+        }
+    }
+    if usable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// What went wrong, without the words that [`StoreError::Unavailable`] puts before it.
+fn text(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable(text) | StoreError::Corrupt(text) => text.clone(),
+        StoreError::Conflict(_) => "a write could not be undone".to_owned(),
+    }
+}
+
+/// BEGIN, every transaction by `apply`, COMMIT; undoes all of it if anything fails. The outer error of `apply` is
+/// the group's, the inner one the transaction's own.
+fn attempt(
+    connection: &Connection,
+    group: &[Job],
+    sync: &mut Sync,
+    apply: impl Fn(&[Step]) -> Result<Result<u64, StoreError>, StoreError>,
+) -> End {
     let durable = group.iter().any(|job| job.durability == Durability::Durable);
-    // Whether the failure, if there is one, lies in the transactions and not in what surrounds them.
     let in_steps = Cell::new(false);
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         sync.want(connection, durable)?;
         statement(connection, "BEGIN IMMEDIATE")?;
         in_steps.set(true);
-        let outcomes = group.iter().map(|job| one(connection, &job.steps)).collect::<Result<Vec<_>, _>>()?;
+        let outcomes = group.iter().map(|job| apply(&job.steps)).collect::<Result<Vec<_>, _>>()?;
         in_steps.set(false);
         statement(connection, "COMMIT")?;
         Ok::<_, StoreError>(outcomes)
     }));
-    let failure = match attempt {
-        Ok(Ok(outcomes)) => {
-            committed(group.len());
-            for (job, outcome) in group.into_iter().zip(outcomes) {
-                // A caller that stopped waiting does not take its write back.
-                let _ = job.answer.send(outcome);
-            }
-            return ControlFlow::Continue(());
-        }
-        Ok(Err(StoreError::Unavailable(text) | StoreError::Corrupt(text))) => text,
-        Ok(Err(StoreError::Conflict(conflict))) => format!("a conflict outside a transaction: {conflict:?}"),
-        Err(_) => "a write panicked".to_owned(),
+    let error = match attempt {
+        Ok(Ok(outcomes)) => return End::Committed(outcomes),
+        Ok(Err(error)) => error,
+        Err(_) => StoreError::Unavailable("a write panicked".to_owned()),
     };
-    let usable = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
-    if usable && in_steps.get() && group.len() > 1 {
-        for job in group {
-            run(connection, vec![job], sync, committed)?;
-        }
-        return ControlFlow::Continue(());
+    // A full disk or a failing one may have undone the group already.
+    if !connection.is_autocommit()
+        && let Err(rollback) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%rollback, "a group of writes could not be undone");
     }
-    tracing::error!(%failure, transactions = group.len(), usable, "a group of writes failed");
-    for job in group {
-        let _ = job.answer.send(Err(StoreError::Unavailable(failure.clone())));
-    }
-    if usable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    if in_steps.get() { End::Steps(error) } else { End::Store(error) }
 }
 
-/// One transaction inside its savepoint. The outer error is the group's, the inner one this transaction's own.
-fn one(connection: &Connection, steps: &[Step]) -> Result<Result<u64, StoreError>, StoreError> {
+/// One transaction inside its savepoint.
+fn in_savepoint(connection: &Connection, steps: &[Step]) -> Result<Result<u64, StoreError>, StoreError> {
     statement(connection, "SAVEPOINT one")?;
     match run_steps(connection, steps) {
         Ok(touched) => {
             statement(connection, "RELEASE one")?;
             Ok(Ok(touched))
         }
-        // A full disk or a failing one may have undone the whole group already.
         Err(error @ StoreError::Unavailable(_)) => Err(error),
         Err(error) if connection.is_autocommit() => Err(error),
         Err(error) => {

@@ -3,7 +3,7 @@
 //! ```text
 //! point    ─ caller's thread ─► an uncontended connection of the point pool
 //! scan     ─ queue ─► a scan thread ─ pieces ─► caller
-//! transact ─ bounded queue ─► writer: BEGIN, each in its SAVEPOINT, COMMIT ─► every answer of the group
+//! transact ─ bounded queue ─► writer: BEGIN, all of the group, COMMIT ─► every answer of the group
 //! ```
 //!
 //! WAL mode lets readers and the writer go on side by side, and several processes share the file.
