@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward_core::ports::{Conflict, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ffi};
 
 use crate::store::Options;
@@ -28,6 +29,9 @@ fn open(path: &Path, busy_ms: u64) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(store_error)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
+    // Plans by the statement alone: otherwise SQLite prepares anew, at every run, whatever it could plan differently
+    // for other values, which is most of what has an ORDER BY.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(store_error)?;
     connection.busy_timeout(Duration::from_millis(busy_ms)).map_err(store_error)?;
     connection
         .execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;")
