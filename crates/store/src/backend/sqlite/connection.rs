@@ -12,7 +12,7 @@ use crate::store::Options;
 /// Statements a connection keeps prepared; above the number of different texts the store uses.
 const PREPARED: usize = 192;
 /// Pages the writer keeps in memory, at most: the upper levels and the newest leaves of every index.
-const WRITER_CACHE_KIB: u32 = 16 * 1024;
+const WRITER_CACHE_KIB: u32 = 8 * 1024;
 /// How long the write-ahead log grows before its pages are moved into the file (32 MiB at the usual 4 KiB). Pages
 /// are written once for all commits between, so at SQLite's own 1,000 most of the writing is moving.
 const CHECKPOINT_PAGES: u32 = 8_192;
