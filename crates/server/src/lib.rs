@@ -1,1 +1,5 @@
-//! server
+//! HTTP: mounts, surfaces, gateway.
+
+mod http;
+
+pub use http::origin::{Network, NetworkError};

@@ -1,0 +1,144 @@
+//! Accepting connections and answering what comes over them, until told to stop.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::body::Body;
+use super::framing::{MAX_HEADERS, Refusal};
+use super::guard::{Guard, InFlight, Patience};
+
+/// What answers the requests of a listener.
+pub(crate) trait Answering: Send + Sync + 'static {
+    /// Answers one request. Never fails: errors are answers.
+    fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: SocketAddr,
+    ) -> BoxFuture<'static, http::Response<Body>>;
+
+    /// A whole HTTP answer to something that is no request.
+    fn refuse(&self, refusal: &Refusal) -> Bytes;
+}
+
+/// How a listener treats its connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manners {
+    /// Most connections at once; more wait in the system's queue.
+    pub(crate) max_connections: usize,
+    /// How long to wait for peers.
+    pub(crate) patience: Patience,
+    /// How long what was taken may still take once stopping.
+    pub(crate) grace: Duration,
+}
+
+/// Takes connections until `stop` says so, then finishes what was taken, for at most the grace period.
+pub(crate) async fn serve(
+    socket: TcpListener,
+    answering: Arc<dyn Answering>,
+    manners: Manners,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(manners.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            accepted = accept(&socket, &room) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer, permit)) => {
+                let answering = Arc::clone(&answering);
+                connections.spawn(connection(
+                    stream,
+                    peer,
+                    answering,
+                    manners.patience,
+                    graceful.watcher(),
+                    permit,
+                ));
+            }
+            // Out of descriptors or memory: waiting is all that helps, spinning would make it worse.
+            Err(error) if !is_about_one_connection(&error) => {
+                tracing::error!(%error, "cannot take connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(_) => {}
+        }
+    }
+    drop(socket);
+    if tokio::time::timeout(manners.grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "grace period is over, connections are cut");
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    answering: Arc<dyn Answering>,
+    patience: Patience,
+    watcher: Watcher,
+    room: OwnedSemaphorePermit,
+) {
+    let _room = room;
+    // Answers are small and written whole: waiting to fill a packet only adds latency.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    }
+    let in_flight = Arc::new(InFlight::default());
+    let refusing = Arc::clone(&answering);
+    let guard = Guard::new(stream, patience, Arc::clone(&in_flight), move |refusal| refusing.refuse(refusal));
+    let service = service_fn(move |request| {
+        let taken = in_flight.take();
+        let answer = Arc::clone(&answering).answer(request, peer);
+        async move {
+            let mut answer = answer.await;
+            answer.body_mut().hold(taken);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    // The guard bounds heads in size, number and time; the library's own limits stand behind it.
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(guard), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%peer, %error, "connection ended early");
+    }
+}
+
+async fn accept(
+    socket: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = socket.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+#[cfg(test)]
+mod tests;

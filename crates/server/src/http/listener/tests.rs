@@ -1,0 +1,155 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
+
+use super::*;
+
+/// Answers each request with its path and body; `/wait` first waits to be let go.
+#[derive(Default)]
+struct Echo {
+    go: Notify,
+    taken: AtomicUsize,
+}
+
+impl Answering for Echo {
+    fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        _peer: SocketAddr,
+    ) -> BoxFuture<'static, http::Response<Body>> {
+        Box::pin(async move {
+            self.taken.fetch_add(1, Ordering::SeqCst);
+            let path = request.uri().path().to_owned();
+            if path == "/wait" {
+                self.go.notified().await;
+            }
+            match request.into_body().collect().await {
+                Ok(body) => {
+                    http::Response::new(Body::full([path.as_bytes(), b"=", &body.to_bytes()].concat()))
+                }
+                Err(_) => {
+                    let mut answer = http::Response::new(Body::full("broken body"));
+                    *answer.status_mut() = http::StatusCode::BAD_REQUEST;
+                    answer
+                }
+            }
+        })
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Bytes {
+        format!("HTTP/1.1 {} Refused\r\nconnection: close\r\n\r\n{}", refusal.status, refusal.code.name)
+            .into()
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    echo: Arc<Echo>,
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(patience: Patience) -> Running {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let echo = Arc::new(Echo::default());
+    let manners = Manners { max_connections: 16, patience, grace: Duration::from_secs(5) };
+    let task = tokio::spawn(serve(socket, Arc::clone(&echo) as _, manners, stopping));
+    Running { address, echo, stop, task }
+}
+
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(5), reading).await.expect("the connection is closed").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn slow() -> Patience {
+    Patience { head: Duration::from_millis(200), ..Patience::default() }
+}
+
+#[tokio::test]
+async fn what_was_taken_is_answered_before_what_follows_is_refused() {
+    let running = start(Patience::default()).await;
+    let text = exchange(
+        running.address,
+        b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nHost: x\r\n\r\n\
+          GET /c HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nG",
+    )
+    .await;
+    let order: Vec<_> = ["/a=hi", "/b=", "400 Refused", "bad_header"].map(|part| text.find(part)).into();
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{text}");
+    assert_eq!(running.echo.taken.load(Ordering::SeqCst), 2, "the refused request reached the handler");
+}
+
+#[tokio::test]
+async fn refusals_are_written_for_first_requests_too() {
+    let running = start(Patience::default()).await;
+    for (name, bytes, status) in [
+        ("garbage", &b"\x16\x03\x01garbage"[..], "400"),
+        ("no host", b"GET / HTTP/1.1\r\n\r\n", "400"),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
+    ] {
+        let text = exchange(running.address, bytes).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {text}");
+    }
+    let oversized = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'y'; 2 << 20]].concat();
+    assert!(exchange(running.address, &oversized).await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_its_framing_is_an_error_of_its_request() {
+    let running = start(Patience::default()).await;
+    let text = exchange(
+        running.address,
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+    )
+    .await;
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("broken body"), "{text}");
+}
+
+#[tokio::test]
+async fn a_head_that_dawdles_is_refused_and_an_idle_peer_let_go() {
+    let running = start(Patience { idle: Duration::from_millis(200), ..slow() }).await;
+    let text = exchange(running.address, b"GET / HTTP/1.1\r\nHost: x\r\nX: ").await;
+    assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    let text = exchange(running.address, b"GET /once HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(text.ends_with("/once="), "{text}");
+    assert_eq!(exchange(running.address, b"").await, "");
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_a_head() {
+    let running = start(Patience { idle: Duration::from_millis(200), ..slow() }).await;
+    let asking = tokio::spawn(exchange(running.address, b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    running.echo.go.notify_one();
+    assert!(asking.await.unwrap().ends_with("/wait="));
+}
+
+#[tokio::test]
+async fn stopping_finishes_what_was_taken_and_takes_no_more() {
+    let running = start(Patience::default()).await;
+    let asking = tokio::spawn(exchange(running.address, b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while running.echo.taken.load(Ordering::SeqCst) == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the request never arrived");
+        tokio::task::yield_now().await;
+    }
+    running.stop.send(true).unwrap();
+    let refused = async {
+        while TcpStream::connect(running.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), refused).await.expect("the socket is closed");
+    running.echo.go.notify_one();
+    assert!(asking.await.unwrap().ends_with("/wait="));
+    tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("serving ends").unwrap();
+}

@@ -1,0 +1,13 @@
+//! HTTP/1.1 for strangers: bounded, with one reading, and answered in one voice.
+//!
+//! ```text
+//! socket ─ guard (framing) ─► hyper ─► listener ─► Answering          bytes to requests
+//! request ─ path, origin, extract ─► what the engine asks for         nothing verified here
+//! answer or error ─ respond ─► the surface's style                    errors become answers in one place
+//! ```
+
+pub(crate) mod body;
+pub(crate) mod framing;
+pub(crate) mod guard;
+pub(crate) mod listener;
+pub(crate) mod origin;
