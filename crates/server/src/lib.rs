@@ -1,5 +1,25 @@
 //! HTTP: mounts, surfaces, gateway.
+//!
+//! ```text
+//! socket ─ http::guard ─► http::listener ─► desk ─ table ─► a surface's handler, or the gateway ─► desk ─► socket
+//! ```
+//! A route exists when a table declares it, with who may use it ([`surfaces`](crate) lists the tables). Everything
+//! that decides is in `doorward-core`; this crate turns bytes into what the engine asks for, and back.
 
+mod desk;
+mod gateway;
 mod http;
+mod native;
+mod rate_limit;
+mod request;
+mod route;
+mod server;
+mod site;
+mod surfaces;
+mod table;
 
-pub use http::origin::{Network, NetworkError};
+pub use crate::gateway::UpstreamError;
+pub use crate::http::origin::{Network, NetworkError};
+pub use crate::rate_limit::{CountBy, RateLimit};
+pub use crate::server::{At, BindError, Bound, Listening, MountAt, ServerSettings, bind};
+pub use crate::table::Clash;

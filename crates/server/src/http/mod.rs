@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! socket ─ guard (framing) ─► hyper ─► listener ─► Answering          bytes to requests
-//! request ─ path, origin, extract ─► what the engine asks for         nothing verified here
+//! request ─ origin, extract, pairs ─► what the engine asks for        nothing verified here
 //! answer or error ─ respond ─► the surface's style                    errors become answers in one place
 //! ```
 
 pub(crate) mod body;
+pub(crate) mod extract;
 pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod listener;
 pub(crate) mod origin;
+pub(crate) mod pairs;
+pub(crate) mod respond;

@@ -1,0 +1,275 @@
+//! A listener's desk: every request passes here on its way to a handler, and every answer on its way out.
+//!
+//! The order is security-relevant:
+//! 1. one canonical path, or a refusal;
+//! 2. the route: what no table declares does not exist;
+//! 3. the operator's rate limit;
+//! 4. the caller, unless the route is open: a bad credential is refused before any body is read;
+//! 5. the handler, which decides before it acts;
+//! 6. the answer in the surface's style, and one line in the log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::authn::Presented;
+use doorward_core::engine::Engine;
+use doorward_core::error::{Error, Kind, Result, codes};
+use doorward_core::id::RequestId;
+use doorward_core::operation::{Call, Origin};
+use doorward_protocols::path::canonical;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::{Method, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::gateway;
+use crate::http::body::{Body, Inbound};
+use crate::http::extract::{Seen, offered, user_agent};
+use crate::http::framing::Refusal;
+use crate::http::listener::Answering;
+use crate::http::origin::{Client, Network, client};
+use crate::http::respond::{About, Answer, Problems, Style, finish, header_value, no_content, refusal};
+use crate::rate_limit::Standing;
+use crate::request::{Arrived, Matched, Request};
+use crate::route::{Gate, Route, Work};
+use crate::site::Site;
+use crate::table::{Found, Table};
+
+/// What answers a listener's requests.
+pub(crate) struct Desk {
+    pub(crate) engine: Engine,
+    pub(crate) table: Table,
+    /// By part number of the table.
+    pub(crate) sites: Vec<Arc<Site>>,
+    pub(crate) trusted_proxies: Arc<[Network]>,
+}
+
+/// What is known of a request when its answer goes out.
+struct Outcome {
+    style: &'static dyn Style,
+    result: Result<Answer>,
+    standing: Option<Standing>,
+    /// The path for the log, once it is known to be harmless.
+    path: Option<String>,
+}
+
+impl Outcome {
+    fn of(style: &'static dyn Style, path: Option<String>, result: Result<Answer>) -> Self {
+        Self { style, result, standing: None, path }
+    }
+}
+
+impl Answering for Desk {
+    fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: SocketAddr,
+    ) -> BoxFuture<'static, Response<Body>> {
+        async move {
+            let started_ms = self.engine.now_ms();
+            let id = RequestId::new(self.engine.clock(), self.engine.random());
+            let method = request.method().clone();
+            let outcome = self.outcome(request, peer, &id).await;
+            let about = About { request_id: id.as_str(), now_ms: self.engine.now_ms() };
+            let mut answer = match outcome.result {
+                Ok(answer) => answer,
+                Err(error) => {
+                    log_error(&error, &id);
+                    refusal(outcome.style, &error, None, about)
+                }
+            };
+            if let Some(standing) = outcome.standing {
+                standing.stamp(answer.headers_mut());
+            }
+            finish(outcome.style, &mut answer, about);
+            tracing::info!(
+                %method,
+                path = outcome.path.as_deref().unwrap_or("(refused)"),
+                status = answer.status().as_u16(),
+                ms = about.now_ms - started_ms,
+                request = %id,
+                "answered"
+            );
+            answer
+        }
+        .boxed()
+    }
+
+    fn refuse(&self, refused: &Refusal) -> Bytes {
+        let id = RequestId::new(self.engine.clock(), self.engine.random());
+        let about = About { request_id: id.as_str(), now_ms: self.engine.now_ms() };
+        let style = self.style(self.sites.iter().position(|site| site.prefix.is_empty()));
+        let error = Error::new(refused.code).message(refused.message);
+        let mut answer = refusal(style, &error, Some(refused.status), about);
+        finish(style, &mut answer, about);
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        tracing::info!(status = refused.status, request = %id, "refused what is no request");
+        written_out(answer)
+    }
+}
+
+impl Desk {
+    fn style(&self, part: Option<usize>) -> &'static dyn Style {
+        part.map_or(&Problems, |part| self.sites[part].surface.style)
+    }
+
+    async fn outcome(
+        self: &Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: SocketAddr,
+        id: &RequestId,
+    ) -> Outcome {
+        let (head, body) = request.into_parts();
+        let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
+        let root = self.sites.iter().position(|site| site.prefix.is_empty());
+        // 1.
+        let whole = match canonical(head.uri.path().as_bytes()) {
+            Ok(path) => path,
+            Err(error) => {
+                let error = Error::new(codes::BAD_PATH).message(format!("Refused: {error}."));
+                return Outcome::of(self.style(root), None, Err(error));
+            }
+        };
+        let logged = Some(whole.as_str().to_owned());
+        // 2.
+        let (part, route, params) = match self.table.find(&head.method, &whole) {
+            Found::Route { part, route, params } => (part, route, params),
+            Found::Methods { part, methods } => {
+                return Outcome::of(self.style(Some(part)), logged, other_method(&head.method, methods));
+            }
+            Found::Nothing { part } => {
+                return Outcome::of(self.style(part), logged, Err(Error::new(codes::NO_ROUTE)));
+            }
+        };
+        let site = &self.sites[part];
+        let path = match canonical(whole.as_str()[site.prefix.len()..].as_bytes()) {
+            Ok(path) => path,
+            Err(_) => return Outcome::of(site.surface.style, logged, Err(Error::new(codes::NO_ROUTE))),
+        };
+        // 3.
+        let standing = site
+            .rate_limit
+            .as_ref()
+            .and_then(|limiter| limiter.count(path.as_str(), seen_from.address, self.engine.now_ms()));
+        if let Some(standing) = standing.filter(|standing| standing.exceeded) {
+            let error = Error::new(codes::RATE_LIMITED).retry_after_s(standing.reset_after_s());
+            return Outcome { standing: Some(standing), ..Outcome::of(site.surface.style, logged, Err(error)) };
+        }
+        // 4.
+        let call = match route.gate {
+            Gate::Open => Ok(None),
+            Gate::Guarded(_) => self.caller(site, &head.headers, peer, seen_from, id).await.map(Some),
+        };
+        // 5.
+        let result = match call {
+            Ok(call) => {
+                let arrived = Arrived {
+                    id: id.as_str().to_owned(),
+                    client: seen_from,
+                    path,
+                    method: head.method,
+                    query: head.uri.query().map(str::to_owned),
+                    headers: head.headers,
+                    body: Inbound::new(body),
+                };
+                self.handle(site, route, params, arrived, call).await
+            }
+            Err(error) => Err(error),
+        };
+        Outcome { standing, ..Outcome::of(site.surface.style, logged, result) }
+    }
+
+    async fn caller(
+        &self,
+        site: &Site,
+        headers: &http::HeaderMap,
+        peer: SocketAddr,
+        seen_from: Client,
+        id: &RequestId,
+    ) -> Result<Call> {
+        let seen = Seen(headers);
+        let presented = Presented {
+            offered: offered(headers)?,
+            headers: &seen,
+            peer: Some(peer.ip().to_canonical()),
+            trusted_peer: seen_from.by_trusted_proxy,
+        };
+        let origin = Origin {
+            request: id.clone(),
+            address: Some(seen_from.address),
+            user_agent: user_agent(headers),
+        };
+        self.engine.authenticate(&site.mount, origin, &presented).await
+    }
+
+    /// Runs the handler on a task of its own: a client that leaves must not stop an act half-way, and a fault in a
+    /// handler must not take the connection with it.
+    async fn handle(
+        &self,
+        site: &Arc<Site>,
+        route: &'static Route,
+        params: Vec<(&'static str, String)>,
+        arrived: Arrived,
+        call: Option<Call>,
+    ) -> Result<Answer> {
+        let actions = match route.gate {
+            Gate::Open => &[][..],
+            Gate::Guarded(actions) => actions,
+        };
+        let matched = Matched { params, actions };
+        let request = Request::new(self.engine.clone(), Arc::clone(site), arrived, matched, call);
+        let work = match route.work {
+            Work::Here(handler) => handler(request),
+            Work::Upstream(rule) => gateway::forward(request, rule).boxed(),
+        };
+        let done = tokio::spawn(work).await;
+        done.unwrap_or_else(|fault| Err(Error::new(codes::INTERNAL).operator(format!("handler: {fault}"))))
+    }
+}
+
+/// `OPTIONS` is told what there is; anything else is refused with the same list.
+fn other_method(method: &Method, mut methods: Vec<Method>) -> Result<Answer> {
+    if methods.contains(&Method::GET) {
+        methods.push(Method::HEAD);
+    }
+    methods.push(Method::OPTIONS);
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let allow = header_value(&names.join(", "));
+    if method == Method::OPTIONS {
+        let mut answer = no_content();
+        answer.headers_mut().insert(ALLOW, allow);
+        return Ok(answer);
+    }
+    Err(Error::new(codes::METHOD_NOT_ALLOWED).message(format!("This path takes {}.", names.join(", "))))
+}
+
+fn log_error(error: &Error, id: &RequestId) {
+    let detail = error.operator_detail().unwrap_or_default();
+    match error.code().kind {
+        Kind::Internal => tracing::error!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed"),
+        Kind::Unavailable | Kind::Upstream => {
+            tracing::warn!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed");
+        }
+        _ => tracing::debug!(request = %id, %error, detail, "refused"),
+    }
+}
+
+/// An answer as bytes, for a connection that the HTTP library no longer serves.
+fn written_out(answer: Answer) -> Bytes {
+    let (head, body) = answer.into_parts();
+    let collected = body.collect().now_or_never();
+    let body = collected.and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+    for (name, value) in head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.into()
+}

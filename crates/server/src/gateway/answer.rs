@@ -1,0 +1,119 @@
+//! What comes back from the upstream: passed on as it comes, or read whole where it has to be understood.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_core::audit::Outcome;
+use doorward_core::error::Result;
+use doorward_core::operation::Grant;
+use doorward_protocols::json::{self, Limits};
+use futures_util::stream;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::{MAX_UNDERSTOOD_BYTES, has_no_body, headers, nothing, unusable};
+use crate::http::body::{Body, BodyError};
+use crate::http::respond::Answer;
+
+/// How long the upstream may be silent within an answer.
+const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// An answer whose body is still coming.
+pub(crate) struct Arrival {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    body: Incoming,
+}
+
+/// An answer that was read whole.
+pub(crate) struct Buffered {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Arrival {
+    pub(super) fn new(status: StatusCode, upstream: &HeaderMap, body: Incoming) -> Self {
+        Self { status, headers: headers::inbound(upstream), body }
+    }
+
+    /// Passes it on as it comes; the grant is closed when its last byte has been sent.
+    pub(crate) fn into_answer(self, grant: Option<Grant>) -> Answer {
+        let status = self.status;
+        let body = if has_no_body(status) { nothing() } else { passed_on(self.body, grant, status) };
+        answer(status, self.headers, body)
+    }
+
+    /// Reads it whole.
+    ///
+    /// # Errors
+    /// `upstream_invalid` when it breaks off, takes too long or is larger than 8 MiB.
+    pub(crate) async fn read(self) -> Result<Buffered> {
+        let reading = Limited::new(self.body, MAX_UNDERSTOOD_BYTES).collect();
+        match tokio::time::timeout(SILENCE_PATIENCE, reading).await {
+            Ok(Ok(body)) => Ok(Buffered { status: self.status, headers: self.headers, body: body.to_bytes() }),
+            _ => Err(unusable("the upstream's answer broke off, was too slow or too large")),
+        }
+    }
+}
+
+impl Buffered {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// `upstream_invalid` when it is none.
+    pub(crate) fn json(&self) -> Result<Value> {
+        let limits = Limits { max_bytes: MAX_UNDERSTOOD_BYTES, max_depth: Limits::DEEPEST };
+        json::parse(&self.body, limits).map_err(|_| unusable("the upstream's answer is not JSON"))
+    }
+
+    /// Passes it on as it came.
+    pub(crate) fn into_answer(self) -> Answer {
+        let body = if has_no_body(self.status) { nothing() } else { Body::full(self.body) };
+        answer(self.status, self.headers, body)
+    }
+}
+
+fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
+}
+
+/// The upstream's body, frame by frame. A client that leaves drops the stream, and with it the upstream's
+/// connection and an unclosed grant, which says so in the audit log.
+fn passed_on(body: Incoming, grant: Option<Grant>, status: StatusCode) -> Body {
+    Body::stream(stream::unfold(Some((body, grant)), move |state| async move {
+        let (mut body, grant) = state?;
+        loop {
+            let frame = match tokio::time::timeout(SILENCE_PATIENCE, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(None) => {
+                    let outcome = if status.is_success() { Outcome::Done } else { Outcome::Failed };
+                    finish(grant, outcome, (!status.is_success()).then(|| format!("upstream answered {status}"))).await;
+                    return None;
+                }
+                Ok(Some(Err(error))) => {
+                    finish(grant, Outcome::Failed, Some("upstream broke off".to_owned())).await;
+                    return Some((Err::<Bytes, BodyError>(error.into()), None));
+                }
+                Err(silence) => {
+                    finish(grant, Outcome::Failed, Some("upstream fell silent".to_owned())).await;
+                    return Some((Err(silence.into()), None));
+                }
+            };
+            if let Ok(data) = frame.into_data() {
+                return Some((Ok(data), Some((body, grant))));
+            }
+        }
+    }))
+}
+
+async fn finish(grant: Option<Grant>, outcome: Outcome, reason: Option<String>) {
+    if let Some(grant) = grant {
+        grant.finish(outcome, reason).await;
+    }
+}

@@ -1,0 +1,227 @@
+//! In front of somebody else's agent server: decide here, act there, and tell nobody what is not theirs.
+//!
+//! ```text
+//! request ─ permit ─ subject (whose thread is it?) ─ claim ─► rebuilt request ─► upstream
+//! client ◄── rebuilt answer ◄─ list filtered, claim released on failure, audit line closed ◄─┘
+//! ```
+//! A route that no table names is not found. The upstream gets a request made here: own header list, one path
+//! spelling, one length. Who owns what is kept in our own store, so that a server without users gets them.
+
+mod answer;
+mod headers;
+mod listing;
+mod ownership;
+mod subject;
+mod upstream;
+
+use doorward_core::authz::Target;
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::operation::Grant;
+use http::{Method, StatusCode};
+
+pub(crate) use answer::{Arrival, Buffered};
+pub(crate) use ownership::{Claim, owned_ids};
+pub(crate) use subject::Resource;
+pub use upstream::UpstreamError;
+pub(crate) use upstream::{Outbound, Upstream};
+
+use crate::http::body::{Body, MAX_BODY_BYTES};
+use crate::http::respond::Answer;
+use crate::request::Request;
+
+/// What a route does with the resource it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing is named: whoever may do the action may do it.
+    Nothing,
+    /// The resource must be the caller's already.
+    Use,
+    /// As [`Effect::Use`]; an id nobody owns becomes the caller's, and a missing one is made up here.
+    UseOrCreate,
+    /// The resource must be the caller's, and is nobody's afterwards.
+    Delete,
+    /// The answer lists resources, of which only the caller's are shown.
+    List,
+}
+
+/// How a route is passed on. The action stands in the route's row.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) effect: Effect,
+    /// What kind of resource is named, and where.
+    pub(crate) resource: &'static Resource,
+    /// Whether the route takes a body.
+    pub(crate) takes_body: bool,
+}
+
+/// Passes a request on by its rule.
+///
+/// # Errors
+/// The decision's; `not_found` for what is not the caller's; `bad_field` when ids disagree; `upstream_unreachable`
+/// and `upstream_invalid`.
+pub(crate) async fn forward(mut request: Request, rule: &'static Rule) -> Result<Answer> {
+    let [action] = request.actions() else {
+        return Err(Error::new(codes::INTERNAL).operator("a forwarded route names one action"));
+    };
+    // 1. Leave before anything else is looked at.
+    let mut grant = request.permit_for(action, Target::any())?;
+    // 2. What is it about? From here on every way out closes the grant.
+    let mut claim = None;
+    let outbound = match prepare(&mut request, rule, &mut grant, &mut claim).await {
+        Ok(outbound) => outbound,
+        Err(error) => return grant.close(Err(error)),
+    };
+    // 3. Pass it on.
+    pass(request, rule, grant, claim, outbound).await
+}
+
+async fn prepare(
+    request: &mut Request,
+    rule: &Rule,
+    grant: &mut Grant,
+    claim: &mut Option<Claim>,
+) -> Result<Outbound> {
+    let mut body = if rule.takes_body {
+        subject::JsonBody::read(request, rule.resource).await?
+    } else {
+        refuse_body(request).await?;
+        subject::JsonBody::none()
+    };
+    let named = subject::named(request, rule.resource, &body)?;
+    match (rule.effect, named) {
+        (Effect::Nothing | Effect::List, _) => {}
+        (Effect::Use | Effect::Delete, Some(id)) => {
+            grant.name_resource(&id);
+            *claim = Some(ownership::owned(request, grant, rule.resource.kind, &id).await?);
+        }
+        (Effect::Use | Effect::Delete, None) => return Err(rule.resource.missing()),
+        (Effect::UseOrCreate, named) => {
+            let id = match named {
+                Some(id) => id,
+                None => {
+                    let id = ownership::fresh_id(&request.engine);
+                    body.insert(rule.resource, &id);
+                    id
+                }
+            };
+            grant.name_resource(&id);
+            *claim = Some(ownership::owned_or_claimed(request, grant, rule.resource.kind, &id).await?);
+        }
+    }
+    Ok(Outbound {
+        method: request.method.clone(),
+        path: request.path.as_str().to_owned(),
+        query: request.query.clone(),
+        headers: headers::outbound(request, grant.auth(), body.is_present()),
+        body: body.into_bytes(),
+    })
+}
+
+/// A body on a route that takes none is either a mistake or an attempt to say two things.
+async fn refuse_body(request: &mut Request) -> Result<()> {
+    if request.bytes().await?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(codes::BAD_REQUEST).message("This route takes no body."))
+}
+
+async fn pass(
+    request: Request,
+    rule: &'static Rule,
+    grant: Grant,
+    claim: Option<Claim>,
+    outbound: Outbound,
+) -> Result<Answer> {
+    let arrival = match send(&request, &grant, claim.as_ref(), outbound).await {
+        Ok(arrival) => arrival,
+        Err(error) => return grant.close(Err(error)),
+    };
+    let succeeded = arrival.status.is_success();
+    match rule.effect {
+        Effect::List if succeeded => listing::answer(&request, rule.resource, grant, arrival).await,
+        Effect::Delete if succeeded => {
+            if let Some(claim) = claim {
+                claim.release(&request.engine).await;
+            }
+            Ok(arrival.into_answer(Some(grant)))
+        }
+        _ => Ok(arrival.into_answer(Some(grant))),
+    }
+}
+
+/// Sends what was prepared. A new claim does not outlive a failure.
+///
+/// # Errors
+/// The upstream's.
+pub(crate) async fn send(
+    request: &Request,
+    grant: &Grant,
+    claim: Option<&Claim>,
+    outbound: Outbound,
+) -> Result<Arrival> {
+    let upstream = request.site.upstream.as_ref();
+    let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
+    let outcome = match (upstream, grant.begun().await) {
+        (Some(upstream), Ok(())) => upstream.send(outbound).await,
+        (None, _) => Err(missing()),
+        (_, Err(error)) => Err(error),
+    };
+    let failed = outcome.as_ref().map_or(true, |arrival| !arrival.status.is_success());
+    if let Some(claim) = claim.filter(|claim| failed && claim.is_new) {
+        claim.clone().release(&request.engine).await;
+    }
+    outcome
+}
+
+/// Sends a request that this process makes by itself on behalf of the caller, with a JSON body.
+pub(crate) fn own_request(
+    request: &Request,
+    grant: &Grant,
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+) -> Outbound {
+    Outbound {
+        method,
+        path,
+        query: None,
+        headers: headers::outbound(request, grant.auth(), body.is_some()),
+        body: body.map(Into::into),
+    }
+}
+
+/// Whether the caller owns this resource, as the grant's filter sees it.
+///
+/// # Errors
+/// `not_found` when not.
+pub(crate) async fn owned(request: &Request, grant: &Grant, kind: &str, id: &str) -> Result<Claim> {
+    ownership::owned(request, grant, kind, id).await
+}
+
+/// Makes up an id and claims it for the caller.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn claim_fresh(request: &Request, grant: &mut Grant, kind: &str) -> Result<Claim> {
+    let id = ownership::fresh_id(&request.engine);
+    grant.name_resource(&id);
+    ownership::owned_or_claimed(request, grant, kind, &id).await
+}
+
+/// Most bytes of an answer that has to be understood before it is passed on.
+pub(crate) const MAX_UNDERSTOOD_BYTES: usize = 8 * MAX_BODY_BYTES;
+
+/// An answer of the upstream that cannot be used.
+pub(crate) fn unusable(what: &'static str) -> Error {
+    Error::new(codes::UPSTREAM_INVALID).operator(what)
+}
+
+/// Whether an answer with this status has no body (RFC 9110 §6.4.1).
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
+    status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+/// The body of an answer without one.
+pub(crate) fn nothing() -> Body {
+    Body::empty()
+}

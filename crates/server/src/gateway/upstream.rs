@@ -1,0 +1,116 @@
+//! The connection to an agent server: the operator's choice, and not believed any more than a client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_core::error::{Error, Result, codes};
+use http::uri::{Authority, Scheme, Uri};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::answer::Arrival;
+
+/// How long the upstream may take to accept a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to begin an answer: an agent may think before its first word.
+const HEADER_PATIENCE: Duration = Duration::from_secs(60);
+/// Largest head of an answer.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// The upstream's address cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream is not of the form http://host:port")]
+pub struct UpstreamError;
+
+/// An agent server.
+pub(crate) struct Upstream {
+    authority: Authority,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// A request made here.
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    /// In its one spelling.
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Upstream {
+    /// Checks the address; nothing is connected yet.
+    pub(crate) fn new(address: Uri) -> std::result::Result<Self, UpstreamError> {
+        let is_plain = address.scheme() == Some(&Scheme::HTTP) && matches!(address.path(), "" | "/");
+        let authority = address.authority().filter(|authority| !authority.as_str().contains('@'));
+        let Some(authority) = authority.filter(|_| is_plain && address.query().is_none()) else {
+            return Err(UpstreamError);
+        };
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_PATIENCE));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(32)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(MAX_HEAD_BYTES)
+            .build(connector);
+        Ok(Self { authority: authority.clone(), client })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// `upstream_unreachable` when it does not answer; `upstream_invalid` when its answer is no HTTP/1.1 answer.
+    pub(crate) async fn send(&self, outbound: Outbound) -> Result<Arrival> {
+        let Outbound { method, path, query, headers, body } = outbound;
+        let target = query.map_or(path.clone(), |query| format!("{path}?{query}"));
+        let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(target);
+        let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri.build().map_err(|error| Error::new(codes::BAD_REQUEST).caused_by(error))?;
+        *request.headers_mut() = headers;
+        let answer = match tokio::time::timeout(HEADER_PATIENCE, self.client.request(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) if error.is_connect() => {
+                return Err(Error::new(codes::UPSTREAM_UNREACHABLE).caused_by(error));
+            }
+            Ok(Err(error)) => return Err(Error::new(codes::UPSTREAM_INVALID).caused_by(error)),
+            Err(_) => {
+                return Err(Error::new(codes::UPSTREAM_UNREACHABLE)
+                    .message("The agent server did not begin its answer in time."));
+            }
+        };
+        let (head, body) = answer.into_parts();
+        // Anything below 200 ends the conversation in a protocol nobody asked for; redirects lead round the door.
+        if head.status.is_informational() || (head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED)
+        {
+            return Err(super::unusable("the upstream switched protocols or redirected"));
+        }
+        Ok(Arrival::new(head.status, &head.headers, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_a_host_and_a_port() {
+        for (address, good) in [
+            ("http://127.0.0.1:8000", true),
+            ("http://agents.internal", true),
+            ("http://[::1]:8000/", true),
+            ("https://agents.internal", false),
+            ("http://user:secret@host:1", false),
+            ("http://host/path", false),
+            ("http://host/?query", false),
+            ("/only/a/path", false),
+        ] {
+            assert_eq!(Upstream::new(address.parse().unwrap()).is_ok(), good, "{address}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! From a request to what the engine asks for. Nothing is verified here; what has two readings is refused.
+
+use doorward_core::authn::{Headers, Offered, Place};
+use doorward_core::error::{Error, Result, codes};
+use doorward_protocols::http_auth::{HttpAuthError, Scheme, parse_authorization};
+use doorward_protocols::json::{self, JsonError, Limits};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName};
+use serde::de::DeserializeOwned;
+
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Most bytes of a user agent that are kept.
+const MAX_USER_AGENT_BYTES: usize = 256;
+
+/// The one credential a request offers, if any.
+///
+/// # Errors
+/// `bad_header` when a credential header is repeated or not ASCII text, or when two say different things.
+pub(crate) fn offered(headers: &HeaderMap) -> Result<Option<Offered<'_>>> {
+    let authorization = single(headers, &AUTHORIZATION)?;
+    let api_key = single(headers, &X_API_KEY)?;
+    let first = authorization.map(from_authorization).transpose()?;
+    let second = api_key.map(|text| Offered { place: Place::ApiKeyHeader, text });
+    match (first, second) {
+        (Some(first), Some(second)) if first.text != second.text => {
+            Err(Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one."))
+        }
+        (first, second) => Ok(first.or(second)),
+    }
+}
+
+fn from_authorization(value: &str) -> Result<Offered<'_>> {
+    match parse_authorization(value.as_bytes()) {
+        Ok(parsed) => {
+            let place = match parsed.scheme {
+                Scheme::Bearer => Place::Bearer,
+                Scheme::ApiKey => Place::ApiKeyScheme,
+                Scheme::Basic | Scheme::Other(_) => Place::OtherScheme,
+            };
+            Ok(Offered { place, text: parsed.credential })
+        }
+        Err(HttpAuthError::TooLarge | HttpAuthError::NotText) => Err(not_text(&AUTHORIZATION)),
+        // An explicit credential that cannot be read is refused by the chain like one nobody recognises.
+        Err(_) => Ok(Offered { place: Place::OtherScheme, text: value }),
+    }
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::new(codes::BAD_HEADER).message(format!("The header {name} stands twice.")));
+    }
+    match first.to_str() {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(not_text(name)),
+    }
+}
+
+fn not_text(name: &HeaderName) -> Error {
+    Error::new(codes::BAD_HEADER).message(format!("The header {name} is not ASCII text."))
+}
+
+/// The headers of a request as authentication methods may ask for them.
+pub(crate) struct Seen<'r>(pub(crate) &'r HeaderMap);
+
+impl Headers for Seen<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+}
+
+/// What the client calls itself, shortened.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(USER_AGENT)?.to_str().ok()?;
+    Some(text[..text.len().min(MAX_USER_AGENT_BYTES)].to_owned())
+}
+
+/// The media type of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// None is named.
+    Unnamed,
+    /// `application/json`
+    Json,
+    /// `application/x-www-form-urlencoded`
+    Form,
+}
+
+/// Reads `Content-Type`.
+///
+/// # Errors
+/// `unsupported_media_type` for anything but JSON and forms in UTF-8; `bad_header` when it stands twice.
+pub(crate) fn media(headers: &HeaderMap) -> Result<Media> {
+    let Some(value) = single(headers, &CONTENT_TYPE)? else { return Ok(Media::Unnamed) };
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let is_utf8 = parameters.split(';').map(str::trim).all(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, "utf-8"));
+        !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    match essence.trim().to_ascii_lowercase().as_str() {
+        "application/json" if is_utf8 => Ok(Media::Json),
+        "application/x-www-form-urlencoded" if is_utf8 => Ok(Media::Form),
+        _ => Err(Error::new(codes::UNSUPPORTED_MEDIA)),
+    }
+}
+
+/// Reads a JSON body. An empty one is `{}`: clients that always send the content type mean nothing by it.
+///
+/// # Errors
+/// `bad_json` naming the member or position, `too_large`.
+pub(crate) fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    json::parse_as(bytes, Limits::STRANGER).map_err(|error| match error {
+        JsonError::TooLarge { .. } => Error::new(codes::TOO_LARGE).message(capital(&error.to_string())),
+        _ => Error::new(codes::BAD_JSON).message(capital(&error.to_string())),
+    })
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests;

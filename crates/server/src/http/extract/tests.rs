@@ -1,0 +1,80 @@
+use http::HeaderValue;
+use serde_json::Value;
+
+use super::*;
+
+fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+    }
+    headers
+}
+
+#[test]
+fn one_credential_is_found_where_it_stands() {
+    let cases: &[(&str, &[(&'static str, &[u8])], Option<(Place, &str)>)] = &[
+        ("nothing", &[], None),
+        ("bearer", &[("authorization", b"Bearer abc")], Some((Place::Bearer, "abc"))),
+        ("any case", &[("authorization", b"bEARER abc")], Some((Place::Bearer, "abc"))),
+        ("key scheme", &[("authorization", b"ApiKey abc")], Some((Place::ApiKeyScheme, "abc"))),
+        ("key header", &[("x-api-key", b"abc")], Some((Place::ApiKeyHeader, "abc"))),
+        ("the same twice", &[("authorization", b"Bearer abc"), ("x-api-key", b"abc")], Some((Place::Bearer, "abc"))),
+        ("basic", &[("authorization", b"Basic YTpi")], Some((Place::OtherScheme, "YTpi"))),
+        ("bare bearer", &[("authorization", b"Bearer")], Some((Place::OtherScheme, "Bearer"))),
+        ("two words", &[("authorization", b"Bearer a b")], Some((Place::OtherScheme, "Bearer a b"))),
+        ("empty", &[("authorization", b"")], Some((Place::OtherScheme, ""))),
+    ];
+    for (name, lines, expected) in cases {
+        let headers = headers(lines);
+        let found = offered(&headers).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(found.map(|found| (found.place, found.text)), *expected, "{name}");
+    }
+}
+
+#[test]
+fn contradicting_credentials_are_refused() {
+    let cases: &[(&str, &[(&'static str, &[u8])])] = &[
+        ("two tokens", &[("authorization", b"Bearer a"), ("authorization", b"Bearer b")]),
+        ("one token twice", &[("authorization", b"Bearer a"), ("authorization", b"Bearer a")]),
+        ("two keys", &[("x-api-key", b"a"), ("x-api-key", b"b")]),
+        ("token and key", &[("authorization", b"Bearer a"), ("x-api-key", b"b")]),
+        ("not ASCII", &[("authorization", b"Bearer \xc3\xa9")]),
+        ("not UTF-8", &[("x-api-key", b"\xff")]),
+    ];
+    for (name, lines) in cases {
+        let headers = headers(lines);
+        let error = offered(&headers).err().unwrap_or_else(|| panic!("{name} is taken"));
+        assert!(error.is(codes::BAD_HEADER), "{name}: {error}");
+    }
+}
+
+#[test]
+fn media_types_are_json_or_forms_in_utf8() {
+    for (value, expected) in [
+        ("application/json", Some(Media::Json)),
+        ("Application/JSON; charset=UTF-8", Some(Media::Json)),
+        ("application/json;charset=\"utf-8\"", Some(Media::Json)),
+        ("application/x-www-form-urlencoded", Some(Media::Form)),
+        ("application/json; charset=utf-16", None),
+        ("text/plain", None),
+        ("application/jsonx", None),
+        ("", None),
+    ] {
+        assert_eq!(media(&headers(&[("content-type", value.as_bytes())])).ok(), expected, "{value}");
+    }
+    assert_eq!(media(&HeaderMap::new()).unwrap(), Media::Unnamed);
+}
+
+#[test]
+fn json_bodies_are_strict_and_an_empty_one_is_an_empty_object() {
+    assert_eq!(json_body::<Value>(b"").unwrap(), serde_json::json!({}));
+    for (name, bytes) in [
+        ("duplicate", &br#"{"a":1,"a":2}"#[..]),
+        ("not UTF-8", b"{\"a\":\"\xff\"}"),
+        ("two values", b"{}{}"),
+        ("deep", "[".repeat(40).as_bytes()),
+    ] {
+        assert!(json_body::<Value>(bytes).is_err_and(|error| error.is(codes::BAD_JSON)), "{name}");
+    }
+}

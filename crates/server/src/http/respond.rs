@@ -1,0 +1,126 @@
+//! From a result to an answer: the parts every surface shares, and the native style of errors.
+
+use doorward_core::error::{Error, Kind};
+use doorward_protocols::http_auth::Challenge;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+
+use super::body::Body;
+
+/// An answer on its way out.
+pub(crate) type Answer = Response<Body>;
+
+/// What an answer may say about its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About<'a> {
+    /// The request's id, as in the log and the audit log.
+    pub(crate) request_id: &'a str,
+    /// Now, in milliseconds since the epoch.
+    pub(crate) now_ms: i64,
+}
+
+/// How a surface says what went wrong.
+pub(crate) trait Style: Sync {
+    /// The body of an error, and headers only this surface sends.
+    fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer;
+
+    /// The challenge of a 401 (RFC 9110 §11.6.1).
+    fn challenge(&self, error: &Error) -> String;
+
+    /// Headers on every answer of the surface.
+    fn stamp(&self, _headers: &mut HeaderMap, _about: About<'_>) {}
+}
+
+/// The header that names the request.
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A JSON answer.
+pub(crate) fn json_answer(status: StatusCode, value: &impl Serialize) -> Answer {
+    typed(status, "application/json", value)
+}
+
+fn typed(status: StatusCode, media_type: &'static str, value: &impl Serialize) -> Answer {
+    // Everything answered is built here from maps with text keys: there is nothing that could fail to serialise.
+    let bytes = serde_json::to_vec(value).expect("answers are serialisable");
+    let mut answer = Response::new(Body::full(bytes));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
+}
+
+/// 204.
+pub(crate) fn no_content() -> Answer {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+/// Text as a header value; what may not stand in one is left out.
+pub(crate) fn header_value(text: &str) -> HeaderValue {
+    let plain: String = text.chars().filter(|c| matches!(c, ' '..='~')).collect();
+    HeaderValue::from_str(&plain).expect("visible ASCII is a header value")
+}
+
+/// An error as an answer in `style`, with the headers its kind asks for. `status` overrides the kind's own.
+pub(crate) fn refusal(style: &dyn Style, error: &Error, status: Option<u16>, about: About<'_>) -> Answer {
+    let status = StatusCode::from_u16(status.unwrap_or_else(|| error.code().kind.status()))
+        .expect("kinds have valid statuses");
+    let mut answer = style.error(error, status, about);
+    let headers = answer.headers_mut();
+    if error.code().kind == Kind::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, header_value(&style.challenge(error)));
+    }
+    if let Some(seconds) = error.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// Puts on every answer what every answer has. Nothing here is a page, so nothing may be run, framed or kept.
+pub(crate) fn finish(style: &dyn Style, answer: &mut Answer, about: About<'_>) {
+    let headers = answer.headers_mut();
+    headers.insert(X_REQUEST_ID.clone(), header_value(about.request_id));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    style.stamp(headers, about);
+}
+
+/// RFC 9457 problems: the native style.
+pub(crate) struct Problems;
+
+impl Style for Problems {
+    fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
+        let code = error.code();
+        typed(
+            status,
+            "application/problem+json",
+            &json!({
+                "type": format!("urn:doorward:error:{}", code.name),
+                "title": code.message,
+                "status": status.as_u16(),
+                "detail": error.public_message(),
+                "code": code.name,
+                "request_id": about.request_id,
+            }),
+        )
+    }
+
+    fn challenge(&self, error: &Error) -> String {
+        let challenge = Challenge::new("Bearer").param("realm", "doorward");
+        match error.code().name {
+            // RFC 6750 §3.1: no error code when no credential was offered.
+            "credentials_missing" => challenge.build(),
+            _ => challenge.param("error", "invalid_token").build(),
+        }
+    }
+}

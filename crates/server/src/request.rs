@@ -1,0 +1,160 @@
+//! A request that has a route, and a caller where the route asks for one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::authz::catalogue::{Action, ActionDef};
+use doorward_core::authz::Target;
+use doorward_core::engine::Engine;
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::id::MAX_ID_BYTES;
+use doorward_core::operation::{Call, Grant, Permit};
+use doorward_protocols::path::CanonicalPath;
+use http::{HeaderMap, Method};
+use serde::de::DeserializeOwned;
+
+use crate::http::body::{Inbound, MAX_BODY_BYTES};
+use crate::http::extract::{Media, json_body, media};
+use crate::http::origin::Client;
+use crate::http::pairs::Pairs;
+use crate::site::Site;
+
+/// What a handler gets.
+pub(crate) struct Request {
+    pub(crate) engine: Engine,
+    /// The mount it came through.
+    pub(crate) site: Arc<Site>,
+    pub(crate) method: Method,
+    /// The path within the mount.
+    pub(crate) path: CanonicalPath,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Inbound,
+    pub(crate) client: Client,
+    /// Its id, as in the log and the audit log.
+    pub(crate) id: String,
+    params: Vec<(&'static str, String)>,
+    actions: &'static [&'static ActionDef],
+    call: Option<Call>,
+}
+
+/// What the route table knows about a request.
+pub(crate) struct Matched {
+    pub(crate) params: Vec<(&'static str, String)>,
+    pub(crate) actions: &'static [&'static ActionDef],
+}
+
+/// What came over the wire.
+pub(crate) struct Arrived {
+    pub(crate) id: String,
+    pub(crate) client: Client,
+    pub(crate) path: CanonicalPath,
+    pub(crate) method: Method,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Inbound,
+}
+
+impl Request {
+    pub(crate) fn new(engine: Engine, site: Arc<Site>, arrived: Arrived, matched: Matched, call: Option<Call>) -> Self {
+        let Arrived { id, client, path, method, query, headers, body } = arrived;
+        let Matched { params, actions } = matched;
+        Self { engine, site, method, path, query, headers, body, client, id, params, actions, call }
+    }
+
+    /// Who is asking.
+    ///
+    /// # Errors
+    /// `internal` on an open route, which has no caller.
+    pub(crate) fn call(&self) -> Result<&Call> {
+        let missing = || Error::new(codes::INTERNAL).operator("an open route asked for its caller");
+        self.call.as_ref().ok_or_else(missing)
+    }
+
+    /// Leave to do `A`, which the route must have declared.
+    ///
+    /// # Errors
+    /// The decision's; `internal` when the route's row does not name the action.
+    pub(crate) fn permit<A: Action>(&self, target: Target<'_>) -> Result<Permit<A>> {
+        self.declared(A::DEF)?;
+        self.call()?.permit::<A>(target)
+    }
+
+    /// Leave to do an action that a table names.
+    ///
+    /// # Errors
+    /// As [`Request::permit`].
+    pub(crate) fn permit_for(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
+        self.declared(action)?;
+        self.call()?.permit_for(action, target)
+    }
+
+    fn declared(&self, action: &'static ActionDef) -> Result<()> {
+        if self.actions.contains(&action) {
+            return Ok(());
+        }
+        Err(Error::new(codes::INTERNAL).operator(format!("the route does not declare {action}")))
+    }
+
+    /// The actions of its route.
+    pub(crate) fn actions(&self) -> &'static [&'static ActionDef] {
+        self.actions
+    }
+
+    /// What `{name}` of the pattern stands for, as an identifier.
+    ///
+    /// # Errors
+    /// `not_found` when it is longer than any id or holds control characters: it names nothing.
+    pub(crate) fn param(&self, name: &str) -> Result<&str> {
+        let value = self.params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+        match value {
+            Some(value) if value.len() <= MAX_ID_BYTES && !value.chars().any(char::is_control) => Ok(value),
+            _ => Err(Error::new(codes::NOT_FOUND)),
+        }
+    }
+
+    /// Whether the pattern has this `{name}`.
+    pub(crate) fn has_param(&self, name: &str) -> bool {
+        self.params.iter().any(|(known, _)| *known == name)
+    }
+
+    /// The whole body, at most 1 MiB.
+    ///
+    /// # Errors
+    /// See [`Inbound::read`].
+    pub(crate) async fn bytes(&mut self) -> Result<Bytes> {
+        self.body.read(&self.headers, MAX_BODY_BYTES).await
+    }
+
+    /// The body as JSON; an empty one is `{}`.
+    ///
+    /// # Errors
+    /// `unsupported_media_type` when there is a body that is not declared to be JSON; see also [`json_body`].
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let media = media(&self.headers)?;
+        let bytes = self.bytes().await?;
+        if media != Media::Json && !bytes.is_empty() {
+            return Err(Error::new(codes::UNSUPPORTED_MEDIA));
+        }
+        json_body(&bytes)
+    }
+
+    /// The body as JSON or as a form, whichever it says it is.
+    ///
+    /// # Errors
+    /// As [`Request::json`] and [`Pairs::form`].
+    pub(crate) async fn json_or_form<T: DeserializeOwned>(&mut self) -> Result<T> {
+        match media(&self.headers)? {
+            Media::Form => Pairs::form(&self.bytes().await?)?.into_typed(),
+            Media::Json | Media::Unnamed => self.json().await,
+        }
+    }
+
+    /// The query's names and values.
+    ///
+    /// # Errors
+    /// See [`Pairs::query`].
+    pub(crate) fn query(&self) -> Result<Pairs> {
+        self.query.as_deref().map_or_else(|| Ok(Pairs::default()), Pairs::query)
+    }
+}

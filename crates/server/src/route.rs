@@ -1,0 +1,67 @@
+//! What a surface answers, as a table. A route that does not say who may use it cannot be written down.
+
+use doorward_core::authz::catalogue::ActionDef;
+use doorward_core::error::Result;
+use futures_util::future::BoxFuture;
+use http::Method;
+
+use crate::gateway::Rule;
+use crate::http::respond::Answer;
+use crate::request::Request;
+
+/// Answers a request in this process.
+pub(crate) type Handler = fn(Request) -> BoxFuture<'static, Result<Answer>>;
+
+/// Who may use a route.
+#[derive(Clone, Copy)]
+pub(crate) enum Gate {
+    /// Anybody, and credentials are not even looked at. For what a client needs before it can have one.
+    Open,
+    /// Whoever the decision function lets do one of these actions.
+    Guarded(&'static [&'static ActionDef]),
+}
+
+/// What a route does.
+#[derive(Clone, Copy)]
+pub(crate) enum Work {
+    /// It is answered here.
+    Here(Handler),
+    /// It is passed to the mount's upstream by this rule.
+    Upstream(&'static Rule),
+}
+
+/// One row: method, path, who may, what happens.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    /// Segments between slashes; `{name}` matches any one segment that is not empty.
+    pub(crate) pattern: &'static str,
+    pub(crate) gate: Gate,
+    pub(crate) work: Work,
+}
+
+impl Route {
+    /// A route for anybody.
+    pub(crate) const fn open(method: Method, pattern: &'static str, handler: Handler) -> Self {
+        Self { method, pattern, gate: Gate::Open, work: Work::Here(handler) }
+    }
+
+    /// A route whose handler may ask for permits for `actions`, and for no others.
+    pub(crate) const fn guarded(
+        method: Method,
+        pattern: &'static str,
+        actions: &'static [&'static ActionDef],
+        handler: Handler,
+    ) -> Self {
+        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Here(handler) }
+    }
+
+    /// A route to the upstream for whoever may do the rule's action.
+    pub(crate) const fn upstream(
+        method: Method,
+        pattern: &'static str,
+        actions: &'static [&'static ActionDef],
+        rule: &'static Rule,
+    ) -> Self {
+        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Upstream(rule) }
+    }
+}

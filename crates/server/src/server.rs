@@ -1,0 +1,212 @@
+//! Listeners with their mounts: bound first, so that addresses are known, then run.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::engine::Engine;
+use doorward_core::mount::Mount;
+use http::Uri;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::desk::Desk;
+use crate::gateway::{Upstream, UpstreamError};
+use crate::http::guard::Patience;
+use crate::http::listener::{Manners, serve};
+use crate::http::origin::Network;
+use crate::rate_limit::{RateLimit, RateLimiter};
+use crate::site::Site;
+use crate::surfaces::{self, Surface};
+use crate::table::{Clash, Part, Table};
+
+/// Where a mount stands on its listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// At `/`.
+    Root,
+    /// Under a path such as `/agentflow`.
+    Prefix(String),
+}
+
+/// A mount and its place.
+pub struct MountAt {
+    /// The mount.
+    pub mount: Arc<Mount>,
+    /// Where it stands.
+    pub at: At,
+    /// The agent server behind it, as `http://host:port`; absent for the embedded one.
+    pub upstream: Option<Uri>,
+    /// The operator's rate limit.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// An address to listen on (port 0 for any free one) and what stands there.
+pub struct Listening {
+    /// The address.
+    pub address: SocketAddr,
+    /// Its mounts.
+    pub mounts: Vec<MountAt>,
+}
+
+/// What all listeners have in common.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Peers whose `X-Forwarded-For` is believed. None by default.
+    pub trusted_proxies: Vec<Network>,
+    /// Most connections at once on each listener.
+    pub max_connections: usize,
+    /// How long requests that were taken may still take once the server stops.
+    pub grace: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self { trusted_proxies: Vec::new(), max_connections: 4096, grace: Duration::from_secs(20) }
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Address {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Two mounts answer the same requests.
+    #[error("{0}")]
+    Clash(Clash),
+    /// A mount names a surface that does not exist.
+    #[error("mount `{mount}`: there is no surface `{surface}`")]
+    UnknownSurface {
+        /// The mount.
+        mount: String,
+        /// What it names.
+        surface: String,
+    },
+    /// A prefix is not a plain path.
+    #[error("mount `{mount}`: the prefix {prefix:?} is not a path such as /agentflow")]
+    BadPrefix {
+        /// The mount.
+        mount: String,
+        /// What it names.
+        prefix: String,
+    },
+    /// A surface cannot stand in front of a server.
+    #[error("mount `{mount}`: the surface `{surface}` takes no upstream")]
+    NoUpstream {
+        /// The mount.
+        mount: String,
+        /// Its surface.
+        surface: String,
+    },
+    /// The upstream's address cannot be used.
+    #[error("mount `{mount}`: {source}")]
+    Upstream {
+        /// The mount.
+        mount: String,
+        /// What is wrong with it.
+        source: UpstreamError,
+    },
+}
+
+/// A server that holds its sockets and answers nobody yet.
+pub struct Bound {
+    listeners: Vec<(TcpListener, SocketAddr, Arc<Desk>)>,
+    manners: Manners,
+}
+
+/// Takes the sockets and checks that every request means one thing.
+///
+/// # Errors
+/// [`BindError`].
+pub async fn bind(
+    engine: &Engine,
+    listeners: Vec<Listening>,
+    settings: &ServerSettings,
+) -> Result<Bound, BindError> {
+    let trusted_proxies: Arc<[Network]> = settings.trusted_proxies.clone().into();
+    let mut bound = Vec::with_capacity(listeners.len());
+    for listening in listeners {
+        let sites = listening.mounts.into_iter().map(site).collect::<Result<Vec<_>, _>>()?;
+        let parts: Vec<Part> = sites.iter().map(part).collect();
+        let table = Table::new(&parts).map_err(BindError::Clash)?;
+        let sites = sites.into_iter().map(Arc::new).collect();
+        let trusted_proxies = Arc::clone(&trusted_proxies);
+        let desk = Desk { engine: engine.clone(), table, sites, trusted_proxies };
+        let failed = |source| BindError::Address { address: listening.address, source };
+        let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        bound.push((socket, address, Arc::new(desk)));
+    }
+    let manners = Manners {
+        max_connections: settings.max_connections,
+        patience: Patience::default(),
+        grace: settings.grace,
+    };
+    Ok(Bound { listeners: bound, manners })
+}
+
+impl Bound {
+    /// The addresses, in the order the listeners were given.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|(_, address, _)| *address).collect()
+    }
+
+    /// Answers until `stop` completes, then finishes what was taken.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        for (socket, address, desk) in self.listeners {
+            tracing::info!(%address, "listening");
+            serving.spawn(serve(socket, desk, self.manners, stopped.clone()));
+        }
+        stop.await;
+        stopping.send_replace(true);
+        while serving.join_next().await.is_some() {}
+    }
+}
+
+fn site(at: MountAt) -> Result<Site, BindError> {
+    let name = || at.mount.name.to_string();
+    let surface = surfaces::find(at.mount.surface)
+        .ok_or_else(|| BindError::UnknownSurface { mount: name(), surface: at.mount.surface.to_owned() })?;
+    let prefix = match at.at {
+        At::Root => String::new(),
+        At::Prefix(prefix) if is_prefix(&prefix) => prefix,
+        At::Prefix(prefix) => return Err(BindError::BadPrefix { mount: name(), prefix }),
+    };
+    let upstream = at.upstream.map(Upstream::new).transpose();
+    let upstream = upstream.map_err(|source| BindError::Upstream { mount: name(), source })?;
+    if upstream.is_some() && surface.upstream_routes.is_none() {
+        return Err(BindError::NoUpstream { mount: name(), surface: surface.name.to_owned() });
+    }
+    let rate_limit = at.rate_limit.map(RateLimiter::new);
+    Ok(Site { mount: at.mount, surface, prefix, upstream, rate_limit })
+}
+
+fn is_prefix(prefix: &str) -> bool {
+    let segments = prefix.strip_prefix('/').map(|rest| rest.split('/').collect::<Vec<_>>());
+    segments.is_some_and(|segments| {
+        segments.iter().all(|segment| {
+            !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        })
+    })
+}
+
+fn part(site: &Site) -> Part {
+    let Surface { routes, upstream_routes, .. } = site.surface;
+    let routes = match (&site.upstream, upstream_routes) {
+        (Some(_), Some(upstream_routes)) => upstream_routes,
+        _ => routes,
+    };
+    Part { name: site.mount.name.to_string(), prefix: site.prefix.clone(), routes }
+}

@@ -1,0 +1,19 @@
+//! A mount as it stands on a listener.
+
+use std::sync::Arc;
+
+use doorward_core::mount::Mount;
+
+use crate::gateway::Upstream;
+use crate::rate_limit::RateLimiter;
+use crate::surfaces::Surface;
+
+/// A mount with everything it needs to answer.
+pub(crate) struct Site {
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) surface: &'static Surface,
+    /// Where it stands: empty for the root, else a path without a trailing slash.
+    pub(crate) prefix: String,
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) rate_limit: Option<RateLimiter>,
+}

@@ -1,0 +1,35 @@
+//! What clients may talk to. To add a surface: a directory and a row in [`BUILTIN`].
+
+pub(crate) mod agentflow;
+
+use crate::http::respond::{Problems, Style};
+use crate::native;
+use crate::route::Route;
+
+/// One platform's way of speaking HTTP.
+pub(crate) struct Surface {
+    /// Its name in configuration and in [`doorward_core::mount::Mount::surface`].
+    pub(crate) name: &'static str,
+    /// How it says what went wrong.
+    pub(crate) style: &'static dyn Style,
+    /// What it answers by itself.
+    pub(crate) routes: &'static [Route],
+    /// What it answers in front of the platform's own server; `None` if it cannot stand there.
+    pub(crate) upstream_routes: Option<&'static [Route]>,
+}
+
+/// The table.
+pub(crate) static BUILTIN: &[Surface] = &[
+    Surface { name: "native", style: &Problems, routes: native::ROUTES, upstream_routes: None },
+    Surface {
+        name: "agentflow",
+        style: &agentflow::style::Bodies,
+        routes: agentflow::routes::EMBEDDED,
+        upstream_routes: Some(agentflow::routes::UPSTREAM),
+    },
+];
+
+/// The surface of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Surface> {
+    BUILTIN.iter().find(|surface| surface.name == name)
+}

@@ -1,0 +1,179 @@
+//! Every route of a listener in one table: which mount and row a request belongs to, and whether that is clear.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use doorward_protocols::path::CanonicalPath;
+use http::Method;
+
+use crate::route::Route;
+
+/// A mount's part of a listener.
+pub(crate) struct Part {
+    /// The mount's name, for messages.
+    pub(crate) name: String,
+    /// Where it stands: empty for the root, else a path without a trailing slash.
+    pub(crate) prefix: String,
+    pub(crate) routes: &'static [Route],
+}
+
+/// Two routes that one request could mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clash {
+    /// One of them, as `mount: METHOD pattern`.
+    pub first: String,
+    /// The other.
+    pub second: String,
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the routes `{}` and `{}` answer the same requests on one listener", self.first, self.second)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Any(&'static str),
+}
+
+struct Row {
+    part: usize,
+    route: &'static Route,
+    segments: Vec<Segment>,
+}
+
+/// What a path and method mean on a listener.
+pub(crate) enum Found {
+    /// This row, with what its `{names}` stand for.
+    Route { part: usize, route: &'static Route, params: Vec<(&'static str, String)> },
+    /// The path exists for these methods only.
+    Methods { part: usize, methods: Vec<Method> },
+    /// Nothing. The mount is the one whose prefix the path has, if there is one.
+    Nothing { part: Option<usize> },
+}
+
+/// The routes of a listener.
+pub(crate) struct Table {
+    rows: HashMap<usize, Vec<Row>>,
+    /// (prefix segments, part), longest first.
+    prefixes: Vec<(Vec<String>, usize)>,
+}
+
+impl Table {
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// [`Clash`] when two mounts could answer one request, or a mount says the same thing twice.
+    pub(crate) fn new(parts: &[Part]) -> Result<Self, Clash> {
+        let mut rows: HashMap<usize, Vec<Row>> = HashMap::new();
+        let mut prefixes = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            prefixes.push((literal_segments(&part.prefix), index));
+            for route in part.routes {
+                let segments = segments(&part.prefix, route.pattern);
+                let row = Row { part: index, route, segments };
+                let same_length = rows.entry(row.segments.len()).or_default();
+                if let Some(other) = same_length.iter().find(|other| row.clashes_with(other)) {
+                    return Err(Clash { first: other.describe(parts), second: row.describe(parts) });
+                }
+                same_length.push(row);
+            }
+        }
+        prefixes.sort_by_key(|(segments, _)| std::cmp::Reverse(segments.len()));
+        // Within a mount the row with the earlier literal is meant: `/threads/search` before `/threads/{id}`.
+        for same_length in rows.values_mut() {
+            same_length.sort_by_key(Row::vagueness);
+        }
+        Ok(Self { rows, prefixes })
+    }
+
+    /// Finds what a request means. `HEAD` is answered by the row for `GET`.
+    pub(crate) fn find(&self, method: &Method, path: &CanonicalPath) -> Found {
+        let spelled: Vec<_> = path.decoded_segments().collect();
+        let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        let rows = self.rows.get(&spelled.len()).map(Vec::as_slice).unwrap_or_default();
+        let mut methods = Vec::new();
+        let mut part = None;
+        for row in rows {
+            if !row.matches(&spelled) {
+                continue;
+            }
+            if row.route.method == *wanted {
+                let params = row.params(&spelled);
+                return Found::Route { part: row.part, route: row.route, params };
+            }
+            part.get_or_insert(row.part);
+            if !methods.contains(&row.route.method) {
+                methods.push(row.route.method.clone());
+            }
+        }
+        match part {
+            Some(part) => Found::Methods { part, methods },
+            None => Found::Nothing { part: self.part_of(&spelled) },
+        }
+    }
+
+    fn part_of(&self, spelled: &[impl AsRef<str>]) -> Option<usize> {
+        let has = |prefix: &[String]| {
+            prefix.len() <= spelled.len() && prefix.iter().zip(spelled).all(|(a, b)| a == b.as_ref())
+        };
+        self.prefixes.iter().find(|(prefix, _)| has(prefix)).map(|(_, part)| *part)
+    }
+}
+
+impl Row {
+    fn matches(&self, spelled: &[impl AsRef<str>]) -> bool {
+        self.segments.iter().zip(spelled).all(|(mine, theirs)| match mine {
+            Segment::Literal(text) => text == theirs.as_ref(),
+            Segment::Any(_) => !theirs.as_ref().is_empty(),
+        })
+    }
+
+    fn params(&self, spelled: &[impl AsRef<str>]) -> Vec<(&'static str, String)> {
+        let pairs = self.segments.iter().zip(spelled);
+        pairs
+            .filter_map(|(mine, theirs)| match mine {
+                Segment::Any(name) => Some((*name, theirs.as_ref().to_owned())),
+                Segment::Literal(_) => None,
+            })
+            .collect()
+    }
+
+    fn vagueness(&self) -> Vec<bool> {
+        self.segments.iter().map(|segment| matches!(segment, Segment::Any(_))).collect()
+    }
+
+    /// Between mounts any request in common is a clash; within one mount only an equally vague pair.
+    fn clashes_with(&self, other: &Self) -> bool {
+        let overlap = self.segments.iter().zip(&other.segments).all(|pair| match pair {
+            (Segment::Literal(a), Segment::Literal(b)) => a == b,
+            _ => true,
+        });
+        let as_vague = self.vagueness() == other.vagueness();
+        self.route.method == other.route.method && overlap && (self.part != other.part || as_vague)
+    }
+
+    fn describe(&self, parts: &[Part]) -> String {
+        let part = &parts[self.part];
+        format!("{}: {} {}{}", part.name, self.route.method, part.prefix, self.route.pattern)
+    }
+}
+
+fn literal_segments(path: &str) -> Vec<String> {
+    path.split('/').skip(1).map(str::to_owned).collect()
+}
+
+fn segments(prefix: &str, pattern: &'static str) -> Vec<Segment> {
+    let mine = pattern.split('/').skip(1).map(|segment| {
+        match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) => Segment::Any(name),
+            None => Segment::Literal(segment.to_owned()),
+        }
+    });
+    literal_segments(prefix).into_iter().map(Segment::Literal).chain(mine).collect()
+}
+
+#[cfg(test)]
+mod tests;
