@@ -156,7 +156,10 @@ impl Desk {
             .and_then(|limiter| limiter.count(path.as_str(), seen_from.address, self.engine.now_ms()));
         if let Some(standing) = standing.filter(|standing| standing.exceeded) {
             let error = Error::new(codes::RATE_LIMITED).retry_after_s(standing.reset_after_s());
-            return Outcome { standing: Some(standing), ..Outcome::of(site.surface.style, logged, Err(error)) };
+            return Outcome {
+                standing: Some(standing),
+                ..Outcome::of(site.surface.style, logged, Err(error))
+            };
         }
         // 4.
         let call = match route.gate {
@@ -197,11 +200,8 @@ impl Desk {
             peer: Some(peer.ip().to_canonical()),
             trusted_peer: seen_from.by_trusted_proxy,
         };
-        let origin = Origin {
-            request: id.clone(),
-            address: Some(seen_from.address),
-            user_agent: user_agent(headers),
-        };
+        let origin =
+            Origin { request: id.clone(), address: Some(seen_from.address), user_agent: user_agent(headers) };
         self.engine.authenticate(&site.mount, origin, &presented).await
     }
 
@@ -249,7 +249,9 @@ fn other_method(method: &Method, mut methods: Vec<Method>) -> Result<Answer> {
 fn log_error(error: &Error, id: &RequestId) {
     let detail = error.operator_detail().unwrap_or_default();
     match error.code().kind {
-        Kind::Internal => tracing::error!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed"),
+        Kind::Internal => {
+            tracing::error!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed")
+        }
         Kind::Unavailable | Kind::Upstream => {
             tracing::warn!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed");
         }

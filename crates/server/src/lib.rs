@@ -7,6 +7,7 @@
 //! that decides is in `doorward-core`; this crate turns bytes into what the engine asks for, and back.
 
 mod desk;
+mod events;
 mod gateway;
 mod http;
 mod native;

@@ -110,7 +110,8 @@ impl RateLimiter {
         Some(Standing {
             limit: self.limit.requests,
             remaining: self.limit.requests - window.used,
-            reset_at_s: window.ends_at_ms.div_euclid(1000) + i64::from(window.ends_at_ms.rem_euclid(1000) > 0),
+            reset_at_s: window.ends_at_ms.div_euclid(1000)
+                + i64::from(window.ends_at_ms.rem_euclid(1000) > 0),
             reset_after_s: u32::try_from((left_ms + 999) / 1000).unwrap_or(1).max(1),
             exceeded,
         })

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorward_core::authz::catalogue::{Action, ActionDef};
 use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{Action, ActionDef};
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::MAX_ID_BYTES;
@@ -56,7 +56,13 @@ pub(crate) struct Arrived {
 }
 
 impl Request {
-    pub(crate) fn new(engine: Engine, site: Arc<Site>, arrived: Arrived, matched: Matched, call: Option<Call>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        site: Arc<Site>,
+        arrived: Arrived,
+        matched: Matched,
+        call: Option<Call>,
+    ) -> Self {
         let Arrived { id, client, path, method, query, headers, body } = arrived;
         let Matched { params, actions } = matched;
         Self { engine, site, method, path, query, headers, body, client, id, params, actions, call }
@@ -137,6 +143,21 @@ impl Request {
             return Err(Error::new(codes::UNSUPPORTED_MEDIA));
         }
         json_body(&bytes)
+    }
+
+    /// Leave to do `A`, and then the body: whoever may not ask is told so whatever the body is.
+    ///
+    /// # Errors
+    /// As [`Request::permit`] and [`Request::json`].
+    pub(crate) async fn permit_with_json<A: Action, T: DeserializeOwned>(
+        &mut self,
+        target: Target<'_>,
+    ) -> Result<(Permit<A>, T)> {
+        let permit = self.permit::<A>(target)?;
+        match self.json().await {
+            Ok(body) => Ok((permit, body)),
+            Err(error) => permit.close(Err(error)),
+        }
     }
 
     /// The body as JSON or as a form, whichever it says it is.

@@ -28,7 +28,11 @@ pub struct Clash {
 
 impl fmt::Display for Clash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the routes `{}` and `{}` answer the same requests on one listener", self.first, self.second)
+        write!(
+            f,
+            "the routes `{}` and `{}` answer the same requests on one listener",
+            self.first, self.second
+        )
     }
 }
 

@@ -52,3 +52,4 @@ CREATE TABLE ownership (
     claimed_at_ms BIGINT NOT NULL,
     PRIMARY KEY (mount, resource, id)
 );
+CREATE INDEX ownership_owner ON ownership (mount, resource, owner, claimed_at_ms);

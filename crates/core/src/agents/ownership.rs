@@ -115,4 +115,13 @@ impl<'e> Ownership<'e> {
             self.engine.store().owned_among(&grant.mount().name, resource, ids, &owner_of(grant)).await?;
         Ok(Some(owned.into_iter().collect()))
     }
+
+    /// What the caller has claimed itself, newest first, at most 200.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn mine(&self, grant: &Grant, resource: &str, limit: u32) -> Result<Vec<String>> {
+        let mount = &grant.mount().name;
+        Ok(self.engine.store().owned_by(mount, resource, &owner_of(grant), limit.min(200)).await?)
+    }
 }

@@ -54,7 +54,8 @@ impl Runner for Echo {
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
         let said = input.messages.last().map(|message| text_of(&message.content)).unwrap_or_default();
-        let words: Vec<_> = said.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned())).collect();
+        let answer = format!("Echo: {said}");
+        let words: Vec<_> = answer.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned())).collect();
         stream::iter(words).boxed()
     }
 }

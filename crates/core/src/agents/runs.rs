@@ -15,8 +15,9 @@ use super::threads::{NewMessage, Threads};
 use crate::authz::catalogue::run;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::id::{RunId, ThreadId};
+use crate::id::{MessageId, RunId, ThreadId};
 use crate::live::LiveGuard;
+use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::Batch;
 use crate::ports::store::{Page, Write};
@@ -41,6 +42,10 @@ pub enum Progress {
 pub struct Running {
     /// The run as it began.
     pub run: Run,
+    /// What was said to start it, as it is kept.
+    pub said: Vec<Message>,
+    /// The id its answer will have.
+    pub answer: MessageId,
     /// What happens, to the end. Dropping it does not stop the run.
     pub progress: mpsc::Receiver<Progress>,
 }
@@ -68,8 +73,12 @@ impl<'e> Runs<'e> {
         let threads = Threads::new(self.engine);
         let prepared = async {
             threads.visible(&permit, thread).await?;
-            if !(1..=32).contains(&said.len()) {
-                return Err(Error::new(codes::BAD_FIELD).message("messages: between 1 and 32 are needed."));
+            if said.len() > 32 {
+                return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
+            }
+            let nothing = Page { after: None, limit: 1 };
+            if said.is_empty() && self.engine.store().messages(thread, nothing).await?.is_empty() {
+                return Err(Error::new(codes::BAD_FIELD).message("messages: there is nothing to answer."));
             }
             said.into_iter().map(|new| threads.message(thread, new, None)).collect::<Result<Vec<_>>>()
         };
@@ -87,16 +96,35 @@ impl<'e> Runs<'e> {
         };
         permit.name_resource(run.id.as_str());
         let guard = self.engine.watch(permit.auth());
+        let stopped = self.engine.memory().live.register(vec![stop_key(thread)]);
         let user = user_config(permit.auth());
-        let mut writes: Vec<Write> = messages.into_iter().map(Write::InsertMessage).collect();
+        let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
         let mut context = self.engine.store().messages(thread, Page { after: None, limit: u32::MAX }).await?;
         context.drain(..context.len().saturating_sub(CONTEXT as usize));
         let (sender, progress) = mpsc::channel(64);
-        let work = Work { engine: self.engine.clone(), run: run.clone(), guard, sender };
+        let answer = MessageId::new(self.engine.clock(), self.engine.random());
+        let engine = self.engine.clone();
+        let work = Work { engine, run: run.clone(), answer: answer.clone(), guard, stopped, sender };
         self.engine.spawn(work.carry(RunInput { messages: context, user }));
-        Ok(Running { run, progress })
+        Ok(Running { run, said: messages, answer, progress })
+    }
+
+    /// Stops what runs in a thread in this process; returns how many runs were at work.
+    ///
+    /// # Errors
+    /// `not_found` for the thread.
+    pub async fn stop(&self, permit: Permit<run::Cancel>, thread: &ThreadId) -> Result<usize> {
+        let found = async {
+            Threads::new(self.engine).visible(&permit, thread).await?;
+            let page = Page { after: None, limit: 200 };
+            let runs = self.engine.store().runs(thread, page).await?;
+            self.engine.memory().live.end(stop_key(thread));
+            Ok(runs.iter().filter(|run| run.status == RunStatus::Running).count())
+        };
+        let found = found.await;
+        permit.close(found)
     }
 
     /// A thread's runs, newest first, at most 200.
@@ -127,6 +155,11 @@ impl<'e> Runs<'e> {
     }
 }
 
+/// What stops the runs of a thread in this process.
+fn stop_key(thread: &ThreadId) -> Key {
+    Key::of_credential(format!("runs of {thread}").as_bytes())
+}
+
 /// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.
 fn user_config(auth: &crate::principal::AuthContext) -> Map<String, Value> {
     let mut user: Map<String, Value> = auth.claims.clone().into_iter().collect();
@@ -137,7 +170,9 @@ fn user_config(auth: &crate::principal::AuthContext) -> Map<String, Value> {
 struct Work {
     engine: Engine,
     run: Run,
+    answer: MessageId,
     guard: LiveGuard,
+    stopped: LiveGuard,
     sender: mpsc::Sender<Progress>,
 }
 
@@ -151,6 +186,7 @@ impl Work {
         let (status, error) = loop {
             let event = tokio::select! {
                 event = events.next() => event,
+                () = self.stopped.ended() => break (RunStatus::Interrupted, Some("it was stopped")),
                 () = self.guard.ended() => break (RunStatus::Interrupted, Some("the caller's access ended")),
                 () = &mut deadline => break (RunStatus::Error, Some("the agent took too long")),
             };
@@ -181,9 +217,9 @@ impl Work {
         if status == RunStatus::Success && !answer.is_empty() {
             let new =
                 NewMessage { role: MessageRole::Assistant, content: answer.into(), metadata: Map::new() };
-            if let Ok(made) =
-                Threads::new(&self.engine).message(&self.run.thread, new, Some(self.run.id.clone()))
-            {
+            let made = Threads::new(&self.engine).message(&self.run.thread, new, Some(self.run.id.clone()));
+            if let Ok(mut made) = made {
+                made.id = self.answer.clone();
                 writes.push(Write::InsertMessage(made.clone()));
                 message = Some(made);
             }

@@ -288,6 +288,14 @@ pub trait OwnershipClaims: Send + Sync {
         resource: &'a str,
         id: &'a str,
     ) -> StoreFuture<'a, Option<String>>;
+    /// What this owner has claimed, newest first, at most `limit`.
+    fn owned_by<'a>(
+        &'a self,
+        mount: &'a str,
+        resource: &'a str,
+        owner: &'a str,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<String>>;
     /// Which of `ids` this owner has claimed.
     fn owned_among<'a>(
         &'a self,

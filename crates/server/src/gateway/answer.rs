@@ -53,7 +53,9 @@ impl Arrival {
     pub(crate) async fn read(self) -> Result<Buffered> {
         let reading = Limited::new(self.body, MAX_UNDERSTOOD_BYTES).collect();
         match tokio::time::timeout(SILENCE_PATIENCE, reading).await {
-            Ok(Ok(body)) => Ok(Buffered { status: self.status, headers: self.headers, body: body.to_bytes() }),
+            Ok(Ok(body)) => {
+                Ok(Buffered { status: self.status, headers: self.headers, body: body.to_bytes() })
+            }
             _ => Err(unusable("the upstream's answer broke off, was too slow or too large")),
         }
     }
@@ -93,7 +95,12 @@ fn passed_on(body: Incoming, grant: Option<Grant>, status: StatusCode) -> Body {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => {
                     let outcome = if status.is_success() { Outcome::Done } else { Outcome::Failed };
-                    finish(grant, outcome, (!status.is_success()).then(|| format!("upstream answered {status}"))).await;
+                    finish(
+                        grant,
+                        outcome,
+                        (!status.is_success()).then(|| format!("upstream answered {status}")),
+                    )
+                    .await;
                     return None;
                 }
                 Ok(Some(Err(error))) => {

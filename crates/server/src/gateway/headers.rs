@@ -5,9 +5,9 @@
 
 use doorward_core::principal::AuthContext;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE, RETRY_AFTER,
-    USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    RANGE, RETRY_AFTER, USER_AGENT,
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -15,11 +15,18 @@ use crate::http::respond::X_REQUEST_ID;
 use crate::request::Request;
 
 /// What passes from client to upstream.
-static REQUEST: &[HeaderName] =
-    &[ACCEPT, ACCEPT_LANGUAGE, USER_AGENT, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, HeaderName::from_static("last-event-id")];
+static REQUEST: [HeaderName; 7] = [
+    ACCEPT,
+    ACCEPT_LANGUAGE,
+    USER_AGENT,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    RANGE,
+    HeaderName::from_static("last-event-id"),
+];
 
 /// What passes from upstream to client.
-static ANSWER: &[HeaderName] = &[
+static ANSWER: [HeaderName; 8] = [
     CONTENT_TYPE,
     CONTENT_DISPOSITION,
     CONTENT_LANGUAGE,
@@ -30,6 +37,8 @@ static ANSWER: &[HeaderName] = &[
     RETRY_AFTER,
 ];
 
+/// Where the client is, as far as it can be believed: one address, never a list.
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Who is asking: the subject alone, for servers that know one header for a user.
 static X_FORWARDED_USER: HeaderName = HeaderName::from_static("x-forwarded-user");
 /// Who is asking, with the authority that vouches for it: `authority|subject`.
@@ -43,7 +52,7 @@ const VALUE: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',');
 /// The headers of a request to the upstream.
 pub(super) fn outbound(request: &Request, auth: &AuthContext, has_body: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in REQUEST {
+    for name in &REQUEST {
         if let Some(value) = request.headers.get(name) {
             headers.insert(name.clone(), value.clone());
         }
@@ -52,6 +61,7 @@ pub(super) fn outbound(request: &Request, auth: &AuthContext, has_body: bool) ->
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers.insert(X_REQUEST_ID.clone(), value(&request.id));
+    headers.insert(X_FORWARDED_FOR.clone(), value(&request.client.address.to_string()));
     if !auth.is_anonymous() {
         headers.insert(X_FORWARDED_USER.clone(), value(&auth.principal.subject));
         headers.insert(X_DOORWARD_PRINCIPAL.clone(), value(&auth.principal.owner_key()));
@@ -66,7 +76,7 @@ pub(super) fn outbound(request: &Request, auth: &AuthContext, has_body: bool) ->
 /// The headers of the upstream's answer that its client sees.
 pub(super) fn inbound(upstream: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in ANSWER {
+    for name in &ANSWER {
         if let Some(value) = upstream.get(name) {
             headers.insert(name.clone(), value.clone());
         }
@@ -98,7 +108,14 @@ mod tests {
     #[test]
     fn an_answer_keeps_what_describes_its_body_and_nothing_else() {
         let mut upstream = HeaderMap::new();
-        for name in ["content-type", "set-cookie", "server", "x-frame-options", "access-control-allow-origin", "connection"] {
+        for name in [
+            "content-type",
+            "set-cookie",
+            "server",
+            "x-frame-options",
+            "access-control-allow-origin",
+            "connection",
+        ] {
             upstream.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
         }
         assert_eq!(inbound(&upstream).keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["content-type"]);

@@ -5,9 +5,9 @@ use doorward_core::operation::Grant;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::Arrival;
+use super::answer::{Arrival, Buffered};
 use super::subject::Resource;
-use super::{ownership, unusable};
+use super::unusable;
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
@@ -18,13 +18,30 @@ const MAX_UNLISTED: u32 = 100;
 ///
 /// # Errors
 /// `upstream_invalid` when the list is not where it should be: what cannot be filtered is not shown.
-pub(super) async fn answer(request: &Request, resource: &Resource, grant: Grant, arrival: Arrival) -> Result<Answer> {
-    let filtered = filtered(request, resource, &grant, arrival).await;
-    grant.close(filtered).map(|tree| json_answer(StatusCode::OK, &tree))
+pub(super) async fn answer(
+    request: &Request,
+    resource: &Resource,
+    grant: Grant,
+    arrival: Arrival,
+) -> Result<Answer> {
+    let tree = match arrival.read().await {
+        Ok(buffered) => filtered(request, resource, &grant, &buffered).await,
+        Err(error) => Err(error),
+    };
+    grant.close(tree).map(|tree| json_answer(StatusCode::OK, &tree))
 }
 
-async fn filtered(request: &Request, resource: &Resource, grant: &Grant, arrival: Arrival) -> Result<Value> {
-    let mut tree = arrival.read().await?.json()?;
+/// The answer's tree with the caller's items only.
+///
+/// # Errors
+/// As [`answer`].
+pub(crate) async fn filtered(
+    request: &Request,
+    resource: &Resource,
+    grant: &Grant,
+    buffered: &Buffered,
+) -> Result<Value> {
+    let mut tree = buffered.json()?;
     let list = resource.listed_at.iter().try_fold(&mut tree, |value, name| value.get_mut(*name));
     let Some(Value::Array(items)) = list else {
         return Err(unusable("the list is not where it should be"));
@@ -33,11 +50,13 @@ async fn filtered(request: &Request, resource: &Resource, grant: &Grant, arrival
     let Some(ids) = items.iter().map(id_of).collect::<Option<Vec<String>>>() else {
         return Err(unusable("a listed item has no id"));
     };
-    let visible = ownership::visible(request, grant, resource.kind, &ids).await?;
-    items.retain(|item| id_of(item).is_some_and(|id| visible.contains(&id)));
+    let ownership = request.engine.ownership();
+    if let Some(visible) = ownership.visible(grant, resource.kind, &ids).await? {
+        items.retain(|item| id_of(item).is_some_and(|id| visible.contains(&id)));
+    }
     // What was made here and not used yet is unknown upstream, and the caller's all the same.
     if request.query.is_none() {
-        for id in ownership::owned_ids(request, grant, resource.kind, MAX_UNLISTED).await? {
+        for id in ownership.mine(grant, resource.kind, MAX_UNLISTED).await? {
             if !ids.contains(&id) {
                 items.push(json!({ resource.listed_id: id }));
             }

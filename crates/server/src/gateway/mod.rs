@@ -9,7 +9,7 @@
 
 mod answer;
 mod headers;
-mod listing;
+pub(crate) mod listing;
 mod ownership;
 mod subject;
 mod upstream;
@@ -20,8 +20,8 @@ use doorward_core::operation::Grant;
 use http::{Method, StatusCode};
 
 pub(crate) use answer::{Arrival, Buffered};
-pub(crate) use ownership::{Claim, owned_ids};
-pub(crate) use subject::Resource;
+pub(crate) use ownership::{Claim, claimed, fresh_id, owned};
+pub(crate) use subject::{JsonBody, Reserved, Resource, named};
 pub use upstream::UpstreamError;
 pub(crate) use upstream::{Outbound, Upstream};
 
@@ -92,20 +92,20 @@ async fn prepare(
         (Effect::Nothing | Effect::List, _) => {}
         (Effect::Use | Effect::Delete, Some(id)) => {
             grant.name_resource(&id);
-            *claim = Some(ownership::owned(request, grant, rule.resource.kind, &id).await?);
+            *claim = Some(owned(&request.engine, grant, rule.resource.kind, id).await?);
         }
         (Effect::Use | Effect::Delete, None) => return Err(rule.resource.missing()),
         (Effect::UseOrCreate, named) => {
             let id = match named {
                 Some(id) => id,
                 None => {
-                    let id = ownership::fresh_id(&request.engine);
+                    let id = fresh_id(&request.engine);
                     body.insert(rule.resource, &id);
                     id
                 }
             };
             grant.name_resource(&id);
-            *claim = Some(ownership::owned_or_claimed(request, grant, rule.resource.kind, &id).await?);
+            *claim = Some(claimed(&request.engine, grant, rule.resource.kind, id).await?);
         }
     }
     Ok(Outbound {
@@ -141,7 +141,7 @@ async fn pass(
         Effect::List if succeeded => listing::answer(&request, rule.resource, grant, arrival).await,
         Effect::Delete if succeeded => {
             if let Some(claim) = claim {
-                claim.release(&request.engine).await;
+                claim.release(&request.engine, &grant).await;
             }
             Ok(arrival.into_answer(Some(grant)))
         }
@@ -168,7 +168,7 @@ pub(crate) async fn send(
     };
     let failed = outcome.as_ref().map_or(true, |arrival| !arrival.status.is_success());
     if let Some(claim) = claim.filter(|claim| failed && claim.is_new) {
-        claim.clone().release(&request.engine).await;
+        claim.release(&request.engine, grant).await;
     }
     outcome
 }
@@ -188,24 +188,6 @@ pub(crate) fn own_request(
         headers: headers::outbound(request, grant.auth(), body.is_some()),
         body: body.map(Into::into),
     }
-}
-
-/// Whether the caller owns this resource, as the grant's filter sees it.
-///
-/// # Errors
-/// `not_found` when not.
-pub(crate) async fn owned(request: &Request, grant: &Grant, kind: &str, id: &str) -> Result<Claim> {
-    ownership::owned(request, grant, kind, id).await
-}
-
-/// Makes up an id and claims it for the caller.
-///
-/// # Errors
-/// The store's.
-pub(crate) async fn claim_fresh(request: &Request, grant: &mut Grant, kind: &str) -> Result<Claim> {
-    let id = ownership::fresh_id(&request.engine);
-    grant.name_resource(&id);
-    ownership::owned_or_claimed(request, grant, kind, &id).await
 }
 
 /// Most bytes of an answer that has to be understood before it is passed on.

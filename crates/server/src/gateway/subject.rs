@@ -82,8 +82,19 @@ impl JsonBody {
     fn drop_reserved(&mut self, reserved: &Reserved) {
         let Some(Value::Object(members)) = self.tree.get_mut(reserved.within) else { return };
         let before = members.len();
-        members.retain(|name, _| !name.starts_with(reserved.prefix) && !reserved.names.contains(&name.as_str()));
+        members
+            .retain(|name, _| !name.starts_with(reserved.prefix) && !reserved.names.contains(&name.as_str()));
         self.changed |= members.len() != before;
+    }
+
+    /// A member of the body.
+    pub(crate) fn member(&self, name: &str) -> Option<&Value> {
+        self.tree.get(name)
+    }
+
+    /// The body as a tree.
+    pub(crate) fn into_value(self) -> Value {
+        Value::Object(self.tree)
     }
 
     fn at(&self, path: &[&str]) -> Option<&Value> {
@@ -109,11 +120,7 @@ impl JsonBody {
 
     /// The bytes to send.
     pub(crate) fn into_bytes(self) -> Option<Bytes> {
-        if self.changed {
-            Some(Value::Object(self.tree).to_string().into())
-        } else {
-            self.original
-        }
+        if self.changed { Some(Value::Object(self.tree).to_string().into()) } else { self.original }
     }
 }
 
@@ -129,9 +136,8 @@ pub(crate) fn named(request: &Request, resource: &Resource, body: &JsonBody) -> 
     }
     let mut found = in_path.map(str::to_owned);
     for member in resource.members {
-        let refuse = |what: &str| {
-            Error::new(codes::BAD_FIELD).message(format!("`{}` {what}.", member.join(".")))
-        };
+        let refuse =
+            |what: &str| Error::new(codes::BAD_FIELD).message(format!("`{}` {what}.", member.join(".")));
         let id = match body.at(member) {
             None | Some(Value::Null) => continue,
             Some(Value::String(id)) if is_plain(id) => id,
@@ -180,7 +186,8 @@ mod tests {
 
     #[test]
     fn what_a_client_may_not_say_is_taken_out_and_the_id_put_in() {
-        let mut changed = body(json!({"config": {"user_id": "mallory", "_node": 1, "own": 2}, "user_id": "kept"}));
+        let mut changed =
+            body(json!({"config": {"user_id": "mallory", "_node": 1, "own": 2}, "user_id": "kept"}));
         changed.drop_reserved(THREAD.reserved);
         changed.insert(&THREAD, "t1");
         let sent: Value = serde_json::from_slice(&changed.into_bytes().unwrap()).unwrap();
@@ -192,7 +199,9 @@ mod tests {
 
     #[test]
     fn ids_have_one_spelling() {
-        for (id, plain) in [("t", true), ("Zoë", true), ("a b", true), ("", false), (" t", false), ("t\u{a0}", false)] {
+        for (id, plain) in
+            [("t", true), ("Zoë", true), ("a b", true), ("", false), (" t", false), ("t\u{a0}", false)]
+        {
             assert_eq!(is_plain(id), plain, "{id:?}");
         }
         assert!(!is_plain("t\0") && !is_plain(&"x".repeat(129)));

@@ -68,7 +68,8 @@ impl Upstream {
     pub(crate) async fn send(&self, outbound: Outbound) -> Result<Arrival> {
         let Outbound { method, path, query, headers, body } = outbound;
         let target = query.map_or(path.clone(), |query| format!("{path}?{query}"));
-        let uri = Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(target);
+        let uri =
+            Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(target);
         let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
         *request.method_mut() = method;
         *request.uri_mut() = uri.build().map_err(|error| Error::new(codes::BAD_REQUEST).caused_by(error))?;
@@ -86,7 +87,8 @@ impl Upstream {
         };
         let (head, body) = answer.into_parts();
         // Anything below 200 ends the conversation in a protocol nobody asked for; redirects lead round the door.
-        if head.status.is_informational() || (head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED)
+        if head.status.is_informational()
+            || (head.status.is_redirection() && head.status != StatusCode::NOT_MODIFIED)
         {
             return Err(super::unusable("the upstream switched protocols or redirected"));
         }

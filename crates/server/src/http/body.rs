@@ -83,16 +83,6 @@ impl Inbound {
         Self(Some(body))
     }
 
-    /// Whether it is known to hold nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
-    }
-
-    /// The body for passing on as it comes. Empty when it was read already.
-    pub(crate) fn into_stream(self) -> Option<Incoming> {
-        self.0
-    }
-
     /// Reads all of it, once.
     ///
     /// # Errors

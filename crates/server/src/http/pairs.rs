@@ -51,7 +51,8 @@ impl Pairs {
         serde_json::from_value(Value::Object(self.0)).map_err(|error| {
             // Only "missing field" is sure to hold nothing of the input.
             let text = error.to_string();
-            let shown = if text.starts_with("missing field") { text } else { "a field has the wrong form".into() };
+            let shown =
+                if text.starts_with("missing field") { text } else { "a field has the wrong form".into() };
             Error::new(codes::BAD_FIELD).message(format!("The form cannot be used: {shown}."))
         })
     }
@@ -63,7 +64,8 @@ fn parse(bytes: &[u8], code: &'static Code) -> Result<Pairs> {
     for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
         let name = decode(&pair[..at]).ok_or_else(|| refuse("holds a broken escape"))?;
-        let value = decode(pair.get(at + 1..).unwrap_or_default()).ok_or_else(|| refuse("holds a broken escape"))?;
+        let value =
+            decode(pair.get(at + 1..).unwrap_or_default()).ok_or_else(|| refuse("holds a broken escape"))?;
         if pairs.len() == MAX_PAIRS {
             return Err(refuse("has more than 64 members"));
         }
@@ -76,7 +78,8 @@ fn parse(bytes: &[u8], code: &'static Code) -> Result<Pairs> {
 
 fn decode(bytes: &[u8]) -> Option<String> {
     let whole = bytes.iter().enumerate().all(|(at, byte)| {
-        *byte != b'%' || bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        *byte != b'%'
+            || bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
     let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let decoded = percent_decode(&spaced).decode_utf8().ok()?.into_owned();
@@ -115,7 +118,8 @@ mod tests {
             username: String,
             age: u32,
         }
-        let text = Pairs::form(b"age=hunter2&username=u").unwrap().into_typed::<Login>().unwrap_err().to_string();
+        let text =
+            Pairs::form(b"age=hunter2&username=u").unwrap().into_typed::<Login>().unwrap_err().to_string();
         assert!(!text.contains("hunter2"), "{text}");
         let text = Pairs::form(b"age=1").unwrap().into_typed::<Login>().unwrap_err().to_string();
         assert!(text.contains("missing field"), "{text}");

@@ -26,7 +26,11 @@ fn found(table: &Table, method: Method, path: &str) -> String {
 #[test]
 fn a_request_means_one_row() {
     let table = Table::new(&[
-        part("native", "", routes![GET "/v1/threads/{id}", DELETE "/v1/threads/{id}", GET "/v1/threads/search"]),
+        part(
+            "native",
+            "",
+            routes![GET "/v1/threads/{id}", DELETE "/v1/threads/{id}", GET "/v1/threads/search"],
+        ),
         part("flow", "/flow", routes![GET "/ping", POST "/v1/threads", GET "/v1/graph:StateSchema"]),
     ])
     .unwrap();
@@ -56,11 +60,16 @@ fn clashes_are_refused_and_name_both() {
         part("agentflow", "", routes![GET "/v1/threads", POST "/v1/threads"]),
     ])
     .expect("the same route twice");
-    assert!(text.contains("native: POST /v1/threads") && text.contains("agentflow: POST /v1/threads"), "{text}");
-    let text = clash(&[part("native", "", routes![GET "/v1/{any}"]), part("flow", "/v1", routes![GET "/ping"])]);
+    assert!(
+        text.contains("native: POST /v1/threads") && text.contains("agentflow: POST /v1/threads"),
+        "{text}"
+    );
+    let text =
+        clash(&[part("native", "", routes![GET "/v1/{any}"]), part("flow", "/v1", routes![GET "/ping"])]);
     assert!(text.is_some_and(|text| text.contains("GET /v1/{any}") && text.contains("GET /v1/ping")));
     let twice = clash(&[part("a", "", routes![GET "/x/{a}", GET "/x/{b}"])]);
     assert!(twice.is_some());
-    let apart = clash(&[part("a", "", routes![GET "/x", POST "/y"]), part("b", "", routes![POST "/x", GET "/y"])]);
+    let apart =
+        clash(&[part("a", "", routes![GET "/x", POST "/y"]), part("b", "", routes![POST "/x", GET "/y"])]);
     assert_eq!(apart, None);
 }

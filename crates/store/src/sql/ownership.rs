@@ -45,6 +45,21 @@ impl OwnershipClaims for SqlStore {
         })
     }
 
+    fn owned_by<'a>(
+        &'a self,
+        mount: &'a str,
+        resource: &'a str,
+        owner: &'a str,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let sql = "SELECT id FROM ownership WHERE mount = $1 AND resource = $2 AND owner = $3 \
+                       ORDER BY claimed_at_ms DESC, id DESC LIMIT $4";
+            let params = [mount.into(), resource.into(), owner.into(), limit.into()];
+            self.list(sql, &params, |row| row.text(0).map(str::to_owned)).await
+        })
+    }
+
     fn owned_among<'a>(
         &'a self,
         mount: &'a str,

@@ -19,7 +19,11 @@ fn one_credential_is_found_where_it_stands() {
         ("any case", &[("authorization", b"bEARER abc")], Some((Place::Bearer, "abc"))),
         ("key scheme", &[("authorization", b"ApiKey abc")], Some((Place::ApiKeyScheme, "abc"))),
         ("key header", &[("x-api-key", b"abc")], Some((Place::ApiKeyHeader, "abc"))),
-        ("the same twice", &[("authorization", b"Bearer abc"), ("x-api-key", b"abc")], Some((Place::Bearer, "abc"))),
+        (
+            "the same twice",
+            &[("authorization", b"Bearer abc"), ("x-api-key", b"abc")],
+            Some((Place::Bearer, "abc")),
+        ),
         ("basic", &[("authorization", b"Basic YTpi")], Some((Place::OtherScheme, "YTpi"))),
         ("bare bearer", &[("authorization", b"Bearer")], Some((Place::OtherScheme, "Bearer"))),
         ("two words", &[("authorization", b"Bearer a b")], Some((Place::OtherScheme, "Bearer a b"))),

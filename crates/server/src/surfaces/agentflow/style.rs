@@ -1,0 +1,55 @@
+//! Errors that satisfy both readers: the document's `detail` and today's `error` and `metadata`.
+
+use doorward_core::error::{Error, Kind, codes};
+use doorward_protocols::http_auth::Challenge;
+use http::StatusCode;
+use http::header::{HeaderMap, HeaderName};
+use serde_json::json;
+
+use super::envelope::{metadata, timestamp};
+use crate::http::respond::{About, Answer, Style, header_value, json_answer};
+
+/// The style.
+pub(crate) struct Bodies;
+
+static X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
+
+/// What both readers are told: `error.code` and `detail`.
+fn words(error: &Error) -> (String, &str) {
+    let (code, detail) = match error.code().kind {
+        Kind::Unauthenticated if error.is(codes::CREDENTIALS_MISSING) => {
+            ("REVOKED_TOKEN", "Not authenticated")
+        }
+        Kind::Unauthenticated if error.is(codes::TOKEN_EXPIRED) || error.is(codes::KEY_EXPIRED) => {
+            ("EXPIRED_TOKEN", "Token has expired")
+        }
+        Kind::Unauthenticated => ("INVALID_TOKEN", "Could not validate credentials"),
+        Kind::Forbidden => ("PERMISSION_ERROR", error.public_message()),
+        Kind::NotFound => ("RESOURCE_NOT_FOUND", error.public_message()),
+        Kind::Limited => ("RATE_LIMIT_EXCEEDED", error.public_message()),
+        _ => return (error.code().name.to_ascii_uppercase(), error.public_message()),
+    };
+    (code.to_owned(), detail)
+}
+
+impl Style for Bodies {
+    fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
+        let (code, detail) = words(error);
+        json_answer(
+            status,
+            &json!({
+                "detail": detail,
+                "error": { "code": code, "message": detail, "details": [] },
+                "metadata": metadata(about.request_id, about.now_ms, detail),
+            }),
+        )
+    }
+
+    fn challenge(&self, _error: &Error) -> String {
+        Challenge::new("Bearer").param("realm", "auth_required").build()
+    }
+
+    fn stamp(&self, headers: &mut HeaderMap, about: About<'_>) {
+        headers.insert(X_TIMESTAMP.clone(), header_value(&timestamp(about.now_ms)));
+    }
+}

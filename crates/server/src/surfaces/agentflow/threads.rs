@@ -1,0 +1,242 @@
+//! Threads and messages of the embedded agent server, in both forms.
+
+use doorward_core::agents::model::{Message, Thread};
+use doorward_core::agents::threads::{NewThread, ThreadChanges};
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{message, thread};
+use doorward_core::authz::filter::Filter;
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::id::{MessageId, ThreadId};
+use doorward_core::ports::store::Page;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::envelope::{self, enveloped, topmost};
+use super::subject::THREAD;
+use crate::gateway::{JsonBody, named};
+use crate::http::respond::Answer;
+use crate::request::Request;
+
+/// Items without a `limit`, and with any.
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 1_000;
+/// How much is read at once.
+const PAGE: u32 = 200;
+/// Furthest into a list that `offset` reaches.
+const MAX_OFFSET: u32 = 100_000;
+
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+pub(super) fn thread_id(request: &Request) -> Result<ThreadId> {
+    request.param("id").map(ThreadId::from)
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct New {
+    thread_name: Option<String>,
+    metadata: Option<Map<String, Value>>,
+}
+
+/// `POST /threads`
+pub(super) async fn create(mut request: Request) -> Result<Answer> {
+    let engine = request.engine.clone();
+    let (permit, body) = request.permit_with_json::<thread::Create, New>(Target::any()).await?;
+    let new = NewThread { name: body.thread_name, metadata: body.metadata.unwrap_or_default() };
+    let made = engine.threads().create(permit, new).await?;
+    Ok(topmost(&request, envelope::thread(&made)))
+}
+
+/// Which part of a list a query asks for.
+struct Part {
+    offset: usize,
+    limit: usize,
+    search: Option<String>,
+}
+
+fn part(request: &Request) -> Result<Part> {
+    let query = request.query()?;
+    let bad = |text: &str| Error::new(codes::BAD_FIELD).message(text);
+    let limit = query.number("limit")?.unwrap_or(DEFAULT_LIMIT);
+    let offset = query.number("offset")?.unwrap_or(0);
+    if limit == 0 {
+        return Err(bad("`limit` must be greater than 0."));
+    }
+    if offset > MAX_OFFSET {
+        return Err(bad("`offset` reaches too far."));
+    }
+    let search = query.text("search").filter(|text| !text.is_empty()).map(str::to_lowercase);
+    Ok(Part { offset: offset as usize, limit: limit.min(MAX_LIMIT) as usize, search })
+}
+
+async fn listed(request: &Request) -> Result<Vec<Value>> {
+    let mut permit = Some(request.permit::<thread::List>(Target::any())?);
+    let Part { offset, limit, search } = match part(request) {
+        Ok(part) => part,
+        Err(error) => return permit.take().map_or(Ok(Vec::new()), |permit| permit.close(Err(error))),
+    };
+    let (mut found, mut after): (Vec<Thread>, _) = (Vec::new(), None);
+    while let Some(leave) = permit.take() {
+        let page =
+            request.engine.threads().list(leave, Filter::Everything, Page { after, limit: PAGE }).await?;
+        let is_last = page.len() < PAGE as usize;
+        after = page.last().map(|thread| thread.id.as_str().to_owned());
+        let is_found = |thread: &Thread| match &search {
+            None => true,
+            Some(text) => thread.name.as_deref().is_some_and(|name| name.to_lowercase().contains(text)),
+        };
+        found.extend(page.into_iter().filter(is_found));
+        if !is_last && found.len() < offset + limit {
+            permit = Some(request.permit::<thread::List>(Target::any())?);
+        }
+    }
+    Ok(found.iter().skip(offset).take(limit).map(|thread| Value::Object(envelope::thread(thread))).collect())
+}
+
+/// `GET /v1/threads`
+pub(super) async fn list(request: Request) -> Result<Answer> {
+    let threads = listed(&request).await?;
+    Ok(enveloped(&request, json!({ "threads": threads })))
+}
+
+/// `GET /threads`
+pub(super) async fn list_topmost(request: Request) -> Result<Answer> {
+    let threads = listed(&request).await?;
+    Ok(topmost(&request, object(json!({ "threads": threads }))))
+}
+
+async fn found(request: &Request) -> Result<Thread> {
+    let id = thread_id(request)?;
+    let permit = request.permit::<thread::Read>(Target::named(id.as_str()))?;
+    request.engine.threads().get(permit, &id).await
+}
+
+/// `GET /v1/threads/{id}`
+pub(super) async fn get(request: Request) -> Result<Answer> {
+    let thread = envelope::thread(&found(&request).await?);
+    Ok(enveloped(&request, json!({ "thread_data": { "thread": thread } })))
+}
+
+/// `GET /threads/{id}`
+pub(super) async fn get_topmost(request: Request) -> Result<Answer> {
+    let thread = envelope::thread(&found(&request).await?);
+    Ok(topmost(&request, thread))
+}
+
+async fn deleted(request: &Request) -> Result<ThreadId> {
+    let id = thread_id(request)?;
+    let permit = request.permit::<thread::Delete>(Target::named(id.as_str()))?;
+    request.engine.threads().delete(permit, &id).await?;
+    Ok(id)
+}
+
+fn success(message: &str) -> Value {
+    json!({ "success": true, "message": message, "data": true })
+}
+
+/// `DELETE /v1/threads/{id}`
+pub(super) async fn delete(request: Request) -> Result<Answer> {
+    deleted(&request).await?;
+    Ok(enveloped(&request, success("Thread deleted successfully")))
+}
+
+/// `DELETE /threads/{id}`
+pub(super) async fn delete_topmost(request: Request) -> Result<Answer> {
+    let id = deleted(&request).await?;
+    Ok(topmost(&request, object(json!({ "thread_id": id, "deleted": true }))))
+}
+
+/// `GET /v1/threads/{id}/state`
+pub(super) async fn state(request: Request) -> Result<Answer> {
+    let state = found(&request).await?.state;
+    Ok(enveloped(&request, json!({ "state": state })))
+}
+
+/// `PUT /v1/threads/{id}/state`
+pub(super) async fn put_state(mut request: Request) -> Result<Answer> {
+    let id = thread_id(&request)?;
+    let permit = request.permit::<thread::Update>(Target::named(id.as_str()))?;
+    let state = match new_state(&mut request).await {
+        Ok(state) => state,
+        Err(error) => return permit.close(Err(error)),
+    };
+    let changes = ThreadChanges { state: Some(state), ..ThreadChanges::default() };
+    let changed = request.engine.threads().update(permit, &id, changes).await?;
+    Ok(enveloped(&request, json!({ "state": changed.state })))
+}
+
+async fn new_state(request: &mut Request) -> Result<Map<String, Value>> {
+    let body = JsonBody::read(request, &THREAD).await?;
+    named(request, &THREAD, &body)?;
+    match body.member("state") {
+        Some(Value::Object(state)) => Ok(state.clone()),
+        _ => Err(Error::new(codes::BAD_FIELD).message("`state` is an object.")),
+    }
+}
+
+/// `DELETE /v1/threads/{id}/state`
+pub(super) async fn clear_state(request: Request) -> Result<Answer> {
+    let id = thread_id(&request)?;
+    let permit = request.permit::<thread::Update>(Target::named(id.as_str()))?;
+    let changes = ThreadChanges { state: Some(Map::new()), ..ThreadChanges::default() };
+    request.engine.threads().update(permit, &id, changes).await?;
+    Ok(enveloped(&request, success("State cleared successfully")))
+}
+
+async fn said(request: &Request) -> Result<(ThreadId, Vec<Value>)> {
+    let id = thread_id(request)?;
+    let mut permit = Some(request.permit::<message::Read>(Target::named(id.as_str()))?);
+    let Part { offset, limit, search } = match part(request) {
+        Ok(part) => part,
+        Err(error) => return permit.take().map_or(Ok((id, Vec::new())), |permit| permit.close(Err(error))),
+    };
+    let (mut found, mut after): (Vec<Message>, _) = (Vec::new(), None);
+    while let Some(leave) = permit.take() {
+        let page = request.engine.threads().messages(leave, &id, Page { after, limit: PAGE }).await?;
+        let is_last = page.len() < PAGE as usize;
+        after = page.last().map(|message| message.id.as_str().to_owned());
+        let is_found = |message: &Message| match &search {
+            None => true,
+            Some(text) => message.content.to_string().to_lowercase().contains(text),
+        };
+        found.extend(page.into_iter().filter(is_found));
+        if !is_last && found.len() < offset + limit {
+            permit = Some(request.permit::<message::Read>(Target::named(id.as_str()))?);
+        }
+    }
+    let shown = found.iter().skip(offset).take(limit).map(envelope::message).collect();
+    Ok((id, shown))
+}
+
+/// `GET /v1/threads/{id}/messages`
+pub(super) async fn messages(request: Request) -> Result<Answer> {
+    let (_, messages) = said(&request).await?;
+    Ok(enveloped(&request, json!({ "messages": messages })))
+}
+
+/// `GET /threads/{id}/messages`
+pub(super) async fn messages_topmost(request: Request) -> Result<Answer> {
+    let (id, messages) = said(&request).await?;
+    Ok(topmost(&request, object(json!({ "thread_id": id, "messages": messages }))))
+}
+
+/// `GET /v1/threads/{id}/messages/{message}`
+pub(super) async fn message(request: Request) -> Result<Answer> {
+    let (thread, id) = (thread_id(&request)?, MessageId::from(request.param("message")?));
+    let permit = request.permit::<message::Read>(Target::named(id.as_str()))?;
+    let found = request.engine.threads().message_of(permit, &thread, &id).await?;
+    Ok(enveloped(&request, envelope::message(&found)))
+}
+
+/// `DELETE /v1/threads/{id}/messages/{message}`
+pub(super) async fn delete_message(request: Request) -> Result<Answer> {
+    let (thread, id) = (thread_id(&request)?, MessageId::from(request.param("message")?));
+    let permit = request.permit::<message::Delete>(Target::named(id.as_str()))?;
+    request.engine.threads().delete_message(permit, &thread, &id).await?;
+    Ok(enveloped(&request, json!({ "success": true, "message": "Message deleted successfully" })))
+}
