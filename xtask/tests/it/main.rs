@@ -9,6 +9,7 @@ mod links;
 mod registration;
 mod sizes;
 mod status;
+mod surfaces;
 mod words;
 
 use std::path::PathBuf;
