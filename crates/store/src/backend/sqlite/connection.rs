@@ -120,3 +120,27 @@ pub(super) fn store_error(error: Error) -> StoreError {
         _ => StoreError::Corrupt(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_kept_statement_is_prepared_once() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("store.db");
+        super::super::files::create(&path).expect("the file can be made");
+        let connection = writer(&path, &Options::default(), false).expect("it opens");
+        connection.execute_batch("CREATE TABLE t (a TEXT, b BIGINT, PRIMARY KEY (a, b))").expect("a table");
+        for round in 0..10_i64 {
+            let mut kept = connection
+                .prepare_cached("SELECT b FROM t WHERE a = $1 ORDER BY b DESC LIMIT 1")
+                .expect("a statement");
+            let found = kept.query_row((round.to_string(),), |row| row.get::<_, i64>(0));
+            assert!(matches!(found, Err(Error::QueryReturnedNoRows)), "round {round}: {found:?}");
+            assert_eq!(kept.get_status(StatementStatus::RePrepare), 0, "round {round}");
+        }
+    }
+}
