@@ -24,6 +24,10 @@ use std::process::ExitCode;
 
 use measure::Report;
 
+/// The allocator of the binary, for us and for every peer in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A group of figures.
 struct Bench {
     name: &'static str,

@@ -9,7 +9,15 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::header::HeaderPolicy;
-use crate::json::{self, Kind, Limits, Member};
+use crate::json::{self, Kind, Limits, Member, const_tag as tag};
+
+const ISS: u64 = tag("iss");
+const SUB: u64 = tag("sub");
+const AUD: u64 = tag("aud");
+const EXP: u64 = tag("exp");
+const NBF: u64 = tag("nbf");
+const IAT: u64 = tag("iat");
+const JTI: u64 = tag("jti");
 
 /// A token's claims.
 #[derive(Clone)]
@@ -61,14 +69,15 @@ impl Claims {
         };
         for member in &claims.members {
             let text = claims.text.as_str();
-            match &*member.name(text) {
-                "iss" => claims.iss = Some(string(member, text)?),
-                "sub" => claims.sub = Some(string(member, text)?),
-                "jti" => claims.jti = Some(string(member, text)?),
-                "aud" => claims.aud = audiences(member, text)?,
-                "exp" => claims.exp = Some(seconds(member, text, policy)?),
-                "nbf" => claims.nbf = Some(seconds(member, text, policy)?),
-                "iat" => claims.iat = Some(seconds(member, text, policy)?),
+            // All are shorter than eight bytes, so a tag is a name.
+            match member.tag(text) {
+                ISS => claims.iss = Some(string(member, text)?),
+                SUB => claims.sub = Some(string(member, text)?),
+                JTI => claims.jti = Some(string(member, text)?),
+                AUD => claims.aud = audiences(member, text)?,
+                EXP => claims.exp = Some(seconds(member, text, policy)?),
+                NBF => claims.nbf = Some(seconds(member, text, policy)?),
+                IAT => claims.iat = Some(seconds(member, text, policy)?),
                 _ => {}
             }
         }
@@ -76,7 +85,7 @@ impl Claims {
     }
 
     fn member(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.name(&self.text) == name)
+        self.members.iter().find(|member| member.is_named(name, &self.text))
     }
 
     /// Any claim as a JSON value, parsed now.

@@ -73,6 +73,9 @@ impl<'a> Header<'a> {
     /// [`HeaderError`]; under [`HeaderPolicy::Own`] also for any member beyond the four.
     pub fn parse(bytes: &'a [u8], policy: HeaderPolicy) -> Result<Self, HeaderError> {
         let text = std::str::from_utf8(bytes).map_err(|_| HeaderError::NotAnObject)?;
+        if let Some(header) = Self::plain(text) {
+            return Ok(header);
+        }
         let members = json::scan_object(text, Limits::TOKEN).map_err(|_| HeaderError::NotAnObject)?;
         let (mut alg, mut kid, mut typ, mut cty) = (None, None, None, None);
         for member in &members {
@@ -96,12 +99,49 @@ impl<'a> Header<'a> {
         Ok(Self { alg: alg.ok_or(HeaderError::NoAlgorithm)?, kid, typ, cty })
     }
 
+    /// The header as nearly every signer writes it: `alg`, `kid`, `typ`, in any order, of plain characters, without
+    /// space. `None` for everything else, which the strict scanner then judges; what is read here it reads alike.
+    fn plain(text: &'a str) -> Option<Self> {
+        let (mut alg, mut kid, mut typ) = (None, None, None);
+        let mut rest = text.strip_prefix('{')?;
+        loop {
+            let (name, value, next) = plain_member(rest)?;
+            let slot = match name {
+                "alg" => &mut alg,
+                "kid" => &mut kid,
+                "typ" => &mut typ,
+                _ => return None,
+            };
+            if slot.replace(value).is_some() {
+                return None;
+            }
+            match next.as_bytes() {
+                [b',', ..] => rest = &next[1..],
+                b"}" => break,
+                _ => return None,
+            }
+        }
+        let alg = alg?.parse().ok()?;
+        Some(Self { alg, kid: kid.map(Cow::Borrowed), typ: typ.map(Cow::Borrowed), cty: None })
+    }
+
     /// Whether `typ` is one of `allowed` (RFC 7515 §4.1.9: case does not matter and `application/` may be left
     /// out). An empty entry allows the absence of `typ`; an empty list allows everything.
     pub fn has_type(&self, allowed: &[&str]) -> bool {
         let typ = without_application(self.typ.as_deref().unwrap_or(""));
         allowed.is_empty() || allowed.iter().any(|one| without_application(one).eq_ignore_ascii_case(typ))
     }
+}
+
+/// `"abc":"value"` at the start of a text, with a name of three letters and a value of plain characters; and the rest.
+fn plain_member(text: &str) -> Option<(&str, &str, &str)> {
+    let bytes = text.as_bytes();
+    let (b'"', b"\":\"") = (*bytes.first()?, bytes.get(4..7)?) else { return None };
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'/');
+    let length = bytes[7..].iter().position(|b| !plain(b))?;
+    let end = 7 + length;
+    // Slicing by `get`: a name of other than single-byte letters may not split here.
+    (bytes[end] == b'"').then_some((text.get(1..4)?, text.get(7..end)?, text.get(end + 1..)?))
 }
 
 fn without_application(media_type: &str) -> &str {
@@ -158,6 +198,38 @@ mod tests {
         ] {
             assert_eq!(Header::parse(text.as_bytes(), HeaderPolicy::Own).err(), own, "{name}");
             assert_eq!(Header::parse(text.as_bytes(), HeaderPolicy::External).err(), external, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_short_reading_agrees_with_the_scanner_and_declines_the_rest() {
+        for text in [
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"ES256","kid":"sig_1","typ":"at+jwt"}"#,
+            r#"{"typ":"JWT","alg":"RS256"}"#,
+        ] {
+            let short = Header::plain(text).expect("plain");
+            let spaced = text.replace(':', ": ");
+            let long = Header::parse(spaced.as_bytes(), HeaderPolicy::Own).unwrap();
+            assert!(Header::plain(&spaced).is_none(), "{spaced}");
+            assert_eq!((short.alg, short.kid, short.typ), (long.alg, long.kid, long.typ), "{text}");
+        }
+        for text in [
+            "",
+            "{}",
+            r#"{"alg":"HS256","alg":"HS256"}"#,
+            r#"{"alg":"HS256","kid":"a\u0062"}"#,
+            r#"{"alg":"HS256","kid":"a"b"}"#,
+            r#"{"alg":"HS256","crit":"x"}"#,
+            r#"{"alg":"HS256","kid":1}"#,
+            r#"{"kid":"a"}"#,
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"HS256",}"#,
+            r#"{"alg":"HS256"}}"#,
+            r#"{"alg":"HS256","":"x"}"#,
+            r#"{"alg":"HS256"} "#,
+        ] {
+            assert!(Header::plain(text).is_none(), "{text}");
         }
     }
 

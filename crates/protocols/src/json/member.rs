@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 pub(crate) struct Member {
     pub(super) name: Span,
     pub(super) name_escaped: bool,
-    /// Differs for most names that differ: their length and first bytes.
+    /// See [`tag`].
     pub(super) name_tag: u64,
     pub(crate) value: Span,
     pub(crate) kind: Kind,
@@ -42,6 +42,20 @@ pub(crate) struct Member {
 impl Member {
     pub(crate) fn name<'a>(&self, text: &'a str) -> Cow<'a, str> {
         unescape(self.name.of(text), self.name_escaped)
+    }
+
+    /// The tag of the name, escapes undone.
+    pub(crate) fn tag(&self, text: &str) -> u64 {
+        if self.name_escaped { tag(&self.name(text)) } else { self.name_tag }
+    }
+
+    /// Whether this is the member of that name.
+    pub(crate) fn is_named(&self, name: &str, text: &str) -> bool {
+        if self.name_escaped {
+            self.name(text) == name
+        } else {
+            self.name_tag == tag(name) && self.name.of(text) == name
+        }
     }
 
     /// The value's text when it is a string.
@@ -93,12 +107,37 @@ pub(super) fn unescape(inner: &str, escaped: bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Length and first bytes of a name in one number.
-pub(super) fn tag(name: &str) -> u64 {
+/// Length and first bytes of a name in one number. Names of up to seven bytes are the same when their tags are.
+pub(crate) fn tag(name: &str) -> u64 {
     let bytes = name.as_bytes();
     let start = match bytes.first_chunk::<7>() {
         Some(&[a, b, c, d, e, f, g]) => u64::from_le_bytes([a, b, c, d, e, f, g, 0]),
-        None => bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
+        None => bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
     };
     start | (bytes.len() as u64) << 56
+}
+
+/// [`tag`] for names known when compiling.
+pub(crate) const fn const_tag(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let mut start = [0; 8];
+    let mut place = 0;
+    while place < 7 && place < bytes.len() {
+        start[place] = bytes[place];
+        place += 1;
+    }
+    u64::from_le_bytes(start) | (bytes.len() as u64) << 56
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_tag_agree_and_short_names_differ() {
+        for name in ["", "a", "iss", "abcdef", "abcdefg", "abcdefgh", "é"] {
+            assert_eq!(tag(name), const_tag(name), "{name}");
+        }
+        assert_ne!(tag("iss"), tag("iss\0"));
+    }
 }
