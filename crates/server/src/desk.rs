@@ -52,13 +52,15 @@ struct Outcome {
     style: &'static dyn Style,
     result: Result<Answer>,
     standing: Option<Standing>,
+    /// The methods a path takes, for an answer that has to name them.
+    allow: Option<HeaderValue>,
     /// The path for the log, once it is known to be harmless.
     path: Option<String>,
 }
 
 impl Outcome {
     fn of(style: &'static dyn Style, path: Option<String>, result: Result<Answer>) -> Self {
-        Self { style, result, standing: None, path }
+        Self { style, result, standing: None, allow: None, path }
     }
 }
 
@@ -81,6 +83,9 @@ impl Answering for Desk {
                     refusal(outcome.style, &error, None, about)
                 }
             };
+            if let Some(allow) = outcome.allow {
+                answer.headers_mut().insert(ALLOW, allow);
+            }
             if let Some(standing) = outcome.standing {
                 standing.stamp(answer.headers_mut());
             }
@@ -138,7 +143,8 @@ impl Desk {
         let (part, route, params) = match self.table.find(&head.method, &whole) {
             Found::Route { part, route, params } => (part, route, params),
             Found::Methods { part, methods } => {
-                return Outcome::of(self.style(Some(part)), logged, other_method(&head.method, methods));
+                let (allow, result) = other_method(&head.method, methods);
+                return Outcome { allow: Some(allow), ..Outcome::of(self.style(Some(part)), logged, result) };
             }
             Found::Nothing { part } => {
                 return Outcome::of(self.style(part), logged, Err(Error::new(codes::NO_ROUTE)));
@@ -231,19 +237,18 @@ impl Desk {
 }
 
 /// `OPTIONS` is told what there is; anything else is refused with the same list.
-fn other_method(method: &Method, mut methods: Vec<Method>) -> Result<Answer> {
+fn other_method(method: &Method, mut methods: Vec<Method>) -> (HeaderValue, Result<Answer>) {
     if methods.contains(&Method::GET) {
         methods.push(Method::HEAD);
     }
     methods.push(Method::OPTIONS);
-    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    let allow = header_value(&names.join(", "));
-    if method == Method::OPTIONS {
-        let mut answer = no_content();
-        answer.headers_mut().insert(ALLOW, allow);
-        return Ok(answer);
-    }
-    Err(Error::new(codes::METHOD_NOT_ALLOWED).message(format!("This path takes {}.", names.join(", "))))
+    let names = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let result = if method == Method::OPTIONS {
+        Ok(no_content())
+    } else {
+        Err(Error::new(codes::METHOD_NOT_ALLOWED).message(format!("This path takes {names}.")))
+    };
+    (header_value(&names), result)
 }
 
 fn log_error(error: &Error, id: &RequestId) {

@@ -104,7 +104,7 @@ impl<'e> Runs<'e> {
         let mut context = self.engine.store().messages(thread, Page { after: None, limit: u32::MAX }).await?;
         context.drain(..context.len().saturating_sub(CONTEXT as usize));
         let (sender, progress) = mpsc::channel(64);
-        let answer = MessageId::new(self.engine.clock(), self.engine.random());
+        let answer = MessageId::new(self.engine.ordered_clock(), self.engine.random());
         let engine = self.engine.clone();
         let work = Work { engine, run: run.clone(), answer: answer.clone(), guard, stopped, sender };
         self.engine.spawn(work.carry(RunInput { messages: context, user }));

@@ -17,7 +17,7 @@ use crate::ports::store::{Change, Page, Write};
 use crate::principal::Principal;
 use crate::secret::SecretText;
 use crate::tokens::model::{Revocation, Revoked};
-use crate::tokens::revoke::revoke_writes;
+use crate::tokens::revoke::{moment_ms, revoke_writes};
 
 /// What a new account is made of.
 #[derive(Default)]
@@ -296,13 +296,10 @@ impl<'e> Users<'e> {
     }
 
     fn end_everything(&self, id: &UserId) -> Vec<Write> {
-        let now_ms = self.engine.now_ms();
-        revoke_writes(Revocation {
-            revoked: Revoked::Principal(Principal::local(id).owner_key()),
-            at_ms: now_ms,
-            until_ms: now_ms + self.engine.longest_token_ms(),
-        })
-        .into()
+        let revoked = Revoked::Principal(Principal::local(id).owner_key());
+        let at_ms = moment_ms(self.engine, &revoked);
+        let until_ms = at_ms + self.engine.longest_token_ms();
+        revoke_writes(Revocation { revoked, at_ms, until_ms }).into()
     }
 
     /// Sets a password. Whoever changes their own proves the old one; every session but the caller's ends.

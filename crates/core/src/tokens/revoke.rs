@@ -6,6 +6,7 @@ use super::profile::TokenProfile;
 use crate::authz::catalogue::token;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Change, Write};
 
@@ -21,6 +22,19 @@ pub struct Tokens<'e> {
 #[must_use]
 pub fn revoke_writes(revocation: Revocation) -> [Write; 2] {
     [Write::Revoke(revocation.clone()), Write::Announce(Change::Revocation(revocation))]
+}
+
+/// The moment a revocation made now stands for. After another one in the same second new tokens carry the second
+/// after it ([`issue()`]), and those have to be covered too.
+pub(crate) fn moment_ms(engine: &Engine, revoked: &Revoked) -> i64 {
+    let now_ms = engine.now_ms();
+    let principal = match revoked {
+        Revoked::Principal(key) => key.as_str(),
+        Revoked::All => "",
+        Revoked::Token(_) | Revoked::Session(_) => return now_ms,
+    };
+    let earliest_s = engine.memory().revocations.earliest_issue_s(Key::of_principal(principal));
+    earliest_s.map_or(now_ms, |s| now_ms.max(s.saturating_mul(1000)))
 }
 
 impl<'e> Tokens<'e> {
@@ -77,8 +91,8 @@ impl<'e> Tokens<'e> {
             return permit.close(Err(Error::new(codes::BAD_FIELD).message(message)));
         }
         permit.name_resource(&format!("{kind}:{subject}"));
-        let now_ms = self.engine.now_ms();
-        let revocation = Revocation { revoked, at_ms: now_ms, until_ms: now_ms + FOR_LONG_MS };
+        let at_ms = moment_ms(self.engine, &revoked);
+        let revocation = Revocation { revoked, at_ms, until_ms: at_ms + FOR_LONG_MS };
         Ok(permit.commit(revoke_writes(revocation).into()).await?)
     }
 }

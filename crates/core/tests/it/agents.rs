@@ -95,7 +95,7 @@ async fn a_run_streams_its_answer_and_leaves_it_in_the_thread() {
         }
     }
     let (run, answer) = ended.expect("told how it ended");
-    assert_eq!((text.as_str(), run.status), ("hello there", RunStatus::Success));
+    assert_eq!((text.as_str(), run.status), ("Echo: hello there", RunStatus::Success));
     let messages = house
         .engine
         .threads()

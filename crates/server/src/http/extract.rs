@@ -110,12 +110,16 @@ pub(crate) fn media(headers: &HeaderMap) -> Result<Media> {
     }
 }
 
-/// Reads a JSON body. An empty one is `{}`: clients that always send the content type mean nothing by it.
+/// Reads a JSON object. An empty body is `{}`: clients that always send the content type mean nothing by it.
 ///
 /// # Errors
 /// `bad_json` naming the member or position, `too_large`.
 pub(crate) fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // A list would pass for an object whose members all have defaults.
+    if !matches!(bytes.trim_ascii_start().first(), None | Some(b'{')) {
+        return Err(Error::new(codes::BAD_JSON).message("The body is not a JSON object."));
+    }
     json::parse_as(bytes, Limits::STRANGER).map_err(|error| match error {
         JsonError::TooLarge { .. } => Error::new(codes::TOO_LARGE).message(capital(&error.to_string())),
         _ => Error::new(codes::BAD_JSON).message(capital(&error.to_string())),

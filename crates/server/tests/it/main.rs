@@ -1,0 +1,9 @@
+//! The server as its clients see it: over sockets, with a whole engine behind it.
+
+mod agentflow;
+mod bad_input;
+mod gateway;
+mod house;
+mod native;
+mod start;
+mod wire;
