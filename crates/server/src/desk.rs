@@ -151,7 +151,7 @@ impl Desk {
             }
         };
         let site = &self.sites[part];
-        let path = match canonical(whole.as_str()[site.prefix.len()..].as_bytes()) {
+        let path = match canonical(&whole.as_str().as_bytes()[site.prefix.len()..]) {
             Ok(path) => path,
             Err(_) => return Outcome::of(site.surface.style, logged, Err(Error::new(codes::NO_ROUTE))),
         };

@@ -140,7 +140,7 @@ impl Framing {
         let mut start = self.scanned;
         let end = loop {
             match line_end(buffered, start)? {
-                Some(end) if end == 0 => return Err(Refusal::bad("The request starts with an empty line.")),
+                Some(0) => return Err(Refusal::bad("The request starts with an empty line.")),
                 Some(end) if end == start => break end + 2,
                 Some(end) => start = end + 2,
                 None => {

@@ -3,6 +3,9 @@ use serde_json::Value;
 
 use super::*;
 
+type Lines = &'static [(&'static str, &'static [u8])];
+type Found = Option<(Place, &'static str)>;
+
 fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -13,7 +16,7 @@ fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
 
 #[test]
 fn one_credential_is_found_where_it_stands() {
-    let cases: &[(&str, &[(&'static str, &[u8])], Option<(Place, &str)>)] = &[
+    let cases: &[(&str, Lines, Found)] = &[
         ("nothing", &[], None),
         ("bearer", &[("authorization", b"Bearer abc")], Some((Place::Bearer, "abc"))),
         ("any case", &[("authorization", b"bEARER abc")], Some((Place::Bearer, "abc"))),
@@ -38,7 +41,7 @@ fn one_credential_is_found_where_it_stands() {
 
 #[test]
 fn contradicting_credentials_are_refused() {
-    let cases: &[(&str, &[(&'static str, &[u8])])] = &[
+    let cases: &[(&str, Lines)] = &[
         ("two tokens", &[("authorization", b"Bearer a"), ("authorization", b"Bearer b")]),
         ("one token twice", &[("authorization", b"Bearer a"), ("authorization", b"Bearer a")]),
         ("two keys", &[("x-api-key", b"a"), ("x-api-key", b"b")]),
