@@ -1,0 +1,116 @@
+//! Doorward's configuration.
+//!
+//! One precedence everywhere, weakest first:
+//!
+//! 1. the built-in defaults,
+//! 2. `doorward.toml`,
+//! 3. the environment: `DOORWARD__SECTION__KEY`, such as `DOORWARD__SERVER__LISTEN`,
+//! 4. flags of the command line.
+//!
+//! Texts of the file may hold `${NAME}`, which is read from the environment. An unknown key is an error. Everything
+//! that is wrong is reported at once, with its place and the way to mend it.
+//!
+//! ```text
+//! file, environment, flags ─ tree ─► one tree ─ section ─► Server, Store, … ─► Config
+//! ```
+
+mod expand;
+mod limits;
+mod log;
+mod mounts;
+pub(crate) mod nearest;
+mod origin;
+mod passwords;
+mod problem;
+mod roles;
+mod secrets;
+mod section;
+mod server;
+mod sessions;
+mod sources;
+mod store;
+mod tokens;
+mod tree;
+mod written;
+
+use std::collections::BTreeMap;
+
+pub(crate) use expand::{Unexpanded, expand};
+pub use limits::Limits;
+pub use log::{Log, LogFormat};
+pub use mounts::{Mount, SurfaceKind};
+pub use origin::Origin;
+pub use passwords::Passwords;
+pub use problem::{Problem, Problems};
+pub use roles::{BUILTIN_ROLES, Role};
+pub use secrets::Secrets;
+pub(crate) use section::read_secret;
+pub use section::{Key, Setting};
+pub use server::{Network, Server};
+pub use sessions::Sessions;
+pub use sources::{Flag, Sources};
+pub use store::Store;
+pub use tokens::Tokens;
+pub use written::{example, reference};
+
+/// Everything an operator can set.
+pub struct Config {
+    /// Where clients reach Doorward.
+    pub server: Server,
+    /// Where durable state is kept.
+    pub store: Store,
+    /// The secrets an operator provides.
+    pub secrets: Secrets,
+    /// What clients talk to; the native mounts first.
+    pub mounts: Vec<Mount>,
+    /// The tokens Doorward issues.
+    pub tokens: Tokens,
+    /// How long a person stays logged in.
+    pub sessions: Sessions,
+    /// What a password must be, and what checking one may cost.
+    pub passwords: Passwords,
+    /// How many failed attempts an address has.
+    pub limits: Limits,
+    /// Roles beyond the built-in ones, by name.
+    pub roles: BTreeMap<String, Role>,
+    /// What is written to standard error.
+    pub log: Log,
+    /// Every effective setting with its place; secrets are not shown.
+    pub settings: Vec<Setting>,
+}
+
+/// A section as it is written: its heading, its settings, and what it is about.
+pub(crate) struct SectionRow {
+    pub(crate) heading: &'static str,
+    pub(crate) keys: &'static [Key],
+    pub(crate) doc: &'static str,
+}
+
+/// The table of sections, in the order of the example file.
+pub(crate) static SECTIONS: &[SectionRow] = &[
+    SectionRow { heading: "server", keys: server::KEYS, doc: "Where clients reach Doorward." },
+    SectionRow { heading: "store", keys: store::KEYS, doc: "Where durable state is kept." },
+    SectionRow { heading: "secrets", keys: secrets::KEYS, doc: "The secrets an operator provides." },
+    SectionRow {
+        heading: "mounts.agentflow",
+        keys: mounts::KEYS,
+        doc: "What clients talk to; one section for each. A native mount at the root is always there.",
+    },
+    SectionRow { heading: "tokens", keys: tokens::KEYS, doc: "The tokens Doorward issues." },
+    SectionRow { heading: "sessions", keys: sessions::KEYS, doc: "How long a person stays logged in." },
+    SectionRow {
+        heading: "passwords",
+        keys: passwords::KEYS,
+        doc: "What a password must be, and what checking one may cost.",
+    },
+    SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
+    SectionRow {
+        heading: "roles.editor",
+        keys: roles::KEYS,
+        doc: "Roles beyond the built-in admin > premium > user; one section for each.",
+    },
+    SectionRow { heading: "log", keys: log::KEYS, doc: "What is written to standard error." },
+];
+
+#[cfg(test)]
+mod tests;

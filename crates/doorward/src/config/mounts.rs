@@ -1,0 +1,229 @@
+//! `[mounts.NAME]`: what clients talk to.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::problem::Problem;
+use super::section::{Key, Reading, Section};
+use super::server::base_url;
+use super::tree::{Node, Value};
+
+/// One surface at one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Its name: a key of the ready file, and part of threads' and sessions' records.
+    pub name: String,
+    /// The surface it speaks.
+    pub surface: SurfaceKind,
+    /// The path it stands under on its listener; empty for the root.
+    pub prefix: String,
+    /// A listener of its own; `None` means the shared one.
+    pub listen: Option<SocketAddr>,
+    /// The agent server behind it; `None` means the embedded one.
+    pub upstream: Option<String>,
+    /// The platform's own configuration file; without it Doorward's own tokens and keys are taken.
+    pub agentflow: Option<PathBuf>,
+    /// Whether people may make accounts for themselves.
+    pub sign_up: bool,
+    /// Whether the operator agrees that a mount without authentication is reachable from other machines.
+    pub allow_anonymous: bool,
+}
+
+/// The surfaces there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SurfaceKind {
+    /// Doorward's own API.
+    Native,
+    /// AgentFlow's.
+    AgentFlow,
+}
+
+impl SurfaceKind {
+    /// Every surface with the word for it.
+    pub const ALL: &'static [(&'static str, Self)] =
+        &[("native", Self::Native), ("agentflow", Self::AgentFlow)];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::AgentFlow => "agentflow",
+        }
+    }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key::optional(
+        "surface",
+        "\"agentflow\"",
+        "What is spoken here: native or agentflow. Default: the mount's name.",
+    ),
+    Key::optional(
+        "prefix",
+        "\"/agentflow\"",
+        "The path it stands under. Default: the root for native, and for a mount with a listener of its own; else its name.",
+    ),
+    Key::optional(
+        "listen",
+        "\"127.0.0.1:8421\"",
+        "A listener of its own. Default: the shared one of [server].",
+    ),
+    Key::optional(
+        "upstream",
+        "\"http://127.0.0.1:8000\"",
+        "The agent server behind it, by http. Default: the embedded one.",
+    ),
+    Key::optional(
+        "agentflow",
+        "\"agentflow.json\"",
+        "AgentFlow's configuration file, read as it is. Without it, Doorward's own tokens and keys are taken.",
+    ),
+    Key::new("sign_up", "\"closed\"", "open: people make their own accounts; closed: administrators do."),
+    Key::new(
+        "allow_anonymous",
+        "false",
+        "Agrees that this mount is open to everybody on a public address, when its platform says auth: null.",
+    ),
+];
+
+const MAX_NAME_BYTES: usize = 40;
+
+/// Reads every mount; the native one is there even when nothing says so.
+pub(super) fn read(given: Option<&Node>, reading: &mut Reading) -> Option<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    let mut complete = true;
+    match given.map(|node| (&node.value, &node.origin)) {
+        None => {}
+        Some((Value::Table(table), _)) => {
+            for (name, node) in table {
+                match Mount::read(name, node, reading) {
+                    Some(mount) => mounts.push(mount),
+                    None => complete = false,
+                }
+            }
+        }
+        Some((other, origin)) => {
+            let what = format!("mounts are sections, not {}", other.kind());
+            reading.problems.push(Problem::of("mounts", what, "write [mounts.agentflow]").at(origin));
+            complete = false;
+        }
+    }
+    if complete && !mounts.iter().any(|mount| mount.surface == SurfaceKind::Native) {
+        let section = Section::new("mounts.native", None, KEYS, reading);
+        mounts.extend(Mount::of("native", section));
+    }
+    // The native mount comes first: its routes are the ones a reader looks for.
+    mounts.sort_by_key(|mount| (mount.surface != SurfaceKind::Native, mount.name.clone()));
+    complete.then_some(mounts)
+}
+
+impl Mount {
+    fn read(name: &str, node: &Node, reading: &mut Reading) -> Option<Self> {
+        let named = !name.is_empty()
+            && name.len() <= MAX_NAME_BYTES
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
+        if !named {
+            reading.problems.push(
+                Problem::of(
+                    "mounts",
+                    format!("{name:?} cannot be a mount's name"),
+                    "use up to 40 lower-case letters, digits, - and _",
+                )
+                .at(&node.origin),
+            );
+            return None;
+        }
+        Self::of(name, Section::new(format!("mounts.{name}"), Some(node), KEYS, reading))
+    }
+
+    fn of(name: &str, mut section: Section<'_>) -> Option<Self> {
+        let surface = surface(name, &mut section);
+        let listen = section.address("listen");
+        let prefix = prefix(name, surface, listen.is_some(), &mut section);
+        let upstream = upstream(&mut section);
+        let agentflow = section.path("agentflow");
+        let sign_up = section.word("sign_up", &[("open", true), ("closed", false)]);
+        let allow_anonymous = section.boolean("allow_anonymous");
+        if surface == Some(SurfaceKind::Native) && section.is_given("upstream") {
+            section.refuse(
+                "upstream",
+                "the native API has no agent server behind it",
+                "put upstream into the mount of that platform, or name it with --surface",
+            );
+        }
+        let bad = [
+            ("listen", listen.is_none()),
+            ("upstream", upstream.is_none()),
+            ("agentflow", agentflow.is_none()),
+        ]
+        .iter()
+        .any(|(name, absent)| *absent && section.is_given(name));
+        section.finish();
+        if bad {
+            return None;
+        }
+        Some(Self {
+            name: name.to_owned(),
+            surface: surface?,
+            prefix: prefix?,
+            listen,
+            upstream,
+            agentflow,
+            sign_up: sign_up?,
+            allow_anonymous: allow_anonymous?,
+        })
+    }
+}
+
+fn surface(name: &str, section: &mut Section<'_>) -> Option<SurfaceKind> {
+    if section.is_given("surface") {
+        return section.word("surface", SurfaceKind::ALL);
+    }
+    let found = SurfaceKind::ALL.iter().find(|(word, _)| *word == name).map(|(_, surface)| *surface);
+    if found.is_none() {
+        section.refuse(
+            "surface",
+            format!("no surface is called {name}"),
+            "say which surface the mount speaks: surface = \"native\" or \"agentflow\"",
+        );
+    }
+    found
+}
+
+fn prefix(
+    name: &str,
+    surface: Option<SurfaceKind>,
+    own_listener: bool,
+    section: &mut Section<'_>,
+) -> Option<String> {
+    if !section.is_given("prefix") {
+        let root = own_listener || surface == Some(SurfaceKind::Native);
+        return Some(if root { String::new() } else { format!("/{name}") });
+    }
+    let text = section.text("prefix")?;
+    let trimmed = text.trim_end_matches('/');
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && !matches!(part, "." | "..")
+    };
+    if trimmed.is_empty() || trimmed.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain)) {
+        return Some(trimmed.to_owned());
+    }
+    section.refuse("prefix", format!("{text:?} cannot be a prefix"), "write it like /agentflow");
+    None
+}
+
+fn upstream(section: &mut Section<'_>) -> Option<String> {
+    let text = section.text("upstream")?;
+    let url = base_url(&text).filter(|url| url.starts_with("http://"));
+    if url.is_none() {
+        section.refuse(
+            "upstream",
+            format!("{text:?} is not an agent server's address"),
+            "write it like http://127.0.0.1:8000",
+        );
+    }
+    url
+}

@@ -1,0 +1,87 @@
+//! `[roles.NAME]`: what people are, beyond the built-in admin > premium > user.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::nearest::nearest;
+use super::problem::Problem;
+use super::section::{Key, Reading, Section};
+use super::tree::{Node, Value};
+
+/// The built-in roles.
+pub const BUILTIN_ROLES: [&str; 3] = ["admin", "premium", "user"];
+
+/// One role of the operator's, or a change of a built-in one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Roles whose permissions it has as well.
+    pub inherits: Vec<String>,
+    /// What it allows: `resource:action`, `resource:*`, `read`, `write` or `*`.
+    pub permissions: Vec<String>,
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new("inherits", "[]", "Roles whose permissions it has as well."),
+    Key::new("permissions", "[]", "What it allows: resource:action, resource:*, read, write or *."),
+];
+
+/// Reads every role the operator names.
+pub(super) fn read(given: Option<&Node>, reading: &mut Reading) -> Option<BTreeMap<String, Role>> {
+    let mut roles = BTreeMap::new();
+    let Some(node) = given else { return Some(roles) };
+    let Value::Table(table) = &node.value else {
+        let what = format!("roles are sections, not {}", node.value.kind());
+        reading.problems.push(Problem::of("roles", what, "write [roles.editor]").at(&node.origin));
+        return None;
+    };
+    for (name, node) in table {
+        let section = Section::new(format!("roles.{name}"), Some(node), KEYS, reading);
+        if let Some(role) = Role::read(section) {
+            roles.insert(name.clone(), role);
+        }
+    }
+    check_inheritance(&roles, reading);
+    (roles.len() == table.len()).then_some(roles)
+}
+
+impl Role {
+    fn read(mut section: Section<'_>) -> Option<Self> {
+        let inherits = section.list("inherits");
+        let permissions = section.list("permissions");
+        section.finish();
+        Some(Self { inherits: inherits?, permissions: permissions? })
+    }
+}
+
+fn check_inheritance(roles: &BTreeMap<String, Role>, reading: &mut Reading) {
+    let known: BTreeSet<&str> = roles.keys().map(String::as_str).chain(BUILTIN_ROLES).collect();
+    for (name, role) in roles {
+        for parent in role.inherits.iter().filter(|parent| !known.contains(parent.as_str())) {
+            let mend = match nearest(parent, known.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("define [roles.{parent}], or inherit one of {BUILTIN_ROLES:?}"),
+            };
+            let what = format!("there is no role {parent:?}");
+            reading.problems.push(Problem::of(format!("roles.{name}.inherits"), what, mend));
+        }
+        if reaches(roles, name, name, &mut BTreeSet::new()) {
+            reading.problems.push(Problem::of(
+                format!("roles.{name}.inherits"),
+                "the role inherits itself",
+                "break the circle",
+            ));
+        }
+    }
+}
+
+fn reaches<'r>(
+    roles: &'r BTreeMap<String, Role>,
+    from: &str,
+    to: &str,
+    seen: &mut BTreeSet<&'r str>,
+) -> bool {
+    roles.get(from).is_some_and(|role| {
+        role.inherits
+            .iter()
+            .any(|parent| parent == to || (seen.insert(parent) && reaches(roles, parent, to, seen)))
+    })
+}

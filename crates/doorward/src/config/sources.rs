@@ -1,0 +1,144 @@
+//! Where a configuration is read from, and its judgement as a whole.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::nearest::nearest;
+use super::origin::Origin;
+use super::problem::{Problem, Problems};
+use super::section::{Reading, Section};
+use super::tree::{Node, PREFIX, Table, from_environment, from_toml, lay_over, put};
+use super::{
+    Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens, mounts,
+    roles,
+};
+
+/// A setting given on the command line.
+#[derive(Clone)]
+pub struct Flag {
+    /// The setting, such as `server.listen`.
+    pub key: String,
+    /// Its value as text; lists are separated by commas.
+    pub value: String,
+    /// The flag as it is typed, such as `--listen`.
+    pub flag: &'static str,
+}
+
+/// Where a configuration is read from.
+#[derive(Default)]
+pub struct Sources {
+    /// Defaults of the command that differ from the built-in ones: (key, value).
+    pub defaults: Vec<(String, String)>,
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment: every variable of the process.
+    pub environment: Vec<(String, String)>,
+    /// What the command line says.
+    pub flags: Vec<Flag>,
+}
+
+impl Sources {
+    /// Reads and judges the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn read(&self) -> Result<Config, Problems> {
+        let mut reading = Reading::default();
+        let tree = self.tree(&mut reading.problems);
+        let config = build(&tree, &mut reading);
+        match config {
+            Some(mut config) if reading.problems.is_empty() => {
+                config.settings = reading.settings;
+                Ok(config)
+            }
+            _ => {
+                debug_assert!(!reading.problems.is_empty(), "a section gave up without saying why");
+                Err(Problems(reading.problems))
+            }
+        }
+    }
+
+    fn tree(&self, problems: &mut Vec<Problem>) -> Table {
+        let mut tree = Table::new();
+        for (key, value) in &self.defaults {
+            let path: Vec<&str> = key.split('.').collect();
+            put(&mut tree, &path, Node::text(value.as_str(), Origin::Default));
+        }
+        if let Some(path) = &self.file {
+            match fs::read_to_string(path) {
+                Ok(text) => {
+                    let variable = |name: &str| {
+                        self.environment
+                            .iter()
+                            .find(|(known, _)| known == name)
+                            .map(|(_, value)| value.clone())
+                    };
+                    lay_over(&mut tree, from_toml(path, &text, &variable, problems));
+                }
+                Err(error) => problems.push(Problem::general(
+                    format!("{}: {error}", path.display()),
+                    "give the path of a readable configuration file; `doorward config example` prints one",
+                )),
+            }
+        }
+        lay_over(&mut tree, from_environment(&self.environment, problems));
+        for flag in &self.flags {
+            let path: Vec<&str> = flag.key.split('.').collect();
+            let mut above = Table::new();
+            put(&mut above, &path, Node::text(flag.value.as_str(), Origin::Flag(flag.flag)));
+            lay_over(&mut tree, above);
+        }
+        tree
+    }
+}
+
+/// The first name of a heading: `mounts` of `mounts.agentflow`.
+fn group(row: &SectionRow) -> &'static str {
+    row.heading.split('.').next().unwrap_or(row.heading)
+}
+
+fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
+    for (name, node) in tree {
+        if SECTIONS.iter().any(|row| group(row) == name) {
+            continue;
+        }
+        let mend = match nearest(name, SECTIONS.iter().map(group)) {
+            Some(near) => format!("did you mean [{near}]?"),
+            None => format!("known: {}", SECTIONS.iter().map(group).collect::<Vec<_>>().join(", ")),
+        };
+        let hint = if matches!(node.origin, Origin::Environment(_)) {
+            format!("{mend} Variables are called {PREFIX}SECTION__KEY.")
+        } else {
+            mend
+        };
+        reading.problems.push(Problem::of(name, "unknown section", hint).at(&node.origin));
+    }
+    let server = Server::read(section("server", tree, reading));
+    let store = Store::read(section("store", tree, reading));
+    let secrets = Secrets::read(section("secrets", tree, reading));
+    let mounts = mounts::read(tree.get("mounts"), reading);
+    let tokens = Tokens::read(section("tokens", tree, reading));
+    let sessions = Sessions::read(section("sessions", tree, reading));
+    let passwords = Passwords::read(section("passwords", tree, reading));
+    let limits = Limits::read(section("limits", tree, reading));
+    let roles = roles::read(tree.get("roles"), reading);
+    let log = Log::read(section("log", tree, reading));
+    Some(Config {
+        server: server?,
+        store: store?,
+        secrets: secrets?,
+        mounts: mounts?,
+        tokens: tokens?,
+        sessions: sessions?,
+        passwords: passwords?,
+        limits: limits?,
+        roles: roles?,
+        log: log?,
+        settings: Vec::new(),
+    })
+}
+
+fn section<'r>(heading: &'static str, tree: &Table, reading: &'r mut Reading) -> Section<'r> {
+    let row = SECTIONS.iter().find(|row| row.heading == heading).expect("every section has a row");
+    Section::new(heading, tree.get(heading), row.keys, reading)
+}

@@ -1,0 +1,213 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+fn sources(directory: &Path, text: &str) -> Sources {
+    let file = directory.join("doorward.toml");
+    fs::write(&file, text).expect("written");
+    Sources { file: Some(file), ..Sources::default() }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn flag(key: &str, value: &str, flag: &'static str) -> Flag {
+    Flag { key: key.to_owned(), value: value.to_owned(), flag }
+}
+
+fn problems(sources: &Sources) -> Vec<String> {
+    match sources.read() {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn defaults_alone_are_a_configuration() {
+    let config = Sources::default().read().expect("defaults are good");
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8420");
+    assert_eq!(config.tokens.access_ttl_s, 3_600);
+    assert_eq!(config.tokens.algorithm.name(), "ES256");
+    assert_eq!(config.mounts.len(), 1);
+    assert_eq!((config.mounts[0].name.as_str(), config.mounts[0].prefix.as_str()), ("native", ""));
+    assert!(!config.mounts[0].sign_up);
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut sources =
+        sources(directory.path(), "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nfailures = 5\n");
+    let listen = |sources: &Sources| sources.read().expect("good").server.listen.port();
+    assert_eq!(listen(&sources), 1);
+    sources.environment = variables(&[("DOORWARD__SERVER__LISTEN", "127.0.0.1:2"), ("OTHER", "x")]);
+    assert_eq!(listen(&sources), 2);
+    sources.flags = vec![flag("server.listen", "127.0.0.1:3", "--listen")];
+    assert_eq!(listen(&sources), 3);
+    let config = sources.read().expect("good");
+    assert_eq!(config.limits.failures, 5, "what the upper layers do not name stays");
+    let origin = |key: &str| {
+        config.settings.iter().find(|s| s.key == key).map(|s| s.origin.to_string()).expect("shown")
+    };
+    assert_eq!(origin("server.listen"), "--listen");
+    assert!(origin("limits.failures").ends_with("doorward.toml:4"));
+    assert_eq!(origin("limits.window_s"), "default");
+}
+
+#[test]
+fn every_kind_of_value_can_come_from_the_environment() {
+    let sources = Sources {
+        environment: variables(&[
+            ("DOORWARD__TOKENS__ACCESS_TTL_S", "60"),
+            ("DOORWARD__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+            ("DOORWARD__MOUNTS__AGENTFLOW__ALLOW_ANONYMOUS", "true"),
+            ("DOORWARD__MOUNTS__AGENTFLOW__UPSTREAM", "http://127.0.0.1:8000/"),
+            ("DOORWARD__ROLES__EDITOR__PERMISSIONS", "thread:*"),
+        ]),
+        ..Sources::default()
+    };
+    let config = sources.read().map_err(|problems| problems.to_string()).expect("good");
+    assert_eq!(config.tokens.access_ttl_s, 60);
+    assert_eq!(config.server.trusted_proxies.len(), 2);
+    assert!(config.mounts[1].allow_anonymous);
+    assert_eq!(config.mounts[1].upstream.as_deref(), Some("http://127.0.0.1:8000"));
+    assert_eq!(config.mounts[1].prefix, "/agentflow");
+    assert_eq!(config.roles["editor"].permissions, ["thread:*"]);
+}
+
+#[test]
+fn everything_wrong_is_reported_at_once_with_place_and_mending() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = "[server]\nlisten = \"nowhere\"\ntrusted_proxy = []\n\n[tokens]\nalgorithm = \"ES25\"\naccess_ttl_s = 0\n\n[colour]\n";
+    let found = problems(&sources(directory.path(), text));
+    let cases = [
+        ("colour", "unknown section", "known: server"),
+        ("server.listen", "\"nowhere\" is not an address and port", "write it like 127.0.0.1:8420"),
+        ("server.trusted_proxy", "unknown key", "did you mean trusted_proxies?"),
+        ("tokens.access_ttl_s", "0 is out of range", "give a number from 1 to"),
+        ("tokens.algorithm", "\"ES25\" is not known", "did you mean \"ES2"),
+    ];
+    assert_eq!(found.len(), cases.len(), "{found:#?}");
+    for (key, what, mend) in cases {
+        let problem = found.iter().find(|text| text.starts_with(key)).expect(key);
+        assert!(problem.contains(what) && problem.contains(mend), "{problem}");
+        assert!(problem.contains("doorward.toml:"), "{problem}");
+    }
+}
+
+#[test]
+fn bad_settings_are_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let cases: &[(&str, &str, &str)] = &[
+        ("not TOML", "[server\n", "this is not TOML"),
+        ("the same key twice", "[log]\nlevel = \"info\"\nlevel = \"warn\"\n", "this is not TOML"),
+        ("a number for a text", "[store]\npath = 5\n", "this is a number, not a text"),
+        ("a section for a key", "[store.path]\nx = 1\n", "this is a section, not a text"),
+        ("a key for a section", "store = 5\n", "this is a section, not a number"),
+        ("a text for a number", "[limits]\nfailures = \"5\"\n", "this is a text, not a whole number"),
+        ("a fraction", "[limits]\nfailures = 5.5\n", "a number with a fraction, not a whole number"),
+        ("an unset variable", "[store]\npath = \"${NO_SUCH}\"\n", "the variable NO_SUCH is not set"),
+        ("a mixed list", "[server]\ntrusted_proxies = [\"::1\", 5]\n", "not a text"),
+        (
+            "a bad network",
+            "[server]\ntrusted_proxies = [\"proxy\"]\n",
+            "\"proxy\" is not an address or network",
+        ),
+        ("an unknown surface", "[mounts.chat]\n", "no surface is called chat"),
+        ("a bad mount name", "[mounts.\"a b\"]\n", "cannot be a mount's name"),
+        ("a bad prefix", "[mounts.agentflow]\nprefix = \"/a//b\"\n", "cannot be a prefix"),
+        ("a dotted prefix", "[mounts.agentflow]\nprefix = \"/a/..\"\n", "cannot be a prefix"),
+        ("https upstream", "[mounts.agentflow]\nupstream = \"https://x\"\n", "not an agent server's address"),
+        ("native upstream", "[mounts.native]\nupstream = \"http://x\"\n", "no agent server behind it"),
+        ("unknown parent", "[roles.a]\ninherits = [\"premum\"]\n", "did you mean \"premium\"?"),
+        ("a circle", "[roles.a]\ninherits = [\"b\"]\n[roles.b]\ninherits = [\"a\"]\n", "inherits itself"),
+        ("too little memory", "[passwords]\nmemory_kib = 20000\n", "one pass is too few"),
+        ("absolute below refresh", "[tokens]\nabsolute_ttl_s = 60\n", "less than refresh_ttl_s"),
+        ("a log level", "[log]\nlevel = \"a=b=c\"\n", "give error, warn"),
+        (
+            "two master keys",
+            "[secrets]\nmaster_key = \"a\"\nmaster_key_file = \"b\"\n",
+            "master_key and master_key_file are both given",
+        ),
+        ("an absent secret file", "[secrets]\nmaster_key_file = \"absent\"\n", "absent: No such file"),
+    ];
+    for (name, text, expected) in cases {
+        let found = problems(&sources(directory.path(), text));
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_nearer_source_replaces_the_other_spelling_of_a_secret() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("key"), "from-file\n").expect("written");
+    let mut sources = sources(directory.path(), "[secrets]\nmaster_key_file = \"key\"\n");
+    let key = |sources: &Sources| {
+        let config = sources.read().map_err(|problems| problems.to_string()).expect("good");
+        config.secrets.master_key.map(|key| key.expose().clone())
+    };
+    assert_eq!(key(&sources).as_deref(), Some("from-file"));
+    sources.environment = variables(&[("DOORWARD__SECRETS__MASTER_KEY", "from-environment")]);
+    assert_eq!(key(&sources).as_deref(), Some("from-environment"));
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let sources = Sources {
+        environment: variables(&[("DOORWARD__SECRETS__MASTER_KEY", "hunter2-hunter2")]),
+        ..Sources::default()
+    };
+    let config = sources.read().map_err(|problems| problems.to_string()).expect("good");
+    let shown: Vec<_> = config.settings.iter().filter(|s| s.key == "secrets.master_key").collect();
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].value, "\"…\"");
+    assert!(!format!("{:?}", config.settings).contains("hunter2"));
+}
+
+#[test]
+fn misnamed_variables_are_refused() {
+    for name in
+        ["DOORWARD__LISTEN", "DOORWARD__SERVER__", "DOORWARD__SERVER__LISTN", "DOORWARD__SEVER__LISTEN"]
+    {
+        let sources = Sources { environment: variables(&[(name, "x")]), ..Sources::default() };
+        let found = problems(&sources);
+        assert!(found.len() == 1 && found[0].contains(name), "{found:?}");
+    }
+    let ours = Sources { environment: variables(&[("DOORWARD_MASTER_KEY", "x")]), ..Sources::default() };
+    assert_eq!(problems(&ours), Vec::<String>::new(), "one underscore is the operator's own variable");
+}
+
+#[test]
+fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
+    let text: String = SECTIONS
+        .iter()
+        .map(|row| {
+            let settings = row.keys.iter().filter(|key| !matches!(key.name, "master_key_file"));
+            let lines = settings.map(|key| {
+                let value = if key.default.is_empty() { key.sample } else { key.default };
+                assert!(!value.is_empty(), "{}", key.name);
+                format!("{} = {value}\n", key.name)
+            });
+            format!("[{}]\n{}", row.heading, lines.collect::<String>())
+        })
+        .collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut sources = sources(directory.path(), &text);
+    sources.environment = variables(&[("DOORWARD_MASTER_KEY", "k")]);
+    let config = sources.read().map_err(|problems| problems.to_string()).expect("the samples are good");
+    for row in SECTIONS {
+        for key in row.keys.iter().filter(|key| key.name != "master_key_file") {
+            let name = format!("{}.{}", row.heading, key.name);
+            assert!(config.settings.iter().any(|setting| setting.key == name), "{name} is not read");
+        }
+    }
+}
+
+#[test]
+fn the_example_is_a_configuration_that_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = sources(directory.path(), &example()).read().expect("good");
+    assert!(config.settings.iter().all(|setting| setting.origin == Origin::Default));
+}
