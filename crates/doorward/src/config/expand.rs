@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a text could not be expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unexpanded {
+pub(super) enum Unexpanded {
     /// The variable is not set.
     NotSet(String),
     /// `${` without a `}`.
@@ -13,7 +13,7 @@ pub(crate) enum Unexpanded {
 
 impl Unexpanded {
     /// What to do about it.
-    pub(crate) fn mend(&self) -> String {
+    pub(super) fn mend(&self) -> String {
         match self {
             Self::NotSet(name) => format!("set {name} in the environment, or write the value itself"),
             Self::Open => "close it with }, or write $${ for the two characters ${".to_owned(),
@@ -34,7 +34,7 @@ impl fmt::Display for Unexpanded {
 ///
 /// # Errors
 /// [`Unexpanded`] for the first variable that is not set: an empty secret must not come of a typing error.
-pub(crate) fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Unexpanded> {
+pub(super) fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Unexpanded> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {

@@ -35,7 +35,6 @@ mod written;
 
 use std::collections::BTreeMap;
 
-pub(crate) use expand::{Unexpanded, expand};
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mounts::{Mount, SurfaceKind};
@@ -44,7 +43,6 @@ pub use passwords::Passwords;
 pub use problem::{Problem, Problems};
 pub use roles::{BUILTIN_ROLES, Role};
 pub use secrets::Secrets;
-pub(crate) use section::read_secret;
 pub use section::{Key, Setting};
 pub use server::{Network, Server};
 pub use sessions::Sessions;
