@@ -1,9 +1,42 @@
-//! doorward
+//! Doorward as a library: the same parts the program is made of.
+//!
+//! ```text
+//! Sources ─ config ─► Setup ─ assemble ─► Engine and mounts ─ doorward_server::bind ─► a server
+//! ```
+//!
+//! [`assemble`] is the only place that wires. A program that embeds Doorward reads a [`setup::Setup`], looks at what
+//! [`refusals`] says about it, and assembles:
+//!
+//! ```no_run
+//! use doorward::cli::Surroundings;
+//! use doorward::config::Sources;
+//! use doorward::setup::{Mode, Setup};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let surroundings = Surroundings::of_process();
+//! let sources = Sources { file: Some("doorward.toml".into()), ..Sources::default() };
+//! let setup = Setup::read(Mode::Serve, &sources, &surroundings)?;
+//! for warning in doorward::refusals::warnings(&setup) {
+//!     eprintln!("{warning}");
+//! }
+//! let assembled = doorward::assemble::assemble(&setup).await?;
+//! assembled.engine.start();
+//! # Ok(())
+//! # }
+//! ```
 
+mod administrator;
+pub mod assemble;
+pub mod cli;
 pub mod clock;
+mod commands;
 pub mod config;
 pub mod logging;
 pub mod platform;
 pub mod random;
 pub mod ready;
+pub mod refusals;
+mod running;
 pub mod secrets;
+pub mod setup;
+mod walkthrough;

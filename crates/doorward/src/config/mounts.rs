@@ -204,9 +204,7 @@ fn prefix(
     let text = section.text("prefix")?;
     let trimmed = text.trim_end_matches('/');
     let plain = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-            && !matches!(part, "." | "..")
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     if trimmed.is_empty() || trimmed.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain)) {
         return Some(trimmed.to_owned());

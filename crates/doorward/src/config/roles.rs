@@ -8,20 +8,24 @@ use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value};
 
 /// The built-in roles.
-pub const BUILTIN_ROLES: [&str; 3] = ["admin", "premium", "user"];
+pub const BUILTIN_ROLES: [&str; 4] = ["admin", "premium", "user", "anonymous"];
 
 /// One role of the operator's, or a change of a built-in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     /// Roles whose permissions it has as well.
     pub inherits: Vec<String>,
-    /// What it allows: `resource:action`, `resource:*`, `read`, `write` or `*`.
+    /// What it allows: `resource:action` or `resource:*` for one's own, with `@any` behind for anybody's.
     pub permissions: Vec<String>,
 }
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("inherits", "[]", "Roles whose permissions it has as well."),
-    Key::new("permissions", "[]", "What it allows: resource:action, resource:*, read, write or *."),
+    Key::new(
+        "permissions",
+        "[]",
+        "What it allows: resource:action or resource:* for one's own; with @any behind, for anybody's.",
+    ),
 ];
 
 /// Reads every role the operator names.

@@ -1,6 +1,8 @@
 //! `[server]`: where clients reach Doorward.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+
+use doorward_server::Network;
 
 use super::section::{Key, Section};
 
@@ -11,35 +13,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The address clients use, without a final slash; `None` means what is listened on.
     pub public_url: Option<String>,
-    /// Proxies whose `X-Forwarded-*` headers are believed, as address and prefix length.
+    /// Proxies whose `X-Forwarded-*` headers are believed, as address or network.
     pub trusted_proxies: Vec<Network>,
-}
-
-/// Addresses that share a prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Any address of the network.
-    pub address: IpAddr,
-    /// How many leading bits count.
-    pub prefix_bits: u8,
-}
-
-impl Network {
-    /// Reads `10.0.0.0/8` or a single address.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match bits {
-            Some(bits) => bits.trim().parse().ok().filter(|bits| *bits <= most)?,
-            None => most,
-        };
-        Some(Self { address, prefix_bits })
-    }
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -95,9 +70,9 @@ fn networks(section: &mut Section<'_>) -> Option<Vec<Network>> {
     let texts = section.list("trusted_proxies")?;
     let mut networks = Vec::with_capacity(texts.len());
     for text in &texts {
-        match Network::parse(text) {
-            Some(network) => networks.push(network),
-            None => section.refuse(
+        match text.parse::<Network>() {
+            Ok(network) => networks.push(network),
+            Err(_) => section.refuse(
                 "trusted_proxies",
                 format!("{text:?} is not an address or network"),
                 "write addresses like 10.0.0.7 or networks like 10.0.0.0/8",
@@ -110,16 +85,6 @@ fn networks(section: &mut Section<'_>) -> Option<Vec<Network>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_are_read_and_bad_ones_refused() {
-        let network = Network::parse("10.0.0.0/8").expect("a network");
-        assert_eq!((network.address.to_string().as_str(), network.prefix_bits), ("10.0.0.0", 8));
-        assert_eq!(Network::parse("::1").map(|n| n.prefix_bits), Some(128));
-        for bad in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "proxy", "10.0.0.1/", "10.0.0.1/-1"] {
-            assert_eq!(Network::parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_public_url_is_http_with_a_host() {

@@ -9,7 +9,7 @@ const YEAR_S: i64 = 365 * 86_400;
 /// The tokens Doorward issues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
-    /// `iss`; `None` means the public address.
+    /// `iss`; `None` means the public address, or else `doorward`.
     pub issuer: Option<String>,
     /// `aud`.
     pub audience: String,
@@ -29,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "issuer",
         "\"https://auth.example.com\"",
-        "The iss of our tokens. Default: server.public_url.",
+        "The iss of our tokens. Default: server.public_url, or else \"doorward\".",
     ),
     Key::new("audience", "\"doorward\"", "The aud of our tokens, which is also demanded of them."),
     Key::new("access_ttl_s", "3600", "Seconds an access token lives."),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use doorward_core::random::{Random, bytes};
-use doorward_core::secret::{Secret, SecretText};
+use doorward_core::secret::{Secret, SecretBytes, SecretText};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -38,7 +38,7 @@ pub enum MasterKeyError {
 ///
 /// # Errors
 /// [`MasterKeyError::Malformed`], and [`MasterKeyError::Weak`] for a key without variety.
-pub fn parse_master_key(text: &SecretText) -> Result<Secret<[u8; BYTES]>, MasterKeyError> {
+pub fn parse_master_key(text: &SecretText) -> Result<SecretBytes, MasterKeyError> {
     let trimmed = text.expose().trim();
     let decoded = if trimmed.len() == 2 * BYTES {
         hex(trimmed)
@@ -46,21 +46,19 @@ pub fn parse_master_key(text: &SecretText) -> Result<Secret<[u8; BYTES]>, Master
         [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
             .iter()
             .find_map(|alphabet| alphabet.decode(trimmed).ok())
-            .map(Zeroizing::new)
+            .map(SecretBytes::new)
     };
-    let key: [u8; BYTES] =
-        decoded.and_then(|bytes| bytes.as_slice().try_into().ok()).ok_or(MasterKeyError::Malformed)?;
-    let key = Secret::new(key);
+    let key = decoded.filter(|key| key.expose().len() == BYTES).ok_or(MasterKeyError::Malformed)?;
     if weakness(key.expose(), BYTES).is_some() { Err(MasterKeyError::Weak) } else { Ok(key) }
 }
 
-fn hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+fn hex(text: &str) -> Option<SecretBytes> {
     let mut out = Zeroizing::new(Vec::with_capacity(text.len() / 2));
     for pair in text.as_bytes().chunks_exact(2) {
         let digit = |byte: u8| char::from(byte).to_digit(16);
         out.push(u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?);
     }
-    Some(out)
+    Some(SecretBytes::new(std::mem::take(&mut *out)))
 }
 
 /// Makes a master key at `path`, for its owner alone, unless there is one already.
@@ -128,7 +126,7 @@ mod tests {
         let hex: String = expected.iter().map(|byte| format!("{byte:02X}")).collect();
         for text in [hex, STANDARD.encode(expected), URL_SAFE_NO_PAD.encode(expected) + "\n"] {
             let key = parse_master_key(&SecretText::new(text)).expect("a key");
-            assert_eq!(key.expose(), &expected);
+            assert_eq!(key.expose().as_slice(), expected);
         }
     }
 

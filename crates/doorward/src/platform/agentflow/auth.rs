@@ -1,5 +1,7 @@
 //! `auth` and the `JWT_*` variables.
 
+use std::sync::Arc;
+
 use doorward_protocols::jose::{Algorithm, KeyError, KeySet, SecretRule, SigningKey, VerifyingKey};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -21,9 +23,9 @@ pub struct Jwt {
     /// The one algorithm.
     pub algorithm: Algorithm,
     /// Every key that verifies; none has a `kid`.
-    pub keys: KeySet,
+    pub keys: Arc<KeySet>,
     /// The newest key, when it can sign: an HMAC secret or a private key.
-    pub signer: Option<SigningKey>,
+    pub signer: Option<Arc<SigningKey>>,
     /// `iss`, demanded when set.
     pub issuer: Option<String>,
     /// `aud`, demanded when set.
@@ -191,9 +193,9 @@ impl Variables<'_, '_> {
         if keys.len() < texts.len() {
             return None;
         }
-        let signer = texts.first().and_then(|(_, newest)| signing_key(newest, algorithm).ok());
+        let signer = texts.first().and_then(|(_, newest)| signing_key(newest, algorithm).ok()).map(Arc::new);
         match KeySet::new(keys) {
-            Ok(keys) => Some(Jwt { algorithm, keys, signer, issuer, audience, weak }),
+            Ok(keys) => Some(Jwt { algorithm, keys: Arc::new(keys), signer, issuer, audience, weak }),
             Err(error) => {
                 self.reading.refuse("JWT_SECRET_KEYS", error.to_string(), "keep the newest sixteen");
                 None

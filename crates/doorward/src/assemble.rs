@@ -1,0 +1,248 @@
+//! The one place that wires: store, clock, randomness, engine, and a mount for each of the configured ones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
+use doorward_core::authn::{Authenticator, Chain};
+use doorward_core::authz::Roles;
+use doorward_core::authz::roles::{RoleDef, USER};
+use doorward_core::clock::Clock as _;
+use doorward_core::engine::{Engine, Parts, Settings};
+use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
+use doorward_core::limits::failures::FailureRule;
+use doorward_core::mount::{Mount, SessionRules, SignUp};
+use doorward_core::principal::LOCAL;
+use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
+use doorward_core::{agents, ports};
+use doorward_store::{Options, SqlStore};
+use serde_json::json;
+
+use crate::cli::Failure;
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
+use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
+use crate::random::SystemRandom;
+use crate::setup::Setup;
+
+/// The ring that signs Doorward's own tokens.
+const RING: &str = "sign:native";
+/// The issuer of tokens when nothing says otherwise: the same at every start, whatever the port.
+const ISSUER: &str = "doorward";
+/// Longest life of a token made on request.
+const LONGEST_TOKEN_S: i64 = 365 * 86_400;
+/// How long a command waits for what it started.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An engine on a store, with its mounts.
+pub struct Assembled {
+    /// The engine.
+    pub engine: Engine,
+    /// The store under it.
+    pub store: Arc<SqlStore>,
+    /// The mounts, as configured: native ones first.
+    pub mounts: Vec<Mounted>,
+}
+
+/// A mount and what the configuration says of its place.
+pub struct Mounted {
+    /// The mount.
+    pub mount: Arc<Mount>,
+    /// Its place.
+    pub config: config::Mount,
+}
+
+impl Assembled {
+    /// Lets what was begun be finished and writes what is not written yet.
+    pub async fn close(&self) {
+        if let Err(error) = self.engine.stop(PATIENCE).await {
+            tracing::error!(?error, "the last lines of the audit log could not be written");
+        }
+    }
+}
+
+/// Opens the store and makes everything that stands on it. Nothing listens yet.
+///
+/// # Errors
+/// What is wrong with the store, the master key, the roles or a mount.
+pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
+    let config = &setup.config;
+    let store = Arc::new(open_store(config)?);
+    let parts = Parts {
+        store: Arc::clone(&store) as Arc<dyn ports::Store>,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        master_key: setup.master_key.clone(),
+        runner: (agents::runner::BUILTIN.first().expect("there is a runner").build)(),
+    };
+    let engine = Engine::open(parts, settings(config)?).await?;
+    let ring = engine.ring(RING, config.tokens.algorithm).await?;
+    let own = Own { engine: &engine, ring, config };
+    let mut mounts = Vec::with_capacity(config.mounts.len());
+    for mount in &config.mounts {
+        let platform = setup.platforms.get(&mount.name);
+        mounts.push(Mounted { mount: Arc::new(own.mount(mount, platform)?), config: mount.clone() });
+    }
+    Ok(Assembled { engine, store, mounts })
+}
+
+fn open_store(config: &Config) -> Result<SqlStore, Failure> {
+    let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
+    SqlStore::open_path(&config.store.path, &options).map_err(|error| {
+        Failure::refused(
+            format!("the store {} cannot be used: {error}", config.store.path.display()),
+            "check the path, the disk and the permissions, or name another store",
+        )
+    })
+}
+
+fn settings(config: &Config) -> Result<Settings, Failure> {
+    let roles: BTreeMap<String, RoleDef> = config
+        .roles
+        .iter()
+        .map(|(name, role)| {
+            let role = RoleDef { inherits: role.inherits.clone(), permissions: role.permissions.clone() };
+            (name.clone(), role)
+        })
+        .collect();
+    let roles = Roles::new(&roles).map_err(|error| {
+        Failure::refused(format!("roles: {error}"), "correct [roles] of the configuration")
+    })?;
+    let passwords = &config.passwords;
+    Ok(Settings {
+        roles,
+        hashing: HashingSettings {
+            memory_kib: passwords.memory_kib,
+            passes: passwords.passes,
+            lanes: passwords.lanes,
+            workers: passwords.workers,
+            queue: passwords.queue,
+        },
+        failures: FailureRule {
+            allowed: config.limits.failures,
+            window_ms: i64::from(config.limits.window_s) * 1000,
+        },
+        longest_token_ms: LONGEST_TOKEN_S.max(config.tokens.absolute_ttl_s) * 1000,
+    })
+}
+
+/// What Doorward's own tokens are made and checked with.
+struct Own<'a> {
+    engine: &'a Engine,
+    ring: Arc<KeyRing>,
+    config: &'a Config,
+}
+
+impl Own<'_> {
+    fn mount(&self, mount: &config::Mount, platform: Option<&AgentFlow>) -> Result<Mount, Failure> {
+        let (chain, tokens) = match platform.map(|platform| &platform.auth) {
+            None => (self.own_chain()?, self.own_profile()),
+            Some(Auth::Open) => (self.open_chain()?, self.own_profile()),
+            Some(Auth::Jwt(jwt)) => (self.jwt_chain(mount, jwt)?, self.jwt_profile(mount, jwt)),
+        };
+        Ok(Mount {
+            name: mount.name.as_str().into(),
+            surface: mount.surface.name(),
+            chain,
+            tokens,
+            passwords: PasswordPolicy {
+                min_chars: self.config.passwords.min_chars,
+                ..PasswordPolicy::default()
+            },
+            sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
+            sessions: SessionRules {
+                idle_ms: self.config.sessions.idle_s * 1000,
+                absolute_ms: self.config.sessions.absolute_s * 1000,
+            },
+        })
+    }
+
+    fn issuer(&self) -> &str {
+        let configured = self.config.tokens.issuer.as_deref();
+        configured.or(self.config.server.public_url.as_deref()).unwrap_or(ISSUER)
+    }
+
+    fn method(&self, name: &str, section: Section) -> Result<Arc<dyn Authenticator>, Failure> {
+        methods::build(name, section, self.engine)
+            .map_err(|error| Failure::refused(error.to_string(), "correct the mount's configuration"))
+    }
+
+    /// API keys before tokens: they recognise themselves by their prefix.
+    fn own_chain(&self) -> Result<Chain, Failure> {
+        let section = Section {
+            options: object(json!({ "issuer": self.issuer(), "audience": self.config.tokens.audience })),
+            ring: Some(Arc::clone(&self.ring)),
+            ..Section::default()
+        };
+        Ok(Chain::new(vec![self.method("api_key", Section::default())?, self.method("own_token", section)?]))
+    }
+
+    /// `auth: null`: everybody is nobody in particular, with or without a credential.
+    fn open_chain(&self) -> Result<Chain, Failure> {
+        let options = object(json!({ "roles": [USER], "ignore_credentials": true }));
+        Ok(Chain::new(vec![self.method("anonymous", Section { options, ..Section::default() })?]))
+    }
+
+    /// `auth: "jwt"`: the platform's tokens, and Doorward's API keys beside them.
+    fn jwt_chain(&self, mount: &config::Mount, jwt: &Jwt) -> Result<Chain, Failure> {
+        let mut options = json!({ "authority": mount.name, "identity_claim": IDENTITY_CLAIM });
+        if let Some(issuer) = &jwt.issuer {
+            options["issuer"] = json!([issuer]);
+        }
+        if let Some(audience) = &jwt.audience {
+            options["audience"] = json!([audience]);
+        }
+        let keys = Some(Arc::clone(&jwt.keys));
+        let section = Section { options: object(options), keys, ring: None };
+        Ok(Chain::new(vec![
+            self.method("api_key", Section::default())?,
+            self.method("external_jwt", section)?,
+        ]))
+    }
+
+    fn own_profile(&self) -> TokenProfile {
+        TokenProfile {
+            authority: LOCAL.into(),
+            issuer: Some(self.issuer().into()),
+            audience: Some(self.config.tokens.audience.as_str().into()),
+            identity_claim: "sub".into(),
+            typ: ACCESS_TOKEN,
+            keys: Keys::Ring(Arc::clone(&self.ring)),
+            access_ttl_s: self.config.tokens.access_ttl_s,
+            max_ttl_s: LONGEST_TOKEN_S,
+            refresh: self.refresh_rules(),
+        }
+    }
+
+    fn jwt_profile(&self, mount: &config::Mount, jwt: &Jwt) -> TokenProfile {
+        TokenProfile {
+            authority: mount.name.as_str().into(),
+            issuer: jwt.issuer.as_deref().map(Into::into),
+            audience: jwt.audience.as_deref().map(Into::into),
+            identity_claim: IDENTITY_CLAIM.into(),
+            typ: "JWT",
+            keys: Keys::Fixed { signer: jwt.signer.clone(), verify: Arc::clone(&jwt.keys) },
+            ..self.own_profile()
+        }
+    }
+
+    fn refresh_rules(&self) -> RefreshRules {
+        let tokens = &self.config.tokens;
+        RefreshRules {
+            ttl_ms: tokens.refresh_ttl_s * 1000,
+            absolute_ms: tokens.absolute_ttl_s * 1000,
+            reuse_window_ms: tokens.reuse_window_s * 1000,
+        }
+    }
+}
+
+/// Whom AgentFlow's tokens are for.
+const IDENTITY_CLAIM: &str = "user_id";
+
+fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    match value {
+        serde_json::Value::Object(object) => object,
+        _ => serde_json::Map::new(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Commands work on the store directly, through the same engine as a server, as Doorward itself. A server on the
+//! same store hears of it through the store's change feed.
+
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::Action;
+use doorward_core::id::UserId;
+use doorward_core::identity::model::User;
+use doorward_core::operation::{Call, Permit};
+use doorward_core::ports::store::Users as _;
+
+use super::{Failure, StoreOptions, Surroundings};
+use crate::assemble::{Assembled, assemble};
+use crate::config::nearest::nearest;
+
+/// An engine on a store, and the one who asks it: the command line.
+pub(crate) struct Inside {
+    pub(crate) assembled: Assembled,
+    call: Call,
+}
+
+impl Inside {
+    /// Leave to do `A` to whatever `target` is.
+    pub(crate) fn permit<A: Action>(&self, target: Target<'_>) -> Result<Permit<A>, Failure> {
+        Ok(self.call.permit(target)?)
+    }
+
+    /// The user that `text` names: an id, a user name or an e-mail address.
+    pub(crate) async fn user(&self, text: &str) -> Result<User, Failure> {
+        let store = &self.assembled.store;
+        let found = match store.user(&UserId::from(text)).await {
+            Ok(Some(user)) => Ok(Some(user)),
+            Ok(None) => store.user_by_login(&doorward_core::identity::validate::fold(text)).await,
+            Err(error) => Err(error),
+        };
+        found.map_err(doorward_core::error::Error::from)?.ok_or_else(|| {
+            Failure::refused(format!("there is no user {text:?}"), "`doorward user list` shows who there is")
+        })
+    }
+
+    /// A caller at the mount called `name`.
+    pub(crate) fn at_mount(&self, name: &str) -> Result<Call, Failure> {
+        let mounts = &self.assembled.mounts;
+        match mounts.iter().find(|mounted| &*mounted.mount.name == name) {
+            Some(mounted) => Ok(self.assembled.engine.system_call(&mounted.mount, "command-line")),
+            None => {
+                let names: Vec<&str> = mounts.iter().map(|mounted| &*mounted.mount.name).collect();
+                let mend = match nearest(name, names.iter().copied()) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("there are: {}", names.join(", ")),
+                };
+                Err(Failure::refused(format!("there is no mount {name:?}"), mend))
+            }
+        }
+    }
+}
+
+/// Opens the store, does `work`, and lets what it wrote be finished.
+pub(crate) fn inside<T>(
+    options: &StoreOptions,
+    surroundings: &Surroundings,
+    work: impl AsyncFnOnce(&Inside) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let setup = options.setup(surroundings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let assembled = assemble(&setup).await?;
+        let native = assembled.mounts.first().expect("a native mount is always there");
+        let call = assembled.engine.system_call(&native.mount, "command-line");
+        let inside = Inside { assembled, call };
+        let done = work(&inside).await;
+        inside.assembled.close().await;
+        done
+    })
+}

@@ -1,0 +1,103 @@
+//! `doorward config`: judge, show and begin a configuration.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::cli::{Descriptor, Failure, Output, Run, Surroundings, table};
+use crate::config::{Problems, Sources, example, reference};
+use crate::refusals::{refusals, warnings};
+use crate::setup::{CONFIG_FILE, Placement, Setup};
+
+/// The row of the table of commands.
+pub(super) const COMMAND: Descriptor = Descriptor::of::<Config>("config");
+
+/// Judge, show and begin a configuration
+#[derive(Parser)]
+#[command(
+    name = "config",
+    after_help = "\
+Examples:
+  doorward config example > doorward.toml
+  doorward config check --config doorward.toml
+  doorward config show --json"
+)]
+struct Config {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Say everything that `serve` would refuse, and how to mend it
+    #[command(after_help = "Example:\n  doorward config check --config /etc/doorward/doorward.toml")]
+    Check(Named),
+    /// Show every effective setting and where it comes from; secrets are not shown
+    #[command(after_help = "Example:\n  DOORWARD__LOG__LEVEL=debug doorward config show")]
+    Show(Named),
+    /// Print a configuration file with every setting, its meaning and its default
+    #[command(after_help = "Example:\n  doorward config example > doorward.toml")]
+    Example {
+        /// Print the reference of all settings in Markdown instead
+        #[arg(long)]
+        reference: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Args)]
+struct Named {
+    /// The configuration file [default: doorward.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Run for Config {
+    fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
+        match self.what {
+            What::Check(named) => check(named, surroundings),
+            What::Show(named) => show(named, surroundings),
+            What::Example { reference: true, output } => {
+                output.answer(&json!({ "reference": reference() }), reference)
+            }
+            What::Example { reference: false, output } => {
+                output.answer(&json!({ "example": example() }), example)
+            }
+        }
+    }
+}
+
+fn check(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
+    let placement = Placement { config: named.config, flags: Vec::new() };
+    let setup = Setup::serve(placement, surroundings)?;
+    Problems::none_of(refusals(&setup))?;
+    let warnings = warnings(&setup);
+    let text = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
+    named.output.answer(&json!({ "ok": true, "warnings": warnings }), || {
+        format!("{text}`doorward serve` would start with this configuration.")
+    })
+}
+
+fn show(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
+    let usual = PathBuf::from(CONFIG_FILE);
+    let sources = Sources {
+        file: named.config.or_else(|| usual.exists().then_some(usual)),
+        environment: surroundings.environment.clone(),
+        ..Sources::default()
+    };
+    let config = sources.read()?;
+    let rows = config.settings.iter();
+    let shown: Vec<_> = rows
+        .clone()
+        .map(|row| json!({ "key": row.key, "value": row.value, "origin": row.origin.to_string() }))
+        .collect();
+    named.output.answer(&shown, || {
+        let rows: Vec<_> =
+            rows.map(|row| vec![row.key.clone(), row.value.clone(), row.origin.to_string()]).collect();
+        table(&["key", "value", "from"], &rows)
+    })
+}

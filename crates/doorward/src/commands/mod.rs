@@ -1,0 +1,26 @@
+//! The commands there are. To add one: a file here, and a row in [`BUILTIN`].
+
+mod audit;
+mod config;
+mod dev;
+mod key;
+mod migrate;
+mod serve;
+mod session;
+mod token;
+mod user;
+
+use crate::cli::Descriptor;
+
+/// Every command, in the order of `--help`.
+pub(crate) static BUILTIN: &[&Descriptor] = &[
+    &dev::COMMAND,
+    &serve::COMMAND,
+    &user::COMMAND,
+    &key::COMMAND,
+    &token::COMMAND,
+    &session::COMMAND,
+    &audit::COMMAND,
+    &config::COMMAND,
+    &migrate::COMMAND,
+];

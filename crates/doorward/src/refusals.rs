@@ -1,0 +1,161 @@
+//! What `serve` will not start with, and `dev` warns about: one function per rule, all judged at once.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::config::{Mount, Problem};
+use crate::platform::agentflow::Auth;
+use crate::secrets::lone_reader;
+use crate::setup::{Mode, Setup};
+
+/// What speaks against starting a server for others.
+#[must_use]
+pub fn refusals(setup: &Setup) -> Vec<Problem> {
+    let mut found = weak_secrets(setup);
+    found.extend(store_others_can_read(setup));
+    found.extend(master_key_others_can_read(setup));
+    found.extend(master_key_beside_the_store(setup));
+    found.extend(public_without_protection(setup));
+    found.extend(plain_public_url(setup));
+    found.extend(open_mounts_in_public(setup));
+    found
+}
+
+/// What `dev` says about the same setup: it starts, but none of this may reach other people.
+#[must_use]
+pub fn warnings(setup: &Setup) -> Vec<String> {
+    let found = match setup.mode {
+        Mode::Dev => weak_secrets(setup),
+        Mode::Serve => Vec::new(),
+    };
+    let consents = setup
+        .config
+        .mounts
+        .iter()
+        .filter(|mount| mount.allow_anonymous && is_open(setup, mount) && reaches_others(setup, mount));
+    let consents = consents.map(|mount| {
+        format!("mounts.{}.allow_anonymous: everybody who reaches this mount may use it", mount.name)
+    });
+    let weak =
+        found.into_iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend));
+    setup.warnings.iter().cloned().chain(weak).chain(consents).collect()
+}
+
+fn weak_secrets(setup: &Setup) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (mount, platform) in &setup.platforms {
+        let Auth::Jwt(jwt) = &platform.auth else { continue };
+        for (variable, why) in &jwt.weak {
+            found.push(Problem::of(
+                *variable,
+                format!("the secret of the mount {mount} is weak: {why}; who guesses it can be anybody"),
+                "replace it by random bytes, such as: openssl rand -hex 32",
+            ));
+        }
+    }
+    found
+}
+
+fn store_others_can_read(setup: &Setup) -> Option<Problem> {
+    let path = setup.config.store.path.to_str()?;
+    let problem = doorward_store::permissions(path).err()?;
+    Some(Problem::of("store.path", problem.to_string(), "run that command, then start again"))
+}
+
+fn master_key_others_can_read(setup: &Setup) -> Option<Problem> {
+    let file = setup.config.secrets.master_key_file.as_ref()?;
+    let mode = lone_reader(file)?;
+    Some(Problem::of(
+        "secrets.master_key_file",
+        format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
+        format!("run: chmod 600 '{}'; if others have read it, make a new store", file.display()),
+    ))
+}
+
+fn master_key_beside_the_store(setup: &Setup) -> Option<Problem> {
+    let file = setup.config.secrets.master_key_file.as_ref()?;
+    let directory = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        parent.canonicalize().unwrap_or_else(|_| parent.to_path_buf())
+    };
+    (directory(file) == directory(&setup.config.store.path)).then(|| {
+        Problem::of(
+            "secrets.master_key_file",
+            "the master key lies beside the store, so that one stolen backup holds both",
+            "keep it in another directory, such as /etc/doorward",
+        )
+    })
+}
+
+fn listeners(setup: &Setup) -> impl Iterator<Item = (String, SocketAddr)> {
+    let own =
+        setup.config.mounts.iter().filter_map(|mount| {
+            mount.listen.map(|address| (format!("mounts.{}.listen", mount.name), address))
+        });
+    std::iter::once(("server.listen".to_owned(), setup.config.server.listen)).chain(own)
+}
+
+/// Whether an address is reachable from this machine alone.
+#[must_use]
+pub fn is_loopback(address: SocketAddr) -> bool {
+    match address.ip() {
+        std::net::IpAddr::V4(ip) => ip.is_loopback(),
+        std::net::IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+        }
+    }
+}
+
+fn public_without_protection(setup: &Setup) -> Vec<Problem> {
+    if !setup.config.server.trusted_proxies.is_empty() {
+        return Vec::new();
+    }
+    listeners(setup)
+        .filter(|(_, address)| !is_loopback(*address))
+        .map(|(key, address)| {
+            Problem::of(
+                key,
+                format!("{address} is reachable from other machines, and nothing encrypts what comes in"),
+                "put a proxy that speaks TLS before it and name it in server.trusted_proxies, or listen on 127.0.0.1",
+            )
+        })
+        .collect()
+}
+
+fn plain_public_url(setup: &Setup) -> Option<Problem> {
+    let url = setup.config.server.public_url.as_deref()?;
+    let host = url.strip_prefix("http://")?.split(['/', ':']).next().unwrap_or_default();
+    let local = matches!(host, "localhost" | "127.0.0.1") || url.starts_with("http://[::1]");
+    (!local).then(|| {
+        Problem::of(
+            "server.public_url",
+            "clients would send their secrets over plain HTTP",
+            "give the https:// address of the proxy before this server",
+        )
+    })
+}
+
+fn is_open(setup: &Setup, mount: &Mount) -> bool {
+    setup.platforms.get(&mount.name).is_some_and(|platform| matches!(platform.auth, Auth::Open))
+}
+
+fn reaches_others(setup: &Setup, mount: &Mount) -> bool {
+    let address = mount.listen.unwrap_or(setup.config.server.listen);
+    !is_loopback(address) || setup.config.server.public_url.is_some()
+}
+
+fn open_mounts_in_public(setup: &Setup) -> Vec<Problem> {
+    let open = setup
+        .config
+        .mounts
+        .iter()
+        .filter(|mount| !mount.allow_anonymous && is_open(setup, mount) && reaches_others(setup, mount));
+    open.map(|mount| {
+        Problem::of(
+            format!("mounts.{}", mount.name),
+            "agentflow.json says auth: null, so everybody who reaches this mount may use it",
+            format!("set auth to \"jwt\", or agree to it: allow_anonymous = true in [mounts.{}]", mount.name),
+        )
+    })
+    .collect()
+}

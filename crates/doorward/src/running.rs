@@ -1,0 +1,275 @@
+//! A server's life: assemble, bind, tell where everything is, answer until told to stop, finish what was taken.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerSettings};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::administrator;
+use crate::assemble::{Assembled, Mounted, assemble};
+use crate::cli::Failure;
+use crate::logging;
+use crate::platform::agentflow::{self, RateLimitBy};
+use crate::ready::{self, Ready};
+use crate::refusals::warnings;
+use crate::setup::{Mode, Setup};
+use crate::walkthrough;
+
+/// How long runs that outlive their request may still take once the server stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting.
+pub(crate) fn run(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {
+    logging::start(&setup.config.log);
+    for warning in warnings(setup) {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(live(setup, ready_file, json))
+}
+
+async fn live(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {
+    // The signals are taken over before anything is begun, so that none can end the process half-way.
+    let stop = Stop::new()?;
+    let assembled = assemble(setup).await?;
+    let listenings = listenings(setup, &assembled)?;
+    let places: Vec<Vec<(String, String)>> = listenings.iter().map(Place::names).collect();
+    let bound = bind(setup, &assembled, listenings).await?;
+    assembled.engine.interrupt_left_runs().await?;
+    assembled.engine.start();
+    let mounts = addresses(&bound.addresses(), &places);
+    let served = announce_and_serve(setup, &assembled, bound, &mounts, (ready_file, json), stop).await;
+    let stopped = assembled.engine.stop(PATIENCE).await;
+    served?;
+    Ok(stopped?)
+}
+
+async fn announce_and_serve(
+    setup: &Setup,
+    assembled: &Assembled,
+    bound: Bound,
+    mounts: &BTreeMap<String, String>,
+    (ready_file, json): (Option<&Path>, bool),
+    stop: Stop,
+) -> Result<(), Failure> {
+    let native = &assembled.mounts.first().expect("a native mount is always there").config.name;
+    let url = mounts.get(native).expect("every mount has an address").as_str();
+    let key = match setup.mode {
+        Mode::Dev => Some(administrator::dev_key(assembled).await?),
+        Mode::Serve => None,
+    };
+    if setup.mode == Mode::Serve
+        && let Some(secret) = assembled.engine.setup().secret().await?
+    {
+        tell(&mut std::io::stderr(), &walkthrough::setup(url, secret.expose()))?;
+    }
+    let admin_key = key.as_ref().map(|key| key.secret.expose().as_str());
+    let ready = Ready { pid: std::process::id(), url, mounts, admin_key };
+    if json {
+        let text = serde_json::to_string(&ready).map_err(std::io::Error::from)?;
+        tell(&mut std::io::stdout(), &text)?;
+    } else if setup.mode == Mode::Dev {
+        tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts))?;
+    }
+    if let Some(path) = ready_file {
+        ready::write(path, &ready).map_err(|error| {
+            Failure::refused(
+                format!("the ready file {} cannot be written: {error}", path.display()),
+                "name a file in a directory that exists and can be written",
+            )
+        })?;
+    }
+    tracing::info!(%url, "ready");
+    stop.during(bound).await;
+    if let Some(key) = key {
+        administrator::end_dev_key(assembled, &key).await?;
+    }
+    Ok(())
+}
+
+fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // Whoever started us may not want to read.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> Result<Bound, Failure> {
+    let settings = ServerSettings {
+        trusted_proxies: setup.config.server.trusted_proxies.clone(),
+        ..ServerSettings::default()
+    };
+    let listenings = listenings.into_iter().map(|place| place.listening).collect();
+    doorward_server::bind(&assembled.engine, listenings, &settings).await.map_err(|error| {
+        let mend = match &error {
+            doorward_server::BindError::Address { .. } => {
+                "stop what listens there, or take port 0 for any free one"
+            }
+            doorward_server::BindError::Clash(_) => {
+                "give one of them another prefix or a listener of its own"
+            }
+            _ => "correct the mount's configuration",
+        };
+        Failure::refused(error.to_string(), mend)
+    })
+}
+
+/// An address to listen on, and the names of its mounts.
+struct Place {
+    listening: Listening,
+    names: Vec<(String, String)>,
+}
+
+impl Place {
+    fn new(address: SocketAddr) -> Self {
+        Self { listening: Listening { address, mounts: Vec::new() }, names: Vec::new() }
+    }
+
+    fn names(&self) -> Vec<(String, String)> {
+        self.names.clone()
+    }
+}
+
+/// The shared listener with the mounts that have none of their own, then each of the others.
+fn listenings(setup: &Setup, assembled: &Assembled) -> Result<Vec<Place>, Failure> {
+    let mut places: Vec<Place> = Vec::new();
+    for mounted in &assembled.mounts {
+        let address = mounted.config.listen.unwrap_or(setup.config.server.listen);
+        // Port 0 asks for a port of one's own, each time, but for the shared listener.
+        let shared = |place: &Place| {
+            place.listening.address == address && (address.port() != 0 || mounted.config.listen.is_none())
+        };
+        let at = match places.iter().position(shared) {
+            Some(at) => at,
+            None => {
+                places.push(Place::new(address));
+                places.len() - 1
+            }
+        };
+        places[at].names.push((mounted.config.name.clone(), mounted.config.prefix.clone()));
+        places[at].listening.mounts.push(placed(setup, mounted)?);
+    }
+    Ok(places)
+}
+
+fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
+    let config = &mounted.config;
+    let upstream = config.upstream.as_deref().map(str::parse).transpose().map_err(|_| {
+        Failure::refused(
+            format!("mounts.{}.upstream is not an address", config.name),
+            "write it like http://127.0.0.1:8000",
+        )
+    })?;
+    let limit = setup.platforms.get(&config.name).and_then(|platform| platform.rate_limit.as_ref());
+    Ok(MountAt {
+        mount: std::sync::Arc::clone(&mounted.mount),
+        at: if config.prefix.is_empty() { At::Root } else { At::Prefix(config.prefix.clone()) },
+        upstream,
+        rate_limit: limit.map(rate_limit),
+    })
+}
+
+fn rate_limit(limit: &agentflow::RateLimit) -> RateLimit {
+    RateLimit {
+        requests: limit.requests,
+        window_s: limit.window_s,
+        by: match limit.by {
+            RateLimitBy::Address => CountBy::Address,
+            RateLimitBy::Global => CountBy::Everything,
+        },
+        exclude_paths: limit.exclude_paths.clone(),
+    }
+}
+
+fn addresses(bound: &[SocketAddr], places: &[Vec<(String, String)>]) -> BTreeMap<String, String> {
+    let mounts = bound.iter().zip(places).flat_map(|(address, mounts)| {
+        let host = reachable(*address);
+        mounts.iter().map(move |(name, prefix)| (name.clone(), format!("http://{host}{prefix}")))
+    });
+    mounts.collect()
+}
+
+/// An address one can connect to: "every address" becomes this machine's own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// Being told to stop: once to finish what was taken, twice to leave at once.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    async fn during(mut self, bound: Bound) {
+        let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = bound.run(async move {
+            // The sender is never dropped before it has sent, so an error cannot come.
+            let _ = stopped.await;
+        });
+        let twice = async {
+            self.told().await;
+            tracing::info!("stopping: what was taken is finished; once more to leave at once");
+            let _ = stopping.send(());
+            self.told().await;
+            tracing::warn!("leaving at once");
+        };
+        tokio::select! {
+            () = running => {}
+            () = twice => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_told_can_be_connected_to() {
+        for (listened, told) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            let listened: SocketAddr = listened.parse().expect("an address");
+            assert_eq!(reachable(listened).to_string(), told);
+        }
+    }
+
+    #[test]
+    fn every_mount_is_told_with_its_prefix() {
+        let bound = ["127.0.0.1:1".parse().expect("an address"), "127.0.0.1:2".parse().expect("an address")];
+        let name = |name: &str, prefix: &str| (name.to_owned(), prefix.to_owned());
+        let places = [vec![name("native", ""), name("a", "/a")], vec![name("b", "")]];
+        let told = addresses(&bound, &places);
+        let expected =
+            [("a", "http://127.0.0.1:1/a"), ("b", "http://127.0.0.1:2"), ("native", "http://127.0.0.1:1")];
+        let expected = expected.map(|(name, url)| (name.to_owned(), url.to_owned()));
+        assert_eq!(told, BTreeMap::from(expected));
+    }
+}

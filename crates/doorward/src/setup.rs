@@ -1,0 +1,244 @@
+//! Everything a server or a command is to be made from, read and judged, before anything is made.
+//!
+//! ```text
+//! flags, environment, file ─► Config ─┐
+//! agentflow.json, .env ──► AgentFlow ─┼─► Setup ─ refusals ─► assemble
+//! master key ─────────────────────────┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::path::{Path, PathBuf};
+
+use doorward_core::random::Random;
+use doorward_core::secret::SecretBytes;
+
+use crate::cli::{Failure, Surroundings};
+use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
+use crate::platform::agentflow::AgentFlow;
+use crate::secrets::{create_master_key, parse_master_key};
+
+/// Where `dev` keeps its data unless told otherwise.
+pub const DEV_DIRECTORY: &str = ".doorward";
+/// The configuration file that is read when none is named.
+pub const CONFIG_FILE: &str = "doorward.toml";
+
+const DATABASE: &str = "doorward.db";
+const MASTER_KEY: &str = "master.key";
+
+/// How strict to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// On this machine alone: doubtful things are warned about.
+    Dev,
+    /// For others: doubtful things are refused.
+    Serve,
+}
+
+/// Everything a server or a command is made from.
+pub struct Setup {
+    /// How strict to be.
+    pub mode: Mode,
+    /// The configuration.
+    pub config: Config,
+    /// The platform files, by mount.
+    pub platforms: BTreeMap<String, AgentFlow>,
+    /// The key everything at rest is sealed under.
+    pub master_key: SecretBytes,
+    /// What the operator should know; each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// What the command line says about mounts and places.
+#[derive(Default)]
+pub(crate) struct Placement {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) flags: Vec<Flag>,
+}
+
+impl Placement {
+    /// Notes a flag that sets `key`.
+    pub(crate) fn set(&mut self, flag: &'static str, key: impl Into<String>, value: impl Into<String>) {
+        self.flags.push(Flag { key: key.into(), value: value.into(), flag });
+    }
+}
+
+impl Setup {
+    /// For `dev`: data in `directory`, every surface mounted, a master key made when there is none.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn dev(
+        placement: Placement,
+        directory: &Path,
+        surroundings: &Surroundings,
+        random: &dyn Random,
+    ) -> Result<Self, Failure> {
+        let sources = dev_sources(placement, directory, surroundings)?;
+        private_directory(directory)?;
+        let given = sources.environment.iter().any(|(name, _)| name.starts_with("DOORWARD__SECRETS__"));
+        if !given {
+            create_master_key(&directory.join(MASTER_KEY), random).map_err(|error| {
+                Failure::refused(error.to_string(), "give a --data-dir that can be written")
+            })?;
+        }
+        Self::read(Mode::Dev, &sources, surroundings).map_err(Failure::from)
+    }
+
+    /// For `serve`: what the operator configured and nothing else.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn serve(placement: Placement, surroundings: &Surroundings) -> Result<Self, Problems> {
+        Self::read(Mode::Serve, &serve_sources(placement, surroundings), surroundings)
+    }
+
+    /// For a command on the store of a server, running or not: the data directory of `dev`, or the configuration
+    /// of `serve`; whichever is named, else whichever is there. Only one that may `create` the configured store goes
+    /// on without one: a mistyped path must not look like an empty store.
+    ///
+    /// # Errors
+    /// Everything that is wrong; that there is no store.
+    pub(crate) fn beside(
+        placement: Placement,
+        data_dir: Option<&Path>,
+        create: bool,
+        surroundings: &Surroundings,
+    ) -> Result<Self, Failure> {
+        let dev = match data_dir {
+            Some(directory) => Some(directory.to_path_buf()),
+            None if placement.config.is_some() || Path::new(CONFIG_FILE).exists() => None,
+            None => Some(PathBuf::from(DEV_DIRECTORY)),
+        };
+        let setup = match &dev {
+            Some(directory) => {
+                if !directory.join(DATABASE).exists() {
+                    return Err(Failure::refused(
+                        format!("there is no store in {}", directory.display()),
+                        "name its place with --data-dir or --config, or start `doorward dev` first",
+                    ));
+                }
+                Self::read(Mode::Dev, &dev_sources(placement, directory, surroundings)?, surroundings)?
+            }
+            None => Self::read(Mode::Serve, &serve_sources(placement, surroundings), surroundings)?,
+        };
+        if create || setup.config.store.path.exists() {
+            return Ok(setup);
+        }
+        Err(Failure::refused(
+            format!("there is no store at {}", setup.config.store.path.display()),
+            "correct store.path, or make it with `doorward migrate apply`",
+        ))
+    }
+
+    /// From sources of one's own choice. Nothing is made yet; [`crate::refusals`] judges what was read.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn read(mode: Mode, sources: &Sources, surroundings: &Surroundings) -> Result<Self, Problems> {
+        let config = sources.read()?;
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut platforms = BTreeMap::new();
+        for mount in &config.mounts {
+            let Some(path) = mount.agentflow.as_ref().filter(|_| mount.surface == SurfaceKind::AgentFlow)
+            else {
+                continue;
+            };
+            match AgentFlow::read(path, &|name| surroundings.variable(name)) {
+                Ok(mut platform) => {
+                    warnings.append(&mut platform.warnings);
+                    platforms.insert(mount.name.clone(), platform);
+                }
+                Err(mut found) => problems.append(&mut found.0),
+            }
+        }
+        match (master_key(&config), problems.is_empty()) {
+            (Ok(master_key), true) => Ok(Self { mode, config, platforms, master_key, warnings }),
+            (Ok(_), false) => Err(Problems(problems)),
+            (Err(problem), _) => {
+                problems.push(problem);
+                Err(Problems(problems))
+            }
+        }
+    }
+}
+
+fn master_key(config: &Config) -> Result<SecretBytes, Problem> {
+    const MEND: &str = "make one with: openssl rand -hex 32";
+    match &config.secrets.master_key {
+        Some(text) => {
+            parse_master_key(text).map_err(|error| Problem::of("secrets.master_key", error.to_string(), MEND))
+        }
+        None => Err(Problem::of(
+            "secrets.master_key",
+            "there is no master key, so nothing could be kept sealed",
+            format!("set secrets.master_key_file or secrets.master_key; {MEND}"),
+        )),
+    }
+}
+
+fn dev_sources(
+    placement: Placement,
+    directory: &Path,
+    surroundings: &Surroundings,
+) -> Result<Sources, Failure> {
+    let place = |name: &str| {
+        directory.join(name).into_os_string().into_string().map_err(|_| {
+            Failure::usage(format!("{} is not UTF-8", directory.display()), "give another --data-dir")
+        })
+    };
+    let mut defaults = vec![
+        ("store.path".to_owned(), place(DATABASE)?),
+        ("mounts.native.sign_up".to_owned(), "open".to_owned()),
+    ];
+    for (name, _) in SurfaceKind::ALL {
+        defaults.push((format!("mounts.{name}.surface"), (*name).to_owned()));
+    }
+    let given = surroundings.environment.iter().any(|(name, _)| name.starts_with("DOORWARD__SECRETS__"));
+    if !given {
+        defaults.push(("secrets.master_key_file".to_owned(), place(MASTER_KEY)?));
+    }
+    Ok(Sources {
+        defaults,
+        file: placement.config,
+        environment: surroundings.environment.clone(),
+        flags: placement.flags,
+    })
+}
+
+fn serve_sources(placement: Placement, surroundings: &Surroundings) -> Sources {
+    let usual = Path::new(CONFIG_FILE);
+    let file = placement.config.or_else(|| usual.exists().then(|| usual.to_path_buf()));
+    Sources {
+        defaults: Vec::new(),
+        file,
+        environment: surroundings.environment.clone(),
+        flags: placement.flags,
+    }
+}
+
+/// Makes `dev`'s directory for its owner alone, and keeps it out of version control.
+fn private_directory(directory: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::refused(
+            format!("{}: {error}", directory.display()),
+            "give a --data-dir that can be made and written",
+        )
+    };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(failed)?;
+    let ignore = directory.join(".gitignore");
+    if ignore.exists() {
+        return Ok(());
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&ignore).map_err(failed)?;
+    std::io::Write::write_all(&mut file, b"*\n").map_err(failed)
+}

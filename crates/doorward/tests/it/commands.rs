@@ -1,0 +1,180 @@
+//! Commands on the store of a running server.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::program::{Server, json, printed, run};
+
+const PASSWORD: &str = "a long password 1\n";
+
+fn user(server: &Server, name: &str) -> String {
+    let made = json(&server.command(&["user", "create", "--username", name, "--password-stdin"], PASSWORD));
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_user_lives_its_life() {
+    let server = Server::dev();
+    let id = user(&server, "ada");
+    let show = || json(&server.command(&["user", "show", "ada"], ""));
+    assert_eq!(show()["roles"], json!(["user"]));
+    json(&server.command(&["user", "set-roles", "ada", "premium"], ""));
+    json(&server.command(&["user", "disable", &id], ""));
+    assert_eq!((&show()["roles"], &show()["disabled"]), (&json!(["premium"]), &json!(true)));
+    json(&server.command(&["user", "enable", &id], ""));
+    assert_eq!(show()["disabled"], json!(false));
+    json(&server.command(&["user", "set-password", "ada", "--password-stdin"], "another password 2\n"));
+    let listed = json(&server.command(&["user", "list"], ""));
+    assert!(listed.as_array().is_some_and(|all| all.iter().any(|user| user["id"] == *id)));
+    let unsure = server.command(&["user", "delete", "ada"], "");
+    assert_eq!(unsure.status.code(), Some(2), "{}", printed(&unsure));
+    json(&server.command(&["user", "delete", "ada", "--yes"], ""));
+    let gone = server.command(&["user", "show", "ada"], "");
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(gone.stdout.is_empty());
+}
+
+#[test]
+fn the_engines_rules_hold_on_the_command_line() {
+    let server = Server::dev();
+    user(&server, "ada");
+    let create = |name: &str, password: &str| {
+        server.command(&["user", "create", "--username", name, "--password-stdin"], password)
+    };
+    let cases = [
+        (create("ada", PASSWORD), "username_taken"),
+        (create("bob", "short\n"), "weak_password"),
+        (create("bob", "\n"), "the password is empty"),
+        (server.command(&["user", "set-roles", "ada", "emperor"], ""), "unknown_role"),
+        (server.command(&["user", "set-roles", "dev-admin", "user"], ""), "last_admin"),
+        (server.command(&["user", "delete", "dev-admin", "--yes"], ""), "last_admin"),
+        (server.command(&["user", "show", "nobody"], ""), "there is no user"),
+        (server.command(&["key", "revoke", "key_none"], ""), "not_found"),
+        (
+            server.command(
+                &["key", "create", "--user", "ada", "--name", "x", "--expires", "1h", "--scope", "fly"],
+                "",
+            ),
+            "unknown_scope",
+        ),
+        (server.command(&["session", "end", "ses_none"], ""), "not_found"),
+        (server.command(&["token", "issue", "--user-id", "nobody"], ""), "there is no user"),
+        (server.command(&["token", "issue", "--user-id", "ada", "--claim", "sub=x"], ""), "bad_field"),
+        (
+            server.command(&["token", "issue", "--user-id", "ada", "--mount", "agentflwo"], ""),
+            "did you mean agentflow?",
+        ),
+    ];
+    for (output, expected) in &cases {
+        let text = printed(output);
+        assert!(!output.status.success() && text.contains(expected), "{expected}: {text}");
+        assert!(text.contains("mend: "), "{text}");
+    }
+}
+
+#[test]
+fn a_key_is_shown_once_and_revoked() {
+    let server = Server::dev();
+    user(&server, "ada");
+    let made = json(&server.command(
+        &["key", "create", "--user", "ada", "--name", "laptop", "--scope", "read", "--expires", "never"],
+        "",
+    ));
+    let key = made["key"].as_str().expect("the key");
+    let list = || json(&server.command(&["key", "list", "--user", "ada"], ""));
+    assert!(!list().to_string().contains(key));
+    assert_eq!((&list()[0]["id"], &list()[0]["revoked_at_ms"]), (&made["id"], &Value::Null));
+    json(&server.command(&["key", "revoke", made["id"].as_str().expect("an id")], ""));
+    assert!(list()[0]["revoked_at_ms"].is_i64());
+}
+
+#[test]
+fn a_token_is_issued_inspected_revoked_and_its_key_rotated() {
+    let server = Server::dev();
+    let id = user(&server, "ada");
+    let issue =
+        || {
+            json(&server.command(
+                &["token", "issue", "--user-id", "ada", "--claim", "team=7", "--expires-in", "1h"],
+                "",
+            ))
+        };
+    let inspect = |token: &Value| {
+        json(
+            &server
+                .command(&["token", "inspect", "--token-stdin"], token["token"].as_str().expect("a token")),
+        )
+    };
+    let (first, second) = (issue(), issue());
+    let seen = inspect(&first);
+    assert_eq!(
+        (&seen["valid"], &seen["claims"]["sub"], &seen["claims"]["team"]),
+        (&json!(true), &json!(id), &json!(7))
+    );
+    json(&server.command(&["token", "revoke", "--jti", first["jti"].as_str().expect("an id")], ""));
+    assert_eq!(
+        (&inspect(&first)["valid"], &inspect(&first)["code"]),
+        (&json!(false), &json!("token_revoked"))
+    );
+    let rotated = json(&server.command(&["token", "rotate-key", "--algorithm", "EdDSA"], ""));
+    assert_eq!(inspect(&second)["valid"], json!(true), "the old key verifies");
+    let old = inspect(&second)["header"]["kid"].clone();
+    assert_ne!(old, rotated["id"]);
+    assert_eq!(inspect(&issue())["header"]["alg"], json!("EdDSA"));
+    json(&server.command(&["token", "retire-key", old.as_str().expect("a kid")], ""));
+    assert_eq!(inspect(&second)["valid"], json!(false), "the retired key does not");
+    json(&server.command(&["token", "revoke", "--user", "ada"], ""));
+}
+
+#[test]
+fn an_agentflow_token_is_made_with_the_platforms_key() {
+    let server = Server::dev();
+    let secret = "Zx3vN7qKfP0sWm4tYbL9uRcHgE2jAo6dVi8nXkTlQy5w";
+    fs::write(server.directory().join("agentflow.json"), r#"{"agent": "a:b", "auth": "jwt", "env": ".env"}"#)
+        .expect("written");
+    fs::write(server.directory().join(".env"), format!("JWT_SECRET_KEY={secret}\nJWT_ALGORITHM=HS256\n"))
+        .expect("written");
+    let at = ["--mount", "agentflow", "--agentflow", "agentflow.json"];
+    let made = json(&server.command(&[&["token", "issue", "--user-id", "user123"], &at[..]].concat(), ""));
+    let token = made["token"].as_str().expect("a token");
+    let seen = json(&server.command(&[&["token", "inspect", "--token-stdin"], &at[..]].concat(), token));
+    assert_eq!((&seen["valid"], &seen["principal"]), (&json!(true), &json!("agentflow|user123")));
+    assert_eq!((&seen["header"]["alg"], &seen["claims"]["user_id"]), (&json!("HS256"), &json!("user123")));
+    let native = json(&server.command(&["token", "inspect", "--token-stdin"], token));
+    assert_eq!(native["valid"], json!(false), "the native mount does not take it");
+}
+
+#[test]
+fn what_commands_did_is_in_the_audit_log_and_its_chain_holds() {
+    let server = Server::dev();
+    user(&server, "ada");
+    let lines = json(&server.command(&["audit", "list", "--action", "user:create", "--since", "1h"], ""));
+    let lines = lines.as_array().expect("a list");
+    assert!(
+        lines.iter().any(|line| line["principal"] == "doorward|command-line" && line["outcome"] == "done")
+    );
+    assert_eq!(json(&server.command(&["audit", "verify"], ""))["ok"], json!(true));
+}
+
+#[test]
+fn migrations_are_told_and_a_store_can_be_made_beforehand() {
+    let server = Server::dev();
+    assert_eq!(json(&server.command(&["migrate", "status"], ""))["pending"], json!([]));
+    let home = tempfile::tempdir().expect("a directory");
+    let config = "[store]\npath = \"data/doorward.db\"\n[secrets]\nmaster_key = \"b3e1a9c07d5f42868c1e0b7a9d3f5c218f14e45fceea167a5a36dedd4bea2543\"\n";
+    fs::write(home.path().join("doorward.toml"), config).expect("written");
+    assert_eq!(run(home.path(), &["user", "list"]).status.code(), Some(1), "no store is made by looking");
+    let applied = json(&run(home.path(), &["migrate", "apply", "--json"]));
+    assert!(applied["applied"].as_array().is_some_and(|all| !all.is_empty()));
+    assert_eq!(json(&run(home.path(), &["user", "list", "--json"])), json!([]));
+}
+
+#[test]
+fn without_a_store_a_command_says_where_to_look() {
+    let home = tempfile::tempdir().expect("a directory");
+    let output = run(home.path(), &["user", "list"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(printed(&output).contains("--data-dir"), "{}", printed(&output));
+    assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 0, "nothing was made");
+}

@@ -1,0 +1,8 @@
+//! The program as a person runs it.
+
+mod commands;
+mod dev;
+mod help;
+mod program;
+mod serve;
+mod walkthrough;
