@@ -17,7 +17,8 @@ def start(tmp_path: Path):
 
     def start_one(mode: str, *arguments, environment: dict[str, str] | None = None) -> Doorward:
         home = tmp_path / f"{mode}-{len(running)}"
-        server = Doorward(mode, "--listen", "127.0.0.1:0", *arguments, home=home, environment=environment)
+        listen = [] if "--listen" in arguments else ["--listen", "127.0.0.1:0"]
+        server = Doorward(mode, *listen, *arguments, home=home, environment=environment)
         running.append(server)
         return server
 

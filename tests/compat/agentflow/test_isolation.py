@@ -73,13 +73,13 @@ def test_a_list_is_not_widened_by_its_parameters(alice, bob, thread):
     "route", [*DOCUMENT_ROUTES, *THREAD_ROUTES], ids=names([*DOCUMENT_ROUTES, *THREAD_ROUTES])
 )
 def test_somebody_elses_thread_is_answered_like_an_unknown_one(alice, bob, thread, route):
-    message = messages_of(alice, thread)[0]["message_id"]
-    unknown = unknown_id()
+    before = messages_of(alice, thread)
+    message, unknown = before[0]["message_id"], unknown_id()
     foreign = send(bob, route, id=thread, message=message)
     missing = send(bob, route, id=unknown, message=message)
     assert foreign.status_code == 404, foreign.text
     assert Comparable.of(foreign, thread) == Comparable.of(missing, unknown)
-    assert len(messages_of(alice, thread)) == 2, "and nothing has happened to it"
+    assert messages_of(alice, thread) == before, "and nothing has happened to it"
 
 
 @pytest.mark.parametrize("path", ["/v1/graph/invoke", "/v1/graph/stream"])

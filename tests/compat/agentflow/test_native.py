@@ -171,7 +171,7 @@ def test_administration_is_for_administrators(alice, admin, method, path):
 
 def test_nothing_is_at_a_path_nobody_declared(alice):
     assert_problem(alice.client.get("/v1/unheard-of"), 404, "no_route")
-    wrong_method = alice.client.delete("/v1/me")
+    wrong_method = alice.client.put("/v1/me")
     assert_problem(wrong_method, 405, "method_not_allowed")
     assert "GET" in wrong_method.headers["Allow"]
 
@@ -503,11 +503,19 @@ def test_an_administrator_revokes_every_token_of_a_user(url, admin, alice, bob):
 def test_what_was_done_is_in_the_audit_log(admin, alice):
     assert_problem(alice.client.get("/v1/users"), 403)
 
-    def actions():
-        lines = admin.get("/v1/audit", params={"limit": 200}).json()["entries"]
-        return {line["action"] for line in lines if alice.id in json.dumps(line)} or None
+    def lines() -> set[tuple]:
+        """(action, outcome, what) of the lines that speak of Alice or of her session."""
+        entries = admin.get("/v1/audit", params={"limit": 200}).json()["entries"]
+        own = (alice.id, alice.tokens.session)
+        told = [line for line in entries if any(name in json.dumps(line) for name in own)]
+        return {(line["action"], line["outcome"], line["resource"]) for line in told}
 
-    wait_until(lambda: {"user:list", "session:login"} <= (actions() or set()), "the audit lines", limit_s=5)
+    expected = {
+        ("user:sign_up", "done", alice.id),
+        ("session:login", "done", alice.tokens.session),
+        ("user:list", "denied", None),
+    }
+    wait_until(lambda: expected <= lines(), f"the audit lines {expected}", limit_s=5)
 
 
 # Two processes on one store -------------------------------------------------------------------

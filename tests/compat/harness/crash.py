@@ -60,6 +60,26 @@ class Assassin:
         self._process.stdout.close()
 
 
+def ends_inside_a_transaction(journal: Path) -> bool:
+    """Whether the log ends with frames of a commit that was begun and never finished.
+
+    File format of SQLite, section 4: a header of 32 bytes with two salts, then frames of 24 bytes
+    and a page; a frame that ends a commit holds the size of the database, others 0. Frames of an
+    earlier round of the log have other salts.
+    """
+    content = journal.read_bytes() if journal.exists() else b""
+    if len(content) < 32:
+        return False
+    page_size, salts = int.from_bytes(content[8:12]), content[16:24]
+    unfinished = False
+    for start in range(32, len(content), 24 + page_size):
+        frame = content[start : start + 24]
+        if frame[8:16] != salts:
+            break
+        unfinished = frame[4:8] == bytes(4)
+    return unfinished
+
+
 @dataclass
 class Write:
     """One attempt to change something; `answer` stays None when the server died first."""
@@ -79,18 +99,21 @@ class Ledger:
 
     writes: list[Write] = field(default_factory=list)
 
-    def attempt(self, kind: str, subject, send) -> Write | None:
-        """Sends one write and notes it; None when there was no server left to send it to."""
+    def attempt(self, kind: str, subject, send) -> bool:
+        """Sends one write and notes it, unless no server was left to send it to; whether it was answered.
+
+        A writer stops at its first write without an answer, so no more are cut off than writers.
+        """
         write = Write(kind, subject)
         try:
             write.answer = send()
         except requests.ConnectionError as error:
             if isinstance(getattr(error.args[0], "reason", None), NewConnectionError):
-                return None
+                return False
         except requests.exceptions.ChunkedEncodingError:
             pass
         self.writes.append(write)
-        return write
+        return write.answer is not None
 
     def acknowledged(self, kind: str) -> list[Write]:
         return [write for write in self.writes if write.kind == kind and write.acknowledged]
