@@ -4,9 +4,11 @@ The real AgentFlow server where its behaviour counts (A-028 to A-030); a recorde
 bytes it was sent where the request itself counts.
 """
 
+import contextlib
 import json
 import socket
 import threading
+import time
 from uuid import uuid4
 
 import pytest
@@ -134,6 +136,47 @@ def test_a_caller_who_leaves_a_stream_leaves_the_door_working(door, real_server)
         next(answer.iter_lines(chunk_size=1))
     real_server.open_gate(gate)
     assert door.get("/v1/graph", token=token()).status_code == 200
+
+
+def test_a_revoked_token_ends_the_stream_it_opened(gateway, real_server):
+    """Within a second, although the run behind goes on."""
+    gate, jti = unique("gate"), unique("jti")
+    credential = {"Authorization": f"Bearer {token(unique('user'), jti=jti)}"}
+    body = run_body(f"gate:{gate} never to be read")
+    url = gateway.mount("agentflow") + "/v1/graph/stream"
+    with requests.post(url, json=body, headers=credential, stream=True, timeout=30) as answer:
+        lines = answer.iter_lines(chunk_size=1)
+        assert next(lines)
+        gateway.command("token", "revoke", "--jti", jti)
+        revoked_at = time.monotonic()
+        with contextlib.suppress(requests.exceptions.ChunkedEncodingError):
+            rest = b"".join(lines)
+            assert b"never to be read" not in rest
+        assert time.monotonic() - revoked_at < 2
+    real_server.open_gate(gate)
+
+
+def test_a_polite_stop_finishes_the_stream_it_had_taken(start, tmp_path, real_server):
+    server = door_before(start, tmp_path, real_server.url)
+    gate = unique("gate")
+    credential = {"Authorization": f"Bearer {token(unique('user'))}"}
+    body = run_body(f"gate:{gate} and the rest")
+    url = server.mount("agentflow") + "/v1/graph/stream"
+    with requests.post(url, json=body, headers=credential, stream=True, timeout=30) as answer:
+        lines = answer.iter_lines(chunk_size=1)
+        assert next(lines)
+        server.program.process.terminate()
+        wait_until(lambda: refuses_connections(server.url), "no more connections", limit_s=5)
+        real_server.open_gate(gate)
+        assert f"Echo: gate:{gate} and the rest" in list(lines)[-1].decode()
+    assert server.program.process.wait(10) == 0
+
+
+def refuses_connections(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/v1/me", timeout=5).status_code == 503
+    except requests.ConnectionError:
+        return True
 
 
 # With a recorder behind the door --------------------------------------------------------------

@@ -148,6 +148,32 @@ def test_claims_nobody_knows_do_no_harm(anyone):
     assert anyone.get("/threads", token=token(**extra)).status_code == 200
 
 
+# A-034 ----------------------------------------------------------------------------------------
+
+
+def test_roles_of_a_token_are_the_roles_of_its_user(anyone):
+    """An administrator of the mount sees what others own there."""
+    thread_id = anyone.post("/threads", token=token("role-owner")).json()["thread_id"]
+    for roles, status in ((["user"], 404), (["user", "admin"], 200), (["admin"], 200), ([], 404)):
+        seen = anyone.get(f"/threads/{thread_id}", token=token("role-other", roles=roles))
+        assert seen.status_code == status, f"{roles}: {seen.text}"
+
+
+@pytest.mark.parametrize(
+    "roles", ["admin", {"admin": True}, [["admin"]], 7, ["Admin"], ["unheard-of"], [None]]
+)
+def test_roles_of_another_shape_or_name_give_nothing(anyone, roles):
+    thread_id = anyone.post("/threads", token=token("role-owner")).json()["thread_id"]
+    seen = anyone.get(f"/threads/{thread_id}", token=token("role-other", roles=roles))
+    assert seen.status_code in (401, 404), seen.text
+
+
+def test_an_administrator_of_the_mount_is_nobody_elsewhere(jwt_dev):
+    credential = token(roles=["admin"])
+    for path in ("/v1/me", "/v1/users", "/v1/audit"):
+        assert Client(jwt_dev.url).get(path, token=credential).status_code == 401
+
+
 # A-035 ----------------------------------------------------------------------------------------
 
 
