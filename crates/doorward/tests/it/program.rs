@@ -61,14 +61,13 @@ pub(crate) fn json(output: &Output) -> Value {
 
 /// Waits until `look` finds something.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let tries = PATIENCE.as_millis() / PAUSE.as_millis();
-    for _ in 0..tries {
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
         if let Some(found) = look() {
             return found;
         }
         thread::sleep(PAUSE);
     }
-    panic!("{what}: not within {PATIENCE:?}");
+    look().unwrap_or_else(|| unreachable!("{what}: not within {PATIENCE:?}"))
 }
 
 /// A running server in a directory of its own.
@@ -90,9 +89,9 @@ impl Server {
             .expect("the program starts");
         let path = home.path().join("ready.json");
         let ready = until("the ready file", || {
-            if let Some(status) = child.try_wait().expect("a child") {
-                panic!("{status}: {}", fs::read_to_string(home.path().join("log")).unwrap_or_default());
-            }
+            let ended = child.try_wait().expect("a child");
+            let log = || fs::read_to_string(home.path().join("log")).unwrap_or_default();
+            assert!(ended.is_none(), "{ended:?}: {}", log());
             fs::read(&path).ok().map(|text| serde_json::from_slice(&text).expect("whole JSON"))
         });
         Self { home, child, ready }

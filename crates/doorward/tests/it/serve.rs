@@ -156,7 +156,7 @@ fn a_master_key_is_needed_good_and_kept_apart() {
     }
     private(
         &home.path().join("store/master.key"),
-        &"8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d",
+        "8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d",
     );
     assert!(with("master_key_file = \"store/master.key\"").contains("beside the store"));
 }
