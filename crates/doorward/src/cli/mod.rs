@@ -34,6 +34,10 @@ fn program() -> clap::Command {
         .about(ABOUT)
         .after_help(AFTER)
         .version(env!("CARGO_PKG_VERSION"))
+        // However the file is called: examples and usage say the same.
+        .bin_name("doorward")
+        // A wrapper's flags can be corrected by adding to them.
+        .args_override_self(true)
         .subcommand_required(true)
         .arg_required_else_help(true);
     BUILTIN.iter().fold(program, |program, row| program.subcommand((row.command)()))
