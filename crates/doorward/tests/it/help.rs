@@ -76,3 +76,15 @@ fn a_wrong_use_ends_with_two_and_names_what_is_wrong() {
         assert!(case.iter().rev().take(4).any(|word| text.contains(word)), "{case:?}: {text}");
     }
 }
+
+#[test]
+fn the_reference_of_the_configuration_says_what_the_program_says() {
+    let output = run(Path::new("."), &["config", "example", "--reference"]);
+    let said = printed(&output);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+    let written = std::fs::read_to_string(page).expect("the page is there");
+    assert!(
+        written.contains(said.trim()),
+        "docs/reference/configuration.md: put in what `doorward config example --reference` prints"
+    );
+}
