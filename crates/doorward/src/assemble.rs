@@ -16,6 +16,7 @@ use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::principal::LOCAL;
 use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
 use doorward_core::{agents, ports};
+use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
 
@@ -43,6 +44,8 @@ pub struct Assembled {
     pub store: Arc<SqlStore>,
     /// The mounts, as configured: native ones first.
     pub mounts: Vec<Mounted>,
+    /// What new signing keys sign with, where the configuration says so.
+    pub algorithm: Option<Algorithm>,
 }
 
 /// A mount and what the configuration says of its place.
@@ -78,13 +81,20 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
     };
     let engine = Engine::open(parts, settings(config)?).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
+    let algorithm = config.says("tokens.algorithm").then_some(config.tokens.algorithm);
+    let signing = ring.signer().algorithm();
+    if let Some(wanted) = algorithm.filter(|wanted| *wanted != signing) {
+        tracing::warn!(
+            "tokens.algorithm is {wanted}, but the key that signs is for {signing}; run: doorward token rotate-key"
+        );
+    }
     let own = Own { engine: &engine, ring, config };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         let platform = setup.platforms.get(&mount.name);
         mounts.push(Mounted { mount: Arc::new(own.mount(mount, platform)?), config: mount.clone() });
     }
-    Ok(Assembled { engine, store, mounts })
+    Ok(Assembled { engine, store, mounts, algorithm })
 }
 
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {

@@ -123,13 +123,15 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
 
 /// An address to listen on, and the names of its mounts.
 struct Place {
+    /// Whether it belongs to one mount, which asked for it.
+    own: bool,
     listening: Listening,
     names: Vec<(String, String)>,
 }
 
 impl Place {
-    fn new(address: SocketAddr) -> Self {
-        Self { listening: Listening { address, mounts: Vec::new() }, names: Vec::new() }
+    fn new(address: SocketAddr, own: bool) -> Self {
+        Self { own, listening: Listening { address, mounts: Vec::new() }, names: Vec::new() }
     }
 
     fn names(&self) -> Vec<(String, String)> {
@@ -142,14 +144,15 @@ fn listenings(setup: &Setup, assembled: &Assembled) -> Result<Vec<Place>, Failur
     let mut places: Vec<Place> = Vec::new();
     for mounted in &assembled.mounts {
         let address = mounted.config.listen.unwrap_or(setup.config.server.listen);
-        // Port 0 asks for a port of one's own, each time, but for the shared listener.
+        let own = mounted.config.listen.is_some();
+        // A port that is named is one listener, whoever names it; port 0 asks for a port of one's own each time.
         let shared = |place: &Place| {
-            place.listening.address == address && (address.port() != 0 || mounted.config.listen.is_none())
+            place.listening.address == address && (address.port() != 0 || !(own || place.own))
         };
         let at = match places.iter().position(shared) {
             Some(at) => at,
             None => {
-                places.push(Place::new(address));
+                places.push(Place::new(address, own));
                 places.len() - 1
             }
         };

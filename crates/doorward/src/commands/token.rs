@@ -102,7 +102,7 @@ enum What {
     /// Make a new signing key; old ones go on verifying until they are retired
     #[command(after_help = "Example:\n  doorward token rotate-key --algorithm EdDSA")]
     RotateKey {
-        /// What it signs with [default: as the key before]
+        /// What it signs with [default: tokens.algorithm if it is set, else as the key before]
         #[arg(long, value_name = "ALG")]
         algorithm: Option<Algorithm>,
         #[command(flatten)]
@@ -307,6 +307,7 @@ fn row(key: &KeyInfo) -> Vec<String> {
 fn rotate(algorithm: Option<Algorithm>, common: &Common, surroundings: &Surroundings) -> Result<(), Failure> {
     let made = inside(&common.store, surroundings, async |inside: &Inside| {
         let permit = inside.permit::<signing_key::Rotate>(Target::any())?;
+        let algorithm = algorithm.or(inside.assembled.algorithm);
         Ok(inside.assembled.engine.signing_keys().rotate(permit, inside.ring()?, algorithm).await?)
     })?;
     common.output.answer(&made, || {

@@ -77,6 +77,14 @@ pub struct Config {
     pub settings: Vec<Setting>,
 }
 
+impl Config {
+    /// Whether somebody set `key`, such as `tokens.algorithm`, rather than leaving it at its default.
+    #[must_use]
+    pub fn says(&self, key: &str) -> bool {
+        self.settings.iter().any(|setting| setting.key == key && setting.origin != Origin::Default)
+    }
+}
+
 /// A section as it is written: its heading, its settings, and what it is about.
 pub(crate) struct SectionRow {
     pub(crate) heading: &'static str,

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use doorward_core::authz::Roles;
+use doorward_core::authz::roles::RoleDef;
+
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::section::{Key, Reading, Section};
@@ -44,6 +47,7 @@ pub(super) fn read(given: Option<&Node>, reading: &mut Reading) -> Option<BTreeM
         }
     }
     check_inheritance(&roles, reading);
+    check_permissions(&roles, reading);
     (roles.len() == table.len()).then_some(roles)
 }
 
@@ -73,6 +77,17 @@ fn check_inheritance(roles: &BTreeMap<String, Role>, reading: &mut Reading) {
                 "the role inherits itself",
                 "break the circle",
             ));
+        }
+    }
+}
+
+/// What the engine would say of names and permissions, said here so that `config check` says it too.
+fn check_permissions(roles: &BTreeMap<String, Role>, reading: &mut Reading) {
+    for (name, role) in roles {
+        let alone = RoleDef { inherits: Vec::new(), permissions: role.permissions.clone() };
+        if let Err(error) = Roles::new(&BTreeMap::from([(name.clone(), alone)])) {
+            let mend = "write permissions like thread:read, thread:* or thread:read@any";
+            reading.problems.push(Problem::of(format!("roles.{name}"), error.to_string(), mend));
         }
     }
 }

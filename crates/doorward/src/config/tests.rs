@@ -122,6 +122,12 @@ fn bad_settings_are_refused_by_name() {
         ("https upstream", "[mounts.agentflow]\nupstream = \"https://x\"\n", "not an agent server's address"),
         ("native upstream", "[mounts.native]\nupstream = \"http://x\"\n", "no agent server behind it"),
         ("unknown parent", "[roles.a]\ninherits = [\"premum\"]\n", "did you mean \"premium\"?"),
+        (
+            "a permission of nothing",
+            "[roles.a]\npermissions = [\"thread:fly\"]\n",
+            "\"thread:fly\" names nothing",
+        ),
+        ("Doorward's own role", "[roles.system]\n", "cannot be a role"),
         ("a circle", "[roles.a]\ninherits = [\"b\"]\n[roles.b]\ninherits = [\"a\"]\n", "inherits itself"),
         ("too little memory", "[passwords]\nmemory_kib = 20000\n", "one pass is too few"),
         ("absolute below refresh", "[tokens]\nabsolute_ttl_s = 60\n", "less than refresh_ttl_s"),

@@ -37,6 +37,26 @@ fn a_mount_can_have_a_listener_of_its_own() {
 }
 
 #[test]
+fn listeners_of_ones_own_are_never_shared_by_accident() {
+    let home = tempfile::tempdir().expect("a directory");
+    let mounts = ["--mount", "native=127.0.0.1:0", "--mount", "agentflow=127.0.0.1:0"];
+    let both = Server::start(home, &[&["dev", "--listen", "127.0.0.1:0"], &mounts[..]].concat());
+    assert_ne!(both.ready["mounts"]["native"], both.ready["mounts"]["agentflow"]);
+    let home = tempfile::tempdir().expect("a directory");
+    let one = Server::start(home, &[&["dev", "--listen", "127.0.0.1:0"], &mounts[..2]].concat());
+    let agentflow = one.ready["mounts"]["agentflow"].as_str().expect("a text");
+    assert!(agentflow.ends_with("/agentflow") && !agentflow.starts_with(one.url()), "{agentflow}");
+}
+
+#[test]
+fn a_program_is_told_in_json_and_nothing_else() {
+    let mut server = Server::start_answering(&["dev", "--listen", "127.0.0.1:0", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&server.told()).expect("JSON");
+    assert_eq!(told, server.ready);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_what_to_do() {
     let server = Server::dev();
     let taken = server.url().trim_start_matches("http://");

@@ -78,12 +78,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `arguments` with a ready file.
+    /// Starts `arguments` with a ready file; everything it says goes to one log.
     pub(crate) fn start(home: TempDir, arguments: &[&str]) -> Self {
-        let log = File::create(home.path().join("log")).expect("a log");
+        Self::launch(home, arguments, "log")
+    }
+
+    /// As [`Server::start`], but what it answers on standard output is kept apart.
+    pub(crate) fn start_answering(arguments: &[&str]) -> Self {
+        Self::launch(tempfile::tempdir().expect("a directory"), arguments, "told")
+    }
+
+    fn launch(home: TempDir, arguments: &[&str], answers: &str) -> Self {
+        let append = |name: &str| {
+            File::options().create(true).append(true).open(home.path().join(name)).expect("a file")
+        };
+        let (log, answers) = (append("log"), append(answers));
         let mut child = prepared(Command::new(PROGRAM), home.path(), arguments)
             .args(["--ready-file", "ready.json"])
-            .stdout(log.try_clone().expect("a second handle"))
+            .stdout(answers)
             .stderr(log)
             .spawn()
             .expect("the program starts");
@@ -121,6 +133,11 @@ impl Server {
     /// What it said so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.home.path().join("log")).expect("a log")
+    }
+
+    /// What it answered on standard output, when that is kept apart.
+    pub(crate) fn told(&self) -> String {
+        fs::read_to_string(self.home.path().join("told")).expect("a file")
     }
 
     /// Another command on its store, answering JSON.

@@ -194,3 +194,19 @@ fn check_judges_as_serve_does_and_show_hides_secrets() {
     let example = run(good.path(), &["config", "example"]);
     assert!(printed(&example).contains("[server]"));
 }
+
+#[test]
+fn an_algorithm_that_waits_for_a_rotation_is_said() {
+    let home = configured("[server]\nlisten = \"127.0.0.1:0\"\n");
+    let mut first = Server::start(home, &["serve"]);
+    assert_eq!(first.stop(), Some(0));
+    let config = first.directory().join("doorward.toml");
+    let text = fs::read_to_string(&config).expect("readable");
+    fs::write(&config, format!("{text}[tokens]\nalgorithm = \"EdDSA\"\n")).expect("written");
+    let config = config.to_str().expect("UTF-8");
+    let start = || Server::start(tempfile::tempdir().expect("a directory"), &["serve", "--config", config]);
+    assert!(start().log().contains("doorward token rotate-key"));
+    let rotated = run(first.directory(), &["token", "rotate-key", "--json", "--config", config]);
+    assert!(printed(&rotated).contains("EdDSA"), "{}", printed(&rotated));
+    assert!(!start().log().contains("rotate-key"));
+}
