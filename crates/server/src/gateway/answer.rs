@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward_core::audit::Outcome;
 use doorward_core::error::Result;
+use doorward_core::live::LiveGuard;
 use doorward_core::operation::Grant;
 use doorward_protocols::json::{self, Limits};
 use futures_util::stream;
@@ -85,42 +86,76 @@ fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Answer {
     answer
 }
 
-/// The upstream's body, frame by frame. A client that leaves drops the stream, and with it the upstream's
+/// A body on its way from the upstream, with what has to be told when it ends.
+struct Passing {
+    body: Incoming,
+    grant: Option<Grant>,
+    /// Ends when the caller's credential, session or principal is revoked.
+    access: Option<LiveGuard>,
+    status: StatusCode,
+}
+
+/// How a body goes on, or why it does not.
+enum Next {
+    Data(Bytes),
+    End,
+    Broken(&'static str),
+}
+
+impl Passing {
+    async fn next(&mut self) -> Next {
+        let ended = async {
+            match &mut self.access {
+                Some(access) => access.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(ended);
+        loop {
+            let frame = tokio::select! {
+                frame = tokio::time::timeout(SILENCE_PATIENCE, self.body.frame()) => frame,
+                () = &mut ended => return Next::Broken("the caller's access ended"),
+            };
+            match frame {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => return Next::Data(data),
+                    // Trailers are not passed on.
+                    Err(_) => continue,
+                },
+                Ok(None) => return Next::End,
+                Ok(Some(Err(_))) => return Next::Broken("the upstream broke off"),
+                Err(_) => return Next::Broken("the upstream fell silent"),
+            }
+        }
+    }
+
+    async fn finish(self, broken: Option<&str>) {
+        let refused = (!self.status.is_success()).then(|| format!("upstream answered {}", self.status));
+        let reason = broken.map(str::to_owned).or(refused);
+        let outcome = if reason.is_none() { Outcome::Done } else { Outcome::Failed };
+        if let Some(grant) = self.grant {
+            grant.finish(outcome, reason).await;
+        }
+    }
+}
+
+/// The upstream's body, piece by piece. A client that leaves drops the stream, and with it the upstream's
 /// connection and an unclosed grant, which says so in the audit log.
 fn passed_on(body: Incoming, grant: Option<Grant>, status: StatusCode) -> Body {
-    Body::stream(stream::unfold(Some((body, grant)), move |state| async move {
-        let (mut body, grant) = state?;
-        loop {
-            let frame = match tokio::time::timeout(SILENCE_PATIENCE, body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(None) => {
-                    let outcome = if status.is_success() { Outcome::Done } else { Outcome::Failed };
-                    finish(
-                        grant,
-                        outcome,
-                        (!status.is_success()).then(|| format!("upstream answered {status}")),
-                    )
-                    .await;
-                    return None;
-                }
-                Ok(Some(Err(error))) => {
-                    finish(grant, Outcome::Failed, Some("upstream broke off".to_owned())).await;
-                    return Some((Err::<Bytes, BodyError>(error.into()), None));
-                }
-                Err(silence) => {
-                    finish(grant, Outcome::Failed, Some("upstream fell silent".to_owned())).await;
-                    return Some((Err(silence.into()), None));
-                }
-            };
-            if let Ok(data) = frame.into_data() {
-                return Some((Ok(data), Some((body, grant))));
+    let access = grant.as_ref().map(|grant| grant.call().engine().watch(grant.auth()));
+    let passing = Passing { body, grant, access, status };
+    Body::stream(stream::unfold(Some(passing), move |passing| async move {
+        let mut passing = passing?;
+        match passing.next().await {
+            Next::Data(data) => Some((Ok::<Bytes, BodyError>(data), Some(passing))),
+            Next::End => {
+                passing.finish(None).await;
+                None
+            }
+            Next::Broken(why) => {
+                passing.finish(Some(why)).await;
+                Some((Err(why.into()), None))
             }
         }
     }))
-}
-
-async fn finish(grant: Option<Grant>, outcome: Outcome, reason: Option<String>) {
-    if let Some(grant) = grant {
-        grant.finish(outcome, reason).await;
-    }
 }

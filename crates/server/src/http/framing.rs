@@ -213,6 +213,12 @@ fn body_of(head: &[u8]) -> Result<State, Refusal> {
                 return Err(Refusal::header("Transfer-Encoding may only be chunked, once, in HTTP/1.1."));
             }
             chunked = true;
+        } else if name.eq_ignore_ascii_case(b"expect") && !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal {
+                status: 417,
+                code: codes::BAD_HEADER,
+                message: "Expect may only be 100-continue.",
+            });
         }
     }
     if is_1_1 && hosts == 0 {

@@ -128,7 +128,8 @@ async fn credentials_that_contradict_or_cannot_be_read_are_refused() {
     let token = person.token.clone().unwrap_or_default();
     let bearer = format!("Bearer {token}");
     let long = format!("Bearer {}", "x".repeat(9_000));
-    let cases: &[(&str, &[(&str, &str)], u16)] = &[
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let cases: &[(&str, Headers<'_>, u16)] = &[
         ("two tokens", &[("Authorization", &bearer), ("Authorization", "Bearer other")], 400),
         ("one token twice", &[("Authorization", &bearer), ("Authorization", &bearer)], 400),
         ("token and key", &[("Authorization", &bearer), ("X-API-Key", "dw_other")], 400),

@@ -427,3 +427,42 @@ async fn a_stream_passes_as_it_comes() {
     let answer = crate::wire::parse(&all);
     assert_eq!((answer.status, answer.text().as_str()), (200, "first\nsecond\n"));
 }
+
+#[tokio::test]
+async fn revocation_ends_a_stream_that_passes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("asked");
+        let mut chunk = [0; 65536];
+        let _ = stream.read(&mut chunk).await;
+        let head =
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head).await.expect("sent");
+        stream.write_all(b"6\r\nfirst\n\r\n").await.expect("sent");
+        // Says nothing more, and notices when nobody listens any longer.
+        let _ = stream.read(&mut chunk).await;
+    });
+    let house = House::before(address).await;
+    let token = house.visitor("alice").token.unwrap_or_default();
+    let body = said("hi", None).to_string();
+    let request = format!(
+        "POST /agentflow/v1/graph/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(house.address).await.expect("connects");
+    stream.write_all(request.as_bytes()).await.expect("sends");
+    let (mut all, mut chunk) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&all).contains("first\n") {
+        let bytes = stream.read(&mut chunk).await.expect("reads");
+        assert_ne!(bytes, 0, "the stream has begun");
+        all.extend_from_slice(&chunk[..bytes]);
+    }
+    let admin = house.admin().await;
+    assert_eq!(admin.post("/v1/tokens/revoke", &json!({"principal": "agentflow|alice"})).await.status, 204);
+    let ending = stream.read_to_end(&mut all);
+    let _ =
+        tokio::time::timeout(std::time::Duration::from_secs(5), ending).await.expect("the stream is ended");
+    assert!(!String::from_utf8_lossy(&all).ends_with("0\r\n\r\n"), "and not as if it were whole");
+}

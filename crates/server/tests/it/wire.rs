@@ -28,14 +28,14 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_slice(&self.body).expect("a JSON body")
     }
 
     /// The stable code, in the native or in AgentFlow's style.
     pub(crate) fn code(&self) -> String {
         let body = self.json();
         let code = body.get("code").or_else(|| body["error"].get("code"));
-        code.and_then(Value::as_str).unwrap_or_else(|| panic!("no code: {self:?}")).to_owned()
+        code.and_then(Value::as_str).expect("a code").to_owned()
     }
 }
 
@@ -52,8 +52,7 @@ pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
 
 /// Takes an answer apart.
 pub(crate) fn parse(all: &[u8]) -> Answer {
-    let end = all.windows(4).position(|four| four == b"\r\n\r\n");
-    let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(all)));
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer with a head");
     let head = String::from_utf8_lossy(&all[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let body = &all[end + 4..];

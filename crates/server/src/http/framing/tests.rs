@@ -107,6 +107,7 @@ fn every_second_reading_is_refused() {
         ("no host", "GET / HTTP/1.1\r\nX: a\r\n\r\n", "bad_header"),
         ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "bad_header"),
         ("list of hosts", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", "bad_header"),
+        ("unknown expectation", "POST / HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", "bad_header"),
         ("no colon", "GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n", "bad_header"),
         ("no name", "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", "bad_header"),
         ("leading empty line", "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request"),
