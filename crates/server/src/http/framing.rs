@@ -9,6 +9,7 @@
 //! ```
 
 use doorward_core::error::{Code, codes};
+use http::uri::PathAndQuery;
 
 /// Most bytes from the request line to the empty line.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -252,6 +253,14 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
     }
     if target.first() != Some(&b'/') && target != b"*" {
         return Err(Refusal { status: 400, code: codes::BAD_PATH, message: "The target is not a path." });
+    }
+    // The library behind reads targets with this parser; what it does not take would be refused without a word.
+    if PathAndQuery::try_from(target).is_err() {
+        return Err(Refusal {
+            status: 400,
+            code: codes::BAD_PATH,
+            message: "The target is not a path and query.",
+        });
     }
     if target.contains(&b'#') {
         return Err(Refusal { status: 400, code: codes::BAD_PATH, message: "The target holds a fragment." });

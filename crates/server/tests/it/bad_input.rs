@@ -173,3 +173,23 @@ async fn only_declared_methods_and_routes_exist() {
     assert_eq!(person.get("/agentflow/nothing").await.json()["error"]["code"], "RESOURCE_NOT_FOUND");
     assert_eq!(person.get("/nothing").await.code(), "no_route");
 }
+
+#[tokio::test]
+async fn no_byte_in_any_place_is_answered_without_a_code() {
+    let house = House::new().await;
+    for byte in 0..=255u8 {
+        for (place, before, after) in [
+            ("method", "GE", "T /v1/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("path", "GET /v1/me", "x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("query", "GET /v1/me?a=", "x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("version", "GET /v1/me HTTP/1.", "1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("name", "GET /v1/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX", "y: z\r\n\r\n"),
+            ("value", "GET /v1/me HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: y", "z\r\n\r\n"),
+            ("host", "GET /v1/me HTTP/1.1\r\nConnection: close\r\nHost: a", "b\r\n\r\n"),
+        ] {
+            let bytes = [before.as_bytes(), &[byte], after.as_bytes()].concat();
+            assert_refused(&raw(house.address, &bytes).await, &format!("{byte:#04x} in the {place}"));
+        }
+    }
+    assert_alive(&house).await;
+}

@@ -115,6 +115,7 @@ fn every_second_reading_is_refused() {
         ("authority form", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", "bad_path"),
         ("fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", "bad_path"),
         ("non-ASCII target", "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", "bad_path"),
+        ("angle brackets", "GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n", "bad_path"),
         ("two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request"),
         ("space in target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request"),
         ("no version", "GET /\r\n\r\n", "bad_request"),
