@@ -11,6 +11,7 @@ use crate::id::MAX_ID_BYTES;
 use crate::operation::Grant;
 use crate::ports::store::Write;
 use crate::ports::{Batch, Conflict, StoreError};
+use crate::principal::Principal;
 
 /// Ownership as a service. Every call carries the grant of the operation it is part of.
 pub struct Ownership<'e> {
@@ -96,6 +97,24 @@ impl<'e> Ownership<'e> {
             owner,
         };
         Ok(self.engine.commit(Batch::durable(vec![write])).await?)
+    }
+
+    /// Marks a thing as gone: nobody's, and nobody's to claim again. An upstream may keep what it was told to delete,
+    /// and whoever named the id next would find it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn bury(&self, grant: &Grant, resource: &str, id: &str) -> Result<()> {
+        let mount = &grant.mount().name;
+        let (mount, resource, id) = (mount.to_string(), resource.to_owned(), id.to_owned());
+        let mut writes = Vec::new();
+        if let Some(owner) = self.engine.store().owner_of(&mount, &resource, &id).await? {
+            let (mount, resource, id) = (mount.clone(), resource.clone(), id.clone());
+            writes.push(Write::ReleaseOwnership { mount, resource, id, owner });
+        }
+        let (owner, at_ms) = (Principal::system("gone").owner_key(), self.engine.now_ms());
+        writes.push(Write::ClaimOwnership { mount, resource, id, owner, at_ms });
+        Ok(self.engine.commit(Batch::durable(writes)).await?)
     }
 
     /// Which of these ids the grant reaches; `None` is all of them.

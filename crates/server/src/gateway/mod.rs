@@ -11,6 +11,7 @@ mod answer;
 mod headers;
 pub(crate) mod listing;
 mod ownership;
+mod probe;
 mod subject;
 mod upstream;
 
@@ -95,17 +96,22 @@ async fn prepare(
             *claim = Some(owned(&request.engine, grant, rule.resource.kind, id).await?);
         }
         (Effect::Use | Effect::Delete, None) => return Err(rule.resource.missing()),
-        (Effect::UseOrCreate, named) => {
-            let id = match named {
-                Some(id) => id,
-                None => {
-                    let id = fresh_id(&request.engine);
-                    body.insert(rule.resource, &id);
-                    id
-                }
-            };
+        (Effect::UseOrCreate, None) => {
+            let id = fresh_id(&request.engine);
+            body.insert(rule.resource, &id);
             grant.name_resource(&id);
             *claim = Some(claimed(&request.engine, grant, rule.resource.kind, id).await?);
+        }
+        (Effect::UseOrCreate, Some(id)) => {
+            grant.name_resource(&id);
+            let made = claimed(&request.engine, grant, rule.resource.kind, id).await?;
+            if made.is_new
+                && let Err(error) = probe::refuse_existing(request, grant, rule.resource, &made.id).await
+            {
+                made.release(&request.engine, grant).await;
+                return Err(error);
+            }
+            *claim = Some(made);
         }
     }
     Ok(Outbound {
@@ -140,10 +146,14 @@ async fn pass(
     match rule.effect {
         Effect::List if succeeded => listing::answer(&request, rule.resource, grant, arrival).await,
         Effect::Delete if succeeded => {
-            if let Some(claim) = claim {
-                claim.release(&request.engine, &grant).await;
+            let buried = match &claim {
+                Some(claim) => claim.bury(&request.engine, &grant).await,
+                None => Ok(()),
+            };
+            match buried {
+                Ok(()) => Ok(arrival.into_answer(Some(grant))),
+                Err(error) => grant.close(Err(error)),
             }
-            Ok(arrival.into_answer(Some(grant)))
         }
         _ => Ok(arrival.into_answer(Some(grant))),
     }

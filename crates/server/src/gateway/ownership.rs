@@ -22,6 +22,14 @@ impl Claim {
             tracing::warn!(%error, "a claim could not be released");
         }
     }
+
+    /// Marks the resource as gone for everybody.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn bury(&self, engine: &Engine, grant: &Grant) -> Result<()> {
+        engine.ownership().bury(grant, self.kind, &self.id).await
+    }
 }
 
 /// An id that nobody has: random, since whoever knows an id could ask for it first.

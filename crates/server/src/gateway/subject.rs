@@ -24,6 +24,9 @@ pub(crate) struct Resource {
     /// The list in the answer of a list route, as a path from the root, and the id in each item.
     pub(crate) listed_at: &'static [&'static str],
     pub(crate) listed_id: &'static str,
+    /// The path that, with an id behind it, shows one, and where in the answer it is null if there is none.
+    pub(crate) probed_under: &'static str,
+    pub(crate) probed_at: &'static [&'static str],
 }
 
 /// What a client may not say about itself.
@@ -151,9 +154,10 @@ pub(crate) fn named(request: &Request, resource: &Resource, body: &JsonBody) -> 
     Ok(found)
 }
 
-/// Whether an id has one spelling: upstreams trim white space and read other types as text.
+/// Whether an id has one spelling, and can stand in a path: upstreams trim white space and read other types as text.
 fn is_plain(id: &str) -> bool {
-    !id.is_empty() && id.len() <= MAX_ID_BYTES && id.trim() == id && !id.chars().any(char::is_control)
+    let fits = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != "..";
+    fits && id.trim() == id && !id.chars().any(|c| c.is_control() || c == '/' || c == '\\')
 }
 
 #[cfg(test)]
@@ -170,6 +174,8 @@ mod tests {
         reserved: &Reserved { within: "config", names: &["user_id"], prefix: '_' },
         listed_at: &[],
         listed_id: "thread_id",
+        probed_under: "/threads/",
+        probed_at: &["thread"],
     };
 
     fn body(value: Value) -> JsonBody {
@@ -203,6 +209,9 @@ mod tests {
             [("t", true), ("Zoë", true), ("a b", true), ("", false), (" t", false), ("t\u{a0}", false)]
         {
             assert_eq!(is_plain(id), plain, "{id:?}");
+        }
+        for id in [".", "..", "a/b", "a\\b"] {
+            assert!(!is_plain(id), "{id}");
         }
         assert!(!is_plain("t\0") && !is_plain(&"x".repeat(129)));
     }

@@ -332,6 +332,8 @@ async fn the_documents_routes_are_made_of_the_servers() {
         Some(format!("DELETE /v1/threads/{thread} HTTP/1.1"))
     );
     assert_eq!(alice.get(&format!("/threads/{thread}")).await.status, 404, "nobody's after that");
+    let again = alice.post("/v1/graph/invoke", &said("again", Some(&thread))).await;
+    assert_eq!(again.status, 404, "and nobody's to claim");
     let none =
         house.visitor("bob").post(&format!("/threads/{thread}/messages"), &json!({"content": "x"})).await;
     assert_eq!(none.status, 404);
@@ -341,9 +343,11 @@ async fn the_documents_routes_are_made_of_the_servers() {
 async fn a_claim_does_not_outlive_a_failure() {
     let failing = Arc::new(AtomicBool::new(true));
     let broken = Arc::clone(&failing);
-    let upstream = Upstream::answering(Arc::new(move |seen| match broken.load(Ordering::SeqCst) {
-        true => b"HTTP/1.1 500 No\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno".to_vec(),
-        false => plausible(seen),
+    let upstream = Upstream::answering(Arc::new(move |seen| {
+        match broken.load(Ordering::SeqCst) && seen.line().starts_with("POST") {
+            true => b"HTTP/1.1 500 No\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno".to_vec(),
+            false => plausible(seen),
+        }
     }))
     .await;
     let house = House::before(upstream.address).await;
@@ -465,4 +469,22 @@ async fn revocation_ends_a_stream_that_passes() {
     let _ =
         tokio::time::timeout(std::time::Duration::from_secs(5), ending).await.expect("the stream is ended");
     assert!(!String::from_utf8_lossy(&all).ends_with("0\r\n\r\n"), "and not as if it were whole");
+}
+
+#[tokio::test]
+async fn what_stands_upstream_already_cannot_be_claimed() {
+    let upstream =
+        Upstream::answering(Arc::new(|seen| match seen.line().starts_with("GET /v1/threads/str%20ay ") {
+            true => {
+                ok(&json!({"data": {"thread_data": {"thread": {"thread_id": "str ay"}}}, "metadata": {}}))
+            }
+            false => plausible(seen),
+        }))
+        .await;
+    let house = House::before(upstream.address).await;
+    let alice = house.visitor("alice");
+    assert_eq!(alice.post("/v1/graph/invoke", &said("hi", Some("str ay"))).await.status, 404);
+    assert_eq!(alice.get("/v1/threads/str%20ay").await.status, 404, "and no claim is left");
+    assert!(upstream.taken().iter().all(|seen| !seen.line().starts_with("POST")), "nothing ran in it");
+    assert_eq!(alice.post("/v1/graph/invoke", &said("hi", Some("new"))).await.status, 200);
 }

@@ -140,9 +140,11 @@ pub(super) async fn get(request: Request) -> Result<Answer> {
 pub(super) async fn delete(request: Request) -> Result<Answer> {
     let (grant, claim) = admitted::<thread::Delete>(&request).await?;
     let (path, body) = (upstream_path(&request, ""), json!({ "config": {} }));
-    let came = exchange(&request, &grant, &claim, Method::DELETE, path, Some(&body)).await;
-    if matches!(came, Ok(Heard::Data(_))) {
-        claim.release(&request.engine, &grant).await;
+    let mut came = exchange(&request, &grant, &claim, Method::DELETE, path, Some(&body)).await;
+    if let Ok(Heard::Data(_)) = &came
+        && let Err(error) = claim.bury(&request.engine, &grant).await
+    {
+        came = Err(error);
     }
     told(&request, grant, came, |_| json!({ "thread_id": claim.id, "deleted": true })).await
 }

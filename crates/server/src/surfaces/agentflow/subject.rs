@@ -15,6 +15,8 @@ pub(super) static THREAD: Resource = Resource {
     reserved: &RESERVED,
     listed_at: &["data", "threads"],
     listed_id: "thread_id",
+    probed_under: "/v1/threads/",
+    probed_at: &["data", "thread_data", "thread"],
 };
 
 /// Routes that name no thread.

@@ -1,0 +1,38 @@
+//! What stands upstream already belongs to nobody: naming it first does not make it one's own.
+
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::operation::Grant;
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::subject::Resource;
+use super::{own_request, unusable};
+use crate::request::Request;
+
+/// RFC 3986 §2.3: everything but the unreserved characters is escaped.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Asks the upstream whether it has a resource of this id already.
+///
+/// # Errors
+/// `not_found` when it has; `upstream_invalid` when it does not say.
+pub(super) async fn refuse_existing(
+    request: &Request,
+    grant: &Grant,
+    resource: &Resource,
+    id: &str,
+) -> Result<()> {
+    let Some(upstream) = &request.site.upstream else { return Ok(()) };
+    let path = format!("{}{}", resource.probed_under, utf8_percent_encode(id, SEGMENT));
+    let answer = upstream.send(own_request(request, grant, Method::GET, path, None)).await?.read().await?;
+    if !answer.status.is_success() {
+        return Err(unusable("the upstream does not say whether it has the resource"));
+    }
+    let tree = answer.json()?;
+    let found = resource.probed_at.iter().try_fold(&tree, |value, name| value.get(*name));
+    match found {
+        None => Ok(()),
+        Some(value) if value.is_null() => Ok(()),
+        Some(_) => Err(Error::new(codes::NOT_FOUND).operator("it exists upstream and nobody owns it")),
+    }
+}
