@@ -67,6 +67,16 @@ def test_a_thread_made_round_the_door_belongs_to_nobody(door, real_server):
     assert door.get(f"/v1/threads/{stray}/messages", token=credential).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/v1/graph/invoke", "/v1/graph/stream"])
+def test_a_thread_made_round_the_door_cannot_be_taken_by_naming_it(door, real_server, path):
+    """The first to name an id gets it only while nothing stands upstream under that id."""
+    stray = unique("stray")
+    requests.post(f"{real_server.url}/v1/graph/invoke", json=run_body("old secret", stray), timeout=30)
+    credential = token(unique("user"))
+    assert door.post(path, json=run_body("taken", stray), token=credential).status_code == 404
+    assert door.get(f"/v1/threads/{stray}/messages", token=credential).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
