@@ -81,6 +81,7 @@ impl House {
             },
             passwords: PasswordPolicy::default(),
             sign_up: SignUp::Open,
+            distinct_refusals: false,
             sessions: SessionRules::default(),
         });
         Self { engine, mount, store }

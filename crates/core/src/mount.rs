@@ -29,6 +29,8 @@ pub struct Mount {
     pub passwords: PasswordPolicy,
     /// Whether strangers may make accounts.
     pub sign_up: SignUp,
+    /// Whether refusals say which check of a credential failed, where the surface has words for it.
+    pub distinct_refusals: bool,
     /// Sessions begun through it.
     pub sessions: SessionRules,
 }

@@ -77,7 +77,9 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         master_key: setup.master_key.clone(),
-        runner: (agents::runner::BUILTIN.first().expect("there is a runner").build)(),
+        runner: (agents::runner::find(config.agents.runner)
+            .expect("the configuration knows the table")
+            .build)(),
     };
     let engine = Engine::open(parts, settings(config)?).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
@@ -147,8 +149,8 @@ struct Own<'a> {
 impl Own<'_> {
     fn mount(&self, mount: &config::Mount, platform: Option<&AgentFlow>) -> Result<Mount, Failure> {
         let (chain, tokens) = match platform.map(|platform| &platform.auth) {
-            None => (self.own_chain()?, self.own_profile()),
-            Some(Auth::Open) => (self.open_chain()?, self.own_profile()),
+            None => (self.own_chain(mount)?, self.own_profile()),
+            Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile()),
             Some(Auth::Jwt(jwt)) => (self.jwt_chain(mount, jwt)?, self.jwt_profile(mount, jwt)),
         };
         Ok(Mount {
@@ -160,6 +162,7 @@ impl Own<'_> {
                 min_chars: self.config.passwords.min_chars,
                 ..PasswordPolicy::default()
             },
+            distinct_refusals: mount.distinct_refusals,
             sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
             sessions: SessionRules {
                 idle_ms: self.config.sessions.idle_s * 1000,
@@ -179,24 +182,43 @@ impl Own<'_> {
     }
 
     /// API keys before tokens: they recognise themselves by their prefix.
-    fn own_chain(&self) -> Result<Chain, Failure> {
+    fn own_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
         let section = Section {
             options: object(json!({ "issuer": self.issuer(), "audience": self.config.tokens.audience })),
             ring: Some(Arc::clone(&self.ring)),
             ..Section::default()
         };
-        Ok(Chain::new(vec![self.method("api_key", Section::default())?, self.method("own_token", section)?]))
+        let mut methods =
+            vec![self.method("api_key", Section::default())?, self.method("own_token", section)?];
+        methods.extend(self.trusted_header(mount)?);
+        Ok(Chain::new(methods))
     }
 
     /// `auth: null`: everybody is nobody in particular, with or without a credential.
-    fn open_chain(&self) -> Result<Chain, Failure> {
+    fn open_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
         let options = object(json!({ "roles": [USER], "ignore_credentials": true }));
-        Ok(Chain::new(vec![self.method("anonymous", Section { options, ..Section::default() })?]))
+        let mut methods: Vec<_> = self.trusted_header(mount)?.into_iter().collect();
+        methods.push(self.method("anonymous", Section { options, ..Section::default() })?);
+        Ok(Chain::new(methods))
+    }
+
+    /// A proxy that let the caller in itself says who it is.
+    fn trusted_header(&self, mount: &config::Mount) -> Result<Option<Arc<dyn Authenticator>>, Failure> {
+        let Some(header) = &mount.trusted_header else { return Ok(None) };
+        let options = object(json!({ "header": header, "authority": format!("{}/proxy", mount.name) }));
+        Ok(Some(self.method("trusted_header", Section { options, ..Section::default() })?))
     }
 
     /// `auth: "jwt"`: the platform's tokens, and Doorward's API keys beside them.
     fn jwt_chain(&self, mount: &config::Mount, jwt: &Jwt) -> Result<Chain, Failure> {
-        let mut options = json!({ "authority": mount.name, "identity_claim": IDENTITY_CLAIM });
+        let mut options = json!({
+            "authority": mount.name,
+            "identity_claim": IDENTITY_CLAIM,
+            "roles_claim": "roles",
+            "max_life_s": mount.max_token_life_s,
+            // The platform allows none, and its users see expiry to the second.
+            "leeway_s": 0,
+        });
         if let Some(issuer) = &jwt.issuer {
             options["issuer"] = json!([issuer]);
         }
@@ -205,10 +227,10 @@ impl Own<'_> {
         }
         let keys = Some(Arc::clone(&jwt.keys));
         let section = Section { options: object(options), keys, ring: None };
-        Ok(Chain::new(vec![
-            self.method("api_key", Section::default())?,
-            self.method("external_jwt", section)?,
-        ]))
+        let mut methods =
+            vec![self.method("api_key", Section::default())?, self.method("external_jwt", section)?];
+        methods.extend(self.trusted_header(mount)?);
+        Ok(Chain::new(methods))
     }
 
     fn own_profile(&self) -> TokenProfile {

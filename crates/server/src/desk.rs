@@ -118,7 +118,7 @@ impl Answering for Desk {
 
 impl Desk {
     fn style(&self, part: Option<usize>) -> &'static dyn Style {
-        part.map_or(&Problems, |part| self.sites[part].surface.style)
+        part.map_or(&Problems, |part| self.sites[part].style)
     }
 
     async fn outcome(
@@ -153,7 +153,7 @@ impl Desk {
         let site = &self.sites[part];
         let path = match canonical(&whole.as_str().as_bytes()[site.prefix.len()..]) {
             Ok(path) => path,
-            Err(_) => return Outcome::of(site.surface.style, logged, Err(Error::new(codes::NO_ROUTE))),
+            Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))),
         };
         // 3.
         let standing = site
@@ -162,10 +162,7 @@ impl Desk {
             .and_then(|limiter| limiter.count(path.as_str(), seen_from.address, self.engine.now_ms()));
         if let Some(standing) = standing.filter(|standing| standing.exceeded) {
             let error = Error::new(codes::RATE_LIMITED).retry_after_s(standing.reset_after_s());
-            return Outcome {
-                standing: Some(standing),
-                ..Outcome::of(site.surface.style, logged, Err(error))
-            };
+            return Outcome { standing: Some(standing), ..Outcome::of(site.style, logged, Err(error)) };
         }
         // 4.
         let call = match route.gate {
@@ -188,7 +185,7 @@ impl Desk {
             }
             Err(error) => Err(error),
         };
-        Outcome { standing, ..Outcome::of(site.surface.style, logged, result) }
+        Outcome { standing, ..Outcome::of(site.style, logged, result) }
     }
 
     async fn caller(

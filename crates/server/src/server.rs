@@ -190,7 +190,8 @@ fn site(at: MountAt) -> Result<Site, BindError> {
         return Err(BindError::NoUpstream { mount: name(), surface: surface.name.to_owned() });
     }
     let rate_limit = at.rate_limit.map(RateLimiter::new);
-    Ok(Site { mount: at.mount, surface, prefix, upstream, rate_limit })
+    let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
+    Ok(Site { mount: at.mount, surface, style, prefix, upstream, rate_limit })
 }
 
 fn is_prefix(prefix: &str) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use doorward_core::mount::Mount;
 
 use crate::gateway::Upstream;
+use crate::http::respond::Style;
 use crate::rate_limit::RateLimiter;
 use crate::surfaces::Surface;
 
@@ -12,6 +13,8 @@ use crate::surfaces::Surface;
 pub(crate) struct Site {
     pub(crate) mount: Arc<Mount>,
     pub(crate) surface: &'static Surface,
+    /// How it says what went wrong.
+    pub(crate) style: &'static dyn Style,
     /// Where it stands: empty for the root, else a path without a trailing slash.
     pub(crate) prefix: String,
     pub(crate) upstream: Option<Upstream>,

@@ -42,7 +42,16 @@ pub struct Descriptor {
 }
 
 /// Every runner.
-pub static BUILTIN: &[Descriptor] = &[Descriptor { name: "echo", build: || Arc::new(Echo) }];
+pub static BUILTIN: &[Descriptor] = &[
+    Descriptor { name: "echo", build: || Arc::new(Echo) },
+    Descriptor { name: "config", build: || Arc::new(Config) },
+];
+
+/// The runner of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Descriptor> {
+    BUILTIN.iter().find(|descriptor| descriptor.name == name)
+}
 
 /// Says again what it was told.
 struct Echo;
@@ -57,6 +66,20 @@ impl Runner for Echo {
         let answer = format!("Echo: {said}");
         let words: Vec<_> = answer.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned())).collect();
         stream::iter(words).boxed()
+    }
+}
+
+/// Says what it learns of its caller, as JSON: to see what an agent would.
+struct Config;
+
+impl Runner for Config {
+    fn name(&self) -> &'static str {
+        "config"
+    }
+
+    fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
+        let text = serde_json::json!({ "user": input.user }).to_string();
+        stream::iter([RunEvent::Text(text)]).boxed()
     }
 }
 

@@ -94,6 +94,7 @@ impl House {
             },
             passwords: PasswordPolicy::default(),
             sign_up: SignUp::Open,
+            distinct_refusals: false,
             sessions: SessionRules::default(),
         });
         Self { engine, clock, mount, store }

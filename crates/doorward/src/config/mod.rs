@@ -14,6 +14,7 @@
 //! file, environment, flags ─ tree ─► one tree ─ section ─► Server, Store, … ─► Config
 //! ```
 
+mod agents;
 mod expand;
 mod limits;
 mod log;
@@ -35,6 +36,7 @@ mod written;
 
 use std::collections::BTreeMap;
 
+pub use agents::Agents;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mounts::{Mount, SurfaceKind};
@@ -69,6 +71,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// How many failed attempts an address has.
     pub limits: Limits,
+    /// The embedded agent server.
+    pub agents: Agents,
     /// Roles beyond the built-in ones, by name.
     pub roles: BTreeMap<String, Role>,
     /// What is written to standard error.
@@ -109,6 +113,7 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         keys: passwords::KEYS,
         doc: "What a password must be, and what checking one may cost.",
     },
+    SectionRow { heading: "agents", keys: agents::KEYS, doc: "The embedded agent server." },
     SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
     SectionRow {
         heading: "roles.editor",

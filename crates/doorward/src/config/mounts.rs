@@ -25,6 +25,12 @@ pub struct Mount {
     pub agentflow: Option<PathBuf>,
     /// Whether people may make accounts for themselves.
     pub sign_up: bool,
+    /// A header in which a declared proxy names the caller it let in.
+    pub trusted_header: Option<String>,
+    /// Longest life of tokens that others issue.
+    pub max_token_life_s: Option<i64>,
+    /// Whether refusals say which check failed.
+    pub distinct_refusals: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
     pub allow_anonymous: bool,
 }
@@ -80,6 +86,21 @@ pub(super) const KEYS: &[Key] = &[
         "AgentFlow's configuration file, read as it is. Without it, Doorward's own tokens and keys are taken.",
     ),
     Key::new("sign_up", "\"closed\"", "open: people make their own accounts; closed: administrators do."),
+    Key::optional(
+        "trusted_header",
+        "\"x-forwarded-user\"",
+        "A header in which a proxy of server.trusted_proxies names the caller it let in. From others it is ignored.",
+    ),
+    Key::optional(
+        "max_token_life_s",
+        "604800",
+        "Longest life, in seconds from iat to exp, of tokens that others issue; longer ones are refused.",
+    ),
+    Key::new(
+        "refusals",
+        "\"uniform\"",
+        "uniform: every bad token is refused with the same words; distinct: AgentFlow's words for what was wrong.",
+    ),
     Key::new(
         "allow_anonymous",
         "false",
@@ -145,6 +166,12 @@ impl Mount {
         let agentflow = section.path("agentflow");
         let sign_up = section.word("sign_up", &[("open", true), ("closed", false)]);
         let allow_anonymous = section.boolean("allow_anonymous");
+        let trusted_header = header(&mut section);
+        let max_token_life_s = match section.is_given("max_token_life_s") {
+            true => Some(section.integer("max_token_life_s", 1..=315_360_000)?),
+            false => None,
+        };
+        let distinct_refusals = section.word("refusals", &[("distinct", true), ("uniform", false)]);
         if surface == Some(SurfaceKind::Native) && section.is_given("upstream") {
             section.refuse(
                 "upstream",
@@ -156,6 +183,7 @@ impl Mount {
             ("listen", listen.is_none()),
             ("upstream", upstream.is_none()),
             ("agentflow", agentflow.is_none()),
+            ("trusted_header", trusted_header.is_none()),
         ]
         .iter()
         .any(|(name, absent)| *absent && section.is_given(name));
@@ -172,6 +200,9 @@ impl Mount {
             agentflow,
             sign_up: sign_up?,
             allow_anonymous: allow_anonymous?,
+            trusted_header,
+            max_token_life_s,
+            distinct_refusals: distinct_refusals?,
         })
     }
 }
@@ -224,4 +255,19 @@ fn upstream(section: &mut Section<'_>) -> Option<String> {
         );
     }
     url
+}
+
+fn header(section: &mut Section<'_>) -> Option<String> {
+    let text = section.text("trusted_header")?.to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let good = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+    if !good || ["authorization", "cookie", "host", "x-api-key", "x-forwarded-for"].contains(&text.as_str()) {
+        section.refuse(
+            "trusted_header",
+            format!("{text:?} cannot be the header that names the caller"),
+            "use a header of its own, such as x-forwarded-user",
+        );
+        return None;
+    }
+    Some(text)
 }

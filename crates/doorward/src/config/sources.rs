@@ -9,8 +9,8 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, from_environment, from_toml, lay_over, put};
 use super::{
-    Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens, mounts,
-    roles,
+    Agents, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens,
+    mounts, roles,
 };
 
 /// A setting given on the command line.
@@ -121,6 +121,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let sessions = Sessions::read(section("sessions", tree, reading));
     let passwords = Passwords::read(section("passwords", tree, reading));
     let limits = Limits::read(section("limits", tree, reading));
+    let agents = Agents::read(section("agents", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
     let log = Log::read(section("log", tree, reading));
     Some(Config {
@@ -132,6 +133,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         sessions: sessions?,
         passwords: passwords?,
         limits: limits?,
+        agents: agents?,
         roles: roles?,
         log: log?,
         settings: Vec::new(),

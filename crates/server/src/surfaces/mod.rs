@@ -12,6 +12,8 @@ pub(crate) struct Surface {
     pub(crate) name: &'static str,
     /// How it says what went wrong.
     pub(crate) style: &'static dyn Style,
+    /// How it says so where the operator wants refusals told apart.
+    pub(crate) distinct_style: &'static dyn Style,
     /// What it answers by itself.
     pub(crate) routes: &'static [Route],
     /// What it answers in front of the platform's own server; `None` if it cannot stand there.
@@ -20,10 +22,17 @@ pub(crate) struct Surface {
 
 /// The table.
 pub(crate) static BUILTIN: &[Surface] = &[
-    Surface { name: "native", style: &Problems, routes: native::ROUTES, upstream_routes: None },
+    Surface {
+        name: "native",
+        style: &Problems,
+        distinct_style: &Problems,
+        routes: native::ROUTES,
+        upstream_routes: None,
+    },
     Surface {
         name: "agentflow",
-        style: &agentflow::style::Bodies,
+        style: &agentflow::style::Bodies { distinct: false },
+        distinct_style: &agentflow::style::Bodies { distinct: true },
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
     },

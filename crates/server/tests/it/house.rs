@@ -91,6 +91,7 @@ fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc
             refresh: RefreshRules::default(),
         },
         passwords: PasswordPolicy::default(),
+        distinct_refusals: false,
         sign_up: SignUp::Open,
         sessions: SessionRules::default(),
     })

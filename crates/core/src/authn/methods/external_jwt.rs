@@ -34,7 +34,10 @@ struct Options {
     /// Whether tokens that never expire are refused.
     #[serde(default = "yes")]
     require_exp: bool,
-    /// A claim with role names; those that are defined count, none of them administratively.
+    /// Longest time between `iat` and `exp`; tokens without either are then refused.
+    max_life_s: Option<i64>,
+    /// A claim with role names: those that are defined are the caller's roles, administrative ones included, because
+    /// whoever holds the key vouches for them. Without it every caller is a plain user.
     roles_claim: Option<String>,
 }
 
@@ -101,10 +104,18 @@ impl ExternalJwt {
             require_exp: self.options.require_exp,
             issuer: self.options.issuer.as_deref(),
             audience: self.options.audience.as_deref(),
+            max_lifetime_s: self.options.max_life_s,
             headers: HeaderPolicy::External,
             ..Expect::default()
         };
         let verified = verify_token(text, &self.keys, &expect).map_err(refusal)?;
+        // RFC 7519 §4.1.3: whoever does not find itself in a token's audience refuses it, and with no audience
+        // configured nobody here is anybody.
+        if self.options.audience.is_none() && !verified.claims.aud.is_empty() {
+            return Err(
+                Error::new(codes::TOKEN_INVALID).operator("the token is for an audience, none is configured")
+            );
+        }
         let auth = Arc::new(self.context(&verified.claims)?);
         let handles = Handles {
             token: verified.claims.jti.as_deref().map(Key::of_token),
@@ -126,7 +137,7 @@ impl ExternalJwt {
     fn context(&self, claims: &Claims) -> Result<AuthContext> {
         let identity = &self.options.identity_claim;
         let subject = match claims.get(identity) {
-            Some(Value::String(text)) if !text.is_empty() && text.len() <= 512 => text,
+            Some(Value::String(text)) if is_subject(&text) => text,
             Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
             _ => {
                 return Err(Error::new(codes::TOKEN_INVALID)
@@ -149,6 +160,7 @@ impl ExternalJwt {
         Ok(AuthContext {
             principal,
             method: DESCRIPTOR.name,
+            administrative: self.options.roles_claim.is_some(),
             credential: claims.jti.as_deref().map(Into::into),
             authenticated_at_s: claims.iat,
             expires_at_s: claims.exp,
@@ -156,6 +168,11 @@ impl ExternalJwt {
             ..AuthContext::anonymous(roles)
         })
     }
+}
+
+/// A subject becomes part of owner keys, headers and log lines: bounded, and without control characters.
+fn is_subject(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control)
 }
 
 /// One answer to strangers for everything but expiry; the log says which check failed.

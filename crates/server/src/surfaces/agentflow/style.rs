@@ -10,13 +10,25 @@ use super::envelope::{metadata, timestamp};
 use crate::http::respond::{About, Answer, Style, header_value, json_answer};
 
 /// The style.
-pub(crate) struct Bodies;
+pub(crate) struct Bodies {
+    /// Whether a refusal says which check failed, as the document's best practice words it.
+    pub(crate) distinct: bool,
+}
 
 static X_TIMESTAMP: HeaderName = HeaderName::from_static("x-timestamp");
 
+/// What the engine notes of a token whose signature does not hold.
+const BAD_SIGNATURE: &str = "token_bad_signature";
+
 /// What both readers are told: `error.code` and `detail`.
-fn words(error: &Error) -> (String, &str) {
+fn words(error: &Error, distinct: bool) -> (String, &str) {
     let (code, detail) = match error.code().kind {
+        Kind::Unauthenticated if distinct && error.is(codes::CREDENTIALS_MISSING) => {
+            ("REVOKED_TOKEN", "Authorization header missing")
+        }
+        Kind::Unauthenticated if distinct && error.operator_detail() == Some(BAD_SIGNATURE) => {
+            ("INVALID_TOKEN", "Invalid token signature")
+        }
         Kind::Unauthenticated if error.is(codes::CREDENTIALS_MISSING) => {
             ("REVOKED_TOKEN", "Not authenticated")
         }
@@ -34,7 +46,7 @@ fn words(error: &Error) -> (String, &str) {
 
 impl Style for Bodies {
     fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
-        let (code, detail) = words(error);
+        let (code, detail) = words(error, self.distinct);
         json_answer(
             status,
             &json!({
