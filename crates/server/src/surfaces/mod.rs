@@ -42,3 +42,6 @@ pub(crate) static BUILTIN: &[Surface] = &[
 pub(crate) fn find(name: &str) -> Option<&'static Surface> {
     BUILTIN.iter().find(|surface| surface.name == name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use doorward_core::audit::Outcome;
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{Action, message, thread};
+use doorward_core::authz::catalogue::{Action, graph, message, thread};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
 use http::Method;
@@ -166,7 +166,7 @@ pub(super) async fn messages(request: Request) -> Result<Answer> {
 /// `POST /threads/{id}/messages`: a run of the graph in that thread.
 pub(super) async fn say(mut request: Request) -> Result<Answer> {
     let id = request.param("id")?.to_owned();
-    let grant = request.permit::<message::Create>(Target::named(&id))?.into_grant();
+    let grant = request.permit::<graph::Invoke>(Target::named(&id))?.into_grant();
     let read = async {
         let body = JsonBody::read(&mut request, &THREAD).await?;
         named(&request, &THREAD, &body)?;

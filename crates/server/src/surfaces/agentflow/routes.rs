@@ -80,7 +80,7 @@ pub(crate) static UPSTREAM: &[Route] = &[
     Route::guarded(GET, "/threads/{id}", &[thread::Read::DEF], |r| Box::pin(document::get(r))),
     Route::guarded(DELETE, "/threads/{id}", &[thread::Delete::DEF], |r| Box::pin(document::delete(r))),
     Route::guarded(GET, "/threads/{id}/messages", &[message::Read::DEF], |r| Box::pin(document::messages(r))),
-    Route::guarded(POST, "/threads/{id}/messages", &[message::Create::DEF], |r| Box::pin(document::say(r))),
+    Route::guarded(POST, "/threads/{id}/messages", &[graph::Invoke::DEF], |r| Box::pin(document::say(r))),
     // Today's routes.
     Route::upstream(GET, "/v1/threads", &[thread::List::DEF], &LIST),
     Route::upstream(GET, "/v1/threads/{id}", &[thread::Read::DEF], &USE),
