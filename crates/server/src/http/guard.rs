@@ -97,6 +97,8 @@ pub(crate) struct Guard<Io> {
     refused_in_body: bool,
     render: Box<dyn Fn(&Refusal) -> Bytes + Send>,
     in_flight: Arc<InFlight>,
+    /// Something was being answered when it was last looked at.
+    was_busy: bool,
     patience: Patience,
     read_timer: Pin<Box<Sleep>>,
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -120,6 +122,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             refused_in_body: false,
             render: Box::new(render),
             in_flight,
+            was_busy: false,
             patience,
             // A peer that connects must say something as fast as one that has begun to.
             read_timer: Box::pin(tokio::time::sleep(patience.head)),
@@ -166,6 +169,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 }
             }
             let busy = self.in_flight.poll_none(cx).is_pending();
+            if self.was_busy && !busy {
+                // The peer's time begins when it has its answer.
+                self.arm(if self.inbound.is_empty() { self.patience.idle } else { self.patience.head });
+            }
+            self.was_busy = busy;
             if self.framing.in_head() && !busy && self.read_timer.as_mut().poll(cx).is_ready() {
                 if self.inbound.is_empty() {
                     return Poll::Ready(Ok(false));

@@ -153,3 +153,20 @@ async fn stopping_finishes_what_was_taken_and_takes_no_more() {
     assert!(asking.await.unwrap().ends_with("/wait="));
     tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("serving ends").unwrap();
 }
+
+#[tokio::test]
+async fn an_idle_peer_has_its_time_from_the_end_of_its_answer() {
+    let idle = Duration::from_millis(300);
+    let running = start(Patience { idle, ..Patience::default() }).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(idle * 2).await;
+    running.echo.go.notify_one();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"/wait=") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "closed early");
+    }
+    stream.write_all(b"GET /again HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.ends_with(b"/again="), "{}", String::from_utf8_lossy(&answer));
+}

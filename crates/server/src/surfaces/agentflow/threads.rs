@@ -1,6 +1,6 @@
 //! Threads and messages of the embedded agent server, in both forms.
 
-use doorward_core::agents::model::{Message, Thread};
+use doorward_core::agents::model::Thread;
 use doorward_core::agents::threads::{NewThread, ThreadChanges};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{message, thread};
@@ -19,11 +19,11 @@ use crate::request::Request;
 
 /// Items without a `limit`, and with any.
 const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1_000;
+const MAX_LIMIT: u32 = 200;
 /// How much is read at once.
 const PAGE: u32 = 200;
 /// Furthest into a list that `offset` reaches.
-const MAX_OFFSET: u32 = 100_000;
+const MAX_OFFSET: u32 = 10_000;
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
@@ -52,11 +52,28 @@ pub(super) async fn create(mut request: Request) -> Result<Answer> {
     Ok(topmost(&request, envelope::thread(&made)))
 }
 
-/// Which part of a list a query asks for.
+/// Which part of a list a query asks for, counted down while the list is read.
 struct Part {
-    offset: usize,
-    limit: usize,
+    skip: u32,
+    left: u32,
     search: Option<String>,
+}
+
+impl Part {
+    /// Whether an item with this text belongs to the part.
+    fn takes(&mut self, text: impl FnOnce() -> String) -> bool {
+        if self.left == 0
+            || self.search.as_ref().is_some_and(|search| !text().to_lowercase().contains(search))
+        {
+            return false;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        self.left -= 1;
+        true
+    }
 }
 
 fn part(request: &Request) -> Result<Part> {
@@ -71,31 +88,27 @@ fn part(request: &Request) -> Result<Part> {
         return Err(bad("`offset` reaches too far."));
     }
     let search = query.text("search").filter(|text| !text.is_empty()).map(str::to_lowercase);
-    Ok(Part { offset: offset as usize, limit: limit.min(MAX_LIMIT) as usize, search })
+    Ok(Part { skip: offset, left: limit.min(MAX_LIMIT), search })
 }
 
 async fn listed(request: &Request) -> Result<Vec<Value>> {
-    let mut permit = Some(request.permit::<thread::List>(Target::any())?);
-    let Part { offset, limit, search } = match part(request) {
+    let mut permit = request.permit::<thread::List>(Target::any())?;
+    let mut part = match part(request) {
         Ok(part) => part,
-        Err(error) => return permit.take().map_or(Ok(Vec::new()), |permit| permit.close(Err(error))),
+        Err(error) => return permit.close(Err(error)),
     };
-    let (mut found, mut after): (Vec<Thread>, _) = (Vec::new(), None);
-    while let Some(leave) = permit.take() {
-        let page =
-            request.engine.threads().list(leave, Filter::Everything, Page { after, limit: PAGE }).await?;
-        let is_last = page.len() < PAGE as usize;
-        after = page.last().map(|thread| thread.id.as_str().to_owned());
-        let is_found = |thread: &Thread| match &search {
-            None => true,
-            Some(text) => thread.name.as_deref().is_some_and(|name| name.to_lowercase().contains(text)),
-        };
-        found.extend(page.into_iter().filter(is_found));
-        if !is_last && found.len() < offset + limit {
-            permit = Some(request.permit::<thread::List>(Target::any())?);
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { after, limit: PAGE };
+        let threads = request.engine.threads().list(permit, Filter::Everything, page).await?;
+        let taken = threads.iter().filter(|thread| part.takes(|| thread.name.clone().unwrap_or_default()));
+        found.extend(taken.map(|thread| Value::Object(envelope::thread(thread))));
+        if threads.len() < PAGE as usize || part.left == 0 {
+            return Ok(found);
         }
+        after = threads.last().map(|thread| thread.id.as_str().to_owned());
+        permit = request.permit::<thread::List>(Target::any())?;
     }
-    Ok(found.iter().skip(offset).take(limit).map(|thread| Value::Object(envelope::thread(thread))).collect())
 }
 
 /// `GET /v1/threads`
@@ -190,27 +203,23 @@ pub(super) async fn clear_state(request: Request) -> Result<Answer> {
 
 async fn said(request: &Request) -> Result<(ThreadId, Vec<Value>)> {
     let id = thread_id(request)?;
-    let mut permit = Some(request.permit::<message::Read>(Target::named(id.as_str()))?);
-    let Part { offset, limit, search } = match part(request) {
+    let mut permit = request.permit::<message::Read>(Target::named(id.as_str()))?;
+    let mut part = match part(request) {
         Ok(part) => part,
-        Err(error) => return permit.take().map_or(Ok((id, Vec::new())), |permit| permit.close(Err(error))),
+        Err(error) => return permit.close(Err(error)),
     };
-    let (mut found, mut after): (Vec<Message>, _) = (Vec::new(), None);
-    while let Some(leave) = permit.take() {
-        let page = request.engine.threads().messages(leave, &id, Page { after, limit: PAGE }).await?;
-        let is_last = page.len() < PAGE as usize;
-        after = page.last().map(|message| message.id.as_str().to_owned());
-        let is_found = |message: &Message| match &search {
-            None => true,
-            Some(text) => message.content.to_string().to_lowercase().contains(text),
-        };
-        found.extend(page.into_iter().filter(is_found));
-        if !is_last && found.len() < offset + limit {
-            permit = Some(request.permit::<message::Read>(Target::named(id.as_str()))?);
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { after, limit: PAGE };
+        let messages = request.engine.threads().messages(permit, &id, page).await?;
+        let taken = messages.iter().filter(|message| part.takes(|| message.content.to_string()));
+        found.extend(taken.map(envelope::message));
+        if messages.len() < PAGE as usize || part.left == 0 {
+            return Ok((id, found));
         }
+        after = messages.last().map(|message| message.id.as_str().to_owned());
+        permit = request.permit::<message::Read>(Target::named(id.as_str()))?;
     }
-    let shown = found.iter().skip(offset).take(limit).map(envelope::message).collect();
-    Ok((id, shown))
 }
 
 /// `GET /v1/threads/{id}/messages`
