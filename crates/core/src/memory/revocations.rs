@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -87,7 +87,12 @@ impl Hasher for Hashed {
     }
 }
 
-type Shard = RwLock<HashMap<u64, Times, BuildHasherDefault<Hashed>>>;
+#[derive(Default)]
+struct Shard {
+    /// Told without the lock, because most shards are empty most of the time.
+    occupied: AtomicBool,
+    times: RwLock<HashMap<u64, Times, BuildHasherDefault<Hashed>>>,
+}
 
 /// The set.
 pub struct Revocations {
@@ -131,17 +136,23 @@ impl Revocations {
             self.all_at_ms.fetch_max(at_ms, Ordering::AcqRel);
             return key;
         }
-        let mut shard = self.shard(key).write();
+        let Shard { occupied, times: shard } = self.shard(key);
+        let mut shard = shard.write();
         let before = shard.len();
         let times = shard.entry(key.0).or_insert(Times { at_ms, until_ms });
         times.at_ms = times.at_ms.max(at_ms);
         times.until_ms = times.until_ms.max(until_ms);
         self.len.fetch_add(shard.len() - before, Ordering::AcqRel);
+        occupied.store(true, Ordering::Release);
         key
     }
 
     fn at_ms(&self, key: Key) -> Option<i64> {
-        self.shard(key).read().get(&key.0).map(|times| times.at_ms)
+        let shard = self.shard(key);
+        if !shard.occupied.load(Ordering::Acquire) {
+            return None;
+        }
+        shard.times.read().get(&key.0).map(|times| times.at_ms)
     }
 
     /// Whether any revocation covers a token with these handles.
@@ -184,7 +195,7 @@ impl Revocations {
     /// Forgets what no longer covers anything.
     pub fn prune(&self, now_ms: i64) {
         for shard in &self.shards {
-            let mut shard = shard.write();
+            let mut shard = shard.times.write();
             let before = shard.len();
             shard.retain(|_, times| times.until_ms > now_ms);
             self.len.fetch_sub(before - shard.len(), Ordering::AcqRel);

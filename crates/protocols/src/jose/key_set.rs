@@ -10,6 +10,9 @@ use super::key::VerifyingKey;
 /// Most keys without an id: each could cost a signature check per token.
 pub const MAX_KEYS_WITHOUT_KID: usize = 16;
 
+/// So few keys are searched one by one.
+const FEW: usize = 8;
+
 /// Why keys do not make a set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
@@ -25,6 +28,8 @@ pub enum KeySetError {
 #[derive(Debug, Clone, Default)]
 pub struct KeySet {
     by_kid: HashMap<String, Arc<VerifyingKey>>,
+    /// The keys of `by_kid` once more, if they are few.
+    few: Vec<Arc<VerifyingKey>>,
     without_kid: Vec<Arc<VerifyingKey>>,
 }
 
@@ -53,6 +58,9 @@ impl KeySet {
                 }
             }
         }
+        if set.by_kid.len() <= FEW {
+            set.few = set.by_kid.values().cloned().collect();
+        }
         Ok(set)
     }
 
@@ -68,7 +76,12 @@ impl KeySet {
 
     /// The key with this id.
     pub fn get(&self, kid: &str) -> Option<&Arc<VerifyingKey>> {
-        self.by_kid.get(kid)
+        // A ring holds two or three keys: comparing them costs less than hashing a stranger's text.
+        if self.few.is_empty() {
+            self.by_kid.get(kid)
+        } else {
+            self.few.iter().find(|key| key.kid() == Some(kid))
+        }
     }
 
     /// Every key, in no particular order but that keys without an id come last, newest first.
@@ -79,7 +92,7 @@ impl KeySet {
     /// A known `kid` selects its key alone. An unknown or absent one selects the keys without an id, whose
     /// owner never named them; they are still held to their algorithm.
     pub(super) fn candidates(&self, header: &Header<'_>) -> Result<Candidates<'_>, TokenError> {
-        match header.kid.as_deref().and_then(|kid| self.by_kid.get(kid)) {
+        match header.kid.as_deref().and_then(|kid| self.get(kid)) {
             Some(key) => Ok(Candidates::One(key)),
             None if self.without_kid.is_empty() => Err(TokenError::UnknownKey),
             None => Ok(Candidates::Several(&self.without_kid)),

@@ -88,7 +88,7 @@ pub fn verify_token(
     expect: &Expect<'_>,
 ) -> Result<Verified, TokenError> {
     let parts = Compact::split(token.as_ref())?;
-    let (mut header_room, mut signature_room) = (Room::new(), Room::new());
+    let (mut header_room, mut signature_room) = (Room::<160>::new(), Room::<512>::new());
     let header = Header::parse(header_room.decode(parts.header)?, expect.headers)?;
     let signature = signature_room.decode(parts.signature)?;
     let key = verified_by(&parts, &header, signature, keys)?;
@@ -100,22 +100,20 @@ pub fn verify_token(
     Ok(Verified { claims, key: Arc::clone(key) })
 }
 
-/// Room for what one token's part decodes to: on the stack for every usual size, so that a refusal allocates nothing.
-struct Room {
-    short: [u8; Self::SHORT],
+/// Room for what one token's part decodes to: on the stack for every usual size (of a signature: RSA with 4096 bits),
+/// so that a refusal allocates nothing.
+struct Room<const SHORT: usize> {
+    short: [u8; SHORT],
     long: Vec<u8>,
 }
 
-impl Room {
-    /// An RSA signature of 4096 bits.
-    const SHORT: usize = 512;
-
+impl<const SHORT: usize> Room<SHORT> {
     fn new() -> Self {
-        Self { short: [0; Self::SHORT], long: Vec::new() }
+        Self { short: [0; SHORT], long: Vec::new() }
     }
 
     fn decode(&mut self, text: &[u8]) -> Result<&[u8], TokenError> {
-        if text.len() / 4 * 3 + 3 <= Self::SHORT {
+        if text.len() / 4 * 3 + 3 <= SHORT {
             let length = base64url_decode_into(text, &mut self.short).map_err(|_| TokenError::Malformed)?;
             Ok(&self.short[..length])
         } else {
