@@ -15,6 +15,7 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
     found.extend(store_others_can_read(setup));
     found.extend(master_key_others_can_read(setup));
     found.extend(master_key_beside_the_store(setup));
+    found.extend(tls_key_others_can_read(setup));
     found.extend(public_without_protection(setup));
     found.extend(plain_public_url(setup));
     found.extend(open_mounts_in_public(setup));
@@ -72,6 +73,16 @@ fn master_key_others_can_read(setup: &Setup) -> Option<Problem> {
     ))
 }
 
+fn tls_key_others_can_read(setup: &Setup) -> Option<Problem> {
+    let file = &setup.config.server.tls.as_ref()?.key;
+    let mode = lone_reader(file)?;
+    Some(Problem::of(
+        "server.tls_key_file",
+        format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
+        format!("run: chmod 600 '{}'; if others have read it, get another certificate", file.display()),
+    ))
+}
+
 fn master_key_beside_the_store(setup: &Setup) -> Option<Problem> {
     let file = setup.config.secrets.master_key_file.as_ref()?;
     let directory = |path: &Path| {
@@ -107,7 +118,7 @@ pub fn is_loopback(address: SocketAddr) -> bool {
 }
 
 fn public_without_protection(setup: &Setup) -> Vec<Problem> {
-    if !setup.config.server.trusted_proxies.is_empty() {
+    if !setup.config.server.trusted_proxies.is_empty() || setup.config.server.tls.is_some() {
         return Vec::new();
     }
     listeners(setup)
@@ -116,7 +127,8 @@ fn public_without_protection(setup: &Setup) -> Vec<Problem> {
             Problem::of(
                 key,
                 format!("{address} is reachable from other machines, and nothing encrypts what comes in"),
-                "put a proxy that speaks TLS before it and name it in server.trusted_proxies, or listen on 127.0.0.1",
+                "name server.tls_certificate_file and server.tls_key_file, or put a proxy that speaks TLS before it and name \
+                 that in server.trusted_proxies, or listen on 127.0.0.1",
             )
         })
         .collect()

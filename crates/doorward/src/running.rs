@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerSettings};
+use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerSettings, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
 use crate::assemble::{Assembled, Mounted, assemble};
 use crate::cli::Failure;
+use crate::config::TlsFiles;
 use crate::logging;
 use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready};
@@ -43,7 +44,7 @@ async fn live(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<()
     let bound = bind(setup, &assembled, listenings).await?;
     assembled.engine.interrupt_left_runs().await?;
     assembled.engine.start();
-    let mounts = addresses(&bound.addresses(), &places);
+    let mounts = addresses(scheme(setup), &bound.addresses(), &places);
     let served = announce_and_serve(setup, &assembled, bound, &mounts, (ready_file, json), stop).await;
     let stopped = assembled.engine.stop(PATIENCE).await;
     served?;
@@ -103,6 +104,7 @@ fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
 
 async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> Result<Bound, Failure> {
     let settings = ServerSettings {
+        tls: setup.config.server.tls.as_ref().map(tls).transpose()?,
         trusted_proxies: setup.config.server.trusted_proxies.clone(),
         ..ServerSettings::default()
     };
@@ -118,6 +120,23 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
             _ => "correct the mount's configuration",
         };
         Failure::refused(error.to_string(), mend)
+    })
+}
+
+fn tls(files: &TlsFiles) -> Result<Tls, Failure> {
+    let read = |path: &Path| {
+        std::fs::read(path).map(zeroize::Zeroizing::new).map_err(|error| {
+            Failure::refused(
+                format!("{} cannot be read: {error}", path.display()),
+                "check the path and the permissions, or leave TLS to a proxy",
+            )
+        })
+    };
+    Tls::from_pem(&read(&files.certificate)?, &read(&files.key)?).map_err(|error| {
+        Failure::refused(
+            format!("{} and {}: {error}", files.certificate.display(), files.key.display()),
+            "name the chain of the certificate and the key it was made for",
+        )
     })
 }
 
@@ -191,10 +210,18 @@ fn rate_limit(limit: &agentflow::RateLimit) -> RateLimit {
     }
 }
 
-fn addresses(bound: &[SocketAddr], places: &[Vec<(String, String)>]) -> BTreeMap<String, String> {
+fn scheme(setup: &Setup) -> &'static str {
+    if setup.config.server.tls.is_some() { "https" } else { "http" }
+}
+
+fn addresses(
+    scheme: &str,
+    bound: &[SocketAddr],
+    places: &[Vec<(String, String)>],
+) -> BTreeMap<String, String> {
     let mounts = bound.iter().zip(places).flat_map(|(address, mounts)| {
         let host = reachable(*address);
-        mounts.iter().map(move |(name, prefix)| (name.clone(), format!("http://{host}{prefix}")))
+        mounts.iter().map(move |(name, prefix)| (name.clone(), format!("{scheme}://{host}{prefix}")))
     });
     mounts.collect()
 }
@@ -269,7 +296,7 @@ mod tests {
         let bound = ["127.0.0.1:1".parse().expect("an address"), "127.0.0.1:2".parse().expect("an address")];
         let name = |name: &str, prefix: &str| (name.to_owned(), prefix.to_owned());
         let places = [vec![name("native", ""), name("a", "/a")], vec![name("b", "")]];
-        let told = addresses(&bound, &places);
+        let told = addresses("http", &bound, &places);
         let expected =
             [("a", "http://127.0.0.1:1/a"), ("b", "http://127.0.0.1:2"), ("native", "http://127.0.0.1:1")];
         let expected = expected.map(|(name, url)| (name.to_owned(), url.to_owned()));

@@ -20,7 +20,7 @@ use doorward_core::operation::{Call, Origin};
 use doorward_protocols::path::canonical;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -45,6 +45,8 @@ pub(crate) struct Desk {
     /// By part number of the table.
     pub(crate) sites: Vec<Arc<Site>>,
     pub(crate) trusted_proxies: Arc<[Network]>,
+    /// Whether clients are told never to come over plain HTTP again (RFC 6797).
+    pub(crate) strict_transport: bool,
 }
 
 /// What is known of a request when its answer goes out.
@@ -90,6 +92,7 @@ impl Answering for Desk {
                 standing.stamp(answer.headers_mut());
             }
             finish(outcome.style, &mut answer, about);
+            self.secure(&mut answer);
             tracing::info!(
                 %method,
                 path = outcome.path.as_deref().unwrap_or("(refused)"),
@@ -110,6 +113,7 @@ impl Answering for Desk {
         let error = Error::new(refused.code).message(refused.message);
         let mut answer = refusal(style, &error, Some(refused.status), about);
         finish(style, &mut answer, about);
+        self.secure(&mut answer);
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         tracing::info!(status = refused.status, request = %id, "refused what is no request");
         written_out(answer)
@@ -117,6 +121,14 @@ impl Answering for Desk {
 }
 
 impl Desk {
+    fn secure(&self, answer: &mut Answer) {
+        if self.strict_transport {
+            answer
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        }
+    }
+
     fn style(&self, part: Option<usize>) -> &'static dyn Style {
         part.map_or(&Problems, |part| self.sites[part].style)
     }

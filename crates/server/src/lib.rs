@@ -21,6 +21,7 @@ mod table;
 
 pub use crate::gateway::UpstreamError;
 pub use crate::http::origin::{Network, NetworkError};
+pub use crate::http::tls::{Tls, TlsError};
 pub use crate::rate_limit::{CountBy, RateLimit};
 pub use crate::server::{At, BindError, Bound, Listening, MountAt, ServerSettings, bind};
 pub use crate::table::Clash;

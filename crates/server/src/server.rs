@@ -18,6 +18,7 @@ use crate::gateway::{Upstream, UpstreamError};
 use crate::http::guard::Patience;
 use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
+use crate::http::tls::Tls;
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
 use crate::surfaces::{self, Surface};
@@ -53,8 +54,10 @@ pub struct Listening {
 }
 
 /// What all listeners have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ServerSettings {
+    /// The certificate and key of every listener; absent for plain HTTP.
+    pub tls: Option<Tls>,
     /// Peers whose `X-Forwarded-For` is believed. None by default.
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once on each listener.
@@ -65,7 +68,7 @@ pub struct ServerSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), max_connections: 4096, grace: Duration::from_secs(20) }
+        Self { tls: None, trusted_proxies: Vec::new(), max_connections: 4096, grace: Duration::from_secs(20) }
     }
 }
 
@@ -140,13 +143,15 @@ pub async fn bind(
         let table = Table::new(&parts).map_err(BindError::Clash)?;
         let sites = sites.into_iter().map(Arc::new).collect();
         let trusted_proxies = Arc::clone(&trusted_proxies);
-        let desk = Desk { engine: engine.clone(), table, sites, trusted_proxies };
+        let strict_transport = settings.tls.is_some();
+        let desk = Desk { engine: engine.clone(), table, sites, trusted_proxies, strict_transport };
         let failed = |source| BindError::Address { address: listening.address, source };
         let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         bound.push((socket, address, Arc::new(desk)));
     }
     let manners = Manners {
+        tls: settings.tls.clone(),
         max_connections: settings.max_connections,
         patience: Patience::default(),
         grace: settings.grace,
@@ -167,7 +172,7 @@ impl Bound {
         let mut serving = JoinSet::new();
         for (socket, address, desk) in self.listeners {
             tracing::info!(%address, "listening");
-            serving.spawn(serve(socket, desk, self.manners, stopped.clone()));
+            serving.spawn(serve(socket, desk, self.manners.clone(), stopped.clone()));
         }
         stop.await;
         stopping.send_replace(true);

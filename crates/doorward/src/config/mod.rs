@@ -46,7 +46,7 @@ pub use problem::{Problem, Problems};
 pub use roles::{BUILTIN_ROLES, Role};
 pub use secrets::Secrets;
 pub use section::{Key, Setting};
-pub use server::Server;
+pub use server::{Server, TlsFiles};
 pub use sessions::Sessions;
 pub use sources::{Flag, Sources};
 pub use store::Store;

@@ -1,6 +1,7 @@
 //! `[server]`: where clients reach Doorward.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use doorward_server::Network;
 
@@ -15,6 +16,17 @@ pub struct Server {
     pub public_url: Option<String>,
     /// Proxies whose `X-Forwarded-*` headers are believed, as address or network.
     pub trusted_proxies: Vec<Network>,
+    /// The certificate chain and its key, when Doorward speaks TLS itself.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where the certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -33,6 +45,16 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-* headers are believed.",
     ),
+    Key::optional(
+        "tls_certificate_file",
+        "\"/etc/doorward/tls.crt\"",
+        "The certificate chain (PEM, own certificate first) with which every listener speaks TLS.",
+    ),
+    Key::optional(
+        "tls_key_file",
+        "\"/etc/doorward/tls.key\"",
+        "The certificate's private key (PEM). Mode 0600. Read at the start, like the certificate.",
+    ),
 ];
 
 impl Server {
@@ -40,9 +62,33 @@ impl Server {
         let listen = section.address("listen");
         let public_url = public_url(&mut section);
         let trusted_proxies = networks(&mut section);
+        let tls = tls(&mut section);
         section.finish();
-        Some(Self { listen: listen?, public_url, trusted_proxies: trusted_proxies? })
+        Some(Self { listen: listen?, public_url, trusted_proxies: trusted_proxies?, tls })
     }
+}
+
+fn tls(section: &mut Section<'_>) -> Option<TlsFiles> {
+    let (certificate, key) = (section.path("tls_certificate_file"), section.path("tls_key_file"));
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => return Some(TlsFiles { certificate, key }),
+        (None, None) => {}
+        (Some(_), None) => {
+            section.refuse(
+                "tls_certificate_file",
+                "a certificate needs its key",
+                "name server.tls_key_file too",
+            );
+        }
+        (None, Some(_)) => {
+            section.refuse(
+                "tls_key_file",
+                "a key needs its certificate",
+                "name server.tls_certificate_file too",
+            );
+        }
+    }
+    None
 }
 
 fn public_url(section: &mut Section<'_>) -> Option<String> {

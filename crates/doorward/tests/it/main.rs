@@ -5,4 +5,5 @@ mod dev;
 mod help;
 mod program;
 mod serve;
+mod tls;
 mod walkthrough;

@@ -11,7 +11,7 @@ use crate::program::{Server, command, printed, run};
 const STRONG: &str = "Zx3vN7qKfP0sWm4tYbL9uRcHgE2jAo6dVi8nXkTlQy5w";
 
 /// A directory with a configuration that is good but for `extra`.
-fn configured(extra: &str) -> TempDir {
+pub(crate) fn configured(extra: &str) -> TempDir {
     let home = tempfile::tempdir().expect("a directory");
     let path = |name: &str| home.path().join(name);
     for directory in ["store", "keys"] {
@@ -26,7 +26,7 @@ fn configured(extra: &str) -> TempDir {
     home
 }
 
-fn private(path: &Path, text: &str) {
+pub(crate) fn private(path: &Path, text: &str) {
     fs::write(path, text).expect("written");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("closed");
 }
@@ -38,7 +38,7 @@ fn agentflow(home: &TempDir, auth: &str, secret: &str) {
     fs::write(home.path().join(".env"), dotenv).expect("written");
 }
 
-fn refused(home: &TempDir, arguments: &[&str]) -> String {
+pub(crate) fn refused(home: &TempDir, arguments: &[&str]) -> String {
     let output = run(home.path(), &[&["serve"], arguments].concat());
     let text = printed(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use super::body::Body;
 use super::framing::{MAX_HEADERS, Refusal};
 use super::guard::{Guard, InFlight, Patience};
+use super::tls::Tls;
 
 /// What answers the requests of a listener.
 pub(crate) trait Answering: Send + Sync + 'static {
@@ -35,8 +37,10 @@ pub(crate) trait Answering: Send + Sync + 'static {
 }
 
 /// How a listener treats its connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Manners {
+    /// What it answers with when it speaks TLS.
+    pub(crate) tls: Option<Tls>,
     /// Most connections at once; more wait in the system's queue.
     pub(crate) max_connections: usize,
     /// How long to wait for peers.
@@ -69,7 +73,7 @@ pub(crate) async fn serve(
                     stream,
                     peer,
                     answering,
-                    manners.patience,
+                    manners.clone(),
                     graceful.watcher(),
                     permit,
                 ));
@@ -93,7 +97,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     answering: Arc<dyn Answering>,
-    patience: Patience,
+    manners: Manners,
     watcher: Watcher,
     room: OwnedSemaphorePermit,
 ) {
@@ -102,6 +106,23 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    match manners.tls {
+        None => converse(stream, peer, answering, manners.patience, watcher).await,
+        Some(tls) => {
+            if let Some(stream) = tls.accept(stream).await {
+                converse(stream, peer, answering, manners.patience, watcher).await;
+            }
+        }
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    answering: Arc<dyn Answering>,
+    patience: Patience,
+    watcher: Watcher,
+) {
     let in_flight = Arc::new(InFlight::default());
     let refusing = Arc::clone(&answering);
     let guard = Guard::new(stream, patience, Arc::clone(&in_flight), move |refusal| refusing.refuse(refusal));

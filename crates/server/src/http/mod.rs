@@ -14,3 +14,4 @@ pub(crate) mod listener;
 pub(crate) mod origin;
 pub(crate) mod pairs;
 pub(crate) mod respond;
+pub(crate) mod tls;

@@ -56,7 +56,7 @@ async fn start(patience: Patience) -> Running {
     let address = socket.local_addr().unwrap();
     let (stop, stopping) = watch::channel(false);
     let echo = Arc::new(Echo::default());
-    let manners = Manners { max_connections: 16, patience, grace: Duration::from_secs(5) };
+    let manners = Manners { tls: None, max_connections: 16, patience, grace: Duration::from_secs(5) };
     let task = tokio::spawn(serve(socket, Arc::clone(&echo) as _, manners, stopping));
     Running { address, echo, stop, task }
 }
