@@ -78,9 +78,15 @@ impl Graph {
             normal: BTreeMap::new(),
             with_build: BTreeMap::new(),
         };
+        let packages: BTreeMap<String, Value> =
+            list(&metadata["packages"]).into_iter().map(|package| (word(&package["id"]), package)).collect();
         for node in list(&metadata["resolve"]["nodes"]) {
             let from = name_of(&node["id"]);
+            let package = packages.get(&word(&node["id"])).cloned().unwrap_or_default();
             for dependency in list(&node["deps"]) {
+                if !is_built(&package, &node, &name_of(&dependency["pkg"])) {
+                    continue;
+                }
                 let kinds: Vec<Value> = list(&dependency["dep_kinds"]);
                 let to = name_of(&dependency["pkg"]);
                 if kinds.iter().any(|k| k["kind"].is_null()) {
@@ -118,6 +124,27 @@ impl Graph {
     }
 }
 
+/// Whether a package really builds with a dependency. The resolver lists optional ones too that a feature only mentions
+/// weakly (`ring?/std`); those are built when another active feature asks for them outright.
+fn is_built(package: &Value, node: &Value, dependency: &str) -> bool {
+    let entries = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let rows = entries(&package["dependencies"]);
+    let mut rows = rows.iter().filter(|row| row["name"] == dependency).peekable();
+    if rows.peek().is_none() || rows.clone().any(|row| row["optional"] == false) {
+        return true;
+    }
+    rows.any(|row| {
+        let name = row["rename"].as_str().unwrap_or(dependency);
+        entries(&node["features"]).iter().filter_map(Value::as_str).any(|feature| {
+            feature == name
+                || entries(&package["features"][feature]).iter().filter_map(Value::as_str).any(|asked| {
+                    asked.strip_prefix("dep:") == Some(name)
+                        || asked.split_once('/').is_some_and(|(crate_name, _)| crate_name == name)
+                })
+        })
+    })
+}
+
 fn broken_layers(graph: &Graph) -> Vec<String> {
     let mut broken = Vec::new();
     for member in &graph.members {
@@ -145,11 +172,17 @@ fn metadata() -> Value {
     let told = Command::new(&cargo).arg("-vV").output().expect("cargo starts");
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     let host = told.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo names its host");
-    let output = Command::new(&cargo)
-        .current_dir(root())
-        .args(["metadata", "--offline", "--format-version=1", "--filter-platform", host])
-        .output()
-        .expect("cargo starts");
+    let ask = |more: &[&str]| {
+        Command::new(&cargo)
+            .current_dir(root())
+            .args(["metadata", "--format-version=1", "--filter-platform", host])
+            .args(more)
+            .output()
+            .expect("cargo starts")
+    };
+    // A machine that has only built has not fetched what the lock file merely names; then cargo fetches it now.
+    let offline = ask(&["--offline"]);
+    let output = if offline.status.success() { offline } else { ask(&[]) };
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("cargo prints JSON")
 }
@@ -163,6 +196,23 @@ fn crates_use_only_what_their_layer_allows() {
         "the graph was read: doorward reaches its crypto"
     );
     hold(&broken_layers(&graph), "move the code to the layer that may, or put a port into core");
+}
+
+#[test]
+fn a_weakly_mentioned_dependency_is_not_built_and_one_asked_for_is() {
+    let package = serde_json::json!({
+        "dependencies": [{"name": "ring", "optional": true, "rename": null}, {"name": "libc", "optional": false}],
+        "features": {"std": ["ring?/std"], "ring": ["dep:ring"], "ring_std": ["ring/std"], "aws": []},
+    });
+    for (features, dependency, built) in [
+        (&["std", "aws"][..], "ring", false),
+        (&["std", "ring"], "ring", true),
+        (&["ring_std"], "ring", true),
+        (&[], "libc", true),
+    ] {
+        let node = serde_json::json!({ "features": features });
+        assert_eq!(is_built(&package, &node, dependency), built, "{features:?} {dependency}");
+    }
 }
 
 #[test]
