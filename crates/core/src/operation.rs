@@ -21,7 +21,7 @@ use crate::id::RequestId;
 use crate::mount::Mount;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
-use crate::principal::AuthContext;
+use crate::principal::{AuthContext, Principal};
 
 /// Where a request came from.
 #[derive(Debug, Clone)]
@@ -225,6 +225,12 @@ impl Grant {
         self.resource = Some(id.to_owned());
     }
 
+    /// Says in the audit line who it turned out to be that acts, where the act itself is to find that out. Gives no
+    /// rights: the decision was made for whoever asked.
+    pub fn name_principal(&mut self, principal: Principal, method: &'static str) {
+        self.call.auth = Arc::new(AuthContext { principal, method, ..(*self.call.auth).clone() });
+    }
+
     fn entry(&self, outcome: Outcome, reason: Option<String>) -> AuditEntry {
         self.call.entry(&self.action.to_string(), self.resource.as_deref(), outcome, reason)
     }
@@ -360,6 +366,11 @@ impl<A: Action> Permit<A> {
     /// Names the resource once it is known.
     pub fn name_resource(&mut self, id: &str) {
         self.grant.name_resource(id);
+    }
+
+    /// See [`Grant::name_principal`].
+    pub fn name_principal(&mut self, principal: Principal, method: &'static str) {
+        self.grant.name_principal(principal, method);
     }
 
     /// See [`Grant::attempt`].

@@ -101,9 +101,10 @@ impl<'e> Sessions<'e> {
     ///
     /// # Errors
     /// `bad_credentials`, `user_disabled`, `too_many_failures`, `hashing_busy`, `bad_field`, `unknown_scope`.
-    pub async fn login(&self, permit: Permit<session::Login>, login: Login) -> Result<Granted> {
+    pub async fn login(&self, mut permit: Permit<session::Login>, login: Login) -> Result<Granted> {
         let mount = Arc::clone(permit.mount());
         let origin = Arc::clone(&permit.call().origin);
+        let mut tried = None;
         let prepared = async {
             let client = client_of(login.client.as_deref(), &origin)?;
             let scope = self.scope(login.scope.as_deref())?;
@@ -112,6 +113,7 @@ impl<'e> Sessions<'e> {
                 0..=254 => self.engine.store().user_by_login(&folded).await?,
                 _ => None,
             };
+            tried = user.as_ref().map(|user| user.id.clone());
             let phc = match &user {
                 Some(user) => self.engine.store().password(&user.id).await?,
                 None => None,
@@ -132,7 +134,12 @@ impl<'e> Sessions<'e> {
             };
             Ok((user, client, scope, rehash))
         };
-        let (user, client, scope, rehash) = match prepared.await {
+        let prepared = prepared.await;
+        if let (Some(user), Err(_)) = (&tried, &prepared) {
+            // The account that was tried; never the text that was typed, which may be a password.
+            permit.name_resource(user.as_str());
+        }
+        let (user, client, scope, rehash) = match prepared {
             Ok(ready) => ready,
             Err(error) if error.code().kind == Kind::Unauthenticated => {
                 return Err(permit.refuse(error));
@@ -174,8 +181,8 @@ impl<'e> Sessions<'e> {
             Ok(granted) => granted,
             Err(error) => return permit.close(Err(error)),
         };
-        let mut permit = permit;
         permit.name_resource(session.id.as_str());
+        permit.name_principal(Principal::local(&user.id), "password");
         let mut writes = vec![Write::InsertSession(session), Write::InsertFamily(family)];
         writes.extend(rehash);
         permit.commit(writes).await?;
@@ -277,6 +284,7 @@ impl<'e> Sessions<'e> {
             if user.disabled {
                 return Err(Error::new(codes::USER_DISABLED));
             }
+            permit.name_principal(Principal::local(&user.id), "refresh_token");
             let granted = self.granted(&mount.tokens, &user, &family.session, &family, counter + 1)?;
             match permit.attempt(writes).await {
                 Ok(()) => return Ok(granted),

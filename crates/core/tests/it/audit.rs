@@ -45,6 +45,24 @@ async fn what_was_done_and_what_was_refused_is_there_with_its_rule_and_nothing_s
 }
 
 #[tokio::test]
+async fn a_log_in_names_who_it_was_and_a_failed_one_the_account_that_was_tried() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    assert_eq!(code(house.login_as("ann@example.org", "wrong password", None).await), "bad_credentials");
+    house.engine.flush(true).await.expect("written");
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    let query = AuditQuery { limit: 1000, action: Some("session:login".into()), ..AuditQuery::default() };
+    let lines = house.engine.audit().list(permit, query).await.expect("read");
+    let id = ann.user.id.as_str();
+    assert!(
+        lines.iter().any(|l| l.entry.outcome == Outcome::Done && l.entry.principal == format!("local|{id}"))
+    );
+    assert!(
+        lines.iter().any(|l| l.entry.outcome == Outcome::Denied && l.entry.resource.as_deref() == Some(id))
+    );
+}
+
+#[tokio::test]
 async fn an_act_that_fails_leaves_no_trace_but_its_line() {
     let house = House::new().await;
     house.sign_up("ann").await.expect("signs up");
