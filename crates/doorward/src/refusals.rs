@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::{Mount, Problem};
+use doorward_server::Network;
+
+use crate::config::{Mount, Origin, Problem};
 use crate::platform::agentflow::Auth;
 use crate::secrets::lone_reader;
 use crate::setup::{Mode, Setup};
@@ -14,9 +16,11 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
     let mut found = weak_secrets(setup);
     found.extend(store_others_can_read(setup));
     found.extend(master_key_others_can_read(setup));
+    found.extend(master_key_in_an_open_file(setup));
     found.extend(master_key_beside_the_store(setup));
     found.extend(tls_key_others_can_read(setup));
     found.extend(public_without_protection(setup));
+    found.extend(everybody_is_a_proxy(setup));
     found.extend(plain_public_url(setup));
     found.extend(open_mounts_in_public(setup));
     found
@@ -26,7 +30,7 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
 #[must_use]
 pub fn warnings(setup: &Setup) -> Vec<String> {
     let found = match setup.mode {
-        Mode::Dev => weak_secrets(setup),
+        Mode::Dev => weak_secrets(setup).into_iter().chain(store_others_can_read(setup)).collect(),
         Mode::Serve => Vec::new(),
     };
     let consents = setup
@@ -37,6 +41,11 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
     let consents = consents.map(|mount| {
         format!("mounts.{}.allow_anonymous: everybody who reaches this mount may use it", mount.name)
     });
+    let open =
+        setup.config.mounts.iter().filter(|mount| is_open(setup, mount) && !reaches_others(setup, mount));
+    let consents = consents.chain(open.map(|mount| {
+        format!("mounts.{}: agentflow.json says auth: null, so whoever reaches it may use it", mount.name)
+    }));
     let weak =
         found.into_iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend));
     setup.warnings.iter().cloned().chain(weak).chain(consents).collect()
@@ -80,6 +89,20 @@ fn tls_key_others_can_read(setup: &Setup) -> Option<Problem> {
         "server.tls_key_file",
         format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
         format!("run: chmod 600 '{}'; if others have read it, get another certificate", file.display()),
+    ))
+}
+
+fn master_key_in_an_open_file(setup: &Setup) -> Option<Problem> {
+    let setting = setup.config.settings.iter().find(|setting| setting.key == "secrets.master_key")?;
+    let Origin::File { path, .. } = &setting.origin else { return None };
+    let mode = lone_reader(path)?;
+    Some(Problem::of(
+        "secrets.master_key",
+        format!(
+            "{} holds the master key and is open to other users of this machine (mode {mode:o})",
+            path.display()
+        ),
+        format!("run: chmod 600 '{}', or use master_key_file or an environment variable", path.display()),
     ))
 }
 
@@ -132,6 +155,16 @@ fn public_without_protection(setup: &Setup) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+fn everybody_is_a_proxy(setup: &Setup) -> Option<Problem> {
+    setup.config.server.trusted_proxies.iter().any(Network::is_everybody).then(|| {
+        Problem::of(
+            "server.trusted_proxies",
+            "every address is declared a proxy, so anybody can say where a request comes from",
+            "name the addresses or networks of the proxies alone",
+        )
+    })
 }
 
 fn plain_public_url(setup: &Setup) -> Option<Problem> {

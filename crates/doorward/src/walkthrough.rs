@@ -50,7 +50,7 @@ pub(crate) fn setup(url: &str, secret: &str) -> String {
     format!(
         r#"There is no administrator yet. Make the first one from this machine within an hour:
 
-curl -s {url}/v1/setup -H 'Content-Type: application/json' \
+curl -sS {url}/v1/setup -H 'Content-Type: application/json' \
   -d '{{"username": "admin", "password": "CHOOSE-ONE", "secret": "{secret}"}}'
 
 This secret is shown once and works once; a restart makes a new one."#

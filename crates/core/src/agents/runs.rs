@@ -157,7 +157,7 @@ impl<'e> Runs<'e> {
 
 /// What stops the runs of a thread in this process.
 fn stop_key(thread: &ThreadId) -> Key {
-    Key::of_credential(format!("runs of {thread}").as_bytes())
+    Key::of_work(&format!("runs of {thread}"))
 }
 
 /// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.

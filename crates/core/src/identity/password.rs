@@ -13,6 +13,10 @@ use crate::error::{Error, Result, codes};
 use crate::random::{Random, bytes};
 use crate::secret::{Secret, SecretText};
 
+/// What setup instructions, ours and others', put where a password belongs.
+const PLACEHOLDERS: &[&str] =
+    &["choose-one", "changeme", "change-me", "change_me", "password", "yourpassword", "your-password"];
+
 /// Rules for new passwords of a mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordPolicy {
@@ -52,6 +56,9 @@ impl PasswordPolicy {
             return weak("The password is one character, repeated.".to_owned());
         }
         let folded = Secret::new(text.to_lowercase());
+        if PLACEHOLDERS.contains(&folded.expose().as_str()) {
+            return weak("The password is one that instructions print.".to_owned());
+        }
         if names.iter().any(|name| !name.is_empty() && folded.expose() == name) {
             return weak("The password is the name of its owner.".to_owned());
         }
@@ -242,6 +249,7 @@ mod tests {
             ("short", "1234567", false),
             ("long", "correct horse", true),
             ("repeated", "aaaaaaaaaa", false),
+            ("printed by setup", "CHOOSE-ONE", false),
             ("its owner", "Ann@example.org", false),
         ] {
             assert_eq!(policy.check(&password.into(), &["ann@example.org"]).is_ok(), good, "{name}");

@@ -39,7 +39,7 @@ pub struct NewUser {
 }
 
 /// What to change; absent members stay. `Some(None)` clears.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub struct UserChanges {
     /// E-mail address.
     pub email: Option<Option<String>>,
@@ -52,7 +52,7 @@ pub struct UserChanges {
 }
 
 /// What an administrator may change beside.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub struct Administration {
     /// Replaces the roles.
     pub roles: Option<Vec<String>>,

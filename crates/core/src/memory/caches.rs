@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicI64;
 use quick_cache::sync::Cache;
 
 use super::generations::Stamp;
+use super::revocations::Key;
 use crate::id::{SessionId, UserId};
 use crate::identity::model::{ApiKey, Session, User};
 
@@ -39,6 +40,8 @@ pub struct ApiKeyCopy {
     pub key: ApiKey,
     /// When it was current.
     pub stamp: Stamp,
+    /// Its owner, as revocations name it.
+    pub principal: Key,
     /// The newest use that the store was told of.
     pub noted_at_ms: AtomicI64,
 }

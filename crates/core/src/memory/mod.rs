@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 
 use self::caches::Caches;
 use self::generations::Generations;
-use self::revocations::{Key, Revocations};
+use self::revocations::Revocations;
 use crate::live::Live;
 use crate::ports::store::Change;
 
@@ -53,7 +53,6 @@ impl Memory {
             Change::ApiKey(mac) => {
                 self.generations.bump(mac);
                 self.caches.api_keys.remove(mac);
-                self.live.end(Key::of_credential(mac));
             }
             Change::Keys => {
                 *self.keys_changed.write() += 1;

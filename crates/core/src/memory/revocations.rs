@@ -54,10 +54,10 @@ impl Key {
         Self::hash("principal", owner_key.as_bytes())
     }
 
-    /// Of any other credential, by a name that is not secret.
+    /// Of work that can be ended by a name of its own.
     #[must_use]
-    pub fn of_credential(name: &[u8]) -> Self {
-        Self::hash("credential", name)
+    pub fn of_work(name: &str) -> Self {
+        Self::hash("work", name.as_bytes())
     }
 }
 
@@ -169,6 +169,14 @@ impl Revocations {
         handles.token.is_some_and(|key| self.at_ms(key).is_some())
             || handles.session.is_some_and(|key| self.at_ms(key).is_some())
             || self.at_ms(handles.principal).is_some_and(|at_ms| issued_at_ms <= at_ms)
+    }
+
+    /// Whether everything of a principal, or everything, was revoked at or after a moment: for credentials that are
+    /// older than a second tells, such as API keys.
+    #[must_use]
+    pub fn cover_since(&self, principal: Key, made_at_ms: i64) -> bool {
+        made_at_ms <= self.all_at_ms.load(Ordering::Acquire)
+            || (!self.is_empty() && self.at_ms(principal).is_some_and(|at_ms| made_at_ms <= at_ms))
     }
 
     /// The first second in which a new token of this principal is not covered, if any revocation stands.

@@ -7,6 +7,7 @@ use doorward_core::authz::catalogue::{api_key, thread, user};
 use doorward_core::identity::api_keys::{Created, Expiry, NewApiKey};
 use doorward_core::identity::model::ApiKeyKind;
 use doorward_core::operation::Call;
+use doorward_core::tokens::model::Revoked;
 
 use crate::house::{House, code};
 
@@ -110,4 +111,36 @@ async fn only_an_administrators_admin_key_administers() {
         house.bearer(make(&boss.id, ApiKeyKind::User).await.secret.expose()).await.expect("let in");
     let theirs = Target::owned("usr_x", "local|usr_x");
     assert_eq!(code(everyday.permit::<user::Read>(theirs)), "not_found", "reaches the owner's own things");
+}
+
+#[tokio::test]
+async fn revoking_everything_of_a_user_or_of_all_ends_keys_made_until_then() {
+    for all in [false, true] {
+        let house = House::new().await;
+        let ann = house.person("ann").await;
+        let call = ann.call(&house).await;
+        let made = create(&house, &call, &["*"], Expiry::Never).await.expect("made");
+        house.bearer(made.secret.expose()).await.expect("good so far");
+        let owner = doorward_core::principal::Principal::local(&ann.user.id).owner_key();
+        let revoked = if all { Revoked::All } else { Revoked::Principal(owner) };
+        let permit = house.system().permit(Target::any()).expect("the system may");
+        house.engine.tokens().revoke_any(permit, revoked).await.expect("revoked");
+        assert_eq!(code(house.bearer(made.secret.expose()).await), "api_key_revoked", "all: {all}");
+        house.clock.advance_s(2);
+        let again = house.login("ann").await;
+        let call = house.bearer(again.access.token.expose()).await.expect("let in");
+        let newer = create(&house, &call, &["*"], Expiry::Never).await.expect("made");
+        assert_eq!(code(house.bearer(newer.secret.expose()).await), "ok", "all: {all}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_the_streams_it_opened() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.call(&house).await, &["*"], Expiry::Never).await.expect("made");
+    let mut guard = house.engine.watch(&house.bearer(made.secret.expose()).await.expect("let in").auth);
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    house.engine.api_keys().revoke(permit, &made.key.id).await.expect("revoked");
+    guard.ended().await;
 }

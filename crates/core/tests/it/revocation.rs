@@ -65,3 +65,14 @@ async fn expired_and_foreign_tokens_are_refused_each_with_its_code() {
     house.clock.advance_s(3_600);
     assert_eq!(code(house.bearer(ann.token()).await), "token_expired");
 }
+
+#[tokio::test]
+async fn a_name_that_is_nobodys_is_refused_instead_of_quietly_revoking_nothing() {
+    let house = House::new().await;
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    let ghost = Revoked::Principal("local|usr_ghost".into());
+    assert_eq!(code(house.engine.tokens().revoke_any(permit, ghost).await), "not_found");
+    let subject = doorward_core::tokens::Subject { subject: "usr_ghost".into(), ..Default::default() };
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    assert_eq!(code(house.engine.tokens().issue(permit, &house.mount.tokens, subject).await), "not_found");
+}

@@ -34,11 +34,24 @@ impl Log {
         let format = section.word("format", &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]);
         let level = section.text("level");
         if let Some(text) = &level
-            && let Err(error) = text.parse::<tracing_subscriber::EnvFilter>()
+            && !text.split(',').all(is_directive)
         {
-            section.refuse("level", format!("{text:?}: {error}"), "give error, warn, info, debug or trace");
+            let mend = "give error, warn, info, debug, trace or off; by part: info,doorward_store=debug";
+            section.refuse("level", format!("{text:?} names no level"), mend);
         }
         section.finish();
         Some(Self { format: format?, level: level? })
+    }
+}
+
+/// A level, or a part of the program and its level. The filter's own parser takes any single word for a part.
+fn is_directive(text: &str) -> bool {
+    let level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+    match text.trim().split_once('=') {
+        Some((part, word)) => {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
+            !part.is_empty() && part.bytes().all(plain) && level(word)
+        }
+        None => level(text.trim()),
     }
 }

@@ -99,7 +99,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "refusals",
         "\"uniform\"",
-        "uniform: every bad token is refused with the same words; distinct: AgentFlow's words for what was wrong.",
+        "uniform: refusals of bad tokens tell expiry apart and nothing else; distinct: AgentFlow's words for what was wrong.",
     ),
     Key::new(
         "allow_anonymous",

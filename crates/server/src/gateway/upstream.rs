@@ -16,7 +16,7 @@ use super::answer::Arrival;
 /// How long the upstream may take to accept a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to begin an answer: an agent may think before its first word.
-const HEADER_PATIENCE: Duration = Duration::from_secs(60);
+const HEADER_PATIENCE: Duration = Duration::from_secs(300);
 /// Largest head of an answer.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 

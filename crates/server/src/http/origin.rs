@@ -18,6 +18,12 @@ pub struct Network {
 pub struct NetworkError;
 
 impl Network {
+    /// Whether every address of its kind lies in this range.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        self.bits == 0
+    }
+
     /// Whether the address lies in this range. IPv4 addresses mapped into IPv6 count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

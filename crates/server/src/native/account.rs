@@ -2,7 +2,7 @@
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
-use doorward_core::error::Result;
+use doorward_core::error::{Error, Result, codes};
 use doorward_core::identity::users::{NewUser, UserChanges};
 use doorward_core::secret::SecretText;
 use http::StatusCode;
@@ -41,16 +41,22 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let engine = request.engine.clone();
     let (id, owner) = own(&request)?;
     let target = Target::owned(id.as_str(), &owner);
-    let (mut permit, body) = request.permit_with_json::<user::Update, Changes>(target).await?;
+    let (permit, body) = request.permit_with_json::<user::Update, Changes>(target).await?;
     let Changes { email, username, display_name, user_metadata, password, current_password } = body;
-    // The password first: if it is refused, nothing has changed.
-    if let Some(password) = password {
-        engine.users().set_password(permit, &id, current_password.as_ref(), &password).await?;
-        permit = request.permit::<user::Update>(target)?;
-    }
     let changes = UserChanges { email, username, display_name, user_metadata };
-    let changed = engine.users().update(permit, &id, changes).await?;
-    Ok(json_answer(StatusCode::OK, &views::user(&changed)))
+    let Some(password) = password else {
+        let changed = engine.users().update(permit, &id, changes).await?;
+        return Ok(json_answer(StatusCode::OK, &views::user(&changed)));
+    };
+    if changes != UserChanges::default() {
+        // Two transactions, of which the second could fail.
+        let message = "Change the password by itself: password and current_password, nothing else.";
+        return permit.close(Err(Error::new(codes::BAD_FIELD).message(message)));
+    }
+    engine.users().set_password(permit, &id, current_password.as_ref(), &password).await?;
+    let permit = request.permit::<user::Read>(target)?;
+    let found = engine.users().get(permit, &id).await?;
+    Ok(json_answer(StatusCode::OK, &views::user(&found)))
 }
 
 /// `DELETE /v1/me`

@@ -33,12 +33,15 @@ pub(crate) static ROUTES: &[Route] = &[
     }),
     Route::guarded(GET, "/v1/users", &[user::List::DEF], |r| Box::pin(users::list(r))),
     Route::guarded(GET, "/v1/users/{id}", &[user::Read::DEF], |r| Box::pin(users::get(r))),
-    Route::guarded(PATCH, "/v1/users/{id}", &[user::Update::DEF, user::Administer::DEF], |r| {
-        Box::pin(users::change(r))
-    }),
+    Route::guarded(
+        PATCH,
+        "/v1/users/{id}",
+        &[user::Read::DEF, user::Update::DEF, user::Administer::DEF],
+        |r| Box::pin(users::change(r)),
+    ),
     Route::guarded(DELETE, "/v1/users/{id}", &[user::Delete::DEF], |r| Box::pin(users::delete(r))),
     Route::guarded(GET, "/v1/me", &[user::Read::DEF], |r| Box::pin(account::get(r))),
-    Route::guarded(PATCH, "/v1/me", &[user::Update::DEF], |r| Box::pin(account::change(r))),
+    Route::guarded(PATCH, "/v1/me", &[user::Read::DEF, user::Update::DEF], |r| Box::pin(account::change(r))),
     Route::guarded(DELETE, "/v1/me", &[user::Delete::DEF], |r| Box::pin(account::delete(r))),
     Route::guarded(POST, "/v1/token", &[session::Login::DEF, token::Refresh::DEF], |r| {
         Box::pin(tokens::grant(r))

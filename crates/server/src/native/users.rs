@@ -104,20 +104,29 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let Changes { email, username, display_name, user_metadata, password, roles, admin_metadata, disabled } =
         body;
     let administration = Administration { roles, admin_metadata, disabled };
-    let mut changed = engine.users().administer(permit, &id, administration).await?;
     let own = UserChanges { email, username, display_name, user_metadata };
-    if own.email.is_some()
-        || own.username.is_some()
-        || own.display_name.is_some()
-        || own.user_metadata.is_some()
-    {
-        let permit = request.permit::<user::Update>(target)?;
-        changed = engine.users().update(permit, &id, own).await?;
+    let administers = administration != Administration::default();
+    let updates = own != UserChanges::default();
+    // Each kind is one transaction; two of them in one request could be done by half.
+    if [administers, updates, password.is_some()].into_iter().filter(|asked| *asked).count() != 1 {
+        let message = "One kind of change at a time: roles, admin_metadata and disabled; \
+                       or email, username, display_name and user_metadata; or password.";
+        return permit.close(Err(Error::new(codes::BAD_FIELD).message(message)));
     }
+    if administers {
+        let changed = engine.users().administer(permit, &id, administration).await?;
+        return Ok(json_answer(StatusCode::OK, &views::user(&changed)));
+    }
+    permit.close(Ok(()))?;
     if let Some(password) = password {
         let permit = request.permit::<user::Update>(target)?;
         engine.users().set_password(permit, &id, None, &password).await?;
+        let permit = request.permit::<user::Read>(target)?;
+        let changed = engine.users().get(permit, &id).await?;
+        return Ok(json_answer(StatusCode::OK, &views::user(&changed)));
     }
+    let permit = request.permit::<user::Update>(target)?;
+    let changed = engine.users().update(permit, &id, own).await?;
     Ok(json_answer(StatusCode::OK, &views::user(&changed)))
 }
 

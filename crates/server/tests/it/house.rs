@@ -112,7 +112,8 @@ pub(crate) async fn agentflow_mount(engine: &Engine, open: bool) -> Arc<Mount> {
     let method = if open {
         build("anonymous", section(json!({"roles": ["user"], "ignore_credentials": true}), &ring), engine)
     } else {
-        let options = json!({"authority": "agentflow", "identity_claim": "user_id"});
+        let options =
+            json!({"authority": "agentflow", "identity_claim": "user_id", "audience": ["agentflow"]});
         let section = Section { keys: Some(ring.verifying()), ..section(options, &ring) };
         build("external_jwt", section, engine)
     };

@@ -1,7 +1,8 @@
 //! Doorward's API keys, as `X-API-Key`, `Authorization: ApiKey` or `Authorization: Bearer`.
 //!
 //! The prefix says whose it is: a Bearer text without it is declined. 1. keyed hash, looked up in memory; 2. on a miss
-//! the checksum, so that typing errors and scanners never reach the store; 3. the store; 4. revoked, expired; 5. owner.
+//! the checksum, so that typing errors and scanners never reach the store; 3. the store; 4. revoked by itself
+//! or with everything of its owner; 5. expired; 6. the owner is enabled.
 
 use std::sync::Arc;
 
@@ -84,6 +85,9 @@ impl ApiKeys {
         let key = &copy.key;
         if key.revoked_at_ms.is_some() {
             return Err(Error::new(codes::KEY_REVOKED));
+        }
+        if self.engine.memory().revocations.cover_since(copy.principal, key.created_at_ms) {
+            return Err(Error::new(codes::KEY_REVOKED).operator("everything of its owner was revoked"));
         }
         if key.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
             return Err(Error::new(codes::KEY_EXPIRED));

@@ -14,10 +14,13 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{ApiKeyId, UserId};
 use crate::memory::caches::ApiKeyCopy;
+use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Change, Page, Write};
 use crate::principal::Principal;
 use crate::secret::SecretText;
+use crate::tokens::model::{Revocation, Revoked};
+use crate::tokens::revoke::revoke_writes;
 
 /// Longest life of a key that ends.
 const MAX_LIFE_MS: i64 = 10 * 366 * 86_400_000;
@@ -197,10 +200,14 @@ impl<'e> ApiKeys<'e> {
             Err(error) => permit.close(Err(error)),
             Ok(key) => {
                 let at_ms = self.engine.now_ms();
-                let writes = vec![
+                let mut writes = vec![
                     Write::RevokeApiKey { id: id.clone(), at_ms },
                     Write::Announce(Change::ApiKey(key.mac)),
                 ];
+                // By its handle too: streams know the credential that let them in by that.
+                let revoked = Revoked::Token(id.as_str().to_owned());
+                let until_ms = at_ms + self.engine.longest_token_ms();
+                writes.extend(revoke_writes(Revocation { revoked, at_ms, until_ms }));
                 Ok(permit.commit(writes).await?)
             }
         }
@@ -212,7 +219,8 @@ impl Engine {
         let stamp = self.memory().generations.stamp(&mac);
         let Some(key) = self.store().api_key_by_mac(mac).await? else { return Ok(None) };
         let noted_at_ms = key.last_used_at_ms.unwrap_or(i64::MIN / 2).into();
-        let copy = Arc::new(ApiKeyCopy { key, stamp, noted_at_ms });
+        let principal = Key::of_principal(&Principal::local(&key.owner).owner_key());
+        let copy = Arc::new(ApiKeyCopy { key, stamp, principal, noted_at_ms });
         self.memory().caches.api_keys.insert(mac, Arc::clone(&copy));
         Ok(Some(copy))
     }
