@@ -22,8 +22,8 @@ use crate::operation::Permit;
 use crate::ports::Batch;
 use crate::ports::store::{Page, Write};
 
-/// Most messages a runner is shown.
-const CONTEXT: u32 = 200;
+/// Most messages a runner is shown; each may be large, and many runs go on at once.
+const CONTEXT: u32 = 64;
 /// Longest answer kept.
 const MAX_ANSWER_BYTES: usize = 256 << 10;
 /// Longest time a run takes.
@@ -101,8 +101,7 @@ impl<'e> Runs<'e> {
         let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
-        let mut context = self.engine.store().messages(thread, Page { after: None, limit: u32::MAX }).await?;
-        context.drain(..context.len().saturating_sub(CONTEXT as usize));
+        let context = self.engine.store().newest_messages(thread, CONTEXT).await?;
         let (sender, progress) = mpsc::channel(64);
         let answer = MessageId::new(self.engine.ordered_clock(), self.engine.random());
         let engine = self.engine.clone();

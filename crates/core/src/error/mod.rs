@@ -169,6 +169,7 @@ impl From<StoreError> for Error {
             StoreError::Conflict(conflict) => Self::new(match conflict {
                 Conflict::EmailTaken => codes::EMAIL_TAKEN,
                 Conflict::UsernameTaken => codes::USERNAME_TAKEN,
+                Conflict::LastHolder => codes::LAST_ADMIN,
                 Conflict::CodeSpent => codes::CODE_SPENT,
                 Conflict::Missing | Conflict::Owned => codes::NOT_FOUND,
                 Conflict::Stale | Conflict::Exists => codes::CONFLICT,

@@ -1,15 +1,19 @@
 //! Passwords: rules, and hashing in a pool that queues instead of exhausting memory.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Error, Result, codes};
+use crate::limits::failures::network_of;
 use crate::random::{Random, bytes};
 use crate::secret::{Secret, SecretText};
 
@@ -40,6 +44,9 @@ impl PasswordPolicy {
     /// `weak_password`, saying which rule it breaks.
     pub fn check(&self, password: &SecretText, names: &[&str]) -> Result<()> {
         let weak = |text: String| Err(Error::new(codes::WEAK_PASSWORD).message(text));
+        if password.expose().len() > MAX_BYTES {
+            return weak(format!("A password has at most {} characters here.", self.max_chars));
+        }
         let normal = normalize(password);
         let text = normal.expose();
         let count = text.chars().count();
@@ -65,6 +72,9 @@ impl PasswordPolicy {
         Ok(())
     }
 }
+
+/// Longest password that is looked at: four bytes for each of the most characters.
+const MAX_BYTES: usize = 4_096;
 
 /// NFKC, so that a password typed on another keyboard is the same password.
 fn normalize(password: &SecretText) -> SecretText {
@@ -99,6 +109,42 @@ pub struct Hashing {
     slots: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
+    /// How many of each network are in the pool, waiting or at work.
+    shares: Arc<Shares>,
+    share: u32,
+}
+
+type Shares = Mutex<HashMap<IpAddr, u32>>;
+
+/// A place that counts against its network: one that floods the pool leaves room for others.
+struct Share {
+    shares: Arc<Shares>,
+    network: IpAddr,
+}
+
+impl Share {
+    fn take(shares: &Arc<Shares>, from: Option<IpAddr>, most: u32) -> Option<Self> {
+        let network = network_of(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        let mut counts = shares.lock();
+        let count = counts.entry(network).or_insert(0);
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Self { shares: Arc::clone(shares), network })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut counts = self.shares.lock();
+        if let Some(count) = counts.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.network);
+            }
+        }
+    }
 }
 
 struct Waiting(Arc<AtomicUsize>);
@@ -133,6 +179,9 @@ impl Hashing {
             slots: Arc::new(Semaphore::new(settings.workers.clamp(1, 256))),
             waiting: Arc::default(),
             queue: settings.queue,
+            shares: Arc::default(),
+            // A quarter of the places, and never none.
+            share: u32::try_from((settings.queue + settings.workers) / 4).unwrap_or(u32::MAX).max(1),
         })
     }
 
@@ -140,6 +189,7 @@ impl Hashing {
     /// is still in use.
     async fn run<T: Send + 'static>(
         &self,
+        from: Option<IpAddr>,
         work: impl FnOnce(Argon2<'static>) -> T + Send + 'static,
     ) -> Result<T> {
         let busy = || Error::new(codes::HASHING_BUSY).retry_after_s(1);
@@ -148,12 +198,13 @@ impl Hashing {
             return Err(busy());
         }
         let waiting = Waiting(Arc::clone(&self.waiting));
+        let share = Share::take(&self.shares, from, self.share).ok_or_else(busy)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| busy())?;
         drop(waiting);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         tokio::task::spawn_blocking(move || {
             let result = work(argon2);
-            drop(slot);
+            drop((slot, share));
             result
         })
         .await
@@ -164,10 +215,15 @@ impl Hashing {
     ///
     /// # Errors
     /// `hashing_busy` when too many wait.
-    pub async fn hash(&self, random: &dyn Random, password: &SecretText) -> Result<String> {
+    pub async fn hash(
+        &self,
+        random: &dyn Random,
+        password: &SecretText,
+        from: Option<IpAddr>,
+    ) -> Result<String> {
         let salt: [u8; 16] = bytes(random);
         let password = normalize(password);
-        self.run(move |argon2| {
+        self.run(from, move |argon2| {
             argon2.hash_password_with_salt(password.expose().as_bytes(), &salt).map(|hash| hash.to_string())
         })
         .await?
@@ -178,10 +234,18 @@ impl Hashing {
     ///
     /// # Errors
     /// `hashing_busy` when too many wait.
-    pub async fn compare(&self, password: &SecretText, phc: Option<String>) -> Result<Compared> {
+    pub async fn compare(
+        &self,
+        password: &SecretText,
+        phc: Option<String>,
+        from: Option<IpAddr>,
+    ) -> Result<Compared> {
+        // Too long to be anybody's; it costs what every wrong one costs.
+        let too_long = password.expose().len() > MAX_BYTES;
+        let (password, phc) = if too_long { (&Secret::new(String::new()), None) } else { (password, phc) };
         let password = normalize(password);
         let params = self.params.clone();
-        self.run(move |argon2| {
+        self.run(from, move |argon2| {
             let Some(phc) = phc else {
                 // The result does not matter, the time does.
                 let _ = argon2.hash_password_with_salt(password.expose().as_bytes(), &[0; 16]);
@@ -213,21 +277,22 @@ mod tests {
     #[tokio::test]
     async fn a_password_matches_its_hash_in_any_normal_form_and_old_settings_are_noticed() {
         let hashing = small(64);
-        let phc = hashing.hash(&SeededRandom::new(1), &"caf\u{e9} au lait".into()).await.expect("hashed");
+        let phc =
+            hashing.hash(&SeededRandom::new(1), &"caf\u{e9} au lait".into(), None).await.expect("hashed");
         assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
         let compare = |text: &'static str, pool: &'static str| {
             let phc = phc.clone();
             async move {
                 let hashing = small(if pool == "new" { 128 } else { 64 });
-                hashing.compare(&text.into(), Some(phc)).await.expect("compared")
+                hashing.compare(&text.into(), Some(phc), None).await.expect("compared")
             }
         };
         assert_eq!(compare("cafe\u{301} au lait", "old").await, Compared::Right);
         assert_eq!(compare("caf\u{e9} au lait", "new").await, Compared::RightButOld);
         assert_eq!(compare("cafe au lait", "old").await, Compared::Wrong);
-        assert_eq!(hashing.compare(&"x".into(), None).await.expect("compared"), Compared::Wrong);
+        assert_eq!(hashing.compare(&"x".into(), None, None).await.expect("compared"), Compared::Wrong);
         assert_eq!(
-            hashing.compare(&"x".into(), Some("junk".into())).await.expect("compared"),
+            hashing.compare(&"x".into(), Some("junk".into()), None).await.expect("compared"),
             Compared::Wrong
         );
     }
@@ -237,9 +302,9 @@ mod tests {
         let settings = HashingSettings { memory_kib: 64, workers: 1, queue: 0, ..HashingSettings::default() };
         let hashing = Hashing::new(settings).expect("good settings");
         let slot = Arc::clone(&hashing.slots).acquire_owned().await.expect("open");
-        assert!(hashing.compare(&"x".into(), None).await.is_err_and(|e| e.is(codes::HASHING_BUSY)));
+        assert!(hashing.compare(&"x".into(), None, None).await.is_err_and(|e| e.is(codes::HASHING_BUSY)));
         drop(slot);
-        assert!(hashing.compare(&"x".into(), None).await.is_ok());
+        assert!(hashing.compare(&"x".into(), None, None).await.is_ok());
     }
 
     #[test]

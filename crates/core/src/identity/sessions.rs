@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::id::{FamilyId, SessionId, UserId};
 use crate::memory::caches::SessionCopy;
+use crate::memory::revocations::Key;
 use crate::operation::{Origin, Permit};
 use crate::ports::store::{Change, Write};
 use crate::ports::{Conflict, StoreError};
@@ -108,9 +109,10 @@ impl<'e> Sessions<'e> {
         let prepared = async {
             let client = client_of(login.client.as_deref(), &origin)?;
             let scope = self.scope(login.scope.as_deref())?;
-            let folded = fold(&login.login);
+            // Folding costs time for each byte: what cannot be a name is not folded.
+            let folded = if login.login.len() <= 1_024 { fold(&login.login) } else { String::new() };
             let user = match folded.len() {
-                0..=254 => self.engine.store().user_by_login(&folded).await?,
+                1..=254 => self.engine.store().user_by_login(&folded).await?,
                 _ => None,
             };
             tried = user.as_ref().map(|user| user.id.clone());
@@ -118,28 +120,35 @@ impl<'e> Sessions<'e> {
                 Some(user) => self.engine.store().password(&user.id).await?,
                 None => None,
             };
-            let compared = self.engine.hashing().compare(&login.password, phc).await?;
-            let (Some(user), false) = (user, compared == Compared::Wrong) else {
+            let compared =
+                self.engine.hashing().compare(&login.password, phc.clone(), origin.address).await?;
+            let (Some(user), Some(phc), false) = (user, phc, compared == Compared::Wrong) else {
                 return Err(Error::new(codes::BAD_CREDENTIALS));
             };
+            // A password changed since it was read makes this log-in one with the old password.
+            let expected = Write::ExpectPassword { user: user.id.clone(), phc };
             if user.disabled {
                 return Err(Error::new(codes::USER_DISABLED));
             }
             let rehash = match compared {
                 Compared::RightButOld => {
-                    let phc = self.engine.hashing().hash(self.engine.random(), &login.password).await?;
+                    let phc = self
+                        .engine
+                        .hashing()
+                        .hash(self.engine.random(), &login.password, origin.address)
+                        .await?;
                     Some(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() })
                 }
                 _ => None,
             };
-            Ok((user, client, scope, rehash))
+            Ok((user, client, scope, expected, rehash))
         };
         let prepared = prepared.await;
         if let (Some(user), Err(_)) = (&tried, &prepared) {
             // The account that was tried; never the text that was typed, which may be a password.
             permit.name_resource(user.as_str());
         }
-        let (user, client, scope, rehash) = match prepared {
+        let (user, client, scope, expected, rehash) = match prepared {
             Ok(ready) => ready,
             Err(error) if error.code().kind == Kind::Unauthenticated => {
                 return Err(permit.refuse(error));
@@ -152,7 +161,10 @@ impl<'e> Sessions<'e> {
             address: origin.address.map(|address| address.to_string()),
             user_agent: shortened(origin.user_agent.as_deref(), 256),
         };
-        let now_ms = self.engine.now_ms();
+        // A stay that begins in the moment of a revocation must not fall under it.
+        let principal = Key::of_principal(&Principal::local(&user.id).owner_key());
+        let earliest_ms = self.engine.memory().revocations.earliest_ms(principal);
+        let now_ms = earliest_ms.map_or(self.engine.now_ms(), |ms| ms.max(self.engine.now_ms()));
         let session = Session {
             id: SessionId::new(self.engine.clock(), self.engine.random()),
             user: user.id.clone(),
@@ -183,7 +195,7 @@ impl<'e> Sessions<'e> {
         };
         permit.name_resource(session.id.as_str());
         permit.name_principal(Principal::local(&user.id), "password");
-        let mut writes = vec![Write::InsertSession(session), Write::InsertFamily(family)];
+        let mut writes = vec![expected, Write::InsertSession(session), Write::InsertFamily(family)];
         writes.extend(rehash);
         permit.commit(writes).await?;
         Ok(granted)
@@ -277,6 +289,13 @@ impl<'e> Sessions<'e> {
                 }],
             };
             let session = self.engine.live_session(&family.session, now_ms).await?;
+            let revocations = &self.engine.memory().revocations;
+            let owner = Key::of_principal(&Principal::local(&family.user).owner_key());
+            if revocations.holds(Key::of_session(family.session.as_str()))
+                || revocations.cover_since(owner, session.session.created_at_ms)
+            {
+                return Err(invalid().operator("the session was revoked"));
+            }
             if session.session.mount != *mount.name {
                 return Err(invalid().operator("another mount"));
             }

@@ -75,7 +75,7 @@ impl<'e> Setup<'e> {
                 return Err(Error::new(codes::BAD_FIELD).message("password: is needed."));
             }
             new.roles = vec![ADMIN.to_owned()];
-            self.engine.users().prepare(permit.mount(), new).await
+            self.engine.users().prepare(permit.mount(), new, permit.call().origin.address).await
         };
         match prepared.await {
             Err(error) => permit.close(Err(error)),

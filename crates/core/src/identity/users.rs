@@ -1,5 +1,6 @@
 //! Users as a service.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -87,7 +88,7 @@ impl<'e> Users<'e> {
                 Err(Error::new(codes::BAD_FIELD)
                     .message("roles and admin_metadata are an administrator's to give."))
             }
-            Some(_) => self.prepare(&mount, new).await,
+            Some(_) => self.prepare(&mount, new, permit.call().origin.address).await,
         };
         match checked {
             Ok((user, writes)) => self.insert(permit, user, writes).await,
@@ -101,7 +102,7 @@ impl<'e> Users<'e> {
     /// `bad_field`, `weak_password`, `unknown_role`, `email_taken`, `username_taken`, `hashing_busy`.
     pub async fn create(&self, permit: Permit<user::Create>, new: NewUser) -> Result<User> {
         let mount = Arc::clone(permit.mount());
-        match self.prepare(&mount, new).await {
+        match self.prepare(&mount, new, permit.call().origin.address).await {
             Ok((user, writes)) => self.insert(permit, user, writes).await,
             Err(error) => permit.close(Err(error)),
         }
@@ -118,7 +119,12 @@ impl<'e> Users<'e> {
         Ok(user)
     }
 
-    pub(super) async fn prepare(&self, mount: &Mount, new: NewUser) -> Result<(User, Vec<Write>)> {
+    pub(super) async fn prepare(
+        &self,
+        mount: &Mount,
+        new: NewUser,
+        from: Option<IpAddr>,
+    ) -> Result<(User, Vec<Write>)> {
         let email = new.email.as_deref().map(validate::email).transpose()?;
         let username = new.username.as_deref().map(validate::username).transpose()?;
         if email.is_none() && username.is_none() {
@@ -144,19 +150,25 @@ impl<'e> Users<'e> {
         };
         let mut writes = vec![Write::InsertUser(user.clone())];
         if let Some(password) = &new.password {
-            writes.push(self.password_write(mount, &user, password).await?);
+            writes.push(self.password_write(mount, &user, password, from).await?);
         }
         Ok((user, writes))
     }
 
-    async fn password_write(&self, mount: &Mount, user: &User, password: &SecretText) -> Result<Write> {
+    async fn password_write(
+        &self,
+        mount: &Mount,
+        user: &User,
+        password: &SecretText,
+        from: Option<IpAddr>,
+    ) -> Result<Write> {
         let names: Vec<&str> = [&user.email, &user.username, &user.display_name]
             .into_iter()
             .flatten()
             .map(String::as_str)
             .collect();
         mount.passwords.check(password, &names)?;
-        let phc = self.engine.hashing().hash(self.engine.random(), password).await?;
+        let phc = self.engine.hashing().hash(self.engine.random(), password, from).await?;
         Ok(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() })
     }
 
@@ -281,14 +293,16 @@ impl<'e> Users<'e> {
                 user.admin_metadata = metadata;
             }
             user.disabled = changes.disabled.unwrap_or(user.disabled);
-            if was_admin && !is_admin(&user) {
-                self.another_admin(id).await?;
-            }
-            Ok(user)
+            let guard = (was_admin && !is_admin(&user)).then(|| another_admin(id));
+            Ok((user, guard))
         };
         match prepared.await {
-            Ok(user) => {
-                let beside = if user.disabled { self.end_everything(&user.id) } else { Vec::new() };
+            Ok((user, guard)) => {
+                let mut beside: Vec<Write> = guard.into_iter().collect();
+                if user.disabled {
+                    beside.extend(self.end_everything(&user.id));
+                    beside.extend(self.engine.sessions().end_writes(&user.id, None).await?);
+                }
                 self.save(permit, user, beside).await
             }
             Err(error) => permit.close(Err(error)),
@@ -315,17 +329,24 @@ impl<'e> Users<'e> {
     ) -> Result<()> {
         let mount = Arc::clone(permit.mount());
         let own = permit.auth().principal.user_id().as_ref() == Some(id);
+        let address = permit.call().origin.address;
         let prepared = async {
             let user = self.find(&permit, id).await?;
+            // A password opens everything its owner may do, so a credential that is limited must not set one: not even
+            // the first, for which no old one can be asked.
+            if own && (permit.auth().session.is_none() || permit.auth().scopes.is_some()) {
+                let message = "A password is changed from a log-in without limits, or by an administrator.";
+                return Err(Error::new(codes::FORBIDDEN).message(message));
+            }
             if own && let Some(phc) = self.engine.store().password(id).await? {
                 let wrong = || Error::new(codes::BAD_CREDENTIALS).message("The current password is wrong.");
                 let current = current.ok_or_else(wrong)?;
-                let compared = self.engine.hashing().compare(current, Some(phc)).await?;
+                let compared = self.engine.hashing().compare(current, Some(phc), address).await?;
                 if compared == super::password::Compared::Wrong {
                     return Err(wrong());
                 }
             }
-            let write = self.password_write(&mount, &user, new).await?;
+            let write = self.password_write(&mount, &user, new, address).await?;
             let keep = own.then(|| permit.auth().session.clone()).flatten();
             let mut writes = vec![write];
             writes.extend(self.engine.sessions().end_writes(id, keep.as_ref()).await?);
@@ -345,30 +366,23 @@ impl<'e> Users<'e> {
     pub async fn delete(&self, permit: Permit<user::Delete>, id: &UserId) -> Result<()> {
         let checked = async {
             let user = self.find(&permit, id).await?;
-            if is_admin(&user) { self.another_admin(id).await } else { Ok(()) }
+            Ok(is_admin(&user).then(|| another_admin(id)))
         };
-        if let Err(error) = checked.await {
-            return permit.close(Err(error));
-        }
+        let guard = match checked.await {
+            Ok(guard) => guard,
+            Err(error) => return permit.close(Err(error)),
+        };
         let mut writes = self.end_everything(id);
+        writes.extend(guard);
         writes.push(Write::DeleteUser(id.clone()));
         writes.push(Write::Announce(Change::User(id.clone())));
         Ok(permit.commit(writes).await?)
     }
+}
 
-    async fn another_admin(&self, but: &UserId) -> Result<()> {
-        let mut after = None;
-        loop {
-            let users = self.engine.store().users(Page { after, limit: 1_000 }).await?;
-            if users.iter().any(|user| user.id != *but && is_admin(user)) {
-                return Ok(());
-            }
-            match users.last() {
-                Some(last) if users.len() == 1_000 => after = Some(last.id.as_str().to_owned()),
-                _ => return Err(Error::new(codes::LAST_ADMIN)),
-            }
-        }
-    }
+/// Decided in the transaction itself: two administrators who leave at once must not both find each other still there.
+fn another_admin(but: &UserId) -> Write {
+    Write::ExpectAnotherHolder { role: ADMIN.to_owned(), but: but.clone() }
 }
 
 fn is_admin(user: &User) -> bool {

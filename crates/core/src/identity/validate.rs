@@ -8,6 +8,9 @@ use crate::error::{Error, Result, codes};
 /// Longest metadata object, as JSON.
 pub const MAX_METADATA_BYTES: usize = 16 << 10;
 
+/// Longest name that is folded at all: folding costs time for each byte.
+const MAX_NAME_BYTES: usize = 1_024;
+
 fn bad(text: impl Into<String>) -> Error {
     Error::new(codes::BAD_FIELD).message(text)
 }
@@ -24,6 +27,9 @@ pub fn fold(login: &str) -> String {
 /// # Errors
 /// `bad_field`.
 pub fn email(text: &str) -> Result<String> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(bad("email: this is not an e-mail address."));
+    }
     let folded = fold(text);
     let good = |part: &str| {
         !part.is_empty() && !part.starts_with('.') && !part.ends_with('.') && !part.contains("..")
@@ -43,6 +49,9 @@ pub fn email(text: &str) -> Result<String> {
 /// # Errors
 /// `bad_field`.
 pub fn username(text: &str) -> Result<String> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(bad("username: 1 to 64 letters, digits, '.', '_' or '-'."));
+    }
     let folded = fold(text);
     let good = |c: char| c.is_alphanumeric() || "._-".contains(c);
     if !(1..=64).contains(&folded.chars().count()) || !folded.chars().all(good) {

@@ -103,11 +103,12 @@ pub async fn catch_up(engine: &Engine) -> Result<()> {
             engine.reload_keys().await?;
             break;
         }
-        for (_, change) in &news {
-            engine.memory().apply(change);
-        }
+        // The rings first: what is verified under the new version must have seen the new keys.
         if news.iter().any(|(_, change)| *change == Change::Keys) {
             engine.reload_keys().await?;
+        }
+        for (_, change) in &news {
+            engine.memory().apply(change);
         }
         feed.seq.store(last, Ordering::Release);
         if news.len() < AT_ONCE as usize {

@@ -98,6 +98,7 @@ struct Shard {
 pub struct Revocations {
     shards: Box<[Shard]>,
     all_at_ms: AtomicI64,
+    newest_principal_ms: AtomicI64,
     len: AtomicUsize,
 }
 
@@ -121,6 +122,7 @@ impl Revocations {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             all_at_ms: AtomicI64::new(i64::MIN),
+            newest_principal_ms: AtomicI64::new(i64::MIN),
             len: AtomicUsize::new(0),
         }
     }
@@ -135,6 +137,9 @@ impl Revocations {
         if matches!(revoked, Revoked::All) {
             self.all_at_ms.fetch_max(at_ms, Ordering::AcqRel);
             return key;
+        }
+        if matches!(revoked, Revoked::Principal(_)) {
+            self.newest_principal_ms.fetch_max(at_ms, Ordering::AcqRel);
         }
         let Shard { occupied, times: shard } = self.shard(key);
         let mut shard = shard.write();
@@ -171,6 +176,27 @@ impl Revocations {
             || self.at_ms(handles.principal).is_some_and(|at_ms| issued_at_ms <= at_ms)
     }
 
+    /// Whether this very thing was revoked.
+    #[must_use]
+    pub fn holds(&self, key: Key) -> bool {
+        self.at_ms(key).is_some()
+    }
+
+    /// The first millisecond in which something new of this principal is not covered, if any revocation stands.
+    #[must_use]
+    pub fn earliest_ms(&self, principal: Key) -> Option<i64> {
+        let all_at_ms = self.all_at_ms.load(Ordering::Acquire);
+        let all = (all_at_ms != i64::MIN).then_some(all_at_ms);
+        self.at_ms(principal).max(all).map(|at_ms| at_ms + 1)
+    }
+
+    /// The newest moment any principal's revocation stands for.
+    #[must_use]
+    pub fn newest_principal_ms(&self) -> Option<i64> {
+        let newest = self.newest_principal_ms.load(Ordering::Acquire);
+        (newest != i64::MIN).then_some(newest)
+    }
+
     /// Whether everything of a principal, or everything, was revoked at or after a moment: for credentials that are
     /// older than a second tells, such as API keys.
     #[must_use]
@@ -182,10 +208,7 @@ impl Revocations {
     /// The first second in which a new token of this principal is not covered, if any revocation stands.
     #[must_use]
     pub fn earliest_issue_s(&self, principal: Key) -> Option<i64> {
-        let all_at_ms = self.all_at_ms.load(Ordering::Acquire);
-        let all = (all_at_ms != i64::MIN).then_some(all_at_ms);
-        let latest_ms = self.at_ms(principal).max(all)?;
-        Some(latest_ms.div_euclid(1000) + 1)
+        self.earliest_ms(principal).map(|ms| (ms - 1).div_euclid(1000) + 1)
     }
 
     /// How many there are, not counting "all".

@@ -51,6 +51,8 @@ pub enum Conflict {
     Owned,
     /// A row with this id exists.
     Exists,
+    /// Nobody else holds the role.
+    LastHolder,
 }
 
 /// How sure a commit is before it is acknowledged.
@@ -95,6 +97,10 @@ pub enum Write {
     DeleteUser(UserId),
     /// Sets or replaces a password hash (PHC string).
     SetPassword { user: UserId, phc: String, at_ms: i64 },
+    /// Changes nothing; the rest holds only if this is still the user's password hash. Conflict: `Stale`.
+    ExpectPassword { user: UserId, phc: String },
+    /// Changes nothing; the rest holds only if somebody else, enabled, has this role. Conflict: `LastHolder`.
+    ExpectAnotherHolder { role: String, but: UserId },
     /// Adds a session.
     InsertSession(Session),
     /// Ends a session that has not ended. Conflict: `Missing`.
@@ -271,6 +277,8 @@ pub trait Threads: Send + Sync {
     fn threads<'a>(&'a self, mount: &'a str, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Thread>>;
     /// Messages of a thread in order.
     fn messages<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Message>>;
+    /// The newest messages of a thread, at most `limit`, in order.
+    fn newest_messages<'a>(&'a self, thread: &'a ThreadId, limit: u32) -> StoreFuture<'a, Vec<Message>>;
     /// One message.
     fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>>;
     /// Runs of a thread, newest first.

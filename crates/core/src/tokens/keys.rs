@@ -191,7 +191,7 @@ impl<'e> SigningKeys<'e> {
             signs: true,
         };
         permit.commit(vec![Write::InsertSealedKey(row), Write::Announce(Change::Keys)]).await?;
-        ring.reload(self.engine).await?;
+        self.renew(ring).await?;
         Ok(info)
     }
 
@@ -218,6 +218,13 @@ impl<'e> SigningKeys<'e> {
         permit
             .commit(vec![Write::RetireSealedKey { id: id.clone(), at_ms }, Write::Announce(Change::Keys)])
             .await?;
-        ring.reload(self.engine).await
+        self.renew(ring).await
+    }
+
+    /// What was verified between the commit and this moment is forgotten with the keys it was verified by.
+    async fn renew(&self, ring: &KeyRing) -> Result<()> {
+        ring.reload(self.engine).await?;
+        self.engine.memory().apply(&Change::Keys);
+        Ok(())
     }
 }

@@ -30,13 +30,14 @@ pub fn revoke_writes(revocation: Revocation) -> [Write; 2] {
 /// after it ([`issue()`]), and those have to be covered too.
 pub(crate) fn moment_ms(engine: &Engine, revoked: &Revoked) -> i64 {
     let now_ms = engine.now_ms();
-    let principal = match revoked {
-        Revoked::Principal(key) => key.as_str(),
-        Revoked::All => "",
+    let revocations = &engine.memory().revocations;
+    let earlier_ms = match revoked {
+        Revoked::Principal(key) => revocations.earliest_ms(Key::of_principal(key)),
+        // A token of anybody may carry the second after that one's revocation.
+        Revoked::All => revocations.earliest_ms(Key::of_principal("")).max(revocations.newest_principal_ms()),
         Revoked::Token(_) | Revoked::Session(_) => return now_ms,
     };
-    let earliest_s = engine.memory().revocations.earliest_issue_s(Key::of_principal(principal));
-    earliest_s.map_or(now_ms, |s| now_ms.max(s.saturating_mul(1000)))
+    earlier_ms.map_or(now_ms, |ms| now_ms.max((ms.div_euclid(1000) + 1).saturating_mul(1000)))
 }
 
 impl<'e> Tokens<'e> {

@@ -76,3 +76,35 @@ async fn a_name_that_is_nobodys_is_refused_instead_of_quietly_revoking_nothing()
     let permit = house.system().permit(Target::any()).expect("the system may");
     assert_eq!(code(house.engine.tokens().issue(permit, &house.mount.tokens, subject).await), "not_found");
 }
+
+#[tokio::test]
+async fn revoking_a_session_a_user_or_all_ends_refresh_tokens_too() {
+    for kind in ["session", "principal", "all"] {
+        let house = House::new().await;
+        let ann = house.person("ann").await;
+        revoke(
+            &house,
+            match kind {
+                "session" => Revoked::Session(ann.granted.session.as_str().into()),
+                "principal" => Revoked::Principal(Principal::local(&ann.user.id).owner_key()),
+                _ => Revoked::All,
+            },
+        )
+        .await;
+        let refused = code(house.refresh(ann.granted.refresh.expose(), "app").await);
+        assert_eq!(refused, "refresh_token_invalid", "{kind}");
+        let again = house.login("ann").await;
+        assert_eq!(code(house.refresh(again.refresh.expose(), "app").await), "ok", "{kind}: a new log-in");
+    }
+}
+
+#[tokio::test]
+async fn revoking_all_covers_a_token_dated_past_another_revocation_of_the_same_second() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    revoke(&house, Revoked::Principal(Principal::local(&ann.user.id).owner_key())).await;
+    let again = house.login("ann").await;
+    assert_eq!(code(house.bearer(again.access.token.expose()).await), "ok");
+    revoke(&house, Revoked::All).await;
+    assert_eq!(code(house.bearer(again.access.token.expose()).await), "token_revoked");
+}

@@ -62,9 +62,10 @@ async fn disabling_ends_tokens_at_once_and_enabling_does_not_bring_them_back() {
     set(true).await.expect("disabled");
     assert_ne!(code(house.bearer(ann.token()).await), "ok");
     assert_eq!(code(house.login_as("ann@example.org", PASSWORD, None).await), "user_disabled");
-    assert_eq!(code(house.refresh(ann.granted.refresh.expose(), "app").await), "user_disabled");
+    assert_eq!(code(house.refresh(ann.granted.refresh.expose(), "app").await), "refresh_token_invalid");
     set(false).await.expect("enabled");
     assert_eq!(code(house.bearer(ann.token()).await), "token_revoked");
+    assert_eq!(code(house.refresh(ann.granted.refresh.expose(), "app").await), "refresh_token_invalid");
     let again = house.login("ann").await;
     assert_eq!(code(house.bearer(again.access.token.expose()).await), "ok", "a new token in the same second");
 }
@@ -144,4 +145,38 @@ async fn a_deleted_account_takes_its_credentials_with_it() {
     assert_ne!(code(house.refresh(ann.granted.refresh.expose(), "app").await), "ok");
     assert_eq!(code(house.login_as("ann@example.org", PASSWORD, None).await), "bad_credentials");
     assert_eq!(code(house.sign_up("ann").await), "ok", "the name is free again");
+}
+
+#[tokio::test]
+async fn of_two_last_administrators_who_leave_at_once_one_stays() {
+    let house = House::new().await;
+    let (one, two) = (house.admin("one").await, house.admin("two").await);
+    let leave = async |id| {
+        let permit = house.system().permit(Target::any()).expect("the system may");
+        house.engine.users().delete(permit, id).await
+    };
+    let both = tokio::join!(leave(&one.id), leave(&two.id));
+    let codes = [code(both.0), code(both.1)];
+    assert!(codes.contains(&"ok") && codes.contains(&"last_admin"), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_limited_credential_sets_no_password_not_even_the_first() {
+    let house = House::new().await;
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    let new = NewUser { username: Some("robot".into()), roles: vec!["admin".into()], ..NewUser::default() };
+    let owner = house.engine.users().create(permit, new).await.expect("made");
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    let new = doorward_core::identity::api_keys::NewApiKey {
+        name: "narrow".into(),
+        scopes: vec!["user:update".into()],
+        expiry: doorward_core::identity::api_keys::Expiry::Never,
+    };
+    let kind = doorward_core::identity::model::ApiKeyKind::User;
+    let made = house.engine.api_keys().create_for(permit, &owner.id, kind, new).await.expect("made");
+    let call = house.bearer(made.secret.expose()).await.expect("let in");
+    let permit = call.permit(Target::any()).expect("the scope allows updates");
+    let set = house.engine.users().set_password(permit, &owner.id, None, &PASSWORD.into()).await;
+    assert_eq!(code(set), "forbidden");
+    assert_eq!(code(house.login_as("robot", PASSWORD, None).await), "bad_credentials");
 }

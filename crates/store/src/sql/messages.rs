@@ -50,6 +50,17 @@ fn read(row: Row<'_>) -> Result<Message, StoreError> {
     })
 }
 
+pub(super) async fn newest(
+    store: &SqlStore,
+    thread: &ThreadId,
+    limit: u32,
+) -> Result<Vec<Message>, StoreError> {
+    let sql = select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2");
+    let mut found = store.list(sql, &[thread.into(), limit.into()], read).await?;
+    found.reverse();
+    Ok(found)
+}
+
 pub(super) async fn page(
     store: &SqlStore,
     thread: &ThreadId,

@@ -40,6 +40,8 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::UpdateUser(user) => users::update(&user, to)?,
         Write::DeleteUser(id) => users::delete(&id, to),
         Write::SetPassword { user, phc, at_ms } => to.push(users::set_password(&user, phc, at_ms)),
+        Write::ExpectPassword { user, phc } => to.push(users::expect_password(&user, phc)),
+        Write::ExpectAnotherHolder { role, but } => to.push(users::expect_another_holder(role, &but)),
         Write::InsertSession(session) => to.push(sessions::insert(session)),
         Write::EndSession { id, at_ms } => to.push(sessions::end(&id, at_ms)),
         Write::TouchSession { id, at_ms } => to.push(sessions::touch(&id, at_ms)),

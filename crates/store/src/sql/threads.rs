@@ -128,6 +128,10 @@ impl Threads for SqlStore {
         Box::pin(messages::page(self, thread, page))
     }
 
+    fn newest_messages<'a>(&'a self, thread: &'a ThreadId, limit: u32) -> StoreFuture<'a, Vec<Message>> {
+        Box::pin(messages::newest(self, thread, limit))
+    }
+
     fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>> {
         Box::pin(messages::one(self, thread, id))
     }

@@ -114,6 +114,19 @@ pub(super) fn set_password(user: &UserId, phc: String, at_ms: i64) -> Step {
     )
 }
 
+pub(super) fn expect_password(user: &UserId, phc: String) -> Step {
+    Step::row("SELECT 1 FROM password WHERE account = $1 AND phc = $2", owned![user, phc], Conflict::Stale)
+}
+
+pub(super) fn expect_another_holder(role: String, but: &UserId) -> Step {
+    Step::row(
+        "SELECT 1 FROM account_role JOIN account ON account.id = account_role.account \
+         WHERE account_role.role = $1 AND account_role.account <> $2 AND account.disabled = 0 LIMIT 1",
+        owned![role, but],
+        Conflict::LastHolder,
+    )
+}
+
 fn read(row: Row<'_>) -> Result<User, StoreError> {
     Ok(User {
         id: row.text(0)?.into(),

@@ -109,7 +109,9 @@ impl<'e> ApiKeys<'e> {
     }
 
     fn make(&self, owner: UserId, kind: ApiKeyKind, new: NewApiKey) -> Result<Created> {
-        let now_ms = self.engine.now_ms();
+        let principal = Key::of_principal(&Principal::local(&owner).owner_key());
+        let earliest_ms = self.engine.memory().revocations.earliest_ms(principal);
+        let now_ms = earliest_ms.map_or(self.engine.now_ms(), |ms| ms.max(self.engine.now_ms()));
         let expires_at_ms = match new.expiry {
             Expiry::Never => None,
             Expiry::InSeconds(s) if s >= 1 && s.saturating_mul(1000) <= MAX_LIFE_MS => {
