@@ -39,4 +39,5 @@ pub mod refusals;
 mod running;
 pub mod secrets;
 pub mod setup;
+pub mod tls;
 mod walkthrough;

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use doorward_core::clock::Clock as _;
 use doorward_server::Network;
 
+use crate::clock::SystemClock;
 use crate::config::{Mount, Origin, Problem};
 use crate::platform::agentflow::Auth;
 use crate::secrets::lone_reader;
 use crate::setup::{Mode, Setup};
+use crate::tls;
 
 /// What speaks against starting a server for others.
 #[must_use]
@@ -19,6 +22,7 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
     found.extend(master_key_in_an_open_file(setup));
     found.extend(master_key_beside_the_store(setup));
     found.extend(tls_key_others_can_read(setup));
+    found.extend(tls::read(&setup.config.server, SystemClock.now_ms()).err());
     found.extend(public_without_protection(setup));
     found.extend(everybody_is_a_proxy(setup));
     found.extend(plain_public_url(setup));
@@ -30,7 +34,11 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
 #[must_use]
 pub fn warnings(setup: &Setup) -> Vec<String> {
     let found = match setup.mode {
-        Mode::Dev => weak_secrets(setup).into_iter().chain(store_others_can_read(setup)).collect(),
+        Mode::Dev => weak_secrets(setup)
+            .into_iter()
+            .chain(store_others_can_read(setup))
+            .chain(tls_key_others_can_read(setup))
+            .collect(),
         Mode::Serve => Vec::new(),
     };
     let consents = setup
@@ -175,7 +183,7 @@ fn plain_public_url(setup: &Setup) -> Option<Problem> {
         Problem::of(
             "server.public_url",
             "clients would send their secrets over plain HTTP",
-            "give the https:// address of the proxy before this server",
+            "give the https:// address of this server, or of the proxy before it",
         )
     })
 }

@@ -5,18 +5,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerSettings, Tls};
+use doorward_core::clock::Clock as _;
+use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
 use crate::assemble::{Assembled, Mounted, assemble};
 use crate::cli::Failure;
-use crate::config::TlsFiles;
+use crate::clock::SystemClock;
+use crate::config::Problems;
 use crate::logging;
 use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
+use crate::tls;
 use crate::walkthrough;
 
 /// How long runs that outlive their request may still take once the server stops.
@@ -103,11 +106,10 @@ fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
 }
 
 async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> Result<Bound, Failure> {
-    let settings = ServerSettings {
-        tls: setup.config.server.tls.as_ref().map(tls).transpose()?,
-        trusted_proxies: setup.config.server.trusted_proxies.clone(),
-        ..ServerSettings::default()
-    };
+    let server = &setup.config.server;
+    let tls = tls::read(server, SystemClock.now_ms()).map_err(|problem| Problems(vec![problem]))?;
+    let settings =
+        ServerSettings { tls, trusted_proxies: server.trusted_proxies.clone(), ..ServerSettings::default() };
     let listenings = listenings.into_iter().map(|place| place.listening).collect();
     doorward_server::bind(&assembled.engine, listenings, &settings).await.map_err(|error| {
         let mend = match &error {
@@ -120,23 +122,6 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
             _ => "correct the mount's configuration",
         };
         Failure::refused(error.to_string(), mend)
-    })
-}
-
-fn tls(files: &TlsFiles) -> Result<Tls, Failure> {
-    let read = |path: &Path| {
-        std::fs::read(path).map(zeroize::Zeroizing::new).map_err(|error| {
-            Failure::refused(
-                format!("{} cannot be read: {error}", path.display()),
-                "check the path and the permissions, or leave TLS to a proxy",
-            )
-        })
-    };
-    Tls::from_pem(&read(&files.certificate)?, &read(&files.key)?).map_err(|error| {
-        Failure::refused(
-            format!("{} and {}: {error}", files.certificate.display(), files.key.display()),
-            "name the chain of the certificate and the key it was made for",
-        )
     })
 }
 

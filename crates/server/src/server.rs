@@ -54,7 +54,7 @@ pub struct Listening {
 }
 
 /// What all listeners have in common.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// The certificate and key of every listener; absent for plain HTTP.
     pub tls: Option<Tls>,

@@ -4,10 +4,12 @@ import json
 import re
 import secrets
 import stat
+import subprocess
 from pathlib import Path
 
 import jwt
 import pytest
+import requests
 
 from harness.agentflow.settings import SECRET, jwt_variables, write_settings
 from harness.client import Client
@@ -345,6 +347,28 @@ def test_serve_refuses_a_public_address_without_tls_or_a_proxy(start, tmp_path):
     """A-066."""
     refused = refusal_of(start, write_toml(tmp_path), "--listen", "0.0.0.0:0")
     assert "trusted_proxies" in refused
+
+
+def test_serve_with_a_certificate_answers_over_https_with_hsts(tmp_path):
+    """A-066. Any requests client that trusts the certificate, on a public address."""
+    certificate, key = tmp_path / "chain.pem", tmp_path / "tls.key"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    names = ["-subj", "/CN=doorward", "-addext", "subjectAltName=IP:127.0.0.1"]
+    usage = ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*make, *names, *usage, *files], check=True, capture_output=True, timeout=30)
+    key.chmod(0o600)
+    server = (
+        f'[server]\nlisten = "0.0.0.0:0"\ntls_certificate_file = "{certificate}"\ntls_key_file = "{key}"\n\n'
+    )
+    with serve_public(tmp_path, write_toml(tmp_path, server)) as served:
+        assert served.url.startswith("https://127.0.0.1:")
+        jwks = f"{served.url}/.well-known/jwks.json"
+        answer = requests.get(jwks, verify=str(certificate), timeout=10)
+        assert answer.status_code == 200
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.get(jwks, timeout=10)
 
 
 def test_serve_refuses_an_open_mount_on_a_public_address_unless_told(start, tmp_path):

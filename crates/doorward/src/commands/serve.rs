@@ -16,8 +16,8 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Serve>("serve");
 /// Start a server for others, from doorward.toml
 ///
 /// Settings come from the defaults, doorward.toml, the environment (DOORWARD__SECTION__KEY) and flags; a later one
-/// wins. It refuses to start with weak secrets, with a store or master key that others can read, or on a public
-/// address without a TLS proxy that the configuration names, and says how to mend it.
+/// wins. It refuses to start with weak secrets, with a store or a key that others can read, or on a public address
+/// without a certificate or a TLS proxy that the configuration names, and says how to mend it.
 #[derive(Parser)]
 #[command(
     name = "serve",

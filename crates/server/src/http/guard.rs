@@ -21,6 +21,8 @@ use super::framing::{Framing, Refusal};
 /// How long a connection may take for what.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
+    /// For a TLS handshake, from the connection on.
+    pub(crate) handshake: Duration,
     /// From the first byte of a head to its end.
     pub(crate) head: Duration,
     /// Between two requests.
@@ -34,6 +36,7 @@ pub(crate) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             write: Duration::from_secs(60),

@@ -37,11 +37,11 @@ pub(crate) trait Answering: Send + Sync + 'static {
 }
 
 /// How a listener treats its connections.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Manners {
     /// What it answers with when it speaks TLS.
     pub(crate) tls: Option<Tls>,
-    /// Most connections at once; more wait in the system's queue.
+    /// Most connections at once, handshakes counted; more wait in the system's queue.
     pub(crate) max_connections: usize,
     /// How long to wait for peers.
     pub(crate) patience: Patience,
@@ -68,15 +68,8 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let answering = Arc::clone(&answering);
-                connections.spawn(connection(
-                    stream,
-                    peer,
-                    answering,
-                    manners.clone(),
-                    graceful.watcher(),
-                    permit,
-                ));
+                let arrived = Arrived { stream, peer, watcher: graceful.watcher(), _room: permit };
+                connections.spawn(arrived.serve(Arc::clone(&answering), manners.clone(), stop.clone()));
             }
             // Out of descriptors or memory: waiting is all that helps, spinning would make it worse.
             Err(error) if !is_about_one_connection(&error) => {
@@ -93,29 +86,39 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-async fn connection(
+/// A connection that was taken.
+struct Arrived {
     stream: TcpStream,
     peer: SocketAddr,
-    answering: Arc<dyn Answering>,
-    manners: Manners,
     watcher: Watcher,
-    room: OwnedSemaphorePermit,
-) {
-    let _room = room;
-    // Answers are small and written whole: waiting to fill a packet only adds latency.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
-    }
-    match manners.tls {
-        None => converse(stream, peer, answering, manners.patience, watcher).await,
-        Some(tls) => {
-            if let Some(stream) = tls.accept(stream).await {
-                converse(stream, peer, answering, manners.patience, watcher).await;
-            }
+    _room: OwnedSemaphorePermit,
+}
+
+impl Arrived {
+    async fn serve(self, answering: Arc<dyn Answering>, manners: Manners, mut stop: watch::Receiver<bool>) {
+        let Self { stream, peer, watcher, _room } = self;
+        // Answers are small and written whole: waiting to fill a packet only adds latency.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let patience = manners.patience;
+        let Some(tls) = manners.tls else {
+            return converse(stream, peer, answering, patience, watcher).await;
+        };
+        // Nothing was taken before the handshake is over: whoever is told to stop need not wait for it.
+        let shaken = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            shaken = tls.accept(stream, patience.handshake) => shaken,
+        };
+        match shaken {
+            Ok(stream) => converse(stream, peer, answering, patience, watcher).await,
+            Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
         }
     }
 }
 
+/// Answers the requests of one connection.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,

@@ -1,69 +1,157 @@
-//! TLS towards clients (RFC 8446, RFC 5246), one certificate for every listener.
+//! TLS under HTTP: who the server is, and the handshake that shows it.
+//!
+//! TLS 1.2 and 1.3 with rustls' own choice of suites over aws-lc-rs, HTTP/1.1 as the only protocol on top, no client
+//! certificates, no early data (RFC 8446 §8: it can be replayed). Certificate and key are read once, at the start.
 
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::{
+    CertificateError, Error as RustlsError, InconsistentKeys, RootCertStore, ServerConfig,
+};
 use tokio_rustls::server::TlsStream;
 
-/// From the connection to the end of its handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The protocol spoken above TLS (RFC 7301).
+const ALPN: &[u8] = b"http/1.1";
+/// Most certificates of a chain that are looked at.
+const MAX_CHAIN: usize = 16;
 
-/// A certificate and its key, ready to answer with.
-#[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
-
-/// Why a certificate and key cannot be used. Says nothing of the key's content.
-#[derive(Debug, Error)]
+/// Why a certificate and a key are not an identity. Never holds the key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TlsError {
-    /// The certificate file holds no certificate.
-    #[error("the certificate file holds no certificate in PEM form")]
+    /// There is no certificate in the text.
+    #[error("it holds no PEM certificate")]
     NoCertificate,
-    /// The key file holds no private key.
-    #[error("the key file holds no private key in PEM form, unencrypted")]
+    /// The text or a certificate in it cannot be read.
+    #[error("its certificates cannot be read: {0}")]
+    BadCertificate(String),
+    /// The certificate's time is over.
+    #[error("the certificate expired {days} days ago")]
+    Expired {
+        /// Whole days since it ended.
+        days: u64,
+    },
+    /// The certificate's time has not begun.
+    #[error("the certificate is not valid yet, for another {days} days")]
+    NotYet {
+        /// Days until it begins, begun ones counted.
+        days: u64,
+    },
+    /// There is no private key in the text that can be used as it stands.
+    #[error("it holds no PEM private key in the clear (PKCS#8, SEC1 or PKCS#1)")]
     NoKey,
-    /// They do not fit each other, or the provider does not take them.
-    #[error("the certificate and the key cannot be used together: {0}")]
-    Unusable(#[from] rustls::Error),
+    /// The key is of a kind or size that cannot be used.
+    #[error("its private key cannot be used: RSA from 2048 bits, ECDSA and Ed25519 can")]
+    BadKey,
+    /// The key is another certificate's.
+    #[error("the private key does not belong to the certificate")]
+    KeyOfAnother,
+}
+
+impl TlsError {
+    /// Whether the key is to blame, not the certificate.
+    #[must_use]
+    pub fn is_about_key(&self) -> bool {
+        matches!(self, Self::NoKey | Self::BadKey | Self::KeyOfAnother)
+    }
+}
+
+/// Who a server is to its clients: a certificate chain and its private key.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ServerConfig>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(…)")
+    }
 }
 
 impl Tls {
-    /// Reads a certificate chain (the server's own first) and its private key (PKCS#8, SEC1 or PKCS#1), both PEM.
-    /// TLS 1.2 and 1.3 are spoken, HTTP/1.1 inside.
+    /// Reads a certificate chain (PEM, the server's own first) and its private key (PEM; PKCS#8, SEC1 or PKCS#1).
+    /// `now_ms` is the time, in milliseconds since the epoch, at which the certificate has to be valid.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::NoCertificate)?;
+    pub fn from_pem(certificates: &[u8], key: &[u8], now_ms: i64) -> Result<Self, TlsError> {
+        let chain = chain(certificates)?;
+        valid_at(&chain[0], now_ms)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for TLS 1.2 and 1.3")
             .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+            .with_single_cert(chain, key)
+            .map_err(|error| match error {
+                RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyOfAnother,
+                RustlsError::InvalidCertificate(_) => TlsError::BadCertificate(error.to_string()),
+                _ => TlsError::BadKey,
+            })?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self { config: Arc::new(config) })
     }
 
-    /// Shakes hands; `None` when the peer would not, or took too long.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let handshake = TlsAcceptor::from(Arc::clone(&self.0)).accept(stream);
-        match tokio::time::timeout(HANDSHAKE, handshake).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "no TLS with this peer");
-                None
-            }
-            Err(_) => {
-                tracing::debug!("a handshake took too long");
-                None
-            }
-        }
+    /// Shakes hands with a peer, for at most `patience`.
+    ///
+    /// # Errors
+    /// The peer does not speak TLS as it should, or takes too long.
+    pub(crate) async fn accept<Io: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        io: Io,
+        patience: Duration,
+    ) -> io::Result<TlsStream<Io>> {
+        let handshake = TlsAcceptor::from(Arc::clone(&self.config)).accept(io);
+        tokio::time::timeout(patience, handshake)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }
+
+/// At least one certificate.
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let unreadable = |error: PemError| TlsError::BadCertificate(error.to_string());
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .take(MAX_CHAIN + 1)
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    match chain.len() {
+        0 => Err(TlsError::NoCertificate),
+        1..=MAX_CHAIN => Ok(chain),
+        _ => Err(TlsError::BadCertificate(format!("more than {MAX_CHAIN} of them"))),
+    }
+}
+
+/// A server's own certificate is in its time. Who signed it, and whether that is in its time, is for clients to judge.
+fn valid_at(certificate: &CertificateDer<'static>, now_ms: i64) -> Result<(), TlsError> {
+    const DAY_S: u64 = 86_400;
+    let bad = |error: RustlsError| TlsError::BadCertificate(error.to_string());
+    let now_s = u64::try_from(now_ms / 1000).unwrap_or_default();
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
+    let parsed = ParsedCertificate::try_from(certificate).map_err(bad)?;
+    // Nobody is trusted here, so this always fails; but its time is judged before its signer is looked for.
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], now, &[]) {
+        Err(RustlsError::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Err(TlsError::Expired { days: now_s.saturating_sub(not_after.as_secs()) / DAY_S })
+        }
+        Err(RustlsError::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+            Err(TlsError::NotYet { days: not_before.as_secs().saturating_sub(now_s).div_ceil(DAY_S) })
+        }
+        // Its end comes before its beginning.
+        Err(error @ RustlsError::InvalidCertificate(CertificateError::Expired)) => Err(bad(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

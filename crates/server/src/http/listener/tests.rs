@@ -52,11 +52,14 @@ struct Running {
 }
 
 async fn start(patience: Patience) -> Running {
+    start_as(Manners { tls: None, max_connections: 16, patience, grace: Duration::from_secs(5) }).await
+}
+
+async fn start_as(manners: Manners) -> Running {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let (stop, stopping) = watch::channel(false);
     let echo = Arc::new(Echo::default());
-    let manners = Manners { tls: None, max_connections: 16, patience, grace: Duration::from_secs(5) };
     let task = tokio::spawn(serve(socket, Arc::clone(&echo) as _, manners, stopping));
     Running { address, echo, stop, task }
 }
@@ -169,4 +172,44 @@ async fn an_idle_peer_has_its_time_from_the_end_of_its_answer() {
     stream.write_all(b"GET /again HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.ends_with(b"/again="), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// A listener that speaks TLS, with room for so many connections.
+async fn start_encrypted(max_connections: usize, handshake: Duration) -> Running {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = made.signing_key.serialize_pem();
+    let tls = Tls::from_pem(made.cert.pem().as_bytes(), key.as_bytes(), 1_800_000_000_000).unwrap();
+    let patience = Patience { handshake, ..Patience::default() };
+    start_as(Manners { tls: Some(tls), max_connections, patience, grace: Duration::from_secs(60) }).await
+}
+
+/// Says what is no handshake, and is told so: an alert record (RFC 8446 §5.1).
+async fn alerted(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut kind = [0; 1];
+    let reading = stream.read_exact(&mut kind);
+    tokio::time::timeout(Duration::from_secs(5), reading).await.expect("it is told").unwrap();
+    assert_eq!(kind, [21]);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_shake_hands_takes_room_for_a_bounded_time() {
+    let running = start_encrypted(1, Duration::from_millis(200)).await;
+    let silent = TcpStream::connect(running.address).await.unwrap();
+    alerted(running.address).await;
+    let mut silent = silent.into_std().unwrap();
+    let read = std::io::Read::read(&mut silent, &mut [0; 1]);
+    assert_eq!(read.expect("the silent peer was let go before the next was taken"), 0);
+    assert_eq!(running.echo.taken.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn stopping_waits_for_no_handshake() {
+    let running = start_encrypted(2, Duration::from_secs(60)).await;
+    let _silent = TcpStream::connect(running.address).await.unwrap();
+    // Whoever comes later is taken later: now the silent peer's handshake is awaited.
+    alerted(running.address).await;
+    running.stop.send_replace(true);
+    tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("it stops").unwrap();
 }
