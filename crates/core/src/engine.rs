@@ -268,6 +268,14 @@ impl Engine {
         self.memory().live.register(keys)
     }
 
+    /// Whether the very credential or session of a caller was revoked since it was let in.
+    #[must_use]
+    pub fn is_revoked(&self, auth: &AuthContext) -> bool {
+        let revocations = &self.memory().revocations;
+        auth.credential.as_deref().is_some_and(|id| revocations.holds(Key::of_token(id)))
+            || auth.session.as_ref().is_some_and(|id| revocations.holds(Key::of_session(id.as_str())))
+    }
+
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {
         let mut mac = [0; 32];
         mac.copy_from_slice(hmac::sign(&self.0.api_key_pepper, key.as_bytes()).as_ref());

@@ -26,7 +26,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::gateway;
-use crate::http::body::{Body, Inbound};
+use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::extract::{Seen, offered, user_agent};
 use crate::http::framing::Refusal;
 use crate::http::listener::Answering;
@@ -47,6 +47,8 @@ pub(crate) struct Desk {
     pub(crate) trusted_proxies: Arc<[Network]>,
     /// Whether clients are told never to come over plain HTTP again (RFC 6797).
     pub(crate) strict_transport: bool,
+    /// Shared by every listener.
+    pub(crate) bodies: BodyRoom,
 }
 
 /// What is known of a request when its answer goes out.
@@ -191,7 +193,7 @@ impl Desk {
                     method: head.method,
                     query: head.uri.query().map(str::to_owned),
                     headers: head.headers,
-                    body: Inbound::new(body),
+                    body: Inbound::new(body, self.bodies.clone()),
                 };
                 self.handle(site, route, params, arrived, call).await
             }

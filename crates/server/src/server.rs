@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::desk::Desk;
 use crate::gateway::{Upstream, UpstreamError};
+use crate::http::body::BodyRoom;
 use crate::http::guard::Patience;
 use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
@@ -136,6 +137,7 @@ pub async fn bind(
     settings: &ServerSettings,
 ) -> Result<Bound, BindError> {
     let trusted_proxies: Arc<[Network]> = settings.trusted_proxies.clone().into();
+    let bodies = BodyRoom::new();
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
         let sites = listening.mounts.into_iter().map(site).collect::<Result<Vec<_>, _>>()?;
@@ -144,7 +146,14 @@ pub async fn bind(
         let sites = sites.into_iter().map(Arc::new).collect();
         let trusted_proxies = Arc::clone(&trusted_proxies);
         let strict_transport = settings.tls.is_some();
-        let desk = Desk { engine: engine.clone(), table, sites, trusted_proxies, strict_transport };
+        let desk = Desk {
+            engine: engine.clone(),
+            table,
+            sites,
+            trusted_proxies,
+            strict_transport,
+            bodies: bodies.clone(),
+        };
         let failed = |source| BindError::Address { address: listening.address, source };
         let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;

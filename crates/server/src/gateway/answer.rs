@@ -1,10 +1,11 @@
 //! What comes back from the upstream: passed on as it comes, or read whole where it has to be understood.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::audit::Outcome;
-use doorward_core::error::Result;
+use doorward_core::error::{Error, Result, codes};
 use doorward_core::live::LiveGuard;
 use doorward_core::operation::Grant;
 use doorward_protocols::json::{self, Limits};
@@ -13,6 +14,7 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
+use tokio::time::{Sleep, sleep};
 
 use super::{MAX_UNDERSTOOD_BYTES, has_no_body, headers, nothing, unusable};
 use crate::http::body::{Body, BodyError};
@@ -26,6 +28,45 @@ pub(crate) struct Arrival {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
     body: Incoming,
+    access: Option<Access>,
+}
+
+/// The caller's leave to be answered: it ends with the credential, by revocation or by time.
+pub(crate) struct Access {
+    guard: LiveGuard,
+    expiry: Option<Pin<Box<Sleep>>>,
+}
+
+impl Access {
+    /// Watches the caller's credential from now on.
+    ///
+    /// # Errors
+    /// `token_revoked` when it was revoked since it was looked at.
+    pub(super) fn watch(grant: &Grant) -> Result<Self> {
+        let (engine, auth) = (grant.call().engine(), grant.auth());
+        // Registered first, then looked at once more: what is revoked between the two is seen by one of them.
+        let guard = engine.watch(auth);
+        if engine.is_revoked(auth) {
+            return Err(Error::new(codes::TOKEN_REVOKED));
+        }
+        let left = auth.expires_at_s.map(|s| s.saturating_mul(1000).saturating_sub(engine.now_ms()));
+        let expiry = left.map(|ms| Box::pin(sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))));
+        Ok(Self { guard, expiry })
+    }
+
+    /// Returns when the caller's leave ends.
+    pub(super) async fn ended(&mut self) {
+        let expired = async {
+            match &mut self.expiry {
+                Some(expiry) => expiry.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.guard.ended() => {}
+            () = expired => {}
+        }
+    }
 }
 
 /// An answer that was read whole.
@@ -37,13 +78,20 @@ pub(crate) struct Buffered {
 
 impl Arrival {
     pub(super) fn new(status: StatusCode, upstream: &HeaderMap, body: Incoming) -> Self {
-        Self { status, headers: headers::inbound(upstream), body }
+        Self { status, headers: headers::inbound(upstream), body, access: None }
+    }
+
+    /// Keeps watching the caller's leave while the body is passed on.
+    pub(super) fn under(mut self, access: Access) -> Self {
+        self.access = Some(access);
+        self
     }
 
     /// Passes it on as it comes; the grant is closed when its last byte has been sent.
     pub(crate) fn into_answer(self, grant: Option<Grant>) -> Answer {
         let status = self.status;
-        let body = if has_no_body(status) { nothing() } else { passed_on(self.body, grant, status) };
+        let body =
+            if has_no_body(status) { nothing() } else { passed_on(self.body, grant, self.access, status) };
         answer(status, self.headers, body)
     }
 
@@ -90,8 +138,7 @@ fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Answer {
 struct Passing {
     body: Incoming,
     grant: Option<Grant>,
-    /// Ends when the caller's credential, session or principal is revoked.
-    access: Option<LiveGuard>,
+    access: Option<Access>,
     status: StatusCode,
 }
 
@@ -141,8 +188,7 @@ impl Passing {
 
 /// The upstream's body, piece by piece. A client that leaves drops the stream, and with it the upstream's
 /// connection and an unclosed grant, which says so in the audit log.
-fn passed_on(body: Incoming, grant: Option<Grant>, status: StatusCode) -> Body {
-    let access = grant.as_ref().map(|grant| grant.call().engine().watch(grant.auth()));
+fn passed_on(body: Incoming, grant: Option<Grant>, access: Option<Access>, status: StatusCode) -> Body {
     let passing = Passing { body, grant, access, status };
     Body::stream(stream::unfold(Some(passing), move |passing| async move {
         let mut passing = passing?;

@@ -51,12 +51,19 @@ const VALUE: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',');
 
 /// The headers of a request to the upstream.
 pub(super) fn outbound(request: &Request, auth: &AuthContext, has_body: bool) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = own(request, auth, has_body);
     for name in &REQUEST {
         if let Some(value) = request.headers.get(name) {
             headers.insert(name.clone(), value.clone());
         }
     }
+    headers
+}
+
+/// The headers of a request this process makes by itself: nothing in them is the client's, who could otherwise ask for a
+/// part of the answer, or for none.
+pub(super) fn own(request: &Request, auth: &AuthContext, has_body: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     if has_body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }

@@ -20,6 +20,7 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
 use http::{Method, StatusCode};
 
+use answer::Access;
 pub(crate) use answer::{Arrival, Buffered};
 pub(crate) use ownership::{Claim, claimed, fresh_id, owned};
 pub(crate) use subject::{JsonBody, Reserved, Resource, named};
@@ -104,18 +105,21 @@ async fn prepare(
         }
         (Effect::UseOrCreate, Some(id)) => {
             grant.name_resource(&id);
-            let made = claimed(&request.engine, grant, rule.resource.kind, id).await?;
-            if made.is_new
-                && let Err(error) = probe::refuse_existing(request, grant, rule.resource, &made.id).await
-            {
-                made.release(&request.engine, grant).await;
-                return Err(error);
-            }
-            *claim = Some(made);
+            let (engine, kind) = (&request.engine, rule.resource.kind);
+            *claim = Some(match owned(engine, grant, kind, id.clone()).await {
+                Ok(claim) => claim,
+                // Asked before it is claimed: a claim counts from the moment it is made, for every other request too.
+                Err(error) if error.is(codes::NOT_FOUND) => {
+                    probe::refuse_existing(request, grant, rule.resource, &id).await?;
+                    claimed(engine, grant, kind, id).await?
+                }
+                Err(error) => return Err(error),
+            });
         }
     }
     Ok(Outbound {
-        method: request.method.clone(),
+        // The library leaves the body of an answer to HEAD away; what is understood here needs it.
+        method: if request.method == Method::HEAD { Method::GET } else { request.method.clone() },
         path: request.path.as_str().to_owned(),
         query: request.query.clone(),
         headers: headers::outbound(request, grant.auth(), body.is_present()),
@@ -172,7 +176,7 @@ pub(crate) async fn send(
     let upstream = request.site.upstream.as_ref();
     let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
     let outcome = match (upstream, grant.begun().await) {
-        (Some(upstream), Ok(())) => upstream.send(outbound).await,
+        (Some(upstream), Ok(())) => watched(upstream, grant, outbound).await,
         (None, _) => Err(missing()),
         (_, Err(error)) => Err(error),
     };
@@ -181,6 +185,15 @@ pub(crate) async fn send(
         claim.release(&request.engine, grant).await;
     }
     outcome
+}
+
+/// Sends under the caller's leave: what is revoked or runs out while the upstream thinks is answered no more.
+async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Result<Arrival> {
+    let mut access = Access::watch(grant)?;
+    tokio::select! {
+        arrival = upstream.send(outbound) => Ok(arrival?.under(access)),
+        () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),
+    }
 }
 
 /// Sends a request that this process makes by itself on behalf of the caller, with a JSON body.
@@ -195,7 +208,7 @@ pub(crate) fn own_request(
         method,
         path,
         query: None,
-        headers: headers::outbound(request, grant.auth(), body.is_some()),
+        headers: headers::own(request, grant.auth(), body.is_some()),
         body: body.map(Into::into),
     }
 }

@@ -2,8 +2,9 @@
 
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
-use http::Method;
+use http::{Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::subject::Resource;
 use super::{own_request, unusable};
@@ -25,14 +26,21 @@ pub(super) async fn refuse_existing(
     let Some(upstream) = &request.site.upstream else { return Ok(()) };
     let path = format!("{}{}", resource.probed_under, utf8_percent_encode(id, SEGMENT));
     let answer = upstream.send(own_request(request, grant, Method::GET, path, None)).await?.read().await?;
-    if !answer.status.is_success() {
+    if answer.status != StatusCode::OK {
         return Err(unusable("the upstream does not say whether it has the resource"));
     }
     let tree = answer.json()?;
-    let found = resource.probed_at.iter().try_fold(&tree, |value, name| value.get(*name));
+    let mut found = Some(&tree);
+    for name in resource.probed_at {
+        found = match found {
+            Some(Value::Object(members)) => members.get(*name),
+            // Absent or null above the place: the upstream has nothing of this id.
+            None | Some(Value::Null) => None,
+            Some(_) => return Err(unusable("the upstream does not say whether it has the resource")),
+        };
+    }
     match found {
-        None => Ok(()),
-        Some(value) if value.is_null() => Ok(()),
+        None | Some(Value::Null) => Ok(()),
         Some(_) => Err(Error::new(codes::NOT_FOUND).operator("it exists upstream and nobody owns it")),
     }
 }

@@ -2,17 +2,19 @@
 
 use std::error::Error as StdError;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use doorward_core::error::{Error, Result, codes};
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited, StreamBody};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most bytes of an ordinary request body.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -75,12 +77,38 @@ impl HttpBody for Body {
     }
 }
 
+/// Room for the bodies that a server holds at once, in pieces of [`PIECE`].
+#[derive(Clone)]
+pub(crate) struct BodyRoom(Arc<Semaphore>);
+
+/// The step in which a body takes room.
+const PIECE: usize = 16 << 10;
+/// All bodies of a server together.
+const MAX_HELD_BYTES: usize = 64 << 20;
+
+impl BodyRoom {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_HELD_BYTES / PIECE)))
+    }
+
+    fn take(&self) -> Result<OwnedSemaphorePermit> {
+        let full =
+            |_| Error::new(codes::RATE_LIMITED).message("Too many bodies are on their way.").retry_after_s(1);
+        Arc::clone(&self.0).try_acquire_owned().map_err(full)
+    }
+}
+
 /// The body of a request, not yet read.
-pub(crate) struct Inbound(Option<Incoming>);
+pub(crate) struct Inbound {
+    body: Option<Incoming>,
+    room: BodyRoom,
+    /// What the body takes of the room, for as long as its request is being answered.
+    held: Option<OwnedSemaphorePermit>,
+}
 
 impl Inbound {
-    pub(crate) fn new(body: Incoming) -> Self {
-        Self(Some(body))
+    pub(crate) fn new(body: Incoming, room: BodyRoom) -> Self {
+        Self { body: Some(body), room, held: None }
     }
 
     /// Reads all of it, once.
@@ -91,14 +119,37 @@ impl Inbound {
     pub(crate) async fn read(&mut self, headers: &HeaderMap, max_bytes: usize) -> Result<Bytes> {
         refuse_compressed(headers)?;
         refuse_announced(headers, max_bytes)?;
-        let Some(body) = self.0.take() else { return Ok(Bytes::new()) };
-        let reading = Limited::new(body, max_bytes).collect();
-        match tokio::time::timeout(BODY_PATIENCE, reading).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(max_bytes)),
-            Ok(Err(_)) => Err(Error::new(codes::BAD_REQUEST).message("The body breaks off or is malformed.")),
+        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        match tokio::time::timeout(BODY_PATIENCE, self.gather(body, max_bytes)).await {
+            Ok(read) => read,
             Err(_) => Err(Error::new(codes::BAD_REQUEST).message("The body did not arrive in 30 seconds.")),
         }
+    }
+
+    /// Copies the frames together. A frame is a piece of the library's read buffer and keeps all of it alive: a body of
+    /// single bytes whose frames were kept would cost thousands of times its size.
+    async fn gather(&mut self, mut body: Incoming, max_bytes: usize) -> Result<Bytes> {
+        let broken = |_| Error::new(codes::BAD_REQUEST).message("The body breaks off or is malformed.");
+        let mut whole = BytesMut::new();
+        let mut room_bytes = 0;
+        while let Some(frame) = body.frame().await {
+            // Trailers mean nothing here.
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            let length = whole.len() + data.len();
+            if length > max_bytes {
+                return Err(too_large(max_bytes));
+            }
+            while room_bytes < length {
+                let piece = self.room.take()?;
+                match &mut self.held {
+                    Some(held) => held.merge(piece),
+                    None => self.held = Some(piece),
+                }
+                room_bytes += PIECE;
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.freeze())
     }
 }
 

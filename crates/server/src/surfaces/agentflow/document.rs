@@ -29,11 +29,17 @@ async fn heard(buffered: Buffered) -> Result<Heard> {
     }
     match buffered.json()? {
         Value::Object(mut members) => match members.remove("data") {
-            Some(data) => Ok(Heard::Data(data)),
+            Some(data @ (Value::Object(_) | Value::Null)) => Ok(Heard::Data(data)),
+            Some(_) => Err(unusable("the envelope's data is of another shape")),
             None => Err(unusable("the envelope has no data")),
         },
         _ => Err(unusable("the answer is no envelope")),
     }
+}
+
+/// What stands at a place of an answer, or null: an upstream may answer anything.
+fn taken(value: &mut Value, place: &[&str]) -> Value {
+    place.iter().try_fold(value, |value, name| value.get_mut(*name)).map(Value::take).unwrap_or_default()
 }
 
 /// One exchange with the server on behalf of the caller.
@@ -115,7 +121,7 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
             return Ok(Heard::Refused(buffered.into_answer()));
         }
         let mut tree = listing::filtered(&request, &THREAD, &grant, &buffered).await?;
-        Ok(Heard::Data(tree["data"].take()))
+        Ok(Heard::Data(taken(&mut tree, &["data"])))
     };
     let came = came.await;
     told(&request, grant, came, |data| data).await
@@ -129,7 +135,7 @@ pub(super) async fn get(request: Request) -> Result<Answer> {
     let id = claim.id.clone();
     told(&request, grant, came, |mut data| {
         // A thread that was made here and never used is `null` there.
-        let mut thread = object(data["thread_data"]["thread"].take());
+        let mut thread = object(taken(&mut data, &["thread_data", "thread"]));
         thread.insert("thread_id".to_owned(), Value::from(id));
         Value::Object(thread)
     })
@@ -158,7 +164,7 @@ pub(super) async fn messages(request: Request) -> Result<Answer> {
         &request,
         grant,
         came,
-        |mut data| json!({ "thread_id": claim.id, "messages": data["messages"].take() }),
+        |mut data| json!({ "thread_id": claim.id, "messages": taken(&mut data, &["messages"]) }),
     )
     .await
 }
@@ -183,7 +189,7 @@ pub(super) async fn say(mut request: Request) -> Result<Answer> {
     let came =
         exchange(&request, &grant, &claim, Method::POST, "/v1/graph/invoke".to_owned(), Some(&run)).await;
     told(&request, grant, came, |mut data| {
-        let messages = data["messages"].take();
+        let messages = taken(&mut data, &["messages"]);
         let content =
             messages.as_array().and_then(|all| all.last()).and_then(|last| last.get("content")).cloned();
         json!({ "thread_id": claim.id, "content": content, "messages": messages })
