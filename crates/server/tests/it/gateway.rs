@@ -488,3 +488,70 @@ async fn what_stands_upstream_already_cannot_be_claimed() {
     assert!(upstream.taken().iter().all(|seen| !seen.line().starts_with("POST")), "nothing ran in it");
     assert_eq!(alice.post("/v1/graph/invoke", &said("hi", Some("new"))).await.status, 200);
 }
+
+#[tokio::test]
+async fn nobody_reads_what_stands_upstream_while_it_is_being_asked_for() {
+    let upstream =
+        Upstream::answering(Arc::new(|seen| match seen.line().starts_with("GET /v1/threads/old ") {
+            true => ok(&json!({"data": {"thread_data": {"thread": {"thread_id": "old"}}}, "metadata": {}})),
+            false => plausible(seen),
+        }))
+        .await;
+    let house = House::before(upstream.address).await;
+    let alice = house.visitor("alice");
+    let body = said("hi", Some("old"));
+    for round in 0..20 {
+        let (first, second, read, again) = tokio::join!(
+            alice.post("/v1/graph/invoke", &body),
+            alice.post("/v1/graph/invoke", &body),
+            alice.get("/v1/threads/old/messages"),
+            alice.get("/v1/threads/old"),
+        );
+        let statuses = [first.status, second.status, read.status, again.status];
+        assert_eq!(statuses, [404; 4], "round {round}");
+    }
+    assert!(
+        upstream.taken().iter().all(|seen| seen.line().starts_with("GET /v1/threads/old ")),
+        "only asked"
+    );
+}
+
+#[tokio::test]
+async fn asking_the_upstream_carries_nothing_a_client_could_bend_the_answer_with() {
+    let upstream = Upstream::new().await;
+    let house = House::before(upstream.address).await;
+    let headers = [("Range", "bytes=1-6"), ("If-None-Match", "*"), ("Content-Type", "application/json")];
+    let body = said("hi", Some("new")).to_string();
+    let alice = house.visitor("alice");
+    assert_eq!(alice.send("POST", "/v1/graph/invoke", &headers, body.as_bytes()).await.status, 200);
+    let asked = upstream.taken().remove(0);
+    assert!(asked.line().starts_with("GET /v1/threads/new "), "{}", asked.line());
+    assert!(asked.all("range").is_empty() && asked.all("if-none-match").is_empty(), "{}", asked.head);
+}
+
+#[tokio::test]
+async fn an_answer_of_another_shape_is_a_502_on_the_documents_routes_too() {
+    let odd = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&odd);
+    let upstream = Upstream::answering(Arc::new(move |seen| match told.load(Ordering::Relaxed) {
+        true => ok(&json!({"data": "text"})),
+        false => plausible(seen),
+    }))
+    .await;
+    let house = House::before(upstream.address).await;
+    let alice = house.visitor("alice");
+    let thread = fresh(&alice).await;
+    odd.store(true, Ordering::Relaxed);
+    for (method, path) in [
+        ("GET", format!("/threads/{thread}")),
+        ("GET", format!("/threads/{thread}/messages")),
+        ("POST", format!("/threads/{thread}/messages")),
+        ("GET", "/threads".to_owned()),
+    ] {
+        let body = if method == "POST" { json!({"content": "x"}).to_string() } else { String::new() };
+        let headers: &[(&str, &str)] =
+            if method == "POST" { &[("Content-Type", "application/json")] } else { &[] };
+        let answer = alice.send(method, &path, headers, body.as_bytes()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (502, "UPSTREAM_INVALID"), "{method} {path}");
+    }
+}
