@@ -14,7 +14,7 @@ use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::principal::LOCAL;
-use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
+use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
 use doorward_core::{agents, ports};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
@@ -25,6 +25,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
+use crate::secrets::key_files;
 use crate::setup::Setup;
 
 /// The ring that signs Doorward's own tokens.
@@ -90,7 +91,11 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
             "tokens.algorithm is {wanted}, but the key that signs is for {signing}; run: doorward token rotate-key"
         );
     }
-    let own = Own { engine: &engine, ring, config };
+    let keys = match config.tokens.key_files.as_slice() {
+        [] => Keys::Ring(ring),
+        files => key_files::read(files, config.tokens.algorithm)?,
+    };
+    let own = Own { engine: &engine, keys, config };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         let platform = setup.platforms.get(&mount.name);
@@ -142,7 +147,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
 /// What Doorward's own tokens are made and checked with.
 struct Own<'a> {
     engine: &'a Engine,
-    ring: Arc<KeyRing>,
+    keys: Keys,
     config: &'a Config,
 }
 
@@ -183,10 +188,12 @@ impl Own<'_> {
 
     /// API keys before tokens: they recognise themselves by their prefix.
     fn own_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
-        let section = Section {
-            options: object(json!({ "issuer": self.issuer(), "audience": self.config.tokens.audience })),
-            ring: Some(Arc::clone(&self.ring)),
-            ..Section::default()
+        let options = object(json!({ "issuer": self.issuer(), "audience": self.config.tokens.audience }));
+        let section = match &self.keys {
+            Keys::Ring(ring) => Section { options, ring: Some(Arc::clone(ring)), ..Section::default() },
+            Keys::Fixed { verify, .. } => {
+                Section { options, keys: Some(Arc::clone(verify)), ..Section::default() }
+            }
         };
         let mut methods =
             vec![self.method("api_key", Section::default())?, self.method("own_token", section)?];
@@ -238,9 +245,9 @@ impl Own<'_> {
             authority: LOCAL.into(),
             issuer: Some(self.issuer().into()),
             audience: Some(self.config.tokens.audience.as_str().into()),
-            identity_claim: "sub".into(),
+            identity_claim: self.config.tokens.identity_claim.as_str().into(),
             typ: ACCESS_TOKEN,
-            keys: Keys::Ring(Arc::clone(&self.ring)),
+            keys: self.keys.clone(),
             access_ttl_s: self.config.tokens.access_ttl_s,
             max_ttl_s: LONGEST_TOKEN_S,
             refresh: self.refresh_rules(),

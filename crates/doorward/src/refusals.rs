@@ -21,6 +21,7 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
     found.extend(master_key_others_can_read(setup));
     found.extend(master_key_in_an_open_file(setup));
     found.extend(master_key_beside_the_store(setup));
+    found.extend(signing_keys_others_can_read(setup));
     found.extend(tls_key_others_can_read(setup));
     found.extend(tls::read(&setup.config.server, SystemClock.now_ms()).err());
     found.extend(public_without_protection(setup));
@@ -112,6 +113,18 @@ fn master_key_in_an_open_file(setup: &Setup) -> Option<Problem> {
         ),
         format!("run: chmod 600 '{}', or use master_key_file or an environment variable", path.display()),
     ))
+}
+
+fn signing_keys_others_can_read(setup: &Setup) -> Vec<Problem> {
+    let open = setup.config.tokens.key_files.iter().filter_map(|file| Some((file, lone_reader(file)?)));
+    open.map(|(file, mode)| {
+        Problem::of(
+            "tokens.key_files",
+            format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
+            format!("run: chmod 600 '{}'; if others have read it, make a new key", file.display()),
+        )
+    })
+    .collect()
 }
 
 fn master_key_beside_the_store(setup: &Setup) -> Option<Problem> {

@@ -259,6 +259,20 @@ impl<'r> Section<'r> {
         Some(origin.resolve(&text))
     }
 
+    /// Paths, each from where the list was written.
+    pub(super) fn paths(&mut self, name: &'static str) -> Option<Vec<PathBuf>> {
+        let origin = self.table.get(name).map(|node| node.origin.clone());
+        let texts = self.list(name)?;
+        if texts.iter().any(String::is_empty) {
+            self.refuse(name, "a path is empty", "give paths, or leave the key out");
+            return None;
+        }
+        let resolve = |text: &String| {
+            origin.as_ref().map_or_else(|| PathBuf::from(text), |origin| origin.resolve(text))
+        };
+        Some(texts.iter().map(resolve).collect())
+    }
+
     /// A secret given as `name` or as the content of the file `file_name`. The source that comes first in the
     /// order of precedence wins; both from one source is a contradiction.
     pub(super) fn secret(&mut self, name: &'static str, file_name: &'static str) -> Option<SecretText> {

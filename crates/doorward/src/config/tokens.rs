@@ -1,5 +1,7 @@
 //! `[tokens]`: the tokens Doorward issues.
 
+use std::path::PathBuf;
+
 use doorward_protocols::jose::Algorithm;
 
 use super::section::{Key, Section};
@@ -23,6 +25,10 @@ pub struct Tokens {
     pub reuse_window_s: i64,
     /// What new signing keys sign with.
     pub algorithm: Algorithm,
+    /// The claim that names the user, beside `sub`.
+    pub identity_claim: String,
+    /// Keys of the operator's own, newest first, in place of the sealed ones.
+    pub key_files: Vec<PathBuf>,
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -49,6 +55,16 @@ pub(super) const KEYS: &[Key] = &[
         "\"ES256\"",
         "What new signing keys sign with: ES256, ES384, ES512, EdDSA, RS256 to PS512, or HS256 to HS512.",
     ),
+    Key::new(
+        "identity_claim",
+        "\"sub\"",
+        "The claim that names the user; another, such as user_id, stands beside sub.",
+    ),
+    Key::new(
+        "key_files",
+        "[]",
+        "Keys in files instead of Doorward's own, newest first: the first signs, all verify. PEM, JWK, JWK set or secret.",
+    ),
 ];
 
 impl Tokens {
@@ -61,7 +77,11 @@ impl Tokens {
         let reuse_window_s = section.integer("reuse_window_s", 0..=60);
         let names = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
         let algorithm = section.word("algorithm", &names);
-        for (name, text) in [("issuer", &issuer), ("audience", &audience)] {
+        let identity_claim = section.text("identity_claim");
+        let key_files = section.paths("key_files");
+        for (name, text) in
+            [("issuer", &issuer), ("audience", &audience), ("identity_claim", &identity_claim)]
+        {
             if text.as_deref() == Some("") {
                 section.refuse(name, "it is empty", "give it, or leave the key out");
             }
@@ -84,6 +104,8 @@ impl Tokens {
             absolute_ttl_s: absolute_ttl_s?,
             reuse_window_s: reuse_window_s?,
             algorithm: algorithm?,
+            identity_claim: identity_claim?,
+            key_files: key_files?,
         })
     }
 }

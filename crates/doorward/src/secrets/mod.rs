@@ -1,5 +1,6 @@
 //! Secrets an operator brings: whether they are any good, and the one that `dev` makes for itself.
 
+pub mod key_files;
 mod master;
 mod weak;
 

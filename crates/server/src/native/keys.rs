@@ -22,7 +22,9 @@ use crate::request::Request;
 pub(super) async fn published(request: Request) -> Result<Answer> {
     let keys: Vec<Value> = match &request.site.mount.tokens.keys {
         Keys::Ring(ring) => ring.public_keys().iter().map(|key| json!(key)).collect(),
-        Keys::Fixed { .. } => Vec::new(),
+        Keys::Fixed { verify, .. } => {
+            verify.iter().filter_map(|key| key.to_public_jwk()).map(|key| json!(key)).collect()
+        }
     };
     let mut answer = json_answer(StatusCode::OK, &json!({ "keys": keys }));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));

@@ -15,7 +15,7 @@ use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
 use crate::memory::revocations::{Handles, Key};
 use crate::principal::{AuthContext, Principal};
-use crate::tokens::KeyRing;
+use crate::tokens::Keys;
 use crate::tokens::seen::{Seen, SeenTokens, key_of, usable};
 
 /// `typ` of our access tokens (RFC 9068 §2.1).
@@ -25,7 +25,7 @@ const LEEWAY_S: i64 = 30;
 
 struct OwnToken {
     engine: Engine,
-    ring: Arc<KeyRing>,
+    keys: Keys,
     issuer: Vec<String>,
     audience: Vec<String>,
     seen: SeenTokens,
@@ -44,11 +44,15 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     name: "own_token",
     build: |section, engine| {
         let options: Options = super::options("own_token", &section)?;
-        let problem = "needs the ring of our signing keys".to_owned();
-        let ring = section.ring.ok_or(ConfigError { method: "own_token", problem })?;
+        let problem = "needs the keys that sign our tokens".to_owned();
+        let keys = match (section.ring, section.keys) {
+            (Some(ring), _) => Keys::Ring(ring),
+            (None, Some(verify)) => Keys::Fixed { signer: None, verify },
+            (None, None) => return Err(ConfigError { method: "own_token", problem }),
+        };
         Ok(Arc::new(OwnToken {
             engine: engine.clone(),
-            ring,
+            keys,
             issuer: vec![options.issuer],
             audience: vec![options.audience],
             seen: SeenTokens::new(),
@@ -83,7 +87,7 @@ impl Authenticator for OwnToken {
             required: &["sub", "jti", "iat"],
             ..Expect::default()
         };
-        match verify_token(text, &self.ring.verifying(), &expect) {
+        match verify_token(text, &self.keys.verifying(), &expect) {
             Ok(verified) if verified.claims.exp.is_some_and(|exp| exp <= now_ms.div_euclid(1000)) => {
                 Answer::Now(Outcome::Rejected(Error::new(codes::TOKEN_EXPIRED)))
             }
