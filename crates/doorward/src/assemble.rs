@@ -164,7 +164,7 @@ impl Own<'_> {
             chain,
             tokens,
             passwords: PasswordPolicy {
-                min_chars: self.config.passwords.min_chars,
+                min_chars: mount.min_password_chars.unwrap_or(self.config.passwords.min_chars),
                 ..PasswordPolicy::default()
             },
             distinct_refusals: mount.distinct_refusals,
@@ -223,6 +223,7 @@ impl Own<'_> {
             "identity_claim": IDENTITY_CLAIM,
             "roles_claim": "roles",
             "max_life_s": mount.max_token_life_s,
+            "require_exp": mount.require_exp,
             // The platform allows none, and its users see expiry to the second.
             "leeway_s": 0,
         });

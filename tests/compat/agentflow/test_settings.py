@@ -98,3 +98,18 @@ def test_without_that_setting_refusals_say_what_the_document_says(configured):
     forged = token("user123", key="another secret of enough length, 0123456789")
     assert detail(Client(url).get("/threads")) == "Not authenticated"
     assert detail(Client(url, forged).get("/threads")) == "Could not validate credentials"
+
+
+def test_tokens_without_expiry_are_taken_only_where_the_operator_says_so(configured):
+    endless = token("user123", exp=None)
+    assert Client(configured().mount("agentflow"), endless).get("/threads").status_code == 401
+    lenient = configured("require_exp = false").mount("agentflow")
+    assert Client(lenient, endless).get("/threads").status_code == 200
+
+
+def test_a_mount_has_password_rules_of_its_own(configured):
+    server = configured(rest='[mounts.native]\nsign_up = "open"\nmin_password_chars = 20')
+    for password, status in (("short of twenty chr", 400), ("long enough for twenty", 201)):
+        body = {"username": f"user-{len(password)}", "password": password}
+        answer = Client(server.url).post("/v1/users", json=body)
+        assert answer.status_code == status, answer.text

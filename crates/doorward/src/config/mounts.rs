@@ -29,6 +29,10 @@ pub struct Mount {
     pub trusted_header: Option<String>,
     /// Longest life of tokens that others issue.
     pub max_token_life_s: Option<i64>,
+    /// Whether tokens that others issue must expire.
+    pub require_exp: bool,
+    /// Fewest characters of passwords set through it; `None` means what `[passwords]` says.
+    pub min_password_chars: Option<usize>,
     /// Whether refusals say which check failed.
     pub distinct_refusals: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -95,6 +99,16 @@ pub(super) const KEYS: &[Key] = &[
         "max_token_life_s",
         "604800",
         "Longest life, in seconds from iat to exp, of tokens that others issue; longer ones are refused.",
+    ),
+    Key::new(
+        "require_exp",
+        "true",
+        "false: tokens that others issue may lack exp; revocation is then all that ends them.",
+    ),
+    Key::optional(
+        "min_password_chars",
+        "12",
+        "Fewest characters of a password set through this mount. Default: passwords.min_chars.",
     ),
     Key::new(
         "refusals",
@@ -171,6 +185,11 @@ impl Mount {
             true => Some(section.integer("max_token_life_s", 1..=315_360_000)?),
             false => None,
         };
+        let require_exp = section.boolean("require_exp");
+        let min_password_chars = match section.is_given("min_password_chars") {
+            true => Some(usize::try_from(section.integer("min_password_chars", 8..=128)?).ok()?),
+            false => None,
+        };
         let distinct_refusals = section.word("refusals", &[("distinct", true), ("uniform", false)]);
         if surface == Some(SurfaceKind::Native) && section.is_given("upstream") {
             section.refuse(
@@ -202,6 +221,8 @@ impl Mount {
             allow_anonymous: allow_anonymous?,
             trusted_header,
             max_token_life_s,
+            require_exp: require_exp?,
+            min_password_chars,
             distinct_refusals: distinct_refusals?,
         })
     }
