@@ -61,7 +61,8 @@ pub struct ServerSettings {
     pub tls: Option<Tls>,
     /// Peers whose `X-Forwarded-For` is believed. None by default.
     pub trusted_proxies: Vec<Network>,
-    /// Most connections at once on each listener.
+    /// Most connections at once on each listener; one client, unless a trusted proxy or on this machine, holds at most a
+    /// quarter of them.
     pub max_connections: usize,
     /// How long requests that were taken may still take once the server stops.
     pub grace: Duration,
@@ -162,6 +163,7 @@ pub async fn bind(
     let manners = Manners {
         tls: settings.tls.clone(),
         max_connections: settings.max_connections,
+        exempt: exempt(&settings.trusted_proxies),
         patience: Patience::default(),
         grace: settings.grace,
     };
@@ -187,6 +189,11 @@ impl Bound {
         stopping.send_replace(true);
         while serving.join_next().await.is_some() {}
     }
+}
+
+/// Peers that stand for many clients: the trusted proxies, and whatever runs on this machine.
+fn exempt(trusted_proxies: &[Network]) -> Arc<[Network]> {
+    trusted_proxies.iter().copied().chain(Network::LOOPBACK).collect()
 }
 
 fn site(at: MountAt) -> Result<Site, BindError> {

@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 use super::body::Body;
 use super::framing::{MAX_HEADERS, Refusal};
 use super::guard::{Guard, InFlight, Patience};
+use super::origin::Network;
+use super::shares::{Share, Shares};
 use super::tls::Tls;
 
 /// What answers the requests of a listener.
@@ -43,6 +45,8 @@ pub(crate) struct Manners {
     pub(crate) tls: Option<Tls>,
     /// Most connections at once, handshakes counted; more wait in the system's queue.
     pub(crate) max_connections: usize,
+    /// Peers that may hold more than one client's share of them.
+    pub(crate) exempt: Arc<[Network]>,
     /// How long to wait for peers.
     pub(crate) patience: Patience,
     /// How long what was taken may still take once stopping.
@@ -57,6 +61,7 @@ pub(crate) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(manners.max_connections));
+    let shares = Arc::new(Shares::new(manners.max_connections, Arc::clone(&manners.exempt)));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -68,7 +73,12 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer, permit)) => {
-                let arrived = Arrived { stream, peer, watcher: graceful.watcher(), _room: permit };
+                let Some(share) = shares.take(peer.ip()) else {
+                    tracing::debug!(%peer, "holds its share of the connections already");
+                    continue;
+                };
+                let watcher = graceful.watcher();
+                let arrived = Arrived { stream, peer, watcher, _room: permit, _share: share };
                 connections.spawn(arrived.serve(Arc::clone(&answering), manners.clone(), stop.clone()));
             }
             // Out of descriptors or memory: waiting is all that helps, spinning would make it worse.
@@ -92,11 +102,12 @@ struct Arrived {
     peer: SocketAddr,
     watcher: Watcher,
     _room: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl Arrived {
     async fn serve(self, answering: Arc<dyn Answering>, manners: Manners, mut stop: watch::Receiver<bool>) {
-        let Self { stream, peer, watcher, _room } = self;
+        let Self { stream, peer, watcher, _room, _share } = self;
         // Answers are small and written whole: waiting to fill a packet only adds latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");

@@ -14,4 +14,5 @@ pub(crate) mod listener;
 pub(crate) mod origin;
 pub(crate) mod pairs;
 pub(crate) mod respond;
+pub(crate) mod shares;
 pub(crate) mod tls;

@@ -1,6 +1,6 @@
 //! Where a request comes from, as far as it can be believed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use http::HeaderMap;
@@ -18,6 +18,12 @@ pub struct Network {
 pub struct NetworkError;
 
 impl Network {
+    /// This machine (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
+    pub(crate) const LOOPBACK: [Self; 2] = [
+        Self { address: IpAddr::V4(Ipv4Addr::LOCALHOST), bits: 8 },
+        Self { address: IpAddr::V6(Ipv6Addr::LOCALHOST), bits: 128 },
+    ];
+
     /// Whether every address of its kind lies in this range.
     #[must_use]
     pub fn is_everybody(&self) -> bool {

@@ -52,7 +52,15 @@ struct Running {
 }
 
 async fn start(patience: Patience) -> Running {
-    start_as(Manners { tls: None, max_connections: 16, patience, grace: Duration::from_secs(5) }).await
+    start_as(Manners { exempt: everybody(), ..manners(16, patience) }).await
+}
+
+fn manners(max_connections: usize, patience: Patience) -> Manners {
+    Manners { tls: None, max_connections, exempt: Arc::new([]), patience, grace: Duration::from_secs(5) }
+}
+
+fn everybody() -> Arc<[Network]> {
+    Arc::new(["0.0.0.0/0".parse().unwrap()])
 }
 
 async fn start_as(manners: Manners) -> Running {
@@ -180,7 +188,9 @@ async fn start_encrypted(max_connections: usize, handshake: Duration) -> Running
     let key = made.signing_key.serialize_pem();
     let tls = Tls::from_pem(made.cert.pem().as_bytes(), key.as_bytes(), 1_800_000_000_000).unwrap();
     let patience = Patience { handshake, ..Patience::default() };
-    start_as(Manners { tls: Some(tls), max_connections, patience, grace: Duration::from_secs(60) }).await
+    let grace = Duration::from_secs(60);
+    start_as(Manners { tls: Some(tls), exempt: everybody(), grace, ..manners(max_connections, patience) })
+        .await
 }
 
 /// Says what is no handshake, and is told so: an alert record (RFC 8446 §5.1).
@@ -212,4 +222,23 @@ async fn stopping_waits_for_no_handshake() {
     alerted(running.address).await;
     running.stop.send_replace(true);
     tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("it stops").unwrap();
+}
+
+#[tokio::test]
+async fn one_client_cannot_hold_every_connection() {
+    let running = start_as(manners(8, Patience::default())).await;
+    let request = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut first = [0; 8];
+        stream.read_exact(&mut first).await.unwrap();
+        held.push(stream);
+    }
+    let mut beyond = TcpStream::connect(running.address).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = tokio::time::timeout(Duration::from_secs(5), beyond.read_to_end(&mut answer));
+    assert!(reading.await.expect("it is let go at once").is_ok() && answer.is_empty());
+    assert_eq!(running.echo.taken.load(Ordering::SeqCst), 2);
 }
