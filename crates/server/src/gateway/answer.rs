@@ -14,9 +14,10 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep_until};
 
 use super::{MAX_UNDERSTOOD_BYTES, has_no_body, headers, nothing, unusable};
+use crate::events;
 use crate::http::body::{Body, BodyError};
 use crate::http::respond::Answer;
 
@@ -49,8 +50,7 @@ impl Access {
         if engine.is_revoked(auth) {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }
-        let left = auth.expires_at_s.map(|s| s.saturating_mul(1000).saturating_sub(engine.now_ms()));
-        let expiry = left.map(|ms| Box::pin(sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))));
+        let expiry = events::expiry(engine, auth).map(|at| Box::pin(sleep_until(at)));
         Ok(Self { guard, expiry })
     }
 

@@ -31,9 +31,10 @@ pub(super) async fn start(mut request: Request) -> Result<Answer> {
         Ok(said) => said,
         Err(error) => return permit.close(Err(error)),
     };
+    let until = events::expiry(&engine, permit.auth());
     let mut running = engine.runs().start(permit, &thread, said).await?;
     if events::wanted(&request.headers) {
-        return Ok(events::answer(running.progress, |progress| match progress {
+        return Ok(events::answer(running.progress, until, |progress| match progress {
             Progress::Text(text) => event("text", &json!({ "text": text })),
             Progress::Ended(run, message) => event("end", &json!({ "run": run, "message": message })),
         }));

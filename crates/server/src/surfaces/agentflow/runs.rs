@@ -10,6 +10,7 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::ThreadId;
 use doorward_core::operation::Permit;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::envelope::{self, enveloped, topmost};
 use super::subject::THREAD;
@@ -48,11 +49,14 @@ struct Begun {
     thread: ThreadId,
     is_new: bool,
     running: Running,
+    /// When the caller's credential runs out.
+    until: Option<Instant>,
 }
 
 /// Begins a run in the thread a body names, or in a new one.
 async fn begin(request: &mut Request) -> Result<Begun> {
     let permit = request.permit::<run::Create>(Target::any())?;
+    let until = events::expiry(&request.engine, permit.auth());
     let read = async {
         let body = JsonBody::read(request, &THREAD).await?;
         Ok((named(request, &THREAD, &body)?, messages(&body)?))
@@ -64,7 +68,7 @@ async fn begin(request: &mut Request) -> Result<Begun> {
     if let Some(id) = named {
         let thread = ThreadId::from(id);
         let running = request.engine.runs().start(permit, &thread, said).await?;
-        return Ok(Begun { thread, is_new: false, running });
+        return Ok(Begun { thread, is_new: false, running, until });
     }
     begin_in_new(request, permit, said).await
 }
@@ -75,6 +79,7 @@ async fn begin_in_new(
     said: Vec<NewMessage>,
 ) -> Result<Begun> {
     let engine = &request.engine;
+    let until = events::expiry(engine, permit.auth());
     let made = match request.permit::<thread::Create>(Target::any()) {
         Ok(leave) => engine.threads().create(leave, NewThread::default()).await,
         Err(error) => Err(error),
@@ -84,7 +89,7 @@ async fn begin_in_new(
         Err(error) => return permit.close(Err(error)),
     };
     match engine.runs().start(permit, &thread, said).await {
-        Ok(running) => Ok(Begun { thread, is_new: true, running }),
+        Ok(running) => Ok(Begun { thread, is_new: true, running, until }),
         Err(error) => {
             // A thread that was made for a run that never began is nobody's wish.
             let leave = request.permit::<thread::Delete>(Target::named(thread.as_str()))?;
@@ -115,7 +120,7 @@ fn exchanged(said: &[Message], answer: &Message) -> Vec<Value> {
 
 /// `POST /v1/graph/invoke`
 pub(super) async fn invoke(mut request: Request) -> Result<Answer> {
-    let Begun { thread, is_new, mut running } = begin(&mut request).await?;
+    let Begun { thread, is_new, mut running, .. } = begin(&mut request).await?;
     let answer = finished(&mut running).await?;
     let data = json!({
         "messages": exchanged(&running.said, &answer),
@@ -152,7 +157,7 @@ pub(super) async fn say(mut request: Request) -> Result<Answer> {
 
 /// `POST /v1/graph/stream`: one JSON object a line, as the platform's own clients read it.
 pub(super) async fn stream(mut request: Request) -> Result<Answer> {
-    let Begun { thread, is_new, running } = begin(&mut request).await?;
+    let Begun { thread, is_new, running, until } = begin(&mut request).await?;
     let run = running.run.id.as_str().to_owned();
     let (answer_id, started_ms) = (running.answer.as_str().to_owned(), running.run.created_at_ms);
     let line = move |message: Value| -> Bytes {
@@ -169,7 +174,7 @@ pub(super) async fn stream(mut request: Request) -> Result<Answer> {
         format!("{event}\n").into()
     };
     let first: Vec<Bytes> = running.said.iter().map(|said| line(envelope::message(said))).collect();
-    Ok(events::lines(first, running.progress, move |progress| match progress {
+    Ok(events::lines(first, running.progress, until, move |progress| match progress {
         Progress::Text(text) => line(envelope::delta(&answer_id, &text, started_ms)),
         Progress::Ended(_, Some(answer)) => line(envelope::message(&answer)),
         Progress::Ended(run, None) => {
