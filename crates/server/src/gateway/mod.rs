@@ -110,8 +110,11 @@ async fn prepare(
                 Ok(claim) => claim,
                 // Asked before it is claimed: a claim counts from the moment it is made, for every other request too.
                 Err(error) if error.is(codes::NOT_FOUND) => {
-                    probe::refuse_existing(request, grant, rule.resource, &id).await?;
-                    claimed(engine, grant, kind, id).await?
+                    match probe::refuse_existing(request, grant, rule.resource, &id).await {
+                        Ok(()) => claimed(engine, grant, kind, id).await?,
+                        // Another request of the same caller may have made it meanwhile.
+                        Err(refused) => owned(engine, grant, kind, id).await.map_err(|_| refused)?,
+                    }
                 }
                 Err(error) => return Err(error),
             });
