@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from harness.agentflow.settings import write_settings
-from harness.agentflow.tokens import token
+from harness.agentflow.tokens import node_token, token
 from harness.agentflow.wire import JSON, run_body, texts
 from harness.client import Client, values_of
 from harness.programs import free_port, wait_until
@@ -34,6 +34,24 @@ def unique(name: str) -> str:
 
 
 # In front of the real server ------------------------------------------------------------------
+
+
+def issued_by_doorward(gateway, user_id: str) -> str:
+    arguments = ["--mount", "agentflow", "--user-id", user_id, "--agentflow", gateway.settings]
+    return gateway.command("token", "issue", *arguments)["token"]
+
+
+@pytest.mark.parametrize("maker", ["pyjwt", "jsonwebtoken", "doorward"])
+def test_tokens_of_every_maker_pass_the_door_to_the_real_server(gateway, maker):
+    user_id = unique(maker)
+    made = {"pyjwt": token, "jsonwebtoken": node_token}.get(maker)
+    credential = made(user_id) if made else issued_by_doorward(gateway, user_id)
+    client = Client(gateway.mount("agentflow"), credential)
+    thread = client.post("/threads").json()["thread_id"]
+    answer = client.post(f"/threads/{thread}/messages", json={"content": "Hello"})
+    assert answer.status_code == 200, answer.text
+    assert "Hello" in answer.text
+
 
 
 def test_the_real_server_answers_its_user_through_the_door(door):
