@@ -63,7 +63,7 @@ impl<'e> Runs<'e> {
     /// Says something in a thread and lets the agent answer.
     ///
     /// # Errors
-    /// `not_found` for the thread, `bad_field`; `stopping` while the server shuts down.
+    /// `not_found` for the thread, `bad_field`.
     pub async fn start(
         &self,
         mut permit: Permit<run::Create>,

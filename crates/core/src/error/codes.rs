@@ -81,7 +81,6 @@ codes! {
     STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
     WRONG_MASTER_KEY = "wrong_master_key", Unavailable, "The master key does not open this store.", "Give the key the store was made with: secrets.master_key_file, or DOORWARD__SECRETS__MASTER_KEY.";
-    STOPPING = "stopping", Unavailable, "The server is stopping.", "Retry in a moment.";
     INTERNAL = "internal", Internal, "Something went wrong on our side.", "Report it with the request id.";
 }
 
