@@ -18,6 +18,7 @@ use crate::tls;
 pub fn refusals(setup: &Setup) -> Vec<Problem> {
     let mut found = weak_secrets(setup);
     found.extend(store_others_can_read(setup));
+    found.extend(store_that_cannot_be_written(setup));
     found.extend(master_key_others_can_read(setup));
     found.extend(master_key_in_an_open_file(setup));
     found.extend(master_key_beside_the_store(setup));
@@ -79,6 +80,24 @@ fn store_others_can_read(setup: &Setup) -> Option<Problem> {
     let path = setup.config.store.path.to_str()?;
     let problem = doorward_store::permissions(path).err()?;
     Some(Problem::of("store.path", problem.to_string(), "run that command, then start again"))
+}
+
+/// Looks without making anything: at the file, or at the nearest directory there is.
+fn store_that_cannot_be_written(setup: &Setup) -> Option<Problem> {
+    let path = &setup.config.store.path;
+    let refused = |what: String| {
+        Problem::of("store.path", what, "name a file in a directory that this user can make and write")
+    };
+    if path.exists() {
+        let opened = std::fs::OpenOptions::new().write(true).open(path);
+        return opened.err().map(|error| refused(format!("{} cannot be written: {error}", path.display())));
+    }
+    let nearest = path.ancestors().skip(1).find(|directory| directory.exists())?;
+    let metadata = nearest.metadata().ok()?;
+    if !metadata.is_dir() {
+        return Some(refused(format!("{} is no directory", nearest.display())));
+    }
+    metadata.permissions().readonly().then(|| refused(format!("{} cannot be written", nearest.display())))
 }
 
 fn master_key_others_can_read(setup: &Setup) -> Option<Problem> {

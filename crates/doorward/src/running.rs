@@ -38,6 +38,33 @@ pub(crate) fn run(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Resul
     runtime.block_on(live(setup, ready_file, json))
 }
 
+/// Does everything that starting does but take the addresses and open the store: on a store that is gone afterwards, on
+/// free ports. What comes back is worth knowing and no fault.
+///
+/// # Errors
+/// What would keep the server from starting.
+pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
+    setup.config.store.path = ":memory:".into();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let assembled = assemble(&setup).await?;
+        let mut places = listenings(&setup, &assembled)?;
+        let mut taken = Vec::new();
+        for place in &mut places {
+            let address = place.listening.address;
+            // Most likely the very server whose configuration this is, so it is not refused.
+            let found = tokio::net::TcpListener::bind(address).await;
+            if found.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse) {
+                taken.push(format!("something listens on {address} already; a second server cannot"));
+            }
+            place.listening.address.set_port(0);
+        }
+        bind(&setup, &assembled, places).await?;
+        assembled.close().await;
+        Ok(taken)
+    })
+}
+
 async fn live(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {
     // The signals are taken over before anything is begun, so that none can end the process half-way.
     let stop = Stop::new()?;

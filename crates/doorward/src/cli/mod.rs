@@ -27,7 +27,8 @@ Begin with:
   doorward config example         a configuration file to start from
   doorward serve                  a server for others, from doorward.toml
 
-Exit codes: 0 done, 1 failed or refused, 2 asked wrongly.";
+Exit codes: 0 done, 1 failed or refused, 2 asked wrongly.
+With --json a failure is a line of JSON on standard error.";
 
 fn program() -> clap::Command {
     let program = clap::Command::new("doorward")
@@ -46,10 +47,17 @@ fn program() -> clap::Command {
 /// Runs the command that `arguments` name, the program's own name first.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = arguments.iter().any(|argument| argument == "--json");
     let matches = match program().try_get_matches_from(arguments) {
         Ok(matches) => matches,
+        // Help and version are answers and go to standard output; clap knows which is which.
+        Err(error) if json && error.use_stderr() => {
+            let text = error.to_string();
+            let text = text.trim_start_matches("error: ").trim_end();
+            return Failure::usage(text, "see --help").report(true);
+        }
         Err(error) => {
-            // Help and version are answers and go to standard output; clap knows which is which.
             let code = if error.use_stderr() { 2 } else { 0 };
             let printed = error.print();
             return ExitCode::from(if printed.is_err() { 1 } else { code });
@@ -61,7 +69,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let surroundings = Surroundings::of_process();
     match (row.run)(own, &surroundings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(json),
     }
 }
 

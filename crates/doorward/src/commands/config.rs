@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::{Descriptor, Failure, Output, Run, Surroundings, table};
 use crate::config::{Problems, Sources, example, reference};
 use crate::refusals::{refusals, warnings};
+use crate::running::rehearse;
 use crate::setup::{CONFIG_FILE, Placement, Setup};
 
 /// The row of the table of commands.
@@ -75,7 +76,8 @@ fn check(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
     let placement = Placement { config: named.config, flags: Vec::new() };
     let setup = Setup::serve(placement, surroundings)?;
     Problems::none_of(refusals(&setup))?;
-    let warnings = warnings(&setup);
+    let mut warnings = warnings(&setup);
+    warnings.extend(rehearse(setup)?);
     let text = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
     named.output.answer(&json!({ "ok": true, "warnings": warnings }), || {
         format!("{text}`doorward serve` would start with this configuration.")

@@ -69,8 +69,29 @@ fn the_engines_rules_hold_on_the_command_line() {
     for (output, expected) in &cases {
         let text = printed(output);
         assert!(!output.status.success() && text.contains(expected), "{expected}: {text}");
-        assert!(text.contains("mend: "), "{text}");
+        let told: Value = serde_json::from_slice(&output.stderr).expect("a failure is JSON, too");
+        let error = &told["error"];
+        assert!(error["code"].is_string() && error["message"].is_string(), "{text}");
+        assert!(error["mend"].as_str().is_some_and(|mend| !mend.is_empty()), "{text}");
     }
+}
+
+#[test]
+fn without_json_a_failure_is_a_sentence_with_the_way_to_mend_it() {
+    let server = Server::dev();
+    let text = printed(&run(server.directory(), &["user", "show", "nobody"]));
+    assert!(text.starts_with("error: there is no user") && text.contains("\n  mend: "), "{text}");
+}
+
+#[test]
+fn a_command_asked_wrongly_says_so_in_json_when_json_is_asked_for() {
+    let home = tempfile::tempdir().expect("a directory");
+    let output = run(home.path(), &["user", "shwo", "ada", "--json"]);
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(2), true));
+    let told: Value = serde_json::from_slice(&output.stderr).expect("JSON");
+    assert_eq!(told["error"]["code"], "usage");
+    let help = run(home.path(), &["user", "--help", "--json"]);
+    assert!(help.status.success() && printed(&help).contains("Examples:"));
 }
 
 #[test]

@@ -185,6 +185,10 @@ fn check_judges_as_serve_does_and_show_hides_secrets() {
     let checked = run(bad.path(), &["config", "check"]);
     assert_eq!(checked.status.code(), Some(1));
     assert!(printed(&checked).contains("colour"));
+    let told = run(bad.path(), &["config", "check", "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stderr).expect("JSON");
+    assert_eq!(told["error"]["code"], "config_invalid");
+    assert!(told["error"]["problems"][0]["mend"].is_string(), "{told}");
     let shown = command(good.path(), &["config", "show"])
         .env("DOORWARD__SECRETS__MASTER_KEY", "hunter2hunter2")
         .output()
@@ -193,6 +197,27 @@ fn check_judges_as_serve_does_and_show_hides_secrets() {
     assert!(!printed(&shown).contains("hunter2"));
     let example = run(good.path(), &["config", "example"]);
     assert!(printed(&example).contains("[server]"));
+}
+
+#[test]
+fn check_finds_what_only_starting_would_show_and_makes_nothing() {
+    let clash = configured("[mounts.agentflow]\nprefix = \"/\"\n");
+    let text = printed(&run(clash.path(), &["config", "check"]));
+    assert!(text.contains("native") && text.contains("agentflow"), "{text}");
+    assert!(!clash.path().join("store/doorward.db").exists());
+    let blocked = configured("");
+    fs::write(blocked.path().join("file"), "").expect("written");
+    let output = command(blocked.path(), &["config", "check"])
+        .env("DOORWARD__STORE__PATH", "file/doorward.db")
+        .output()
+        .expect("the program starts");
+    assert!(printed(&output).contains("is no directory"), "{}", printed(&output));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = listener.local_addr().expect("an address");
+    let busy = configured(&format!("[server]\nlisten = \"{taken}\"\n"));
+    let output = run(busy.path(), &["config", "check"]);
+    assert!(output.status.success(), "{}", printed(&output));
+    assert!(printed(&output).contains(&format!("something listens on {taken} already")));
 }
 
 #[test]
