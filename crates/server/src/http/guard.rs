@@ -2,7 +2,8 @@
 //!
 //! Bytes pass through [`Framing`] before the library sees them, so the library only ever parses heads that have
 //! one reading. When a head is refused, the library is told that the peer has finished; what was taken is still
-//! answered, and then the refusal is written with its code. Slow heads, slow readers and idle peers are let go.
+//! answered, and then the refusal is written with its code. A peer that only stops sending is answered as well. Slow
+//! heads, slow readers and idle peers are let go.
 
 use std::io;
 use std::pin::Pin;
@@ -31,6 +32,8 @@ pub(crate) struct Patience {
     pub(crate) write: Duration,
     /// For the peer to stop sending after it was refused.
     pub(crate) drain: Duration,
+    /// For answers to a peer that will send no more (RFC 9112 §9.6): it may be waiting, or gone.
+    pub(crate) half_closed: Duration,
 }
 
 impl Default for Patience {
@@ -41,6 +44,8 @@ impl Default for Patience {
             idle: Duration::from_secs(75),
             write: Duration::from_secs(60),
             drain: Duration::from_secs(1),
+            // As long as an agent may be silent before its first word.
+            half_closed: Duration::from_secs(300),
         }
     }
 }
@@ -102,6 +107,8 @@ pub(crate) struct Guard<Io> {
     in_flight: Arc<InFlight>,
     /// Something was being answered when it was last looked at.
     was_busy: bool,
+    /// The peer sends no more, and what was taken of it is still being answered.
+    peer_ended: bool,
     patience: Patience,
     read_timer: Pin<Box<Sleep>>,
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -126,6 +133,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             render: Box::new(render),
             in_flight,
             was_busy: false,
+            peer_ended: false,
             patience,
             // A peer that connects must say something as fast as one that has begun to.
             read_timer: Box::pin(tokio::time::sleep(patience.head)),
@@ -154,6 +162,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                     ready!(self.in_flight.poll_none(cx));
                 }
                 return Poll::Ready(Ok(false));
+            }
+            if self.peer_ended {
+                let over = self.read_timer.as_mut().poll(cx).is_ready();
+                return if over {
+                    Poll::Ready(Ok(false))
+                } else {
+                    self.in_flight.poll_none(cx).map(|()| Ok(false))
+                };
             }
             if !self.inbound.is_empty() {
                 match self.framing.advance(&self.inbound) {
@@ -186,7 +202,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             }
             let was_empty = self.inbound.is_empty();
             if ready!(self.poll_fill(cx))? == 0 {
-                return Poll::Ready(Ok(false));
+                if !self.framing.in_head() {
+                    return Poll::Ready(Ok(false));
+                }
+                // Told of the end at once, the library would drop what it is answering.
+                self.peer_ended = true;
+                self.arm(self.patience.half_closed);
+                continue;
             }
             if was_empty && self.framing.in_head() {
                 self.arm(self.patience.head);

@@ -144,6 +144,54 @@ async fn an_answer_may_take_longer_than_a_head() {
     assert!(asking.await.unwrap().ends_with("/wait="));
 }
 
+/// Sends, closes its sending side, and reads what comes.
+async fn half_closing(running: &Running, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(5), reading).await.expect("the connection is closed").unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_peer_that_sends_no_more_is_answered() {
+    let running = start(Patience::default()).await;
+    let wait = b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
+    let let_go = async {
+        while running.echo.taken.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // The end of what it sends is there before the answer is.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        running.echo.go.notify_one();
+    };
+    let (text, ()) = tokio::join!(half_closing(&running, wait), let_go);
+    assert!(text.ends_with("/wait="), "{text}");
+    let post = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
+    assert!(half_closing(&running, post).await.ends_with("/p=hi"));
+    let two = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\nGET /half HTTP/1.1\r\nHo";
+    let text = half_closing(&running, two).await;
+    assert!(text.contains("/a=") && text.ends_with("/b="), "{text}");
+}
+
+#[tokio::test]
+async fn half_a_request_at_the_end_is_none() {
+    let running = start(Patience::default()).await;
+    assert_eq!(half_closing(&running, b"").await, "");
+    assert_eq!(half_closing(&running, b"GET /half HTTP/1.1\r\nHo").await, "");
+    assert_eq!(running.echo.taken.load(Ordering::SeqCst), 0);
+    let text = half_closing(&running, b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhi").await;
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
+}
+
+#[tokio::test]
+async fn a_peer_that_is_gone_holds_its_connection_for_a_bounded_time() {
+    let running = start(Patience { half_closed: Duration::from_millis(200), ..Patience::default() }).await;
+    assert_eq!(half_closing(&running, b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await, "");
+}
+
 #[tokio::test]
 async fn stopping_finishes_what_was_taken_and_takes_no_more() {
     let running = start(Patience::default()).await;
