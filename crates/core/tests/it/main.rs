@@ -11,4 +11,5 @@ mod refresh;
 mod revocation;
 mod sessions;
 mod signing_keys;
+mod stepped;
 mod users;

@@ -1,10 +1,14 @@
 //! Logging in and out.
 
 use doorward_core::authz::Target;
+use doorward_core::id::UserId;
 use doorward_core::identity::sessions::Which;
+use doorward_core::identity::users::Administration;
 use doorward_core::principal::Principal;
+use doorward_core::tokens::model::Revoked;
 
 use crate::house::{House, PASSWORD, Person, code};
+use crate::stepped::Stepped;
 
 async fn end(house: &House, who: &Person, which: Which) -> doorward_core::Result<usize> {
     let owner = Principal::local(&who.user.id).owner_key();
@@ -107,4 +111,75 @@ async fn after_ten_failures_an_address_is_told_to_wait_but_a_good_credential_is_
     assert_eq!(code(house.bearer(ann.token()).await), "ok");
     house.clock.advance_s(60);
     assert_eq!(code(house.bearer("garbage").await), "token_invalid", "a new window");
+}
+
+/// What may happen to an account while somebody logs in to it.
+#[derive(Debug, Clone, Copy)]
+enum Meanwhile {
+    NewPassword,
+    Disabled,
+    Revoked,
+    Deleted,
+}
+
+impl Meanwhile {
+    async fn happen(self, house: &House, id: &UserId) {
+        let system = house.system();
+        let users = house.engine.users();
+        match self {
+            Self::NewPassword => {
+                let permit = system.permit(Target::any()).expect("may");
+                users.set_password(permit, id, None, &"another long password".into()).await.expect("set");
+            }
+            Self::Disabled => {
+                let permit = system.permit(Target::any()).expect("may");
+                let changes = Administration { disabled: Some(true), ..Administration::default() };
+                users.administer(permit, id, changes).await.expect("disabled");
+            }
+            Self::Revoked => {
+                let permit = system.permit(Target::any()).expect("may");
+                let owner = format!("local|{}", id.as_str());
+                house.engine.tokens().revoke_any(permit, Revoked::Principal(owner)).await.expect("revoked");
+            }
+            Self::Deleted => {
+                let permit = system.permit(Target::any()).expect("may");
+                users.delete(permit, id).await.expect("deleted");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_happens_to_an_account_during_a_log_in_holds_for_it() {
+    for meanwhile in [Meanwhile::NewPassword, Meanwhile::Disabled, Meanwhile::Revoked, Meanwhile::Deleted] {
+        for before in 0.. {
+            let house = House::new().await;
+            let ann = house.sign_up("ann").await.expect("signs up");
+            let mut logging_in = Stepped::new(house.login_as("ann@example.org", PASSWORD, None));
+            let mut done = None;
+            for _ in 0..before {
+                done = logging_in.step().await;
+                if done.is_some() {
+                    break;
+                }
+            }
+            let whole = done.is_some();
+            meanwhile.happen(&house, &ann.id).await;
+            let granted = match done {
+                Some(granted) => granted,
+                None => logging_in.finish().await,
+            };
+            let reaches = match &granted {
+                Ok(granted) => code(house.bearer(granted.access.token.expose()).await),
+                Err(_) => "refused",
+            };
+            // A log-in that ends after a revocation begins after it: only what was there before falls.
+            let fresh = matches!(meanwhile, Meanwhile::Revoked) && !whole;
+            assert!(reaches != "ok" || fresh, "{meanwhile:?} after {before} steps: {reaches}");
+            if whole {
+                assert!(before > 1, "{meanwhile:?}: the steps of a log-in were seen");
+                break;
+            }
+        }
+    }
 }

@@ -3,7 +3,10 @@
 use doorward_core::authz::Target;
 use doorward_protocols::jose::Algorithm;
 
+use doorward_core::memory::feed;
+
 use crate::house::{House, code};
+use crate::stepped::Stepped;
 
 #[tokio::test]
 async fn the_newest_key_signs_all_verify_and_a_retired_one_no_longer_does() {
@@ -41,4 +44,35 @@ async fn two_processes_that_start_on_an_empty_store_share_one_first_key() {
     };
     let (here, there) = tokio::join!(open(&house), open(&there));
     assert_eq!(here.signer().kid(), there.signer().kid());
+}
+
+#[tokio::test]
+async fn what_is_verified_while_a_key_is_being_retired_is_not_remembered() {
+    let here = House::new().await;
+    let there = here.neighbour().await;
+    let ann = here.person("ann").await;
+    let ring = here.engine.ring("sign:native", Algorithm::ES256).await.expect("open");
+    let first = ring.signer().kid().expect("has one").to_owned();
+    let keys = here.engine.signing_keys();
+    let may = || here.system();
+    here.clock.advance_ms(1);
+    keys.rotate(may().permit(Target::any()).expect("may"), &ring, None).await.expect("rotated");
+    let permit = may().permit(Target::any()).expect("may");
+    let first = first.as_str().into();
+    // Seen between any two steps, here and in the other process, so that each could keep it in memory.
+    let mut retiring = Stepped::new(keys.retire(permit, &ring, &first));
+    let mut steps = 0;
+    while retiring.step().await.map(|retired| retired.expect("retired")).is_none() {
+        steps += 1;
+        let _ = here.bearer(ann.token()).await;
+    }
+    assert!(steps >= 2, "the key is written, and the ring read again");
+    assert_eq!(code(here.bearer(ann.token()).await), "token_invalid");
+
+    assert_eq!(code(there.bearer(ann.token()).await), "ok", "it has not heard");
+    let mut hearing = Stepped::new(feed::catch_up(&there.engine));
+    while hearing.step().await.map(|heard| heard.expect("reads")).is_none() {
+        let _ = there.bearer(ann.token()).await;
+    }
+    assert_eq!(code(there.bearer(ann.token()).await), "token_invalid");
 }

@@ -128,7 +128,10 @@ impl Inbound {
 
     /// Copies the frames together. A frame is a piece of the library's read buffer and keeps all of it alive: a body of
     /// single bytes whose frames were kept would cost thousands of times its size.
-    async fn gather(&mut self, mut body: Incoming, max_bytes: usize) -> Result<Bytes> {
+    async fn gather<B>(&mut self, mut body: B, max_bytes: usize) -> Result<Bytes>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
         let broken = |_| Error::new(codes::BAD_REQUEST).message("The body breaks off or is malformed.");
         let mut whole = BytesMut::new();
         let mut room_bytes = 0;
@@ -173,4 +176,63 @@ pub(crate) fn refuse_announced(headers: &HeaderMap, max_bytes: usize) -> Result<
 
 fn too_large(max_bytes: usize) -> Error {
     Error::new(codes::TOO_LARGE).message(format!("A body may have {max_bytes} bytes here."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A read buffer of the library's, of which one byte is a frame.
+    struct ReadBuffer(Vec<u8>, Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for ReadBuffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for ReadBuffer {
+        fn drop(&mut self) {
+            self.1.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn inbound(room: &BodyRoom) -> Inbound {
+        Inbound { body: None, room: room.clone(), held: None }
+    }
+
+    #[tokio::test]
+    async fn a_body_of_tiny_frames_costs_its_size_and_not_the_size_of_what_they_came_in() {
+        let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (living, peak) = (Arc::clone(&alive), Arc::clone(&most));
+        let frames = futures_util::stream::iter(0..1_000).map(move |_| {
+            let now = living.fetch_add(1, Ordering::SeqCst) + 1;
+            peak.fetch_max(now, Ordering::SeqCst);
+            let buffer = Bytes::from_owner(ReadBuffer(vec![b'x'; PIECE], Arc::clone(&living)));
+            Ok::<_, BodyError>(Frame::data(buffer.slice(..1)))
+        });
+        let room = BodyRoom::new();
+        let mut inbound = inbound(&room);
+        let whole = inbound.gather(StreamBody::new(frames), MAX_BODY_BYTES).await.unwrap();
+        assert_eq!(whole, vec![b'x'; 1_000]);
+        assert!(most.load(Ordering::SeqCst) <= 2, "frames were kept: {most:?}");
+        assert_eq!(alive.load(Ordering::SeqCst), 0);
+        assert_eq!(room.0.available_permits(), MAX_HELD_BYTES / PIECE - 1, "a thousand bytes take one piece");
+        drop(inbound);
+        assert_eq!(room.0.available_permits(), MAX_HELD_BYTES / PIECE);
+    }
+
+    #[tokio::test]
+    async fn bodies_beyond_the_room_of_the_server_are_refused() {
+        let room = BodyRoom(Arc::new(Semaphore::new(2)));
+        let body = |bytes: usize| Full::new(Bytes::from(vec![0; bytes]));
+        let mut first = inbound(&room);
+        assert!(first.gather(body(2 * PIECE), MAX_BODY_BYTES).await.is_ok());
+        let refused = inbound(&room).gather(body(1), MAX_BODY_BYTES).await.unwrap_err();
+        assert!(refused.is(codes::RATE_LIMITED));
+        drop(first);
+        assert!(inbound(&room).gather(body(1), MAX_BODY_BYTES).await.is_ok());
+    }
 }

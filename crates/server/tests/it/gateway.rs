@@ -432,8 +432,8 @@ async fn a_stream_passes_as_it_comes() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "first\nsecond\n"));
 }
 
-#[tokio::test]
-async fn revocation_ends_a_stream_that_passes() {
+/// An upstream that says `first` and then nothing more, and a caller who has heard it.
+async fn begun_stream(ttl_s: Option<i64>) -> (House, TcpStream, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
@@ -448,7 +448,7 @@ async fn revocation_ends_a_stream_that_passes() {
         let _ = stream.read(&mut chunk).await;
     });
     let house = House::before(address).await;
-    let token = house.visitor("alice").token.unwrap_or_default();
+    let token = house.visitor_with("alice", ttl_s).token.unwrap_or_default();
     let body = said("hi", None).to_string();
     let request = format!(
         "POST /agentflow/v1/graph/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
@@ -463,12 +463,28 @@ async fn revocation_ends_a_stream_that_passes() {
         assert_ne!(bytes, 0, "the stream has begun");
         all.extend_from_slice(&chunk[..bytes]);
     }
-    let admin = house.admin().await;
-    assert_eq!(admin.post("/v1/tokens/revoke", &json!({"principal": "agentflow|alice"})).await.status, 204);
+    (house, stream, all)
+}
+
+async fn is_cut(mut stream: TcpStream, mut all: Vec<u8>) {
     let ending = stream.read_to_end(&mut all);
     let _ =
-        tokio::time::timeout(std::time::Duration::from_secs(5), ending).await.expect("the stream is ended");
+        tokio::time::timeout(std::time::Duration::from_secs(10), ending).await.expect("the stream is ended");
     assert!(!String::from_utf8_lossy(&all).ends_with("0\r\n\r\n"), "and not as if it were whole");
+}
+
+#[tokio::test]
+async fn revocation_ends_a_stream_that_passes() {
+    let (house, stream, heard) = begun_stream(None).await;
+    let admin = house.admin().await;
+    assert_eq!(admin.post("/v1/tokens/revoke", &json!({"principal": "agentflow|alice"})).await.status, 204);
+    is_cut(stream, heard).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_passes_ends_when_the_callers_token_does() {
+    let (_house, stream, heard) = begun_stream(Some(1)).await;
+    is_cut(stream, heard).await;
 }
 
 #[tokio::test]
