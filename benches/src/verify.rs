@@ -25,7 +25,7 @@ pub(crate) fn first_sight(text: &str, keys: &KeySet, revoked: &Revocations, ours
     let verified = verify_token(text, keys, &expect).expect("a good token");
     let claims = &verified.claims;
     let handles = Handles {
-        token: claims.jti.as_deref().map(Name::of_token),
+        token: claims.jti().as_deref().map(Name::of_token),
         session: claims.get_str("sid").map(|id| Name::of_session(&id)),
         principal: Name::of_principal("local|usr_01a3185c50007dbdb2ea07431b4790e9"),
         issued_at_s: claims.iat,

@@ -19,25 +19,30 @@ const NBF: u64 = tag("nbf");
 const IAT: u64 = tag("iat");
 const JTI: u64 = tag("jti");
 
-/// A token's claims.
+/// A token's claims. Registered ones that are strings stay where they were signed: a token at first sight is read
+/// without building them.
 #[derive(Clone)]
 pub struct Claims {
-    /// Who issued it.
-    pub iss: Option<String>,
-    /// Whom it is about.
-    pub sub: Option<String>,
-    /// For whom it is meant: empty when absent.
-    pub aud: Vec<String>,
     /// Until when, in seconds since 1970.
     pub exp: Option<i64>,
     /// From when, in seconds since 1970.
     pub nbf: Option<i64>,
     /// Issued when, in seconds since 1970.
     pub iat: Option<i64>,
-    /// The token's own id.
-    pub jti: Option<String>,
+    iss: Option<Member>,
+    sub: Option<Member>,
+    jti: Option<Member>,
+    aud: Audience,
     text: String,
     members: Vec<Member>,
+}
+
+/// For whom a token is meant (RFC 7519 §4.1.3): one string, or an array of strings.
+#[derive(Clone)]
+enum Audience {
+    Absent,
+    One(Member),
+    Several(Vec<String>),
 }
 
 /// The payload is not a strict JSON object, or a registered claim has the wrong type.
@@ -57,13 +62,13 @@ impl Claims {
         let text = String::from_utf8(payload).map_err(|_| ClaimsError)?;
         let members = json::scan_object(&text, Limits::TOKEN).map_err(|_| ClaimsError)?;
         let mut claims = Self {
-            iss: None,
-            sub: None,
-            aud: vec![],
             exp: None,
             nbf: None,
             iat: None,
+            iss: None,
+            sub: None,
             jti: None,
+            aud: Audience::Absent,
             text,
             members,
         };
@@ -71,10 +76,10 @@ impl Claims {
             let text = claims.text.as_str();
             // All are shorter than eight bytes, so a tag is a name.
             match member.tag(text) {
-                ISS => claims.iss = Some(string(member, text)?),
-                SUB => claims.sub = Some(string(member, text)?),
-                JTI => claims.jti = Some(string(member, text)?),
-                AUD => claims.aud = audiences(member, text)?,
+                ISS => claims.iss = Some(string(member)?),
+                SUB => claims.sub = Some(string(member)?),
+                JTI => claims.jti = Some(string(member)?),
+                AUD => claims.aud = audience(member, text)?,
                 EXP => claims.exp = Some(seconds(member, text, policy)?),
                 NBF => claims.nbf = Some(seconds(member, text, policy)?),
                 IAT => claims.iat = Some(seconds(member, text, policy)?),
@@ -82,6 +87,50 @@ impl Claims {
             }
         }
         Ok(claims)
+    }
+
+    /// Who issued it.
+    pub fn iss(&self) -> Option<Cow<'_, str>> {
+        self.iss.as_ref()?.string(&self.text)
+    }
+
+    /// Whom it is about.
+    pub fn sub(&self) -> Option<Cow<'_, str>> {
+        self.sub.as_ref()?.string(&self.text)
+    }
+
+    /// The token's own id.
+    pub fn jti(&self) -> Option<Cow<'_, str>> {
+        self.jti.as_ref()?.string(&self.text)
+    }
+
+    /// For whom it is meant: empty when absent.
+    pub fn aud(&self) -> Vec<Cow<'_, str>> {
+        match &self.aud {
+            Audience::Absent => Vec::new(),
+            Audience::One(member) => member.string(&self.text).into_iter().collect(),
+            Audience::Several(all) => all.iter().map(|one| Cow::Borrowed(one.as_str())).collect(),
+        }
+    }
+
+    /// Whether it names anybody it is meant for.
+    pub fn has_aud(&self) -> bool {
+        match &self.aud {
+            Audience::Absent => false,
+            Audience::One(_) => true,
+            Audience::Several(all) => !all.is_empty(),
+        }
+    }
+
+    /// Whether it is meant for one of these.
+    pub fn is_for(&self, audiences: &[String]) -> bool {
+        match &self.aud {
+            Audience::Absent => false,
+            Audience::One(member) => {
+                member.string(&self.text).is_some_and(|one| audiences.iter().any(|known| *known == one))
+            }
+            Audience::Several(all) => all.iter().any(|one| audiences.contains(one)),
+        }
     }
 
     fn member(&self, name: &str) -> Option<&Member> {
@@ -144,15 +193,19 @@ fn value_of(json: &str) -> Value {
     serde_json::from_str(json).expect("the scanner accepts a subset of what serde_json reads")
 }
 
-fn string(member: &Member, text: &str) -> Result<String, ClaimsError> {
-    member.string(text).map(Cow::into_owned).ok_or(ClaimsError)
+fn string(member: &Member) -> Result<Member, ClaimsError> {
+    match member.kind {
+        Kind::PlainString | Kind::EscapedString => Ok(*member),
+        _ => Err(ClaimsError),
+    }
 }
 
-/// RFC 7519 §4.1.3: one string, or an array of strings.
-fn audiences(member: &Member, text: &str) -> Result<Vec<String>, ClaimsError> {
+fn audience(member: &Member, text: &str) -> Result<Audience, ClaimsError> {
     match member.kind {
-        Kind::Array => serde_json::from_str(member.value.of(text)).map_err(|_| ClaimsError),
-        _ => Ok(vec![string(member, text)?]),
+        Kind::Array => {
+            serde_json::from_str(member.value.of(text)).map(Audience::Several).map_err(|_| ClaimsError)
+        }
+        _ => string(member).map(Audience::One),
     }
 }
 
@@ -183,18 +236,19 @@ mod tests {
         let text = r#"{"iss":"i","sub":"s\u00e9","aud":["a","b"],"exp":3,"nbf":2,"iat":-1,"jti":"j","user_id":"u","roles":["x"],"n":1.5}"#;
         let claims = parse(text, HeaderPolicy::Own).unwrap();
         assert_eq!(
-            (claims.iss.as_deref(), claims.sub.as_deref(), claims.jti.as_deref()),
+            (claims.iss().as_deref(), claims.sub().as_deref(), claims.jti().as_deref()),
             (Some("i"), Some("sé"), Some("j"))
         );
         assert_eq!((claims.exp, claims.nbf, claims.iat), (Some(3), Some(2), Some(-1)));
-        assert_eq!(claims.aud, ["a", "b"]);
+        assert_eq!(claims.aud(), ["a", "b"]);
+        assert!(claims.is_for(&["b".into()]) && !claims.is_for(&["c".into()]));
         assert_eq!(claims.get("roles"), Some(serde_json::json!(["x"])));
         assert_eq!(claims.get_str("user_id").as_deref(), Some("u"));
         assert_eq!((claims.get_str("roles"), claims.get("absent")), (None, None));
         let custom: Vec<String> = claims.custom().keys().cloned().collect();
         assert_eq!(custom, ["n", "roles", "user_id"]);
         assert_eq!(claims.to_map().len(), 10);
-        assert_eq!(parse(r#"{"aud":"one"}"#, HeaderPolicy::Own).unwrap().aud, ["one"]);
+        assert_eq!(parse(r#"{"aud":"one"}"#, HeaderPolicy::Own).unwrap().aud(), ["one"]);
     }
 
     #[test]

@@ -179,16 +179,16 @@ pub fn check_claims(claims: &Claims, expect: &Expect<'_>) -> Result<(), TokenErr
         }
     }
     if let Some(issuers) = expect.issuer {
-        let iss = claims.iss.as_ref().ok_or(TokenError::MissingClaim("iss"))?;
-        if !issuers.contains(iss) {
+        let iss = claims.iss().ok_or(TokenError::MissingClaim("iss"))?;
+        if !issuers.iter().any(|known| *known == iss) {
             return Err(TokenError::WrongIssuer);
         }
     }
     if let Some(audiences) = expect.audience {
-        if claims.aud.is_empty() {
+        if !claims.has_aud() {
             return Err(TokenError::MissingClaim("aud"));
         }
-        if !claims.aud.iter().any(|aud| audiences.contains(aud)) {
+        if !claims.is_for(audiences) {
             return Err(TokenError::WrongAudience);
         }
     }

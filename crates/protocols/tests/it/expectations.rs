@@ -138,7 +138,7 @@ fn verified_tokens_tell_what_was_checked() {
         sign_compact(&key, "at+jwt", &json!({"exp": NOW_S + 60, "sub": "u", "org": {"id": 1}})).unwrap();
     let verified = verify_token(&token, &keys, &Expect { now_s: NOW_S, ..Expect::default() }).unwrap();
     assert_eq!((verified.algorithm(), verified.kid()), (Algorithm::HS256, Some("k")));
-    assert_eq!(verified.claims.sub.as_deref(), Some("u"));
+    assert_eq!(verified.claims.sub().as_deref(), Some("u"));
     assert_eq!(verified.claims.get("org"), Some(json!({"id": 1})));
     assert_eq!(format!("{:?}", verified.claims), r#"{"exp", "org", "sub"}"#);
     let expired =

@@ -111,14 +111,14 @@ impl ExternalJwt {
         let verified = verify_token(text, &self.keys, &expect).map_err(refusal)?;
         // RFC 7519 §4.1.3: whoever does not find itself in a token's audience refuses it, and with no audience
         // configured nobody here is anybody.
-        if self.options.audience.is_none() && !verified.claims.aud.is_empty() {
+        if self.options.audience.is_none() && verified.claims.has_aud() {
             return Err(
                 Error::new(codes::TOKEN_INVALID).operator("the token is for an audience, none is configured")
             );
         }
         let auth = Arc::new(self.context(&verified.claims)?);
         let handles = Handles {
-            token: verified.claims.jti.as_deref().map(Key::of_token),
+            token: verified.claims.jti().as_deref().map(Key::of_token),
             session: None,
             principal: Key::of_principal(&auth.principal.owner_key()),
             issued_at_s: verified.claims.iat,
@@ -145,7 +145,7 @@ impl ExternalJwt {
             }
         };
         // An issuer that the token names is part of who the subject is; otherwise two issuers' ids could meet.
-        let authority = match (&self.options.issuer, &claims.iss) {
+        let authority = match (&self.options.issuer, claims.iss()) {
             (Some(several), Some(iss)) if several.len() > 1 => format!("{}/{iss}", self.options.authority),
             _ => self.options.authority.clone(),
         };
@@ -161,7 +161,7 @@ impl ExternalJwt {
             principal,
             method: DESCRIPTOR.name,
             administrative: self.options.roles_claim.is_some(),
-            credential: claims.jti.as_deref().map(Into::into),
+            credential: claims.jti().as_deref().map(Into::into),
             authenticated_at_s: claims.iat,
             expires_at_s: claims.exp,
             claims: claims.custom().into_iter().collect::<BTreeMap<_, _>>(),

@@ -123,11 +123,11 @@ impl OwnToken {
     ) -> Result<Arc<AuthContext>> {
         let claims = verified.claims;
         let invalid = |what: &str| Error::new(codes::TOKEN_INVALID).operator(what);
-        let user_id = UserId::from(claims.sub.as_deref().ok_or_else(|| invalid("no sub"))?);
+        let user_id = UserId::from(claims.sub().as_deref().ok_or_else(|| invalid("no sub"))?);
         let principal = Principal::local(&user_id);
         let session_id = claims.get_str("sid").map(|sid| SessionId::from(&*sid));
         let handles = Handles {
-            token: claims.jti.as_deref().map(Key::of_token),
+            token: claims.jti().as_deref().map(Key::of_token),
             session: session_id.as_ref().map(|id| Key::of_session(id.as_str())),
             principal: Key::of_principal(&principal.owner_key()),
             issued_at_s: claims.iat,
@@ -147,7 +147,7 @@ impl OwnToken {
             principal,
             scopes,
             method: DESCRIPTOR.name,
-            credential: claims.jti.as_deref().map(Into::into),
+            credential: claims.jti().as_deref().map(Into::into),
             session: session_id,
             authenticated_at_s: session.as_ref().map(|s| s.session.created_at_ms.div_euclid(1000)),
             expires_at_s: claims.exp,
