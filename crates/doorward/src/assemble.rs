@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_core::agents::runner::{self, Runner};
 use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
 use doorward_core::authn::{Authenticator, Chain};
 use doorward_core::authz::Roles;
@@ -13,15 +14,16 @@ use doorward_core::engine::{Engine, Parts, Settings};
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
+use doorward_core::ports;
 use doorward_core::principal::LOCAL;
 use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
-use doorward_core::{agents, ports};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
 
 use crate::cli::Failure;
 use crate::clock::SystemClock;
+use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config};
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
@@ -78,9 +80,7 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         master_key: setup.master_key.clone(),
-        runner: (agents::runner::find(config.agents.runner)
-            .expect("the configuration knows the table")
-            .build)(),
+        runner: runner(setup),
     };
     let engine = Engine::open(parts, settings(config)?).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
@@ -102,6 +102,19 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         mounts.push(Mounted { mount: Arc::new(own.mount(mount, platform)?), config: mount.clone() });
     }
     Ok(Assembled { engine, store, mounts, algorithm })
+}
+
+fn runner(setup: &Setup) -> Arc<dyn Runner> {
+    let agents = &setup.config.agents;
+    match (runner::find(agents.runner), &agents.command) {
+        (Some(row), _) => (row.build)(),
+        (None, command) => {
+            let command =
+                command.clone().expect("the configuration demands a program for the command runner");
+            let environment = setup.agent_environment.clone();
+            Arc::new(CommandRunner::new(CommandSettings { environment, ..command }))
+        }
+    }
 }
 
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {

@@ -29,6 +29,7 @@ mod administrator;
 pub mod assemble;
 pub mod cli;
 pub mod clock;
+pub mod command_runner;
 mod commands;
 pub mod config;
 pub mod logging;

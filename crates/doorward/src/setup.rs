@@ -45,6 +45,8 @@ pub struct Setup {
     pub platforms: BTreeMap<String, AgentFlow>,
     /// The key everything at rest is sealed under.
     pub master_key: SecretBytes,
+    /// Variables of this process that `[agents] pass_environment` names, with PATH and LANG.
+    pub agent_environment: Vec<(String, String)>,
     /// What the operator should know; each a sentence.
     pub warnings: Vec<String>,
 }
@@ -154,7 +156,14 @@ impl Setup {
             }
         }
         match (master_key(&config), problems.is_empty()) {
-            (Ok(master_key), true) => Ok(Self { mode, config, platforms, master_key, warnings }),
+            (Ok(master_key), true) => {
+                let passed = config.agents.pass_environment.iter().map(String::as_str);
+                let agent_environment = passed
+                    .chain(["PATH", "LANG"])
+                    .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
+                    .collect();
+                Ok(Self { mode, config, platforms, master_key, agent_environment, warnings })
+            }
             (Ok(_), false) => Err(Problems(problems)),
             (Err(problem), _) => {
                 problems.push(problem);

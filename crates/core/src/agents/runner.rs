@@ -1,15 +1,46 @@
 //! What answers in a thread. To add a runner: a file, and a row in [`BUILTIN`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use serde_json::{Map, Value};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::model::Message;
+use crate::error::Result;
+use crate::id::{RunId, ThreadId};
+
+/// A place among the runs that a runner takes at once; dropping it gives it back.
+#[derive(Debug, Default)]
+pub struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// Where nothing is counted.
+    #[must_use]
+    pub fn free() -> Self {
+        Self::default()
+    }
+
+    /// One that is counted.
+    #[must_use]
+    pub fn counted(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: Some(permit) }
+    }
+}
 
 /// What a runner is given.
 pub struct RunInput {
+    /// The run.
+    pub run: RunId,
+    /// Where it goes on.
+    pub thread: ThreadId,
+    /// What [`Runner::admit`] gave; to be held until the work is over.
+    pub place: Place,
     /// The thread's messages so far, oldest first; the last one is to be answered.
     pub messages: Vec<Message>,
     /// What the caller's credential says about the caller, as the run's user configuration.
@@ -21,15 +52,69 @@ pub struct RunInput {
 pub enum RunEvent {
     /// More text of the answer.
     Text(String),
-    /// The run failed; a public text.
-    Failed(String),
+    /// The run failed: what the client is told, and a detail for the operator's log alone.
+    Failed(Fault, String),
+}
+
+/// How a run fails. A run keeps the code and the message, `code: message`, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The agent said so, or could not be started.
+    Failed,
+    /// It ended before it said that its answer is whole.
+    Exited,
+    /// What it said is no answer.
+    BadAnswer,
+    /// It said more than it may.
+    TooLong,
+    /// It took longer than it may.
+    TimedOut,
+}
+
+impl Fault {
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Failed => "agent_failed",
+            Self::Exited => "agent_exited",
+            Self::BadAnswer => "agent_bad_answer",
+            Self::TooLong => "agent_answer_too_long",
+            Self::TimedOut => "agent_timed_out",
+        }
+    }
+
+    /// What people are told.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Failed => "the agent failed",
+            Self::Exited => "the agent ended before its answer was whole",
+            Self::BadAnswer => "the agent's answer cannot be read",
+            Self::TooLong => "the answer is too long",
+            Self::TimedOut => "the agent took too long",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.message())
+    }
 }
 
 /// Something that answers.
 pub trait Runner: Send + Sync {
     /// The name in configuration.
     fn name(&self) -> &'static str;
-    /// Answers the last message. The stream ends when the answer is whole.
+    /// Takes a run on, before anything of it is written.
+    ///
+    /// # Errors
+    /// `agents_busy` when there is no place left.
+    fn admit(&self) -> Result<Place> {
+        Ok(Place::free())
+    }
+    /// Answers the last message. The stream ends when the answer is whole; dropping it stops the work.
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent>;
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::model::{Message, MessageRole, Run, RunStatus};
-use super::runner::{RunEvent, RunInput};
+use super::runner::{Fault, RunEvent, RunInput};
 use super::threads::{NewMessage, Threads};
 use crate::authz::catalogue::run;
 use crate::engine::Engine;
@@ -63,7 +63,7 @@ impl<'e> Runs<'e> {
     /// Says something in a thread and lets the agent answer.
     ///
     /// # Errors
-    /// `not_found` for the thread, `bad_field`.
+    /// `not_found` for the thread, `bad_field`, `agents_busy`.
     pub async fn start(
         &self,
         mut permit: Permit<run::Create>,
@@ -80,9 +80,12 @@ impl<'e> Runs<'e> {
             if said.is_empty() && self.engine.store().messages(thread, nothing).await?.is_empty() {
                 return Err(Error::new(codes::BAD_FIELD).message("messages: there is nothing to answer."));
             }
-            said.into_iter().map(|new| threads.message(thread, new, None)).collect::<Result<Vec<_>>>()
+            let said = said.into_iter().map(|new| threads.message(thread, new, None));
+            let said = said.collect::<Result<Vec<_>>>()?;
+            // Last, so that what is refused anyway takes nobody's place.
+            Ok((said, self.engine.runner().admit()?))
         };
-        let messages = match prepared.await {
+        let (messages, place) = match prepared.await {
             Ok(messages) => messages,
             Err(error) => return permit.close(Err(error)),
         };
@@ -106,7 +109,8 @@ impl<'e> Runs<'e> {
         let answer = MessageId::new(self.engine.ordered_clock(), self.engine.random());
         let engine = self.engine.clone();
         let work = Work { engine, run: run.clone(), answer: answer.clone(), guard, stopped, sender };
-        self.engine.spawn(work.carry(RunInput { messages: context, user }));
+        let input = RunInput { run: run.id.clone(), thread: thread.clone(), place, messages: context, user };
+        self.engine.spawn(work.carry(input));
         Ok(Running { run, said: messages, answer, progress })
     }
 
@@ -183,34 +187,45 @@ impl Work {
         let deadline = tokio::time::sleep(MAX_RUN);
         tokio::pin!(deadline);
         let (status, error) = loop {
+            let room = MAX_ANSWER_BYTES - answer.len();
+            // Handing on is part of the step: a reader that left does not stop the run, one that is slow slows it down,
+            // and neither keeps it from being stopped.
+            let step = async {
+                let event = events.next().await;
+                if let Some(RunEvent::Text(text)) = &event
+                    && text.len() <= room
+                {
+                    let _ = self.sender.send(Progress::Text(text.clone())).await;
+                }
+                event
+            };
             let event = tokio::select! {
-                event = events.next() => event,
-                () = self.stopped.ended() => break (RunStatus::Interrupted, Some("it was stopped")),
-                () = self.guard.ended() => break (RunStatus::Interrupted, Some("the caller's access ended")),
-                () = &mut deadline => break (RunStatus::Error, Some("the agent took too long")),
+                event = step => event,
+                () = self.stopped.ended() => break (RunStatus::Interrupted, Some("it was stopped".to_owned())),
+                () = self.guard.ended() => {
+                    break (RunStatus::Interrupted, Some("the caller's access ended".to_owned()));
+                }
+                () = &mut deadline => break (RunStatus::Error, Some(Fault::TimedOut.to_string())),
             };
             match event {
                 None => break (RunStatus::Success, None),
-                Some(RunEvent::Failed(text)) => {
-                    tracing::warn!(run = %self.run.id, text, "the agent failed");
-                    break (RunStatus::Error, Some("the agent failed"));
+                Some(RunEvent::Failed(fault, detail)) => {
+                    tracing::warn!(run = %self.run.id, code = fault.code(), detail, "the agent failed");
+                    break (RunStatus::Error, Some(fault.to_string()));
                 }
-                Some(RunEvent::Text(text)) if answer.len() + text.len() > MAX_ANSWER_BYTES => {
-                    break (RunStatus::Error, Some("the answer is too long"));
+                Some(RunEvent::Text(text)) if text.len() > room => {
+                    break (RunStatus::Error, Some(Fault::TooLong.to_string()));
                 }
-                Some(RunEvent::Text(text)) => {
-                    answer.push_str(&text);
-                    // A reader that left does not stop the run; one that is slow slows it down.
-                    let _ = self.sender.send(Progress::Text(text)).await;
-                }
+                Some(RunEvent::Text(text)) => answer.push_str(&text),
             }
         };
+        // Whatever still works for this run stops before its end is told.
+        drop(events);
         self.end(status, error, answer).await;
     }
 
-    async fn end(mut self, status: RunStatus, error: Option<&str>, answer: String) {
+    async fn end(mut self, status: RunStatus, error: Option<String>, answer: String) {
         let at_ms = self.engine.now_ms();
-        let error = error.map(str::to_owned);
         let mut writes = Vec::new();
         let mut message = None;
         if status == RunStatus::Success && !answer.is_empty() {

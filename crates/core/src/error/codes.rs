@@ -75,6 +75,7 @@ codes! {
     TOO_MANY_FAILURES = "too_many_failures", Limited, "Too many attempts", "Wait as long as Retry-After says. A valid credential is never refused.";
     RATE_LIMITED = "rate_limited", Limited, "Too many requests", "Wait as long as Retry-After says.";
     HASHING_BUSY = "hashing_busy", Limited, "Too many password checks are waiting.", "Retry after a second.";
+    AGENTS_BUSY = "agents_busy", Limited, "Every agent is at work.", "Wait as long as Retry-After says; `[agents] processes` and `queue` say how many there are.";
 
     UPSTREAM_UNREACHABLE = "upstream_unreachable", Upstream, "The agent server cannot be reached.", "Check that the upstream runs and its address is right.";
     UPSTREAM_INVALID = "upstream_invalid", Upstream, "The agent server's answer cannot be used.", "The log says what was wrong with it.";
