@@ -7,7 +7,7 @@
 mod member;
 mod scan;
 
-pub(crate) use member::{Kind, Member, const_tag};
+pub(crate) use member::{Kind, Member, const_tag, tag};
 pub(crate) use scan::scan_object;
 
 use serde::de::DeserializeOwned;

@@ -2,9 +2,11 @@
 
 pub mod catalogue;
 pub mod decision;
+pub mod explain;
 pub mod filter;
 pub mod roles;
 pub mod scopes;
 
 pub use decision::{Denial, Target, decide};
+pub use explain::{Explanation, explain};
 pub use roles::{Reach, RoleDef, Roles};

@@ -36,12 +36,20 @@ impl Failure {
         Self::new("usage", what.into(), mend.into(), 2)
     }
 
+    /// The answer said it all; only the exit code is left to say, 1.
+    pub(crate) fn silent() -> Self {
+        Self::new("refused", String::new(), String::new(), 1)
+    }
+
     fn new(code: &'static str, what: String, mend: String, exit_code: u8) -> Self {
         Self { what, mend, code, problems: Vec::new(), exit_code }
     }
 
     /// Tells the operator, or in `json` the program that asked, on standard error: standard output holds answers alone.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if self.what.is_empty() {
+            return ExitCode::from(self.exit_code);
+        }
         let text = if json { self.to_json().to_string() } else { format!("error: {self}") };
         // With standard error closed there is nobody left to tell; the exit code still says it.
         let _ = writeln!(std::io::stderr(), "{text}");

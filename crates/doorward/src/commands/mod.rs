@@ -3,6 +3,7 @@
 mod audit;
 mod config;
 mod dev;
+mod explain;
 mod key;
 mod migrate;
 mod serve;
@@ -21,6 +22,7 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &token::COMMAND,
     &session::COMMAND,
     &audit::COMMAND,
+    &explain::COMMAND,
     &config::COMMAND,
     &migrate::COMMAND,
 ];

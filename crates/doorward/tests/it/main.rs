@@ -3,6 +3,7 @@
 mod agents;
 mod commands;
 mod dev;
+mod explain;
 mod help;
 mod program;
 mod serve;

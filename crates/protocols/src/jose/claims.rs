@@ -134,7 +134,8 @@ impl Claims {
     }
 
     fn member(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.is_named(name, &self.text))
+        let wanted = json::tag(name);
+        self.members.iter().find(|member| member.is_named(name, wanted, &self.text))
     }
 
     /// Any claim as a JSON value, parsed now.

@@ -49,19 +49,23 @@ impl Member {
         if self.name_escaped { tag(&self.name(text)) } else { self.name_tag }
     }
 
-    /// Whether this is the member of that name.
-    pub(crate) fn is_named(&self, name: &str, text: &str) -> bool {
+    /// Whether this is the member of that name, whose tag is `wanted`.
+    pub(crate) fn is_named(&self, name: &str, wanted: u64, text: &str) -> bool {
         if self.name_escaped {
             self.name(text) == name
         } else {
-            self.name_tag == tag(name) && self.name.of(text) == name
+            self.name_tag == wanted && (name.len() < 8 || self.name.of(text) == name)
         }
     }
 
     /// The value's text when it is a string.
     pub(crate) fn string<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         match self.kind {
-            Kind::PlainString | Kind::EscapedString => Some(decode_string(self.value.of(text))),
+            Kind::PlainString => {
+                let quoted = self.value.of(text);
+                Some(Cow::Borrowed(&quoted[1..quoted.len() - 1]))
+            }
+            Kind::EscapedString => Some(decode_string(self.value.of(text))),
             _ => None,
         }
     }

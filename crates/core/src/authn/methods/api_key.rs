@@ -100,7 +100,9 @@ impl ApiKeys {
     }
 }
 
-fn context(key: &ApiKey, user: &User) -> AuthContext {
+/// Who a call with this key is from.
+#[must_use]
+pub fn context(key: &ApiKey, user: &User) -> AuthContext {
     AuthContext {
         principal: Principal::local(&user.id),
         scopes: Some(key.scopes.clone()),

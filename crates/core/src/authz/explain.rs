@@ -1,0 +1,127 @@
+//! Why a decision is what it is: the very decision, beside the facts it looked at.
+//!
+//! Nothing is judged here. [`decide`] is asked, and what it was given is written down in the order in which it looks, so
+//! that an operator sees which of the facts to change.
+
+use std::sync::Arc;
+
+use super::catalogue::{Access, ActionDef};
+use super::decision::{Denial, Target, decide};
+use super::roles::{Reach, Roles};
+use super::scopes;
+use crate::error::Error;
+use crate::principal::AuthContext;
+
+/// A decision with the facts behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Why not; `None` when it is allowed.
+    pub denial: Option<Denial>,
+    /// What the credential is limited to, and whether that covers the action; `None` when nothing limits it.
+    pub scopes: Option<(Vec<Arc<str>>, bool)>,
+    /// Whether the action is an administrative one.
+    pub needs_administrative: bool,
+    /// Whether the credential reaches administrative actions.
+    pub is_administrative: bool,
+    /// Each role of the caller, with how far it reaches in this action.
+    pub roles: Vec<(Arc<str>, Option<Reach>)>,
+    /// Who is asking ([`crate::principal::Principal::owner_key`]).
+    pub principal: String,
+    /// Whose the resource is, where that is known.
+    pub owner: Option<String>,
+}
+
+/// Decides, and says what was looked at.
+#[must_use]
+pub fn explain(
+    roles: &Roles,
+    auth: &AuthContext,
+    action: &'static ActionDef,
+    target: Target<'_>,
+) -> Explanation {
+    let of = |role: &Arc<str>| (Arc::clone(role), roles.reach(std::slice::from_ref(role), action));
+    Explanation {
+        denial: decide(roles, auth, action, target).err(),
+        scopes: auth.scopes.as_ref().map(|limits| (limits.clone(), scopes::cover(limits, action))),
+        needs_administrative: action.access == Access::Admin,
+        is_administrative: auth.administrative,
+        roles: auth.roles.iter().map(of).collect(),
+        principal: auth.principal.owner_key(),
+        owner: target.owner.map(str::to_owned),
+    }
+}
+
+impl Explanation {
+    /// The HTTP status and the code that a client of the native API sees; `None` when it is allowed.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(u16, &'static str)> {
+        let code = Error::from(self.denial?).code();
+        Some((code.kind.status(), code.name))
+    }
+
+    /// The facts, in the order in which they were looked at; each a sentence.
+    #[must_use]
+    pub fn steps(&self) -> Vec<String> {
+        let scopes = match &self.scopes {
+            None => "The credential is not limited to scopes.".to_owned(),
+            Some((limits, covered)) => {
+                let limits: Vec<&str> = limits.iter().map(|scope| &**scope).collect();
+                let verb = if *covered { "cover" } else { "do not cover" };
+                format!("The credential's scopes ({}) {verb} the action.", limits.join(", "))
+            }
+        };
+        let administrative = match (self.needs_administrative, self.is_administrative) {
+            (false, _) => "The action is not an administrative one.",
+            (true, true) => "The action is administrative, and so is the credential.",
+            (true, false) => "The action is administrative; the credential is not.",
+        };
+        let roles = self.roles.iter().map(|(role, reach)| match reach {
+            None => format!("The role {role} does not allow it."),
+            Some(Reach::Own) => format!("The role {role} allows it on one's own."),
+            Some(Reach::Any) => format!("The role {role} allows it on anybody's."),
+        });
+        let owner = match &self.owner {
+            None => "Whose the resource is was not looked at.".to_owned(),
+            Some(owner) if *owner == self.principal => format!("The resource is the caller's own ({owner})."),
+            Some(owner) => format!("The resource is {owner}'s; the caller is {}.", self.principal),
+        };
+        let mut steps = vec![scopes, administrative.to_owned()];
+        steps.extend(roles);
+        steps.push(owner);
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authz::catalogue;
+    use crate::id::UserId;
+    use crate::principal::Principal;
+
+    #[test]
+    fn the_verdict_is_the_decisions_and_the_facts_say_why() {
+        let roles = Roles::new(&Default::default()).expect("the defaults");
+        let read = catalogue::find("thread", "read").expect("there");
+        let administer = catalogue::find("user", "administer").expect("there");
+        let ann = AuthContext {
+            principal: Principal::local(&UserId::from("usr_ann")),
+            administrative: true,
+            ..AuthContext::anonymous(vec!["user".into()])
+        };
+        let narrow = AuthContext { scopes: Some(vec!["thread:list".into()]), ..ann.clone() };
+        for (auth, action, target, denial, fact) in [
+            (&ann, read, Target::owned("t", "local|usr_ann"), None, "the caller's own"),
+            (&ann, read, Target::owned("t", "local|usr_bob"), Some(Denial::Owner), "local|usr_bob's"),
+            (&ann, administer, Target::any(), Some(Denial::Role), "The role user does not allow it."),
+            (&narrow, read, Target::any(), Some(Denial::Scope), "(thread:list) do not cover"),
+        ] {
+            let explained = explain(&roles, auth, action, target);
+            assert_eq!(explained.denial, denial, "{fact}");
+            assert_eq!(explained.denial, decide(&roles, auth, action, target).err());
+            assert!(explained.steps().iter().any(|step| step.contains(fact)), "{:?}", explained.steps());
+        }
+        let hidden = explain(&roles, &ann, read, Target::owned("t", "local|usr_bob"));
+        assert_eq!(hidden.refusal(), Some((404, "not_found")));
+    }
+}

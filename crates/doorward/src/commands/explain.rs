@@ -1,0 +1,182 @@
+//! `doorward explain`: may somebody do something, and which rule says so.
+
+use clap::Parser;
+use doorward_core::authn::methods::api_key;
+use doorward_core::authz::catalogue::{self, ActionDef};
+use doorward_core::authz::filter::Filter;
+use doorward_core::authz::{Explanation, Target, explain};
+use doorward_core::error::Error;
+use doorward_core::id::{ApiKeyId, SessionId, ThreadId, UserId};
+use doorward_core::identity::model::User;
+use doorward_core::ports::store::{
+    ApiKeys as _, OwnershipClaims as _, Sessions as _, Threads as _, Users as _,
+};
+use doorward_core::principal::{AuthContext, Principal};
+use serde_json::json;
+
+use crate::cli::{Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside};
+use crate::config::nearest::nearest;
+
+/// The row of the table of commands.
+pub(super) const COMMAND: Descriptor = Descriptor::of::<Explain>("explain");
+
+/// Say whether somebody may do something, and by which rule
+///
+/// Asks the very function that decides requests, on the store as it is now. Nothing is done and nothing is written.
+#[derive(Parser)]
+#[command(
+    name = "explain",
+    after_help = "\
+Examples:
+  doorward explain --principal ada --action thread:read --resource thr_…
+  doorward explain --principal key_… --action user:administer
+  doorward explain --principal anonymous --action thread:create --json
+  doorward explain --principal ada --action thread:read --resource t1 --mount agentflow
+
+Exit codes: 0 allowed, 1 denied, 2 asked wrongly."
+)]
+struct Explain {
+    /// Who: a user's id, user name or e-mail address; an API key's id (key_…); or anonymous
+    #[arg(long, value_name = "WHO")]
+    principal: String,
+    /// What, such as thread:read; docs/reference/actions.md has them all
+    #[arg(long, value_name = "RESOURCE:ACTION", value_parser = action)]
+    action: &'static ActionDef,
+    /// The id of what it is done to
+    #[arg(long, value_name = "ID")]
+    resource: Option<String>,
+    /// The mount it is asked through, for threads and what an upstream keeps [default: native]
+    #[arg(long, value_name = "NAME", default_value = "native")]
+    mount: String,
+    #[command(flatten)]
+    store: StoreOptions,
+    #[command(flatten)]
+    output: Output,
+}
+
+fn action(text: &str) -> Result<&'static ActionDef, String> {
+    let found = text.split_once(':').and_then(|(resource, name)| catalogue::find(resource, name));
+    found.ok_or_else(|| {
+        let known: Vec<String> = catalogue::ALL.iter().map(ToString::to_string).collect();
+        match nearest(text, known.iter().map(String::as_str)) {
+            Some(near) => format!("there is no such action; did you mean {near}?"),
+            None => "there is no such action; see docs/reference/actions.md".to_owned(),
+        }
+    })
+}
+
+impl Run for Explain {
+    fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
+        let explained = inside(&self.store, surroundings, async |inside| {
+            inside.at_mount(&self.mount)?;
+            let auth = caller(inside, &self.principal).await?;
+            let owner = match &self.resource {
+                Some(id) => Some(owner(inside, self.action.resource, id, &self.mount).await?),
+                None => None,
+            };
+            let target = Target {
+                id: self.resource.as_deref(),
+                owner: owner.as_ref().and_then(|found| found.as_deref()),
+            };
+            let explained = explain(inside.assembled.engine.roles(), &auth, self.action, target);
+            Ok((explained, matches!(owner, Some(None))))
+        });
+        let (explained, is_unowned) = explained?;
+        self.answer(&explained, is_unowned)
+    }
+}
+
+impl Explain {
+    fn answer(&self, explained: &Explanation, is_unowned: bool) -> Result<(), Failure> {
+        let mut steps = explained.steps();
+        if is_unowned {
+            let what = "No such resource is owned here: whoever may do the action is told \"not found\".";
+            steps.push(what.to_owned());
+        }
+        let refusal = explained.refusal();
+        let rule = explained.denial.map(|denial| denial.rule());
+        let value = json!({
+            "allowed": rule.is_none(),
+            "rule": rule,
+            "status": refusal.map(|(status, _)| status),
+            "code": refusal.map(|(_, code)| code),
+            "action": self.action.to_string(),
+            "resource": self.resource,
+            "principal": explained.principal,
+            "owner": explained.owner,
+            "steps": steps,
+        });
+        self.output.answer(&value, || {
+            let verdict = match (rule, refusal) {
+                (Some(rule), Some((status, code))) => {
+                    format!("denied by the rule \"{rule}\": {status} {code}")
+                }
+                _ => "allowed".to_owned(),
+            };
+            let steps = steps.iter().enumerate().map(|(at, step)| format!("\n  {}. {step}", at + 1));
+            format!("{} by {}: {verdict}{}", self.action, explained.principal, steps.collect::<String>())
+        })?;
+        if rule.is_none() { Ok(()) } else { Err(Failure::silent()) }
+    }
+}
+
+/// The caller as its everyday credential makes it: a person logged in, a program with its key, or nobody.
+async fn caller(inside: &Inside, who: &str) -> Result<AuthContext, Failure> {
+    if who == "anonymous" {
+        return Ok(AuthContext::anonymous(vec![doorward_core::authz::roles::ANONYMOUS.into()]));
+    }
+    let store = &inside.assembled.store;
+    let key = store.api_key(&ApiKeyId::from(who)).await.map_err(Error::from)?;
+    let Some(key) = key else {
+        let user = usable(inside.user(who).await?)?;
+        return Ok(AuthContext {
+            principal: Principal::local(&user.id),
+            administrative: true,
+            ..AuthContext::anonymous(user.roles)
+        });
+    };
+    let user = store.user(&key.owner).await.map_err(Error::from)?;
+    let gone = || Failure::refused("the key's owner is gone", "such a key lets nobody in");
+    let user = usable(user.ok_or_else(gone)?)?;
+    let now_ms = inside.assembled.engine.now_ms();
+    if key.revoked_at_ms.is_some() || key.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+        let mend = "it lets nobody in (401); `doorward key list` shows keys that do";
+        return Err(Failure::refused("this key is revoked or has expired", mend));
+    }
+    Ok(api_key::context(&key, &user))
+}
+
+fn usable(user: User) -> Result<User, Failure> {
+    if user.disabled {
+        let mend = "`doorward user enable` lets this person in again";
+        return Err(Failure::refused("the account is disabled: it is let in nowhere (401)", mend));
+    }
+    Ok(user)
+}
+
+/// Whose a resource is, as the services find it out.
+async fn owner(inside: &Inside, resource: &str, id: &str, mount: &str) -> Result<Option<String>, Failure> {
+    let store = &inside.assembled.store;
+    let local = |user: &UserId| Principal::local(user).owner_key();
+    let found = match resource {
+        "user" => return Ok(Some(local(&inside.user(id).await?.id))),
+        "api_key" => {
+            let key = store.api_key(&ApiKeyId::from(id)).await.map_err(Error::from)?;
+            key.map(|key| local(&key.owner))
+        }
+        "session" => {
+            let session = store.session(&SessionId::from(id)).await.map_err(Error::from)?;
+            session.map(|session| local(&session.user))
+        }
+        "thread" | "message" | "run" | "graph" => {
+            let here =
+                store.thread(mount, &ThreadId::from(id), &Filter::Everything).await.map_err(Error::from)?;
+            match here {
+                Some(thread) => Some(thread.owner),
+                None => store.owner_of(mount, "thread", id).await.map_err(Error::from)?,
+            }
+        }
+        other => store.owner_of(mount, other, id).await.map_err(Error::from)?,
+    };
+    Ok(found)
+}

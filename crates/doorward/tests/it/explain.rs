@@ -1,0 +1,83 @@
+//! `doorward explain` beside a running server: what it says is what the server does.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::program::{Server, json as answered, printed, run};
+
+fn explain(server: &Server, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = server.command(&[&["explain"], arguments].concat(), "");
+    let told =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| unreachable!("{}", printed(&output)));
+    (output.status.code(), told)
+}
+
+fn made(output: &Output) -> String {
+    answered(output)["id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn every_verdict_names_its_rule_and_what_a_client_sees() {
+    let server = Server::dev();
+    let create = |name: &str| {
+        let words = ["user", "create", "--username", name, "--password-stdin"];
+        made(&server.command(&words, "a long password 1\n"))
+    };
+    let (ada, bob) = (create("ada"), create("bob"));
+    let words =
+        ["key", "create", "--user", "ada", "--name", "x", "--scope", "thread:list", "--expires", "1h"];
+    let key = made(&server.command(&words, ""));
+    let cases: &[(&[&str], Value, Value)] = &[
+        (&["--principal", "ada", "--action", "thread:create"], Value::Null, Value::Null),
+        (&["--principal", "ada", "--action", "user:read", "--resource", &ada], Value::Null, Value::Null),
+        (&["--principal", "ada", "--action", "user:read", "--resource", &bob], json!("owner"), json!(404)),
+        (&["--principal", "ada", "--action", "user:administer"], json!("role"), json!(403)),
+        (&["--principal", &key, "--action", "thread:create"], json!("scope"), json!(403)),
+        (&["--principal", &key, "--action", "thread:list"], Value::Null, Value::Null),
+        (&["--principal", "anonymous", "--action", "thread:create"], json!("no credential"), json!(401)),
+        (
+            &["--principal", "dev-admin", "--action", "user:read", "--resource", &bob],
+            Value::Null,
+            Value::Null,
+        ),
+        (
+            &["--principal", "ada", "--action", "thread:read", "--resource", "thr_none"],
+            Value::Null,
+            Value::Null,
+        ),
+    ];
+    for (arguments, rule, status) in cases {
+        let (code, told) = explain(&server, arguments);
+        assert_eq!((&told["rule"], &told["status"]), (rule, status), "{arguments:?}: {told}");
+        assert_eq!((code, &told["allowed"]), (Some(i32::from(!rule.is_null())), &json!(rule.is_null())));
+        assert!(told["steps"].as_array().is_some_and(|steps| steps.len() >= 3), "{told}");
+    }
+    let (_, told) =
+        explain(&server, &["--principal", "ada", "--action", "thread:read", "--resource", "thr_none"]);
+    assert!(told["steps"].to_string().contains("No such resource"), "{told}");
+    let text =
+        printed(&run(server.directory(), &["explain", "--principal", "ada", "--action", "user:administer"]));
+    assert!(
+        text.contains("denied by the rule \"role\": 403 forbidden") && !text.contains("error:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_cannot_be_explained_is_said() {
+    let server = Server::dev();
+    for (arguments, code, word) in [
+        (&["--principal", "nobody", "--action", "thread:read"][..], 1, "there is no user"),
+        (&["--principal", "dev-admin", "--action", "thread:raed"], 2, "did you mean thread:read?"),
+        (
+            &["--principal", "dev-admin", "--action", "thread:read", "--mount", "nativ"],
+            1,
+            "did you mean native?",
+        ),
+    ] {
+        let output = run(server.directory(), &[&["explain"], arguments].concat());
+        let text = printed(&output);
+        assert!(output.status.code() == Some(code) && text.contains(word), "{arguments:?}: {text}");
+    }
+}
