@@ -16,7 +16,7 @@ use doorward_core::limits::failures::FailureRule;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports;
 use doorward_core::principal::LOCAL;
-use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
+use doorward_core::tokens::{Keys, RefreshForm, RefreshRules, TokenProfile};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
@@ -167,8 +167,8 @@ struct Own<'a> {
 impl Own<'_> {
     fn mount(&self, mount: &config::Mount, platform: Option<&AgentFlow>) -> Result<Mount, Failure> {
         let (chain, tokens) = match platform.map(|platform| &platform.auth) {
-            None => (self.own_chain(mount)?, self.own_profile()),
-            Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile()),
+            None => (self.own_chain(mount)?, self.own_profile(mount)),
+            Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Jwt(jwt)) => (self.jwt_chain(mount, jwt)?, self.jwt_profile(mount, jwt)),
         };
         Ok(Mount {
@@ -254,7 +254,7 @@ impl Own<'_> {
         Ok(Chain::new(methods))
     }
 
-    fn own_profile(&self) -> TokenProfile {
+    fn own_profile(&self, mount: &config::Mount) -> TokenProfile {
         TokenProfile {
             authority: LOCAL.into(),
             issuer: Some(self.issuer().into()),
@@ -264,7 +264,8 @@ impl Own<'_> {
             keys: self.keys.clone(),
             access_ttl_s: self.config.tokens.access_ttl_s,
             max_ttl_s: LONGEST_TOKEN_S,
-            refresh: self.refresh_rules(),
+            refresh: self.refresh_rules(mount),
+            names_user: is_muxi(mount),
         }
     }
 
@@ -276,18 +277,25 @@ impl Own<'_> {
             identity_claim: IDENTITY_CLAIM.into(),
             typ: "JWT",
             keys: Keys::Fixed { signer: jwt.signer.clone(), verify: Arc::clone(&jwt.keys) },
-            ..self.own_profile()
+            ..self.own_profile(mount)
         }
     }
 
-    fn refresh_rules(&self) -> RefreshRules {
+    fn refresh_rules(&self, mount: &config::Mount) -> RefreshRules {
         let tokens = &self.config.tokens;
         RefreshRules {
             ttl_ms: tokens.refresh_ttl_s * 1000,
             absolute_ms: tokens.absolute_ttl_s * 1000,
             reuse_window_ms: tokens.reuse_window_s * 1000,
+            rotation: mount.refresh_rotation,
+            form: if is_muxi(mount) { RefreshForm::Jwt } else { RefreshForm::Opaque },
         }
     }
+}
+
+/// Muxi's clients read the user's name in the access token and `token_type` in the refresh token.
+fn is_muxi(mount: &config::Mount) -> bool {
+    mount.surface == config::SurfaceKind::Muxi
 }
 
 /// Whom AgentFlow's tokens are for.

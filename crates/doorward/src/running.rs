@@ -207,6 +207,8 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
         at: if config.prefix.is_empty() { At::Root } else { At::Prefix(config.prefix.clone()) },
         upstream,
         rate_limit: limit.map(rate_limit),
+        cors_origins: config.cors_origins.clone(),
+        docs: config.docs,
     })
 }
 

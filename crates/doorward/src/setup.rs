@@ -200,6 +200,8 @@ fn dev_sources(
     let mut defaults = vec![
         ("store.path".to_owned(), place(DATABASE)?),
         ("mounts.native.sign_up".to_owned(), "open".to_owned()),
+        ("mounts.muxi.sign_up".to_owned(), "open".to_owned()),
+        ("mounts.muxi.docs".to_owned(), "true".to_owned()),
     ];
     for (name, _) in SurfaceKind::ALL {
         defaults.push((format!("mounts.{name}.surface"), (*name).to_owned()));

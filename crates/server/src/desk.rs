@@ -27,6 +27,7 @@ use hyper::body::Incoming;
 
 use crate::gateway;
 use crate::http::body::{Body, BodyRoom, Inbound};
+use crate::http::cors::Asked;
 use crate::http::extract::{Seen, offered, user_agent};
 use crate::http::framing::Refusal;
 use crate::http::listener::Answering;
@@ -58,13 +59,21 @@ struct Outcome {
     standing: Option<Standing>,
     /// The methods a path takes, for an answer that has to name them.
     allow: Option<HeaderValue>,
+    /// Whose answer it is, by part number.
+    part: Option<usize>,
+    /// The header that brought the credential, where it is one of the surface's own.
+    key_header: Option<&'static str>,
     /// The path for the log, once it is known to be harmless.
     path: Option<String>,
 }
 
 impl Outcome {
     fn of(style: &'static dyn Style, path: Option<String>, result: Result<Answer>) -> Self {
-        Self { style, result, standing: None, allow: None, path }
+        Self { style, result, standing: None, allow: None, part: None, key_header: None, path }
+    }
+
+    fn at(self, part: usize) -> Self {
+        Self { part: Some(part), ..self }
     }
 }
 
@@ -78,8 +87,13 @@ impl Answering for Desk {
             let started_ms = self.engine.now_ms();
             let id = RequestId::new(self.engine.clock(), self.engine.random());
             let method = request.method().clone();
+            let asked = Asked::of(request.headers(), method == Method::OPTIONS);
             let outcome = self.outcome(request, peer, &id).await;
-            let about = About { request_id: id.as_str(), now_ms: self.engine.now_ms() };
+            let about = About {
+                request_id: id.as_str(),
+                now_ms: self.engine.now_ms(),
+                key_header: outcome.key_header,
+            };
             let mut answer = match outcome.result {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -94,6 +108,9 @@ impl Answering for Desk {
                 standing.stamp(answer.headers_mut());
             }
             finish(outcome.style, &mut answer, about);
+            if let Some(site) = outcome.part.map(|part| &self.sites[part]) {
+                site.cors.stamp(&asked, &site.mount.name, answer.headers_mut());
+            }
             self.secure(&mut answer);
             tracing::info!(
                 %method,
@@ -110,7 +127,7 @@ impl Answering for Desk {
 
     fn refuse(&self, refused: &Refusal) -> Bytes {
         let id = RequestId::new(self.engine.clock(), self.engine.random());
-        let about = About { request_id: id.as_str(), now_ms: self.engine.now_ms() };
+        let about = About { request_id: id.as_str(), now_ms: self.engine.now_ms(), key_header: None };
         let style = self.style(self.sites.iter().position(|site| site.prefix.is_empty()));
         let error = Error::new(refused.code).message(refused.message);
         let mut answer = refusal(style, &error, Some(refused.status), about);
@@ -158,16 +175,18 @@ impl Desk {
             Found::Route { part, route, params } => (part, route, params),
             Found::Methods { part, methods } => {
                 let (allow, result) = other_method(&head.method, methods);
-                return Outcome { allow: Some(allow), ..Outcome::of(self.style(Some(part)), logged, result) };
+                let outcome = Outcome::of(self.style(Some(part)), logged, result).at(part);
+                return Outcome { allow: Some(allow), ..outcome };
             }
             Found::Nothing { part } => {
-                return Outcome::of(self.style(part), logged, Err(Error::new(codes::NO_ROUTE)));
+                let outcome = Outcome::of(self.style(part), logged, Err(Error::new(codes::NO_ROUTE)));
+                return Outcome { part, ..outcome };
             }
         };
         let site = &self.sites[part];
         let path = match canonical(&whole.as_str().as_bytes()[site.prefix.len()..]) {
             Ok(path) => path,
-            Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))),
+            Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))).at(part),
         };
         // 3.
         let standing = site
@@ -176,13 +195,18 @@ impl Desk {
             .and_then(|limiter| limiter.count(path.as_str(), seen_from.address, self.engine.now_ms()));
         if let Some(standing) = standing.filter(|standing| standing.exceeded) {
             let error = Error::new(codes::RATE_LIMITED).retry_after_s(standing.reset_after_s());
-            return Outcome { standing: Some(standing), ..Outcome::of(site.style, logged, Err(error)) };
+            return Outcome {
+                standing: Some(standing),
+                ..Outcome::of(site.style, logged, Err(error)).at(part)
+            };
         }
         // 4.
         let call = match route.gate {
             Gate::Open => Ok(None),
             Gate::Guarded(_) => self.caller(site, &head.headers, peer, seen_from, id).await.map(Some),
         };
+        let key_header =
+            site.surface.key_headers.iter().copied().find(|name| head.headers.contains_key(*name));
         // 5.
         let result = match call {
             Ok(call) => {
@@ -199,7 +223,7 @@ impl Desk {
             }
             Err(error) => Err(error),
         };
-        Outcome { standing, ..Outcome::of(site.style, logged, result) }
+        Outcome { standing, key_header, ..Outcome::of(site.style, logged, result).at(part) }
     }
 
     async fn caller(
@@ -212,7 +236,7 @@ impl Desk {
     ) -> Result<Call> {
         let seen = Seen(headers);
         let presented = Presented {
-            offered: offered(headers)?,
+            offered: offered(headers, site.surface.key_headers)?,
             headers: &seen,
             peer: Some(peer.ip().to_canonical()),
             trusted_peer: seen_from.by_trusted_proxy,

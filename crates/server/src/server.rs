@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::desk::Desk;
 use crate::gateway::{Upstream, UpstreamError};
 use crate::http::body::BodyRoom;
+use crate::http::cors::Cors;
 use crate::http::guard::Patience;
 use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
@@ -44,6 +45,10 @@ pub struct MountAt {
     pub upstream: Option<Uri>,
     /// The operator's rate limit.
     pub rate_limit: Option<RateLimit>,
+    /// Origins whose pages may read answers, such as `https://app.example`. None by default.
+    pub cors_origins: Vec<String>,
+    /// Whether pages that describe the surface are shown, where it has any.
+    pub docs: bool,
 }
 
 /// An address to listen on (port 0 for any free one) and what stands there.
@@ -212,7 +217,8 @@ fn site(at: MountAt) -> Result<Site, BindError> {
     }
     let rate_limit = at.rate_limit.map(RateLimiter::new);
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
-    Ok(Site { mount: at.mount, surface, style, prefix, upstream, rate_limit })
+    let cors = Cors::new(&at.cors_origins, surface.key_headers);
+    Ok(Site { mount: at.mount, surface, style, prefix, upstream, rate_limit, cors, docs: at.docs })
 }
 
 fn is_prefix(prefix: &str) -> bool {

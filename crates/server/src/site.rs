@@ -5,6 +5,7 @@ use std::sync::Arc;
 use doorward_core::mount::Mount;
 
 use crate::gateway::Upstream;
+use crate::http::cors::Cors;
 use crate::http::respond::Style;
 use crate::rate_limit::RateLimiter;
 use crate::surfaces::Surface;
@@ -19,4 +20,8 @@ pub(crate) struct Site {
     pub(crate) prefix: String,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) rate_limit: Option<RateLimiter>,
+    /// Which pages of other origins may read answers.
+    pub(crate) cors: Cors,
+    /// Whether the surface describes itself to people and programs.
+    pub(crate) docs: bool,
 }

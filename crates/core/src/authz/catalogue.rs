@@ -200,6 +200,18 @@ catalogue! {
         /// Seeing and fetching.
         Read = "read", Read, Buffered;
     }
+    /// Parts of a product that some roles have and others have not.
+    feature {
+        /// What everybody with an account has.
+        Basic = "basic", Read, Buffered;
+        /// What premium has beside. Does not imply the dashboard.
+        Premium = "premium", Read, Buffered;
+    }
+    /// The overview for administrators.
+    dashboard {
+        /// Seeing it. Does not imply changing anything.
+        Read = "read", Admin, Buffered;
+    }
     /// What an agent server says about itself: liveness and capabilities.
     service {
         /// Asking whether it is there.

@@ -106,10 +106,11 @@ pub fn defaults() -> BTreeMap<String, RoleDef> {
                     "store:*",
                     "file:*",
                     "service:*",
+                    "feature:basic",
                 ],
             ),
         ),
-        (PREMIUM.to_owned(), role(&[USER], &[])),
+        (PREMIUM.to_owned(), role(&[USER], &["feature:premium"])),
         (ADMIN.to_owned(), role(&[PREMIUM], &["*@any"])),
     ])
 }

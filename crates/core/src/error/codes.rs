@@ -38,6 +38,7 @@ codes! {
     UNKNOWN_ROLE = "unknown_role", Invalid, "A role is not defined.", "Define it under [roles] or use one of the built-in ones.";
     BAD_FILTER = "bad_filter", Invalid, "The filter cannot be understood.", "Known operators are $eq, $contains, $and, $or.";
     CANNOT_SIGN = "cannot_sign", Invalid, "Only public keys are configured here, so no token can be made.", "Configure the private key, or make tokens where it is kept.";
+    NOT_REFRESH = "not_a_refresh_token", Invalid, "Not a refresh token", "Send the refresh token of the log-in; an access token cannot be exchanged.";
     UNSUPPORTED_GRANT = "unsupported_grant_type", Invalid, "This grant type is not supported.", "Use password or refresh_token.";
 
     CREDENTIALS_MISSING = "credentials_missing", Unauthenticated, "This needs a credential.", "Send a Bearer token or an API key.";

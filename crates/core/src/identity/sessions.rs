@@ -23,12 +23,15 @@ use crate::principal::Principal;
 use crate::secret::SecretText;
 use crate::tokens::issue::{Issued, Subject, issue};
 use crate::tokens::model::{Family, Revocation, Revoked};
-use crate::tokens::profile::TokenProfile;
+use crate::tokens::profile::{RefreshForm, TokenProfile};
 use crate::tokens::refresh::{self, UNNAMED, Verdict, judge};
 use crate::tokens::revoke::revoke_writes;
 
 /// The store is told of a session's use this often.
 const NOTE_EVERY_MS: i64 = 30_000;
+
+/// The claim that holds the user's name, where the profile has it.
+pub const USERNAME_CLAIM: &str = "username";
 
 /// A log-in by password.
 pub struct Login {
@@ -50,8 +53,8 @@ pub struct Login {
 pub struct Granted {
     /// The access token.
     pub access: Issued,
-    /// The refresh token.
-    pub refresh: SecretText,
+    /// The refresh token; `None` where the one that was presented stays good.
+    pub refresh: Option<SecretText>,
     /// The session.
     pub session: SessionId,
     /// Whose it is.
@@ -189,7 +192,7 @@ impl<'e> Sessions<'e> {
             ends_at_ms: (now_ms + rules.absolute_ms).min(session.expires_at_ms),
             ended_at_ms: None,
         };
-        let granted = match self.granted(&mount.tokens, &user, &session.id, &family, 0) {
+        let granted = match self.granted(&mount.tokens, &user, &family, Some((0, family.expires_at_ms))) {
             Ok(granted) => granted,
             Err(error) => return permit.close(Err(error)),
         };
@@ -215,25 +218,38 @@ impl<'e> Sessions<'e> {
         &self,
         profile: &TokenProfile,
         user: &User,
-        session: &SessionId,
         family: &Family,
-        counter: i64,
+        next: Option<(i64, i64)>,
     ) -> Result<Granted> {
         let mut claims = Map::new();
         let roles = user.roles.iter().map(|role| Value::from(&**role)).collect::<Vec<_>>();
         claims.insert("roles".into(), roles.into());
+        if profile.names_user
+            && let Some(name) = user.username.as_ref().or(user.email.as_ref())
+        {
+            claims.insert(USERNAME_CLAIM.into(), name.as_str().into());
+        }
         let subject = Subject {
             subject: user.id.as_str().to_owned(),
-            session: Some(session.clone()),
+            session: Some(family.session.clone()),
             scope: family.scope.clone(),
             claims,
             ttl_s: None,
             not_after_ms: Some(family.ends_at_ms),
         };
+        let refresh = match (next, profile.refresh.form) {
+            (None, _) => None,
+            (Some((counter, _)), RefreshForm::Opaque) => {
+                Some(refresh::token(self.engine.refresh_key(), &family.id, counter))
+            }
+            (Some((counter, until_ms)), RefreshForm::Jwt) => {
+                Some(refresh::jwt(profile, family, counter, self.engine.now_ms(), until_ms)?)
+            }
+        };
         Ok(Granted {
             access: issue(self.engine, profile, subject)?,
-            refresh: refresh::token(self.engine.refresh_key(), &family.id, counter),
-            session: session.clone(),
+            refresh,
+            session: family.session.clone(),
             user: user.id.clone(),
             scope: family.scope.clone(),
         })
@@ -267,7 +283,10 @@ impl<'e> Sessions<'e> {
         let mount = Arc::clone(permit.mount());
         let rules = mount.tokens.refresh;
         let client = client_of(client, &permit.call().origin)?;
-        let (family_id, counter) = refresh::parse(self.engine.refresh_key(), presented.expose())?;
+        let (family_id, counter) = match rules.form {
+            RefreshForm::Opaque => refresh::parse(self.engine.refresh_key(), presented.expose())?,
+            RefreshForm::Jwt => refresh::parse_jwt(&mount.tokens, presented.expose(), self.engine.now_ms())?,
+        };
         permit.name_resource(family_id.as_str());
         // Of two exchanges at once one advances; the other looks again and finds itself repeating.
         for _ in 0..4 {
@@ -281,6 +300,7 @@ impl<'e> Sessions<'e> {
                     return Err(Error::new(codes::REFRESH_REUSED));
                 }
                 Verdict::Repeat => Vec::new(),
+                Verdict::Advance if !rules.rotation => Vec::new(),
                 Verdict::Advance => vec![Write::AdvanceFamily {
                     id: family.id.clone(),
                     from: counter,
@@ -304,7 +324,9 @@ impl<'e> Sessions<'e> {
                 return Err(Error::new(codes::USER_DISABLED));
             }
             permit.name_principal(Principal::local(&user.id), "refresh_token");
-            let granted = self.granted(&mount.tokens, &user, &family.session, &family, counter + 1)?;
+            let until_ms = (now_ms + rules.ttl_ms).min(family.ends_at_ms);
+            let next = rules.rotation.then_some((counter + 1, until_ms));
+            let granted = self.granted(&mount.tokens, &user, &family, next)?;
             match permit.attempt(writes).await {
                 Ok(()) => return Ok(granted),
                 Err(StoreError::Conflict(Conflict::Stale)) => {}

@@ -11,5 +11,5 @@ pub mod seen;
 
 pub use issue::{Issued, Subject};
 pub use keys::{KeyInfo, KeyRing, SigningKeys};
-pub use profile::{Keys, RefreshRules, TokenProfile};
+pub use profile::{Keys, RefreshForm, RefreshRules, TokenProfile};
 pub use revoke::Tokens;

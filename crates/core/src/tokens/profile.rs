@@ -53,13 +53,34 @@ pub struct RefreshRules {
     pub absolute_ms: i64,
     /// A repeat of the last exchange within this time gets the same successor; 0 switches that off.
     pub reuse_window_ms: i64,
+    /// Whether each exchange replaces the token. Without it one token works until it expires, and answers name no
+    /// successor; a stolen one is then only found when its session is ended.
+    pub rotation: bool,
+    /// What a refresh token looks like to the client.
+    pub form: RefreshForm,
+}
+
+/// What a refresh token looks like to the client. Either way it is worth what its family is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshForm {
+    /// An opaque text.
+    Opaque,
+    /// A JWT with `token_type: "refresh"`, for clients that look inside. Its `typ` keeps it from passing for an
+    /// access token.
+    Jwt,
 }
 
 impl Default for RefreshRules {
-    /// 30 days sliding, 90 days at most, 10 seconds.
+    /// 30 days sliding, 90 days at most, 10 seconds, rotating, opaque.
     fn default() -> Self {
         const DAY_MS: i64 = 86_400_000;
-        Self { ttl_ms: 30 * DAY_MS, absolute_ms: 90 * DAY_MS, reuse_window_ms: 10_000 }
+        Self {
+            ttl_ms: 30 * DAY_MS,
+            absolute_ms: 90 * DAY_MS,
+            reuse_window_ms: 10_000,
+            rotation: true,
+            form: RefreshForm::Opaque,
+        }
     }
 }
 
@@ -84,4 +105,6 @@ pub struct TokenProfile {
     pub max_ttl_s: i64,
     /// Refresh tokens.
     pub refresh: RefreshRules,
+    /// Whether tokens of a log-in carry the user's name as `username`.
+    pub names_user: bool,
 }

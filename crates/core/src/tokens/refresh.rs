@@ -9,10 +9,12 @@
 
 use aws_lc_rs::hmac;
 use doorward_protocols::encoding::{base64url_decode, base64url_encode};
+use doorward_protocols::jose::{Expect, TokenError, sign_compact, verify_token};
+use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use super::model::Family;
-use super::profile::RefreshRules;
+use super::profile::{RefreshRules, TokenProfile};
 use crate::error::{Error, Result, codes};
 use crate::id::FamilyId;
 use crate::secret::SecretText;
@@ -59,6 +61,80 @@ pub fn parse(key: &hmac::Key, text: &str) -> Result<(FamilyId, i64)> {
         return Err(invalid());
     }
     Ok((FamilyId::from(family), number))
+}
+
+/// `typ` of refresh tokens that are JWTs.
+const JWT_TYPE: &str = "rt+jwt";
+/// The claim that tells refresh tokens apart, and its value.
+const TOKEN_TYPE: (&str, &str) = ("token_type", "refresh");
+
+/// The token of a family at a counter, as a JWT: `jti` names both.
+///
+/// # Errors
+/// `cannot_sign` where only public keys are configured.
+pub fn jwt(
+    profile: &TokenProfile,
+    family: &Family,
+    counter: i64,
+    now_ms: i64,
+    expires_at_ms: i64,
+) -> Result<SecretText> {
+    let mut claims = Map::new();
+    let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    if let Some(issuer) = &profile.issuer {
+        put("iss", (&**issuer).into());
+    }
+    put("sub", family.user.as_str().into());
+    if let Some(audience) = &profile.audience {
+        put("aud", (&**audience).into());
+    }
+    put("iat", now_ms.div_euclid(1000).into());
+    put("exp", expires_at_ms.div_euclid(1000).into());
+    put("jti", format!("{}.{counter}", family.id.as_str()).into());
+    put("sid", family.session.as_str().into());
+    put(TOKEN_TYPE.0, TOKEN_TYPE.1.into());
+    let token = sign_compact(&*profile.keys.signer()?, JWT_TYPE, &claims)
+        .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))?;
+    Ok(SecretText::new(token))
+}
+
+/// The family and counter of a JWT that [`jwt`] made.
+///
+/// # Errors
+/// `not_a_refresh_token` for a good access token of ours; `refresh_token_invalid` for anything else.
+pub fn parse_jwt(profile: &TokenProfile, text: &str, now_ms: i64) -> Result<(FamilyId, i64)> {
+    let invalid = || Error::new(codes::REFRESH_INVALID);
+    let issuer: Vec<String> = profile.issuer.iter().map(|text| (**text).to_owned()).collect();
+    let audience: Vec<String> = profile.audience.iter().map(|text| (**text).to_owned()).collect();
+    let types = [JWT_TYPE];
+    let expect = Expect {
+        now_s: now_ms.div_euclid(1000),
+        // Expiry is exact: we promised it to ourselves.
+        leeway_s: 0,
+        issuer: profile.issuer.is_some().then_some(&issuer[..]),
+        audience: profile.audience.is_some().then_some(&audience[..]),
+        types: &types,
+        required: &["sub", "jti", "iat"],
+        ..Expect::default()
+    };
+    let keys = profile.keys.verifying();
+    let verified = match verify_token(text, &keys, &expect) {
+        Ok(verified) => verified,
+        Err(TokenError::WrongType) => {
+            let access = Expect { types: &[profile.typ], ..expect };
+            return Err(match verify_token(text, &keys, &access) {
+                Ok(_) => Error::new(codes::NOT_REFRESH),
+                Err(_) => invalid(),
+            });
+        }
+        Err(error) => return Err(invalid().operator(error.code())),
+    };
+    if verified.claims.get_str(TOKEN_TYPE.0).as_deref() != Some(TOKEN_TYPE.1) {
+        return Err(invalid());
+    }
+    let jti = verified.claims.jti.as_deref().ok_or_else(invalid)?;
+    let (family, counter) = jti.rsplit_once('.').ok_or_else(invalid)?;
+    Ok((FamilyId::from(family), counter.parse().map_err(|_| invalid())?))
 }
 
 /// What a presented refresh token deserves.
@@ -133,7 +209,12 @@ mod tests {
 
     #[test]
     fn what_a_refresh_token_deserves() {
-        let rules = RefreshRules { ttl_ms: 1_000, absolute_ms: 10_000, reuse_window_ms: 100 };
+        let rules = RefreshRules {
+            ttl_ms: 1_000,
+            absolute_ms: 10_000,
+            reuse_window_ms: 100,
+            ..RefreshRules::default()
+        };
         let family = Family {
             id: "fam_1".into(),
             user: "usr_1".into(),

@@ -91,6 +91,7 @@ impl House {
                 access_ttl_s: 3_600,
                 max_ttl_s: 86_400,
                 refresh: RefreshRules::default(),
+                names_user: false,
             },
             passwords: PasswordPolicy::default(),
             sign_up: SignUp::Open,

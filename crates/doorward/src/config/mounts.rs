@@ -35,6 +35,12 @@ pub struct Mount {
     pub min_password_chars: Option<usize>,
     /// Whether refusals say which check failed.
     pub distinct_refusals: bool,
+    /// Whether each exchange replaces the refresh token.
+    pub refresh_rotation: bool,
+    /// Origins whose pages may read answers.
+    pub cors_origins: Vec<String>,
+    /// Whether pages that describe the surface are shown.
+    pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
     pub allow_anonymous: bool,
 }
@@ -46,12 +52,14 @@ pub enum SurfaceKind {
     Native,
     /// AgentFlow's.
     AgentFlow,
+    /// Muxi Core's.
+    Muxi,
 }
 
 impl SurfaceKind {
     /// Every surface with the word for it.
     pub const ALL: &'static [(&'static str, Self)] =
-        &[("native", Self::Native), ("agentflow", Self::AgentFlow)];
+        &[("native", Self::Native), ("agentflow", Self::AgentFlow), ("muxi", Self::Muxi)];
 
     /// The word for it.
     #[must_use]
@@ -59,6 +67,7 @@ impl SurfaceKind {
         match self {
             Self::Native => "native",
             Self::AgentFlow => "agentflow",
+            Self::Muxi => "muxi",
         }
     }
 }
@@ -67,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "surface",
         "\"agentflow\"",
-        "What is spoken here: native or agentflow. Default: the mount's name.",
+        "What is spoken here: native, agentflow or muxi. Default: the mount's name.",
     ),
     Key::optional(
         "prefix",
@@ -115,6 +124,17 @@ pub(super) const KEYS: &[Key] = &[
         "\"uniform\"",
         "uniform: refusals of bad tokens tell expiry apart and nothing else; distinct: AgentFlow's words for what was wrong.",
     ),
+    Key::optional(
+        "refresh_rotation",
+        "true",
+        "Whether each exchange replaces the refresh token. Default: true; false for muxi, whose clients keep theirs.",
+    ),
+    Key::new(
+        "cors_origins",
+        "[]",
+        "Origins whose pages may read answers, such as https://app.example. Each is named: there is no wildcard.",
+    ),
+    Key::new("docs", "false", "Whether muxi shows /docs, /redoc and /openapi.json."),
     Key::new(
         "allow_anonymous",
         "false",
@@ -191,10 +211,16 @@ impl Mount {
             false => None,
         };
         let distinct_refusals = section.word("refusals", &[("distinct", true), ("uniform", false)]);
-        if surface == Some(SurfaceKind::Native) && section.is_given("upstream") {
+        let refresh_rotation = match section.is_given("refresh_rotation") {
+            true => section.boolean("refresh_rotation"),
+            false => Some(surface != Some(SurfaceKind::Muxi)),
+        };
+        let cors_origins = origins(&mut section);
+        let docs = section.boolean("docs");
+        if surface.is_some_and(|surface| surface != SurfaceKind::AgentFlow) && section.is_given("upstream") {
             section.refuse(
                 "upstream",
-                "the native API has no agent server behind it",
+                "this surface has no agent server behind it",
                 "put upstream into the mount of that platform, or name it with --surface",
             );
         }
@@ -224,6 +250,9 @@ impl Mount {
             require_exp: require_exp?,
             min_password_chars,
             distinct_refusals: distinct_refusals?,
+            refresh_rotation: refresh_rotation?,
+            cors_origins: cors_origins?,
+            docs: docs?,
         })
     }
 }
@@ -237,7 +266,7 @@ fn surface(name: &str, section: &mut Section<'_>) -> Option<SurfaceKind> {
         section.refuse(
             "surface",
             format!("no surface is called {name}"),
-            "say which surface the mount speaks: surface = \"native\" or \"agentflow\"",
+            "say which surface the mount speaks: surface = \"native\", \"agentflow\" or \"muxi\"",
         );
     }
     found
@@ -276,6 +305,27 @@ fn upstream(section: &mut Section<'_>) -> Option<String> {
         );
     }
     url
+}
+
+/// Origins as browsers send them: a scheme, a host, perhaps a port, and nothing behind.
+fn origins(section: &mut Section<'_>) -> Option<Vec<String>> {
+    let given = section.list("cors_origins")?;
+    let plain = |text: &String| {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        host.is_some_and(|host| {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b))
+        })
+    };
+    if let Some(bad) = given.iter().find(|text| !plain(text)) {
+        section.refuse(
+            "cors_origins",
+            format!("{bad:?} is not an origin"),
+            "name each as browsers send it: https://app.example, in lower case, without a path or *",
+        );
+        return None;
+    }
+    Some(given)
 }
 
 fn header(section: &mut Section<'_>) -> Option<String> {

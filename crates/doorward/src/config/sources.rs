@@ -7,7 +7,7 @@ use super::nearest::nearest;
 use super::origin::Origin;
 use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
-use super::tree::{Node, PREFIX, Table, from_environment, from_toml, lay_over, put};
+use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens,
     mounts, roles,
@@ -62,7 +62,12 @@ impl Sources {
         let mut tree = Table::new();
         for (key, value) in &self.defaults {
             let path: Vec<&str> = key.split('.').collect();
-            put(&mut tree, &path, Node::text(value.as_str(), Origin::Default));
+            let value = match value.as_str() {
+                "true" => Value::Boolean(true),
+                "false" => Value::Boolean(false),
+                text => Node::text(text, Origin::Default).value,
+            };
+            put(&mut tree, &path, Node { value, origin: Origin::Default });
         }
         if let Some(path) = &self.file {
             match fs::read_to_string(path) {

@@ -17,17 +17,23 @@ const MAX_USER_AGENT_BYTES: usize = 256;
 ///
 /// # Errors
 /// `bad_header` when a credential header is repeated or not ASCII text, or when two say different things.
-pub(crate) fn offered(headers: &HeaderMap) -> Result<Option<Offered<'_>>> {
-    let authorization = single(headers, &AUTHORIZATION)?;
-    let api_key = single(headers, &X_API_KEY)?;
-    let first = authorization.map(from_authorization).transpose()?;
-    let second = api_key.map(|text| Offered { place: Place::ApiKeyHeader, text });
-    match (first, second) {
-        (Some(first), Some(second)) if first.text != second.text => {
-            Err(Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one."))
+///
+/// `key_headers` are those in which the surface takes API keys beside `X-API-Key`.
+pub(crate) fn offered<'h>(headers: &'h HeaderMap, key_headers: &[&str]) -> Result<Option<Offered<'h>>> {
+    let mut found = single(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
+    for name in std::iter::once(X_API_KEY.as_str()).chain(key_headers.iter().copied()) {
+        let Some(text) = single(headers, name)? else { continue };
+        match &found {
+            Some(first) if first.text != text => {
+                return Err(
+                    Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one.")
+                );
+            }
+            Some(_) => {}
+            None => found = Some(Offered { place: Place::ApiKeyHeader, text }),
         }
-        (first, second) => Ok(first.or(second)),
     }
+    Ok(found)
 }
 
 fn from_authorization(value: &str) -> Result<Offered<'_>> {
@@ -40,13 +46,14 @@ fn from_authorization(value: &str) -> Result<Offered<'_>> {
             };
             Ok(Offered { place, text: parsed.credential })
         }
-        Err(HttpAuthError::TooLarge | HttpAuthError::NotText) => Err(not_text(&AUTHORIZATION)),
+        Err(HttpAuthError::TooLarge | HttpAuthError::NotText) => Err(not_text(AUTHORIZATION.as_str())),
         // An explicit credential that cannot be read is refused by the chain like one nobody recognises.
         Err(_) => Ok(Offered { place: Place::OtherScheme, text: value }),
     }
 }
 
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>> {
+fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
+    let name = name.as_ref();
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -58,7 +65,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h st
     }
 }
 
-fn not_text(name: &HeaderName) -> Error {
+fn not_text(name: &str) -> Error {
     Error::new(codes::BAD_HEADER).message(format!("The header {name} is not ASCII text."))
 }
 

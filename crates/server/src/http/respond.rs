@@ -22,6 +22,8 @@ pub(crate) struct About<'a> {
     pub(crate) request_id: &'a str,
     /// Now, in milliseconds since the epoch.
     pub(crate) now_ms: i64,
+    /// The header that brought the credential, where it is one of the surface's own.
+    pub(crate) key_header: Option<&'static str>,
 }
 
 /// How a surface says what went wrong.
@@ -30,7 +32,7 @@ pub(crate) trait Style: Sync {
     fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer;
 
     /// The challenge of a 401 (RFC 9110 §11.6.1).
-    fn challenge(&self, error: &Error) -> String;
+    fn challenge(&self, error: &Error, about: About<'_>) -> String;
 
     /// Headers on every answer of the surface.
     fn stamp(&self, _headers: &mut HeaderMap, _about: About<'_>) {}
@@ -73,7 +75,7 @@ pub(crate) fn refusal(style: &dyn Style, error: &Error, status: Option<u16>, abo
     let mut answer = style.error(error, status, about);
     let headers = answer.headers_mut();
     if error.code().kind == Kind::Unauthenticated {
-        headers.insert(WWW_AUTHENTICATE, header_value(&style.challenge(error)));
+        headers.insert(WWW_AUTHENTICATE, header_value(&style.challenge(error, about)));
     }
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -115,7 +117,7 @@ impl Style for Problems {
         )
     }
 
-    fn challenge(&self, error: &Error) -> String {
+    fn challenge(&self, error: &Error, _about: About<'_>) -> String {
         let challenge = Challenge::new("Bearer").param("realm", "doorward");
         match error.code().name {
             // RFC 6750 §3.1: no error code when no credential was offered.

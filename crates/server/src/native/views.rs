@@ -56,10 +56,12 @@ pub(super) fn granted(granted: &Granted) -> Value {
         "access_token": granted.access.token.expose(),
         "token_type": "Bearer",
         "expires_in": granted.access.expires_in_s,
-        "refresh_token": granted.refresh.expose(),
         "session_id": granted.session,
         "user_id": granted.user,
     });
+    if let Some(refresh) = &granted.refresh {
+        view["refresh_token"] = Value::from(refresh.expose().as_str());
+    }
     if let Some(scope) = &granted.scope {
         view["scope"] = Value::from(scope.as_str());
     }

@@ -1,6 +1,7 @@
 //! What clients may talk to. To add a surface: a directory and a row in [`BUILTIN`].
 
 pub(crate) mod agentflow;
+pub(crate) mod muxi;
 
 use crate::http::respond::{Problems, Style};
 use crate::native;
@@ -14,6 +15,8 @@ pub(crate) struct Surface {
     pub(crate) style: &'static dyn Style,
     /// How it says so where the operator wants refusals told apart.
     pub(crate) distinct_style: &'static dyn Style,
+    /// Headers in which it takes API keys beside `X-API-Key`, in lower case.
+    pub(crate) key_headers: &'static [&'static str],
     /// What it answers by itself.
     pub(crate) routes: &'static [Route],
     /// What it answers in front of the platform's own server; `None` if it cannot stand there.
@@ -26,6 +29,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         name: "native",
         style: &Problems,
         distinct_style: &Problems,
+        key_headers: &[],
         routes: native::ROUTES,
         upstream_routes: None,
     },
@@ -33,8 +37,17 @@ pub(crate) static BUILTIN: &[Surface] = &[
         name: "agentflow",
         style: &agentflow::style::Bodies { distinct: false },
         distinct_style: &agentflow::style::Bodies { distinct: true },
+        key_headers: &[],
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
+    },
+    Surface {
+        name: "muxi",
+        style: &muxi::style::Details,
+        distinct_style: &muxi::style::Details,
+        key_headers: muxi::style::KEY_HEADERS,
+        routes: muxi::routes::ROUTES,
+        upstream_routes: None,
     },
 ];
 

@@ -89,6 +89,7 @@ fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc
             access_ttl_s: 3_600,
             max_ttl_s: 86_400,
             refresh: RefreshRules::default(),
+            names_user: false,
         },
         passwords: PasswordPolicy::default(),
         distinct_refusals: false,
@@ -135,12 +136,21 @@ impl House {
         let agentflow = agentflow_mount(&engine, plan.open).await;
         let upstream = plan.upstream.map(|address| format!("http://{address}").parse().expect("an address"));
         let mounts = vec![
-            MountAt { mount: Arc::clone(&native), at: At::Root, upstream: None, rate_limit: None },
+            MountAt {
+                mount: Arc::clone(&native),
+                at: At::Root,
+                upstream: None,
+                rate_limit: None,
+                cors_origins: Vec::new(),
+                docs: false,
+            },
             MountAt {
                 mount: Arc::clone(&agentflow),
                 at: At::Prefix("/agentflow".into()),
                 upstream,
                 rate_limit: plan.rate_limit,
+                cors_origins: Vec::new(),
+                docs: false,
             },
         ];
         let any_port = Listening { address: ([127, 0, 0, 1], 0).into(), mounts };

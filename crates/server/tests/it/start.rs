@@ -13,7 +13,14 @@ use crate::house::{House, agentflow_mount, engine, native_mount};
 use crate::wire::{parse, raw, request};
 
 fn at(mount: &Arc<Mount>, at: At) -> MountAt {
-    MountAt { mount: Arc::clone(mount), at, upstream: None, rate_limit: None }
+    MountAt {
+        mount: Arc::clone(mount),
+        at,
+        upstream: None,
+        rate_limit: None,
+        cors_origins: Vec::new(),
+        docs: false,
+    }
 }
 
 fn any_port(mounts: Vec<MountAt>) -> Vec<Listening> {

@@ -57,7 +57,7 @@ impl Style for Bodies {
         )
     }
 
-    fn challenge(&self, _error: &Error) -> String {
+    fn challenge(&self, _error: &Error, _about: About<'_>) -> String {
         Challenge::new("Bearer").param("realm", "auth_required").build()
     }
 

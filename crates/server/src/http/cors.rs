@@ -1,0 +1,116 @@
+//! Which pages of other origins may read answers (Fetch §3.2). Credentials are never ambient here (no cookies), so
+//! nothing is said of them, and every origin is named: there is no wildcard.
+
+use std::collections::HashSet;
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderMap,
+    HeaderValue, ORIGIN, VARY,
+};
+use parking_lot::Mutex;
+
+use super::respond::header_value;
+
+/// Most refused origins that are told apart in the log; a stranger chooses their names.
+const MAX_TOLD: usize = 64;
+
+/// The origins a mount lets in.
+pub(crate) struct Cors {
+    origins: Vec<HeaderValue>,
+    request_headers: HeaderValue,
+    told: Mutex<HashSet<HeaderValue>>,
+}
+
+/// What a request says of the page it comes from.
+pub(crate) struct Asked {
+    origin: Option<HeaderValue>,
+    preflight: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(headers: &HeaderMap, is_options: bool) -> Self {
+        Self {
+            origin: headers.get(ORIGIN).cloned(),
+            preflight: is_options && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
+        }
+    }
+}
+
+impl Cors {
+    /// `key_headers` are those of the surface, beside the ones every surface takes.
+    pub(crate) fn new(origins: &[String], key_headers: &[&str]) -> Self {
+        let names = ["authorization", "content-type", "x-api-key"];
+        Self {
+            origins: origins.iter().map(|origin| header_value(origin)).collect(),
+            request_headers: header_value(&[&names, key_headers].concat().join(", ")),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Says on an answer whether the page that asked may read it.
+    pub(crate) fn stamp(&self, asked: &Asked, mount: &str, headers: &mut HeaderMap) {
+        if self.origins.is_empty() {
+            return;
+        }
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+        let Some(origin) = &asked.origin else { return };
+        if !self.origins.contains(origin) {
+            self.tell(origin, mount);
+            return;
+        }
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        let exposed = HeaderValue::from_static("retry-after, www-authenticate, x-request-id");
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        if asked.preflight
+            && let Some(methods) = headers.get(ALLOW).cloned()
+        {
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.request_headers.clone());
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        }
+    }
+
+    fn tell(&self, origin: &HeaderValue, mount: &str) {
+        let mut told = self.told.lock();
+        if told.len() < MAX_TOLD && told.insert(origin.clone()) {
+            tracing::warn!(
+                mount,
+                ?origin,
+                "a page of this origin may not read answers; add it to cors_origins of the mount if it should"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamped(origins: &[&str], origin: Option<&'static str>, preflight: bool) -> HeaderMap {
+        let origins: Vec<String> = origins.iter().map(|&text| text.to_owned()).collect();
+        let mut headers = HeaderMap::from_iter([(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))]);
+        let asked = Asked { origin: origin.map(HeaderValue::from_static), preflight };
+        Cors::new(&origins, &["x-key"]).stamp(&asked, "m", &mut headers);
+        headers
+    }
+
+    #[test]
+    fn only_a_listed_origin_is_let_in_and_caches_know_it() {
+        let ours = "https://app.example";
+        for (name, origins, origin, let_in) in [
+            ("listed", &[ours][..], Some(ours), true),
+            ("foreign", &[ours], Some("https://evil.example"), false),
+            ("prefix", &[ours], Some("https://app.example.evil"), false),
+            ("null", &[ours], Some("null"), false),
+            ("no page", &[ours], None, false),
+            ("nothing configured", &[], Some(ours), false),
+        ] {
+            let headers = stamped(origins, origin, true);
+            assert_eq!(headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), let_in, "{name}");
+            assert_eq!(headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS), let_in, "{name}");
+            assert_eq!(headers.contains_key(VARY), !origins.is_empty(), "{name}");
+        }
+        assert!(!stamped(&[ours], Some(ours), false).contains_key(ACCESS_CONTROL_ALLOW_METHODS));
+    }
+}
