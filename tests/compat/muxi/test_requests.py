@@ -46,6 +46,7 @@ def test_every_route_of_the_document_is_there(anyone):
 
 
 def test_the_seven_steps_from_credentials_to_a_decision(person, anyone):
+    person.client.token = person.log_in().json()["access_token"]
     assert person.client.get("/users/me").status_code == 200
     refused(person.client.get("/features/premium"), 403, "Requires premium role")
     refused(anyone.get("/users/me"), 401, "Not authenticated", "Bearer")

@@ -132,7 +132,7 @@ pub fn parse_jwt(profile: &TokenProfile, text: &str, now_ms: i64) -> Result<(Fam
     if verified.claims.get_str(TOKEN_TYPE.0).as_deref() != Some(TOKEN_TYPE.1) {
         return Err(invalid());
     }
-    let jti = verified.claims.jti.as_deref().ok_or_else(invalid)?;
+    let jti = verified.claims.jti().ok_or_else(invalid)?;
     let (family, counter) = jti.rsplit_once('.').ok_or_else(invalid)?;
     Ok((FamilyId::from(family), counter.parse().map_err(|_| invalid())?))
 }
