@@ -29,9 +29,9 @@ pub struct Claims {
     pub nbf: Option<i64>,
     /// Issued when, in seconds since 1970.
     pub iat: Option<i64>,
-    iss: Option<Member>,
-    sub: Option<Member>,
-    jti: Option<Member>,
+    iss: Option<Place>,
+    sub: Option<Place>,
+    jti: Option<Place>,
     aud: Audience,
     text: String,
     members: Vec<Member>,
@@ -41,9 +41,12 @@ pub struct Claims {
 #[derive(Clone)]
 enum Audience {
     Absent,
-    One(Member),
+    One(Place),
     Several(Vec<String>),
 }
+
+/// Where a claim stands among the members: a token of 8 KiB has fewer than this counts.
+type Place = u16;
 
 /// The payload is not a strict JSON object, or a registered claim has the wrong type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,14 +75,15 @@ impl Claims {
             text,
             members,
         };
-        for member in &claims.members {
+        for (place, member) in claims.members.iter().enumerate() {
             let text = claims.text.as_str();
+            let place = Place::try_from(place).map_err(|_| ClaimsError)?;
             // All are shorter than eight bytes, so a tag is a name.
             match member.tag(text) {
-                ISS => claims.iss = Some(string(member)?),
-                SUB => claims.sub = Some(string(member)?),
-                JTI => claims.jti = Some(string(member)?),
-                AUD => claims.aud = audience(member, text)?,
+                ISS => claims.iss = Some(string(member, place)?),
+                SUB => claims.sub = Some(string(member, place)?),
+                JTI => claims.jti = Some(string(member, place)?),
+                AUD => claims.aud = audience(member, place, text)?,
                 EXP => claims.exp = Some(seconds(member, text, policy)?),
                 NBF => claims.nbf = Some(seconds(member, text, policy)?),
                 IAT => claims.iat = Some(seconds(member, text, policy)?),
@@ -91,24 +95,24 @@ impl Claims {
 
     /// Who issued it.
     pub fn iss(&self) -> Option<Cow<'_, str>> {
-        self.iss.as_ref()?.string(&self.text)
+        self.string_at(self.iss?)
     }
 
     /// Whom it is about.
     pub fn sub(&self) -> Option<Cow<'_, str>> {
-        self.sub.as_ref()?.string(&self.text)
+        self.string_at(self.sub?)
     }
 
     /// The token's own id.
     pub fn jti(&self) -> Option<Cow<'_, str>> {
-        self.jti.as_ref()?.string(&self.text)
+        self.string_at(self.jti?)
     }
 
     /// For whom it is meant: empty when absent.
     pub fn aud(&self) -> Vec<Cow<'_, str>> {
         match &self.aud {
             Audience::Absent => Vec::new(),
-            Audience::One(member) => member.string(&self.text).into_iter().collect(),
+            Audience::One(place) => self.string_at(*place).into_iter().collect(),
             Audience::Several(all) => all.iter().map(|one| Cow::Borrowed(one.as_str())).collect(),
         }
     }
@@ -126,11 +130,15 @@ impl Claims {
     pub fn is_for(&self, audiences: &[String]) -> bool {
         match &self.aud {
             Audience::Absent => false,
-            Audience::One(member) => {
-                member.string(&self.text).is_some_and(|one| audiences.iter().any(|known| *known == one))
+            Audience::One(place) => {
+                self.string_at(*place).is_some_and(|one| audiences.iter().any(|known| *known == one))
             }
             Audience::Several(all) => all.iter().any(|one| audiences.contains(one)),
         }
+    }
+
+    fn string_at(&self, place: Place) -> Option<Cow<'_, str>> {
+        self.members[usize::from(place)].string(&self.text)
     }
 
     fn member(&self, name: &str) -> Option<&Member> {
@@ -194,19 +202,19 @@ fn value_of(json: &str) -> Value {
     serde_json::from_str(json).expect("the scanner accepts a subset of what serde_json reads")
 }
 
-fn string(member: &Member) -> Result<Member, ClaimsError> {
+fn string(member: &Member, place: Place) -> Result<Place, ClaimsError> {
     match member.kind {
-        Kind::PlainString | Kind::EscapedString => Ok(*member),
+        Kind::PlainString | Kind::EscapedString => Ok(place),
         _ => Err(ClaimsError),
     }
 }
 
-fn audience(member: &Member, text: &str) -> Result<Audience, ClaimsError> {
+fn audience(member: &Member, place: Place, text: &str) -> Result<Audience, ClaimsError> {
     match member.kind {
         Kind::Array => {
             serde_json::from_str(member.value.of(text)).map(Audience::Several).map_err(|_| ClaimsError)
         }
-        _ => string(member).map(Audience::One),
+        _ => string(member, place).map(Audience::One),
     }
 }
 
