@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_millis(40);
+const ROUNDS: usize = 150;
+const ROUND: Duration = Duration::from_millis(4);
 
 fn read(clock: ClockId) -> Duration {
     let now = clock_gettime(clock);
@@ -23,9 +23,10 @@ pub(crate) fn wall() -> Duration {
     read(ClockId::Monotonic)
 }
 
-/// Nanoseconds of this thread's CPU per call: the best of several rounds, alternating between the works.
+/// Nanoseconds of this thread's CPU per call: the median of many short rounds, alternating between the works. The best
+/// round would be the luckiest moment of a shared machine, and not the same one for each work.
 pub(crate) fn compare<const N: usize>(mut works: [&mut dyn FnMut(); N]) -> [f64; N] {
-    let mut best = [f64::INFINITY; N];
+    let mut rounds = [const { Vec::new() }; N];
     let mut batch = [1_u32; N];
     for (work, size) in works.iter_mut().zip(&mut batch) {
         loop {
@@ -39,10 +40,13 @@ pub(crate) fn compare<const N: usize>(mut works: [&mut dyn FnMut(); N]) -> [f64;
     for _ in 0..ROUNDS {
         for (n, work) in works.iter_mut().enumerate() {
             let spent = timed(work, batch[n]);
-            best[n] = best[n].min(spent.as_nanos() as f64 / f64::from(batch[n]));
+            rounds[n].push(spent.as_nanos() as f64 / f64::from(batch[n]));
         }
     }
-    best
+    rounds.map(|mut taken: Vec<f64>| {
+        taken.sort_by(f64::total_cmp);
+        taken[taken.len() / 2]
+    })
 }
 
 fn timed(work: &mut &mut dyn FnMut(), times: u32) -> Duration {
