@@ -9,7 +9,7 @@ use doorward_server::Network;
 use crate::clock::SystemClock;
 use crate::config::{Mount, Origin, Problem};
 use crate::platform::agentflow::Auth;
-use crate::secrets::lone_reader;
+use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
 use crate::tls;
 
@@ -69,6 +69,16 @@ fn weak_secrets(setup: &Setup) -> Vec<Problem> {
             found.push(Problem::of(
                 *variable,
                 format!("the secret of the mount {mount} is weak: {why}; who guesses it can be anybody"),
+                "replace it by random bytes, such as: openssl rand -hex 32",
+            ));
+        }
+    }
+    let tokens = &setup.config.tokens;
+    for file in &tokens.key_files {
+        for why in key_files::weaknesses(file, tokens.algorithm) {
+            found.push(Problem::of(
+                "tokens.key_files",
+                format!("a secret in {} is weak: {why}; who guesses it can be anybody", file.display()),
                 "replace it by random bytes, such as: openssl rand -hex 32",
             ));
         }

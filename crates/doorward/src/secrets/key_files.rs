@@ -4,15 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorward_core::tokens::Keys;
+use doorward_protocols::encoding::base64url_decode;
 use doorward_protocols::jose::{
     Algorithm, Jwk, JwkSet, KeyError, KeySet, SecretRule, SigningKey, VerifyingKey,
 };
+use doorward_protocols::json::{self, Limits};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::{Weakness, weakness};
 use crate::cli::Failure;
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 256 << 10;
+const JWK_LIMITS: Limits = Limits { max_bytes: MAX_BYTES as usize, max_depth: Limits::DEEPEST };
 
 /// A key as far as the file holds it.
 enum Found {
@@ -54,6 +59,29 @@ pub fn read(files: &[PathBuf], algorithm: Algorithm) -> Result<Keys, Failure> {
         }
     };
     Ok(Keys::Fixed { signer, verify: Arc::new(verify) })
+}
+
+/// Why the shared secrets in a file are weak: the file as a whole, or each symmetric JWK in it. What cannot be read or is
+/// no key is for [`read`] to refuse.
+#[must_use]
+pub fn weaknesses(file: &Path, algorithm: Algorithm) -> Vec<Weakness> {
+    let Ok(text) = content(file) else { return Vec::new() };
+    let trimmed = text.trim();
+    if !trimmed.starts_with('{') {
+        let symmetric = algorithm.is_symmetric();
+        return symmetric
+            .then(|| weakness(trimmed.as_bytes(), algorithm.hash_bytes()))
+            .flatten()
+            .into_iter()
+            .collect();
+    }
+    let Ok(document) = json::parse(trimmed.as_bytes(), JWK_LIMITS) else { return Vec::new() };
+    let several = document.get("keys").and_then(Value::as_array);
+    let keys = several.map_or(std::slice::from_ref(&document), Vec::as_slice);
+    let secrets = keys.iter().filter_map(|key| key.get("k").and_then(Value::as_str));
+    let secrets = secrets.filter_map(|text| base64url_decode(text.as_bytes()).ok().map(Zeroizing::new));
+    // Whether it is long enough depends on the key's own algorithm and is judged where the key is made.
+    secrets.filter_map(|secret| weakness(&secret, 0)).collect()
 }
 
 fn content(file: &Path) -> std::io::Result<Zeroizing<String>> {
@@ -133,6 +161,26 @@ mod tests {
         assert!(read(&[public, private], Algorithm::ES256).is_err(), "a public key cannot sign");
         let secret = write(home.path(), "hmac.txt", "0123456789abcdef0123456789abcdef0123456789abcdef\n");
         assert_eq!(kids(&read(&[secret], Algorithm::HS256).expect("a secret")), ["hmac"]);
+    }
+
+    #[test]
+    fn a_weak_shared_secret_is_found_in_every_kind_of_file() {
+        let home = tempfile::tempdir().expect("a directory");
+        let sample = "change-me-change-me-change-me-change-me-1";
+        let encoded = doorward_protocols::encoding::base64url_encode(sample.as_bytes());
+        let jwk = format!(r#"{{"kty":"oct","alg":"HS256","k":"{encoded}"}}"#);
+        for (name, text, weak) in [
+            ("bare", sample.to_owned(), 1),
+            ("pattern", "a".repeat(40), 1),
+            ("jwk", jwk.clone(), 1),
+            ("set", format!(r#"{{"keys":[{jwk}]}}"#), 1),
+            ("good", "Zx3vN7qKfP0sWm4tYbL9uRcHgE2jAo6dVi8nXkTlQy5w".to_owned(), 0),
+        ] {
+            let path = write(home.path(), name, &text);
+            assert_eq!(weaknesses(&path, Algorithm::HS256).len(), weak, "{name}");
+        }
+        let pem = write(home.path(), "pem", "-----BEGIN PRIVATE KEY-----");
+        assert!(weaknesses(&pem, Algorithm::ES256).is_empty(), "no shared secret");
     }
 
     #[test]

@@ -200,6 +200,17 @@ fn check_judges_as_serve_does_and_show_hides_secrets() {
 }
 
 #[test]
+fn a_guessable_secret_in_a_key_file_is_refused_and_never_shown() {
+    let sample = "change-me-change-me-change-me-change-me-1";
+    let home = configured("[tokens]\nalgorithm = \"HS256\"\nkey_files = [\"keys/hmac\"]\n");
+    private(&home.path().join("keys/hmac"), sample);
+    for text in [refused(&home, &[]), printed(&run(home.path(), &["config", "check"]))] {
+        assert!(text.contains("tokens.key_files") && text.contains("keys/hmac"), "{text}");
+        assert!(text.contains("openssl rand") && !text.contains(sample), "{text}");
+    }
+}
+
+#[test]
 fn check_finds_what_only_starting_would_show_and_makes_nothing() {
     let clash = configured("[mounts.agentflow]\nprefix = \"/\"\n");
     let text = printed(&run(clash.path(), &["config", "check"]));
