@@ -1,13 +1,14 @@
 //! `doorward explain`: may somebody do something, and which rule says so.
 
 use clap::Parser;
-use doorward_core::authn::methods::api_key;
+use doorward_core::authn::Presented;
+use doorward_core::authn::methods::{api_key, own_token};
 use doorward_core::authz::catalogue::{self, ActionDef};
 use doorward_core::authz::filter::Filter;
 use doorward_core::authz::{Explanation, Target, explain};
 use doorward_core::error::Error;
 use doorward_core::id::{ApiKeyId, SessionId, ThreadId, UserId};
-use doorward_core::identity::model::User;
+use doorward_core::mount::Mount;
 use doorward_core::ports::store::{
     ApiKeys as _, OwnershipClaims as _, Sessions as _, Threads as _, Users as _,
 };
@@ -68,8 +69,8 @@ fn action(text: &str) -> Result<&'static ActionDef, String> {
 impl Run for Explain {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
         let explained = inside(&self.store, surroundings, async |inside| {
-            inside.at_mount(&self.mount)?;
-            let auth = caller(inside, &self.principal).await?;
+            let mount = inside.at_mount(&self.mount)?.mount;
+            let auth = caller(inside, &mount, &self.principal).await?;
             let owner = match &self.resource {
                 Some(id) => Some(owner(inside, self.action.resource, id, &self.mount).await?),
                 None => None,
@@ -120,38 +121,19 @@ impl Explain {
     }
 }
 
-/// The caller as its everyday credential makes it: a person logged in, a program with its key, or nobody.
-async fn caller(inside: &Inside, who: &str) -> Result<AuthContext, Failure> {
+/// The caller as the mount's chain or the everyday credential makes it: nobody, a person logged in, or a program with its
+/// key. What would not be let in at all is refused here as it would be there.
+async fn caller(inside: &Inside, mount: &Mount, who: &str) -> Result<AuthContext, Failure> {
     if who == "anonymous" {
-        return Ok(AuthContext::anonymous(vec![doorward_core::authz::roles::ANONYMOUS.into()]));
+        return Ok((*mount.chain.authenticate(&Presented::nothing()).await?).clone());
     }
     let store = &inside.assembled.store;
-    let key = store.api_key(&ApiKeyId::from(who)).await.map_err(Error::from)?;
-    let Some(key) = key else {
-        let user = usable(inside.user(who).await?)?;
-        return Ok(AuthContext {
-            principal: Principal::local(&user.id),
-            administrative: true,
-            ..AuthContext::anonymous(user.roles)
-        });
+    let Some(key) = store.api_key(&ApiKeyId::from(who)).await.map_err(Error::from)? else {
+        return Ok(own_token::caller(&inside.user(who).await?)?);
     };
     let user = store.user(&key.owner).await.map_err(Error::from)?;
     let gone = || Failure::refused("the key's owner is gone", "such a key lets nobody in");
-    let user = usable(user.ok_or_else(gone)?)?;
-    let now_ms = inside.assembled.engine.now_ms();
-    if key.revoked_at_ms.is_some() || key.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
-        let mend = "it lets nobody in (401); `doorward key list` shows keys that do";
-        return Err(Failure::refused("this key is revoked or has expired", mend));
-    }
-    Ok(api_key::context(&key, &user))
-}
-
-fn usable(user: User) -> Result<User, Failure> {
-    if user.disabled {
-        let mend = "`doorward user enable` lets this person in again";
-        return Err(Failure::refused("the account is disabled: it is let in nowhere (401)", mend));
-    }
-    Ok(user)
+    Ok(api_key::caller(&inside.assembled.engine, &key, &user.ok_or_else(gone)?)?)
 }
 
 /// Whose a resource is, as the services find it out.

@@ -67,8 +67,15 @@ fn every_verdict_names_its_rule_and_what_a_client_sees() {
 #[test]
 fn what_cannot_be_explained_is_said() {
     let server = Server::dev();
+    let words = ["user", "create", "--username", "ada", "--password-stdin"];
+    made(&server.command(&words, "a long password 1\n"));
+    let words = ["key", "create", "--user", "ada", "--name", "x", "--expires", "1h"];
+    let key = made(&server.command(&words, ""));
+    server.command(&["user", "disable", "ada"], "");
     for (arguments, code, word) in [
-        (&["--principal", "nobody", "--action", "thread:read"][..], 1, "there is no user"),
+        (&["--principal", "ada", "--action", "thread:read"][..], 1, "user_disabled"),
+        (&["--principal", &key, "--action", "thread:read"], 1, "api_key_revoked"),
+        (&["--principal", "nobody", "--action", "thread:read"], 1, "there is no user"),
         (&["--principal", "dev-admin", "--action", "thread:raed"], 2, "did you mean thread:read?"),
         (
             &["--principal", "dev-admin", "--action", "thread:read", "--mount", "nativ"],

@@ -13,6 +13,7 @@ use crate::error::{Error, Result, codes};
 use crate::identity::api_keys::format;
 use crate::identity::model::{ApiKey, ApiKeyKind, User};
 use crate::memory::caches::ApiKeyCopy;
+use crate::memory::revocations::Key;
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::seen::usable;
 
@@ -82,27 +83,40 @@ impl ApiKeys {
     }
 
     fn accept(&self, copy: &ApiKeyCopy, user: &User, now_ms: i64) -> Result<Arc<AuthContext>> {
-        let key = &copy.key;
-        if key.revoked_at_ms.is_some() {
-            return Err(Error::new(codes::KEY_REVOKED));
-        }
-        if self.engine.memory().revocations.cover_since(copy.principal, key.created_at_ms) {
-            return Err(Error::new(codes::KEY_REVOKED).operator("everything of its owner was revoked"));
-        }
-        if key.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
-            return Err(Error::new(codes::KEY_EXPIRED));
-        }
-        if user.disabled {
-            return Err(Error::new(codes::USER_DISABLED));
-        }
+        must_stand(&self.engine, &copy.key, copy.principal, user, now_ms)?;
         self.engine.note_api_key_use(copy, now_ms, NOTE_EVERY_MS);
-        Ok(Arc::new(context(key, user)))
+        Ok(Arc::new(context(&copy.key, user)))
     }
 }
 
-/// Who a call with this key is from.
-#[must_use]
-pub fn context(key: &ApiKey, user: &User) -> AuthContext {
+/// Checks 4 to 6.
+fn must_stand(engine: &Engine, key: &ApiKey, principal: Key, user: &User, now_ms: i64) -> Result<()> {
+    if key.revoked_at_ms.is_some() {
+        return Err(Error::new(codes::KEY_REVOKED));
+    }
+    if engine.memory().revocations.cover_since(principal, key.created_at_ms) {
+        return Err(Error::new(codes::KEY_REVOKED).operator("everything of its owner was revoked"));
+    }
+    if key.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
+        return Err(Error::new(codes::KEY_EXPIRED));
+    }
+    if user.disabled {
+        return Err(Error::new(codes::USER_DISABLED));
+    }
+    Ok(())
+}
+
+/// Who a call with this key would be from, for explaining decisions. It is no use of the key.
+///
+/// # Errors
+/// `api_key_revoked`, `api_key_expired`, `user_disabled`, as for a request.
+pub fn caller(engine: &Engine, key: &ApiKey, user: &User) -> Result<AuthContext> {
+    let principal = Key::of_principal(&Principal::local(&user.id).owner_key());
+    must_stand(engine, key, principal, user, engine.now_ms())?;
+    Ok(context(key, user))
+}
+
+fn context(key: &ApiKey, user: &User) -> AuthContext {
     AuthContext {
         principal: Principal::local(&user.id),
         scopes: Some(key.scopes.clone()),

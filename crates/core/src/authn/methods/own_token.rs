@@ -13,6 +13,7 @@ use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
+use crate::identity::model::User;
 use crate::memory::revocations::{Handles, Key};
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::Keys;
@@ -124,12 +125,11 @@ impl OwnToken {
         let claims = verified.claims;
         let invalid = |what: &str| Error::new(codes::TOKEN_INVALID).operator(what);
         let user_id = UserId::from(claims.sub().as_deref().ok_or_else(|| invalid("no sub"))?);
-        let principal = Principal::local(&user_id);
         let session_id = claims.get_str("sid").map(|sid| SessionId::from(&*sid));
         let handles = Handles {
             token: claims.jti().as_deref().map(Key::of_token),
             session: session_id.as_ref().map(|id| Key::of_session(id.as_str())),
-            principal: Key::of_principal(&principal.owner_key()),
+            principal: Key::of_principal(&Principal::local(&user_id).owner_key()),
             issued_at_s: claims.iat,
         };
         if self.engine.memory().revocations.cover(&handles) {
@@ -144,20 +144,17 @@ impl OwnToken {
         let scopes =
             claims.get_str("scope").map(|text| text.split_ascii_whitespace().map(Arc::from).collect());
         let auth = Arc::new(AuthContext {
-            principal,
             scopes,
-            method: DESCRIPTOR.name,
             credential: claims.jti().as_deref().map(Into::into),
             session: session_id,
             authenticated_at_s: session.as_ref().map(|s| s.session.created_at_ms.div_euclid(1000)),
             expires_at_s: claims.exp,
-            administrative: true,
             claims: claims
                 .custom()
                 .into_iter()
                 .filter(|(name, _)| name != "sid" && name != "scope")
                 .collect(),
-            ..AuthContext::anonymous(user.user.roles.clone())
+            ..context(&user.user)
         });
         let expires_at_ms = claims.exp.map(|exp| exp.saturating_mul(1000));
         let stamp = Some(user.stamp);
@@ -165,4 +162,22 @@ impl OwnToken {
         self.seen.insert(key, Arc::new(seen));
         Ok(auth)
     }
+}
+
+/// What every token of a person's log-in has in common.
+fn context(user: &User) -> AuthContext {
+    AuthContext {
+        principal: Principal::local(&user.id),
+        method: DESCRIPTOR.name,
+        administrative: true,
+        ..AuthContext::anonymous(user.roles.clone())
+    }
+}
+
+/// Who a call with a fresh log-in of this person would be from, for explaining decisions.
+///
+/// # Errors
+/// `user_disabled`.
+pub fn caller(user: &User) -> Result<AuthContext> {
+    if user.disabled { Err(Error::new(codes::USER_DISABLED)) } else { Ok(context(user)) }
 }
