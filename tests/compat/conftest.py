@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from harness.doorward import Doorward
+from harness.programs import LeftOut
 
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test that needs the document is skipped without it; `left_out` has said so loudly."""
+    try:
+        return (yield)
+    except LeftOut as absent:
+        pytest.skip(str(absent))
 
 @pytest.fixture
 def start(tmp_path: Path):

@@ -12,15 +12,6 @@ from harness.doorward import Doorward
 from harness.programs import LeftOut
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """A test that needs the document is skipped without it; `left_out` has said so loudly."""
-    try:
-        return (yield)
-    except LeftOut as absent:
-        pytest.skip(str(absent))
-
-
 @pytest.fixture(scope="session")
 def real_server(tmp_path_factory):
     """The real AgentFlow API server, `auth: null`."""

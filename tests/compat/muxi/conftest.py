@@ -6,18 +6,8 @@ import pytest
 
 from harness.client import Client
 from harness.doorward import Doorward
-from harness.programs import LeftOut
 
 PASSWORD = "correct horse battery staple 7"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem):
-    """A test that needs the document is skipped without it; `left_out` has said so loudly."""
-    try:
-        return (yield)
-    except LeftOut as absent:
-        pytest.skip(str(absent))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ mod tokens;
 mod users;
 mod views;
 
+pub(crate) use sessions::end_own;
+
 use doorward_core::authz::catalogue::{
     Action, api_key, audit as log, message, run, session, signing_key, thread, token, user,
 };

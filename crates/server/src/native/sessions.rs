@@ -16,6 +16,12 @@ use crate::request::Request;
 
 /// `POST /v1/logout`: ends the session of the credential, or the token itself where it has no session.
 pub(super) async fn logout(request: Request) -> Result<Answer> {
+    end_own(&request).await?;
+    Ok(no_content())
+}
+
+/// Ends what the caller came with, for the log-out of every surface.
+pub(crate) async fn end_own(request: &Request) -> Result<()> {
     let auth = &request.call()?.auth;
     match (&auth.session, auth.principal.user_id()) {
         (Some(id), Some(user)) => {
@@ -28,7 +34,7 @@ pub(super) async fn logout(request: Request) -> Result<Answer> {
             request.engine.tokens().revoke_own(permit).await?;
         }
     }
-    Ok(no_content())
+    Ok(())
 }
 
 /// `GET /v1/sessions`

@@ -3,18 +3,18 @@
 use bytes::Bytes;
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus};
 use doorward_core::agents::runs::{Progress, Running};
-use doorward_core::agents::threads::{NewMessage, NewThread};
+use doorward_core::agents::threads::NewMessage;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{run, thread};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::ThreadId;
-use doorward_core::operation::Permit;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::envelope::{self, enveloped, topmost};
 use super::subject::THREAD;
 use super::threads::{object, thread_id};
+use crate::conversation;
 use crate::events;
 use crate::gateway::{JsonBody, named};
 use crate::http::respond::Answer;
@@ -70,33 +70,8 @@ async fn begin(request: &mut Request) -> Result<Begun> {
         let running = request.engine.runs().start(permit, &thread, said).await?;
         return Ok(Begun { thread, is_new: false, running, until });
     }
-    begin_in_new(request, permit, said).await
-}
-
-async fn begin_in_new(
-    request: &Request,
-    permit: Permit<run::Create>,
-    said: Vec<NewMessage>,
-) -> Result<Begun> {
-    let engine = &request.engine;
-    let until = events::expiry(engine, permit.auth());
-    let made = match request.permit::<thread::Create>(Target::any()) {
-        Ok(leave) => engine.threads().create(leave, NewThread::default()).await,
-        Err(error) => Err(error),
-    };
-    let thread = match made {
-        Ok(made) => made.id,
-        Err(error) => return permit.close(Err(error)),
-    };
-    match engine.runs().start(permit, &thread, said).await {
-        Ok(running) => Ok(Begun { thread, is_new: true, running, until }),
-        Err(error) => {
-            // A thread that was made for a run that never began is nobody's wish.
-            let leave = request.permit::<thread::Delete>(Target::named(thread.as_str()))?;
-            engine.threads().delete(leave, &thread).await?;
-            Err(error)
-        }
-    }
+    let (thread, running) = conversation::begin(request, permit, said).await?;
+    Ok(Begun { thread, is_new: true, running, until })
 }
 
 async fn finished(running: &mut Running) -> Result<Message> {

@@ -3,7 +3,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{session, token, user};
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::identity::sessions::{Granted, Login, USERNAME_CLAIM, Which};
+use doorward_core::identity::sessions::{Granted, Login, USERNAME_CLAIM};
 use doorward_core::identity::users::NewUser;
 use doorward_core::secret::SecretText;
 use http::StatusCode;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::fields;
 use crate::http::respond::{Answer, json_answer};
+use crate::native::end_own;
 use crate::request::Request;
 
 /// The name of the method that takes API keys, as calls carry it.
@@ -112,18 +113,7 @@ pub(super) async fn refresh(mut request: Request) -> Result<Answer> {
 
 /// `POST /auth/logout`: ends the session with its tokens, or the token itself where it has no session.
 pub(super) async fn logout(request: Request) -> Result<Answer> {
-    let auth = &request.call()?.auth;
-    match (&auth.session, auth.principal.user_id()) {
-        (Some(id), Some(user)) => {
-            let owner = auth.principal.owner_key();
-            let permit = request.permit::<session::End>(Target::owned(id.as_str(), &owner))?;
-            request.engine.sessions().end(permit, &user, Which::One(id.clone())).await?;
-        }
-        _ => {
-            let permit = request.permit::<token::Revoke>(Target::any())?;
-            request.engine.tokens().revoke_own(permit).await?;
-        }
-    }
+    end_own(&request).await?;
     Ok(json_answer(StatusCode::OK, &json!({ "message": "Successfully logged out" })))
 }
 

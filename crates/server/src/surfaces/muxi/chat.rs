@@ -2,15 +2,16 @@
 
 use doorward_core::agents::model::MessageRole;
 use doorward_core::agents::runs::Progress;
-use doorward_core::agents::threads::{NewMessage, NewThread};
+use doorward_core::agents::threads::NewMessage;
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{run, thread};
+use doorward_core::authz::catalogue::run;
 use doorward_core::error::{Error, Result, codes};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::accounts::{API_KEY, must_name_user};
 use super::fields;
+use crate::conversation;
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
@@ -37,7 +38,6 @@ pub(super) async fn by_token(request: Request) -> Result<Answer> {
 }
 
 async fn say(request: &Request) -> Result<Answer> {
-    let engine = &request.engine;
     let permit = request.permit::<run::Create>(Target::any())?;
     let text = match fields::message(request) {
         Ok(Ok(text)) => text,
@@ -48,23 +48,7 @@ async fn say(request: &Request) -> Result<Answer> {
         Err(error) => return permit.close(Err(error)),
     };
     let said = NewMessage { role: MessageRole::User, content: Value::from(text), metadata: Map::new() };
-    let made = match request.permit::<thread::Create>(Target::any()) {
-        Ok(leave) => engine.threads().create(leave, NewThread::default()).await,
-        Err(error) => Err(error),
-    };
-    let thread = match made {
-        Ok(made) => made.id,
-        Err(error) => return permit.close(Err(error)),
-    };
-    let mut running = match engine.runs().start(permit, &thread, vec![said]).await {
-        Ok(running) => running,
-        Err(error) => {
-            // A thread that was made for a run that never began is nobody's wish.
-            let leave = request.permit::<thread::Delete>(Target::named(thread.as_str()))?;
-            engine.threads().delete(leave, &thread).await?;
-            return Err(error);
-        }
-    };
+    let (_, mut running) = conversation::begin(request, permit, vec![said]).await?;
     while let Some(progress) = running.progress.recv().await {
         if let Progress::Ended(_, message) = progress {
             let message = message.ok_or_else(|| Error::new(codes::UPSTREAM_INVALID))?;
