@@ -85,14 +85,17 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
     let engine = Engine::open(parts, settings(config)?).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
     let algorithm = config.says("tokens.algorithm").then_some(config.tokens.algorithm);
-    let signing = ring.signer().algorithm();
-    if let Some(wanted) = algorithm.filter(|wanted| *wanted != signing) {
-        tracing::warn!(
-            "tokens.algorithm is {wanted}, but the key that signs is for {signing}; run: doorward token rotate-key"
-        );
-    }
     let keys = match config.tokens.key_files.as_slice() {
-        [] => Keys::Ring(ring),
+        [] => {
+            let signing = ring.signer().algorithm();
+            if let Some(wanted) = algorithm.filter(|wanted| *wanted != signing) {
+                tracing::warn!(
+                    "tokens.algorithm is {wanted}, but the key that signs is for {signing}; \
+                     run: doorward token rotate-key"
+                );
+            }
+            Keys::Ring(ring)
+        }
         files => key_files::read(files, config.tokens.algorithm)?,
     };
     let own = Own { engine: &engine, keys, config };

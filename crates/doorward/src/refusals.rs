@@ -102,12 +102,18 @@ fn store_that_cannot_be_written(setup: &Setup) -> Option<Problem> {
         let opened = std::fs::OpenOptions::new().write(true).open(path);
         return opened.err().map(|error| refused(format!("{} cannot be written: {error}", path.display())));
     }
-    let nearest = path.ancestors().skip(1).find(|directory| directory.exists())?;
-    let metadata = nearest.metadata().ok()?;
-    if !metadata.is_dir() {
+    let above = path.ancestors().skip(1);
+    // A bare file name stands in the working directory.
+    let mut above =
+        above.map(|directory| if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
+    let nearest = above.find(|directory| directory.exists())?;
+    if !nearest.is_dir() {
         return Some(refused(format!("{} is no directory", nearest.display())));
     }
-    metadata.permissions().readonly().then(|| refused(format!("{} cannot be written", nearest.display())))
+    // By the rights of this user, which the mode alone does not tell.
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let denied = rustix::fs::access(nearest, access).err()?;
+    Some(refused(format!("{} cannot be written: {denied}", nearest.display())))
 }
 
 fn master_key_others_can_read(setup: &Setup) -> Option<Problem> {

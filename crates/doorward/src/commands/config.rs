@@ -31,7 +31,7 @@ struct Config {
 
 #[derive(Subcommand)]
 enum What {
-    /// Say everything that `serve` would refuse, and how to mend it
+    /// Say what `serve` would refuse, and how to mend it; the store is not opened and no port is taken
     #[command(after_help = "Example:\n  doorward config check --config /etc/doorward/doorward.toml")]
     Check(Named),
     /// Show every effective setting and where it comes from; secrets are not shown
@@ -80,7 +80,7 @@ fn check(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
     warnings.extend(rehearse(setup)?);
     let text = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();
     named.output.answer(&json!({ "ok": true, "warnings": warnings }), || {
-        format!("{text}`doorward serve` would start with this configuration.")
+        format!("{text}Nothing in this configuration keeps `doorward serve` from starting.")
     })
 }
 
