@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 
 use super::generations::Stamp;
 use super::revocations::Key;
 use crate::id::{SessionId, UserId};
 use crate::identity::model::{ApiKey, Session, User};
+use crate::principal::AuthContext;
 
 const USERS: usize = 16_384;
 const SESSIONS: usize = 16_384;
@@ -44,6 +46,16 @@ pub struct ApiKeyCopy {
     pub principal: Key,
     /// The newest use that the store was told of.
     pub noted_at_ms: AtomicI64,
+    /// Who calls with it, once that was worked out.
+    pub caller: ArcSwapOption<KeyCaller>,
+}
+
+/// Who calls with a key, as worked out from a copy of its owner.
+pub struct KeyCaller {
+    /// The caller.
+    pub auth: Arc<AuthContext>,
+    /// When the owner's copy was current.
+    pub owner: Stamp,
 }
 
 /// The copies.

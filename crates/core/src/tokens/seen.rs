@@ -7,6 +7,7 @@ use quick_cache::sync::Cache;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::identity::model::User;
 use crate::memory::caches::{SessionCopy, UserCopy};
 use crate::memory::generations::Stamp;
 use crate::memory::revocations::Handles;
@@ -90,7 +91,14 @@ impl Default for SeenTokens {
 pub fn usable(user: Option<&Arc<UserCopy>>) -> Result<&Arc<UserCopy>> {
     match user {
         None => Err(Error::new(codes::TOKEN_INVALID).operator("the user is gone")),
-        Some(copy) if copy.user.disabled => Err(Error::new(codes::USER_DISABLED)),
-        Some(copy) => Ok(copy),
+        Some(copy) => enabled(&copy.user).map(|()| copy),
     }
+}
+
+/// Refuses a user who was disabled.
+///
+/// # Errors
+/// `user_disabled`.
+pub fn enabled(user: &User) -> Result<()> {
+    if user.disabled { Err(Error::new(codes::USER_DISABLED)) } else { Ok(()) }
 }

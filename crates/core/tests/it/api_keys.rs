@@ -6,6 +6,7 @@ use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{api_key, thread, user};
 use doorward_core::identity::api_keys::{Created, Expiry, NewApiKey};
 use doorward_core::identity::model::ApiKeyKind;
+use doorward_core::identity::users::Administration;
 use doorward_core::operation::Call;
 use doorward_core::tokens::model::Revoked;
 
@@ -54,6 +55,29 @@ async fn typing_errors_unknown_and_revoked_keys_are_refused() {
     let permit = house.system().permit(Target::any()).expect("the system may");
     house.engine.api_keys().revoke(permit, &made.key.id).await.expect("revoked");
     assert_eq!(code(house.bearer(made.secret.expose()).await), "api_key_revoked");
+}
+
+#[tokio::test]
+async fn a_remembered_caller_is_what_its_owner_is_now() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.call(&house).await, &["*"], Expiry::Never).await.expect("made");
+    let used = || house.bearer(made.secret.expose());
+    let administer = async |changes: Administration| {
+        let permit = house.system().permit(Target::any()).expect("the system may");
+        house.engine.users().administer(permit, &ann.user.id, changes).await.expect("changed");
+    };
+    for _ in 0..2 {
+        assert_eq!(used().await.expect("let in").auth.roles, ["user".into()]);
+    }
+    administer(Administration { roles: Some(vec!["premium".into()]), ..Administration::default() }).await;
+    for _ in 0..2 {
+        assert_eq!(used().await.expect("let in").auth.roles, ["premium".into()]);
+    }
+    administer(Administration { disabled: Some(true), ..Administration::default() }).await;
+    for _ in 0..2 {
+        assert_eq!(code(used().await), "user_disabled");
+    }
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn what_cannot_be_explained_is_said() {
     server.command(&["user", "disable", "ada"], "");
     for (arguments, code, word) in [
         (&["--principal", "ada", "--action", "thread:read"][..], 1, "user_disabled"),
-        (&["--principal", &key, "--action", "thread:read"], 1, "api_key_revoked"),
+        (&["--principal", &key, "--action", "thread:read"], 1, "user_disabled"),
         (&["--principal", "nobody", "--action", "thread:read"], 1, "there is no user"),
         (&["--principal", "dev-admin", "--action", "thread:raed"], 2, "did you mean thread:read?"),
         (

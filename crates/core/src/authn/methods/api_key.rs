@@ -1,8 +1,9 @@
 //! Doorward's API keys, as `X-API-Key`, `Authorization: ApiKey` or `Authorization: Bearer`.
 //!
 //! The prefix says whose it is: a Bearer text without it is declined. 1. keyed hash, looked up in memory; 2. on a miss
-//! the checksum, so that typing errors and scanners never reach the store; 3. the store; 4. revoked by itself
-//! or with everything of its owner; 5. expired; 6. the owner is enabled.
+//! the checksum, so that typing errors and scanners never reach the store; 3. the store; 4. the owner is
+//! enabled; 5. revoked by itself or with everything of its owner; 6. expired. Who calls with a key is worked out once
+//! and kept until its owner changes; 5 and 6 are looked at every time.
 
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::identity::api_keys::format;
 use crate::identity::model::{ApiKey, ApiKeyKind, User};
-use crate::memory::caches::ApiKeyCopy;
+use crate::memory::caches::{ApiKeyCopy, KeyCaller};
 use crate::memory::revocations::Key;
 use crate::principal::{AuthContext, Principal};
-use crate::tokens::seen::usable;
+use crate::tokens::seen::{enabled, usable};
 
 /// The store is told of a key's use this often.
 const NOTE_EVERY_MS: i64 = 60_000;
@@ -53,11 +54,13 @@ impl Authenticator for ApiKeys {
         }
         let now_ms = self.engine.now_ms();
         let mac = self.engine.api_key_mac(offered.text);
+        let generations = &self.engine.memory().generations;
         if let Some(copy) = self.engine.memory().caches.api_keys.get(&mac)
-            && self.engine.memory().generations.is_current(copy.stamp)
-            && let Some(user) = self.engine.user_in_memory(&copy.key.owner)
+            && generations.is_current(copy.stamp)
+            && let Some(caller) = &*copy.caller.load()
+            && generations.is_current(caller.owner)
         {
-            return Answer::Now(outcome(self.accept(&copy, &user.user, now_ms)));
+            return Answer::Now(outcome(self.accept(&copy, &caller.auth, now_ms)));
         }
         Answer::Later(Box::pin(async move { outcome(self.look_up(offered.text, mac, now_ms).await) }))
     }
@@ -79,18 +82,21 @@ impl ApiKeys {
         let copy = self.engine.api_key_copy(mac).await?.ok_or_else(unknown)?;
         let user = self.engine.user_copy(&copy.key.owner).await?;
         let user = usable(user.as_ref())?;
-        self.accept(&copy, &user.user, now_ms)
+        let auth = Arc::new(context(&copy.key, &user.user));
+        let caller = KeyCaller { auth: Arc::clone(&auth), owner: user.stamp };
+        copy.caller.store(Some(Arc::new(caller)));
+        self.accept(&copy, &auth, now_ms)
     }
 
-    fn accept(&self, copy: &ApiKeyCopy, user: &User, now_ms: i64) -> Result<Arc<AuthContext>> {
-        must_stand(&self.engine, &copy.key, copy.principal, user, now_ms)?;
+    fn accept(&self, copy: &ApiKeyCopy, auth: &Arc<AuthContext>, now_ms: i64) -> Result<Arc<AuthContext>> {
+        must_stand(&self.engine, &copy.key, copy.principal, now_ms)?;
         self.engine.note_api_key_use(copy, now_ms, NOTE_EVERY_MS);
-        Ok(Arc::new(context(&copy.key, user)))
+        Ok(Arc::clone(auth))
     }
 }
 
-/// Checks 4 to 6.
-fn must_stand(engine: &Engine, key: &ApiKey, principal: Key, user: &User, now_ms: i64) -> Result<()> {
+/// Checks 5 and 6.
+fn must_stand(engine: &Engine, key: &ApiKey, principal: Key, now_ms: i64) -> Result<()> {
     if key.revoked_at_ms.is_some() {
         return Err(Error::new(codes::KEY_REVOKED));
     }
@@ -100,19 +106,17 @@ fn must_stand(engine: &Engine, key: &ApiKey, principal: Key, user: &User, now_ms
     if key.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
         return Err(Error::new(codes::KEY_EXPIRED));
     }
-    if user.disabled {
-        return Err(Error::new(codes::USER_DISABLED));
-    }
     Ok(())
 }
 
 /// Who a call with this key would be from, for explaining decisions. It is no use of the key.
 ///
 /// # Errors
-/// `api_key_revoked`, `api_key_expired`, `user_disabled`, as for a request.
+/// `user_disabled`, `api_key_revoked`, `api_key_expired`, as for a request.
 pub fn caller(engine: &Engine, key: &ApiKey, user: &User) -> Result<AuthContext> {
+    enabled(user)?;
     let principal = Key::of_principal(&Principal::local(&user.id).owner_key());
-    must_stand(engine, key, principal, user, engine.now_ms())?;
+    must_stand(engine, key, principal, engine.now_ms())?;
     Ok(context(key, user))
 }
 

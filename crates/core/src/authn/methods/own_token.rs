@@ -17,7 +17,7 @@ use crate::identity::model::User;
 use crate::memory::revocations::{Handles, Key};
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::Keys;
-use crate::tokens::seen::{Seen, SeenTokens, key_of, usable};
+use crate::tokens::seen::{Seen, SeenTokens, enabled, key_of, usable};
 
 /// `typ` of our access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
@@ -179,5 +179,5 @@ fn context(user: &User) -> AuthContext {
 /// # Errors
 /// `user_disabled`.
 pub fn caller(user: &User) -> Result<AuthContext> {
-    if user.disabled { Err(Error::new(codes::USER_DISABLED)) } else { Ok(context(user)) }
+    enabled(user).map(|()| context(user))
 }

@@ -5,6 +5,8 @@ pub mod format;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use arc_swap::ArcSwapOption;
+
 use super::model::{ApiKey, ApiKeyKind};
 use super::validate;
 use crate::authz::catalogue::api_key;
@@ -222,7 +224,8 @@ impl Engine {
         let Some(key) = self.store().api_key_by_mac(mac).await? else { return Ok(None) };
         let noted_at_ms = key.last_used_at_ms.unwrap_or(i64::MIN / 2).into();
         let principal = Key::of_principal(&Principal::local(&key.owner).owner_key());
-        let copy = Arc::new(ApiKeyCopy { key, stamp, principal, noted_at_ms });
+        let copy =
+            Arc::new(ApiKeyCopy { key, stamp, principal, noted_at_ms, caller: ArcSwapOption::empty() });
         self.memory().caches.api_keys.insert(mac, Arc::clone(&copy));
         Ok(Some(copy))
     }
