@@ -98,7 +98,8 @@ class Life:
         ledger.attempt("end", tokens, lambda: client.delete(f"/v1/sessions/{tokens.session}"))
         return False
 
-    def live_and_die(self, memory: Memory, changes: int) -> Ledger:
+    def live_and_die(self, memory: Memory, changes: int, after: str | None) -> Ledger:
+        """Dies after so many changes, counted from the first acknowledged write of the kind `after`."""
         ledger = Ledger()
         doomed = [Tokens.of(log_in(self.client(), memory.person)) for _ in range(ENDERS)]
         assassin = Assassin(self.server.ready["pid"], journal_of(self.data_dir), changes)
@@ -106,8 +107,10 @@ class Life:
         acts += [partial(self.revoke, ledger, self.administrator()) for _ in range(REVOKERS)]
         acts += [partial(self.refresh, ledger, self.client(), chain) for chain in memory.chains]
         acts += [partial(self.end, ledger, self.client(), tokens) for tokens in doomed]
-        assassin.begin()
         writers = [Writer(act) for act in acts]
+        if after:
+            ledger.wait_for(after)
+        assassin.begin()
         for writer in writers:
             writer.finish()
         assassin.require_done()
@@ -184,7 +187,9 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_done(tmp_path):
     memory = begin(life)
     inside = 0
     for number in range(1, ROUNDS + 1):
-        ledger = life.live_and_die(memory, changes=chance.randint(1, LONGEST_LIFE_CHANGES))
+        # Hashing makes a sign-up the slowest write: on a busy machine few lives would see one answered.
+        after = "sign_up" if number % 5 == 0 else None
+        ledger = life.live_and_die(memory, chance.randint(1, LONGEST_LIFE_CHANGES), after)
         torn = ends_inside_a_transaction(journal_of(life.data_dir))
         life = Life(tmp_path, number)
         made = life.check(memory, ledger)
@@ -198,5 +203,5 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_done(tmp_path):
     with sqlite3.connect(database) as store:
         assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert store.execute("PRAGMA foreign_key_check").fetchall() == []
-    assert len(memory.people) >= 10
+    assert len(memory.people) >= ROUNDS // 5
     assert inside >= LEAST_INSIDE, f"only {inside} of {ROUNDS} kills landed inside a write"

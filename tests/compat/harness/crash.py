@@ -98,6 +98,7 @@ class Ledger:
     """What was asked of the server in one life."""
 
     writes: list[Write] = field(default_factory=list)
+    _noted: threading.Condition = field(default_factory=threading.Condition)
 
     def attempt(self, kind: str, subject, send) -> bool:
         """Sends one write and notes it, unless no server was left to send it to; whether it was answered.
@@ -112,8 +113,15 @@ class Ledger:
                 return False
         except requests.exceptions.ChunkedEncodingError:
             pass
-        self.writes.append(write)
+        with self._noted:
+            self.writes.append(write)
+            self._noted.notify_all()
         return write.answer is not None
+
+    def wait_for(self, kind: str) -> None:
+        """Until one write of this kind was acknowledged."""
+        with self._noted:
+            assert self._noted.wait_for(lambda: self.acknowledged(kind), 60), f"no {kind} was acknowledged"
 
     def acknowledged(self, kind: str) -> list[Write]:
         return [write for write in self.writes if write.kind == kind and write.acknowledged]
