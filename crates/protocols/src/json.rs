@@ -8,7 +8,7 @@ mod member;
 mod scan;
 
 pub(crate) use member::{Kind, Member, const_tag, tag};
-pub(crate) use scan::scan_object;
+pub(crate) use scan::{plain_length, scan_object};
 
 use serde::de::DeserializeOwned;
 

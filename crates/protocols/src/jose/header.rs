@@ -12,7 +12,7 @@ pub enum HeaderPolicy {
     #[default]
     Own,
     /// Somebody else made it: further members are ignored (never used as a source of keys) unless `crit`
-    /// names them, and times may carry a zero fraction.
+    /// names them, and times may carry a fraction.
     External,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Header<'a> {
         Ok(Self { alg: alg.ok_or(HeaderError::NoAlgorithm)?, kid, typ, cty })
     }
 
-    /// The header as nearly every signer writes it: `alg`, `kid`, `typ`, in any order, of plain characters, without
+    /// The header as nearly every signer writes it: `alg`, `kid`, `typ`, in any order, without escapes and
     /// space. `None` for everything else, which the strict scanner then judges; what is read here it reads alike.
     fn plain(text: &'a str) -> Option<Self> {
         let (mut alg, mut kid, mut typ) = (None, None, None);
@@ -133,15 +133,13 @@ impl<'a> Header<'a> {
     }
 }
 
-/// `"abc":"value"` at the start of a text, with a name of three letters and a value of plain characters; and the rest.
+/// `"abc":"value"` at the start of a text, with a name of three bytes and a value without escapes; and the rest.
 fn plain_member(text: &str) -> Option<(&str, &str, &str)> {
     let bytes = text.as_bytes();
     let (b'"', b"\":\"") = (*bytes.first()?, bytes.get(4..7)?) else { return None };
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'/');
-    let length = bytes[7..].iter().position(|b| !plain(b))?;
-    let end = 7 + length;
+    let end = 7 + json::plain_length(&bytes[7..]);
     // Slicing by `get`: a name of other than single-byte letters may not split here.
-    (bytes[end] == b'"').then_some((text.get(1..4)?, text.get(7..end)?, text.get(end + 1..)?))
+    (bytes.get(end) == Some(&b'"')).then_some((text.get(1..4)?, text.get(7..end)?, text.get(end + 1..)?))
 }
 
 fn without_application(media_type: &str) -> &str {

@@ -132,7 +132,8 @@ fn sign_written(
 ) -> Result<String, KeyError> {
     let mut scratch = Vec::with_capacity(768);
     let mut token = Vec::with_capacity(1024);
-    scratch.extend_from_slice(key.header_start());
+    token.extend_from_slice(&key.header().encoded);
+    scratch.extend_from_slice(&key.header().rest);
     if !typ.is_empty() {
         scratch.extend_from_slice(b",\"typ\":");
         serde_json::to_writer(&mut scratch, typ)

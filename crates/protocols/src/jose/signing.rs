@@ -14,13 +14,27 @@ use super::key::{SecretRule, VerifyingKey, ec_point};
 use super::pem::{self, KeyBlock, PrivateBlock};
 use super::secret::SecretBytes;
 use super::{der, rsa};
+use crate::encoding::base64url_encode;
 
 /// A key that signs with exactly one algorithm, together with its verifying half.
 pub struct SigningKey {
     inner: Inner,
     verifying: VerifyingKey,
-    /// `{"alg":…,"kid":…`, which every token of this key starts with.
-    header_start: Vec<u8>,
+    header: HeaderStart,
+}
+
+/// `{"alg":…,"kid":…`, which every token of this key starts with: encoded as far as whole groups of base64url go,
+/// and the bytes that are left.
+pub(super) struct HeaderStart {
+    pub(super) encoded: Vec<u8>,
+    pub(super) rest: Vec<u8>,
+}
+
+impl HeaderStart {
+    fn of(text: &[u8]) -> Self {
+        let (groups, rest) = text.split_at(text.len() / 3 * 3);
+        Self { encoded: base64url_encode(groups).into_bytes(), rest: rest.to_vec() }
+    }
 }
 
 enum Inner {
@@ -172,16 +186,16 @@ impl SigningKey {
     }
 
     fn with(inner: Inner, verifying: VerifyingKey) -> Self {
-        let mut header_start = format!("{{\"alg\":\"{}\"", verifying.algorithm()).into_bytes();
+        let mut header = format!("{{\"alg\":\"{}\"", verifying.algorithm()).into_bytes();
         if let Some(kid) = verifying.kid() {
-            header_start.extend_from_slice(b",\"kid\":");
-            header_start.extend_from_slice(serde_json::Value::from(kid).to_string().as_bytes());
+            header.extend_from_slice(b",\"kid\":");
+            header.extend_from_slice(serde_json::Value::from(kid).to_string().as_bytes());
         }
-        Self { inner, verifying, header_start }
+        Self { inner, verifying, header: HeaderStart::of(&header) }
     }
 
-    pub(super) fn header_start(&self) -> &[u8] {
-        &self.header_start
+    pub(super) fn header(&self) -> &HeaderStart {
+        &self.header
     }
 
     fn from_rsa_pair(pair: RsaKeyPair, alg: Algorithm, kid: Option<String>) -> Result<Self, KeyError> {

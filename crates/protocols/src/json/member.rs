@@ -113,12 +113,25 @@ pub(super) fn unescape(inner: &str, escaped: bool) -> Cow<'_, str> {
 
 /// Length and first bytes of a name in one number. Names of up to seven bytes are the same when their tags are.
 pub(crate) fn tag(name: &str) -> u64 {
-    let bytes = name.as_bytes();
+    tag_bytes(name.as_bytes())
+}
+
+fn tag_bytes(bytes: &[u8]) -> u64 {
     let start = match bytes.first_chunk::<7>() {
         Some(&[a, b, c, d, e, f, g]) => u64::from_le_bytes([a, b, c, d, e, f, g, 0]),
         None => bytes.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)),
     };
     start | (bytes.len() as u64) << 56
+}
+
+/// [`tag`] of a name inside a document, read as one word where the document goes on for long enough.
+pub(super) fn tag_at(document: &[u8], name: Span) -> u64 {
+    let (start, length) = (name.start as usize, u64::from(name.end - name.start));
+    let Some(word) = document[start..].first_chunk::<8>() else {
+        return tag_bytes(&document[start..name.end as usize]);
+    };
+    let kept = length.min(7) * 8;
+    (u64::from_le_bytes(*word) & ((1 << kept) - 1)) | length << 56
 }
 
 /// [`tag`] for names known when compiling.
@@ -138,9 +151,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_to_tag_agree_and_short_names_differ() {
+    fn every_way_to_tag_agrees_and_short_names_differ() {
         for name in ["", "a", "iss", "abcdef", "abcdefg", "abcdefgh", "é"] {
             assert_eq!(tag(name), const_tag(name), "{name}");
+            let span = Span { start: 1, end: 1 + name.len() as u32 };
+            for after in ["\"", "\":123456789"] {
+                assert_eq!(tag_at(format!("\"{name}{after}").as_bytes(), span), tag(name), "{name}{after}");
+            }
         }
         assert_ne!(tag("iss"), tag("iss\0"));
     }

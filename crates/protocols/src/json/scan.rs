@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::member::{Kind, Member, Span, tag, unescape};
+use super::member::{Kind, Member, Span, tag_at, unescape};
 use super::{JsonError, Limits};
 
 /// Checks a whole document.
@@ -164,7 +164,7 @@ impl<'a> Scanner<'a> {
             self.space();
             let value_start = self.at;
             let kind = self.value(depth)?;
-            let name_tag = tag(name.of(self.text));
+            let name_tag = tag_at(self.bytes, name);
             self.names.push(Member { name, name_escaped, name_tag, value: self.span(value_start), kind });
             self.space();
             match self.peek() {
@@ -185,9 +185,9 @@ impl<'a> Scanner<'a> {
     /// serde_json reads an object whose first member has one of its own magic names as *text to parse again*,
     /// which would carry a second document past every check here.
     fn refuse_private(&self, name: Span, escaped: bool) -> Result<(), JsonError> {
-        let inner = name.of(self.text);
-        if (escaped || inner.starts_with('$'))
-            && unescape(inner, escaped).starts_with("$serde_json::private::")
+        let private = |name: &str| name.starts_with("$serde_json::private::");
+        if (escaped || self.bytes[name.start as usize] == b'$')
+            && private(&unescape(name.of(self.text), escaped))
         {
             return Err(self.fail("reserved member name"));
         }
@@ -199,9 +199,10 @@ impl<'a> Scanner<'a> {
         let members = &self.names[first..];
         let twice = if members.len() <= PAIRWISE && !members.iter().any(|m| m.name_escaped) {
             members.iter().enumerate().find_map(|(index, member)| {
-                let name = member.name.of(self.text);
-                let same = |one: &Member| one.name_tag == member.name_tag && one.name.of(self.text) == name;
-                members[..index].iter().any(same).then_some(Cow::Borrowed(name))
+                let same = |one: &Member| {
+                    one.name_tag == member.name_tag && one.name.of(self.text) == member.name.of(self.text)
+                };
+                members[..index].iter().any(same).then(|| Cow::Borrowed(member.name.of(self.text)))
             })
         } else {
             let mut names: Vec<Cow<'_, str>> = members.iter().map(|m| m.name(self.text)).collect();
@@ -316,7 +317,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// How many bytes from the start are neither a quote, a backslash nor a control character: eight at a time.
-fn plain_length(bytes: &[u8]) -> usize {
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
     let mut length = 0;
