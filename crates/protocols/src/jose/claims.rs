@@ -56,8 +56,8 @@ pub struct ClaimsError;
 impl Claims {
     /// Parses a payload.
     ///
-    /// Times must be integers; under [`HeaderPolicy::External`] a fraction of zeros (`1735689600.0`) is taken
-    /// too, because some issuers send it.
+    /// Times must be integers; under [`HeaderPolicy::External`] any number is taken and its fraction dropped, as PyJWT
+    /// does it: Python's `time.time() + 3600` has one.
     ///
     /// # Errors
     /// [`ClaimsError`].
@@ -218,18 +218,19 @@ fn audience(member: &Member, place: Place, text: &str) -> Result<Audience, Claim
     }
 }
 
-/// RFC 7519 §2 NumericDate, whole seconds only.
+/// RFC 7519 §2 NumericDate, which others may write as any JSON number.
 fn seconds(member: &Member, text: &str, policy: HeaderPolicy) -> Result<i64, ClaimsError> {
     if member.kind != Kind::Number {
         return Err(ClaimsError);
     }
+    /// Above it a double does not hold every second.
+    const LARGEST: f64 = (1_u64 << 53) as f64;
     let number = member.value.of(text);
-    let whole = match number.split_once('.') {
-        Some((whole, zeros)) if policy == HeaderPolicy::External && zeros.bytes().all(|b| b == b'0') => whole,
-        Some(_) => return Err(ClaimsError),
-        None => number,
-    };
-    whole.parse().map_err(|_| ClaimsError)
+    if policy == HeaderPolicy::External && number.contains(['.', 'e', 'E']) {
+        let whole = number.parse::<f64>().map_err(|_| ClaimsError)?.trunc();
+        return if whole.abs() <= LARGEST { Ok(whole as i64) } else { Err(ClaimsError) };
+    }
+    number.parse().map_err(|_| ClaimsError)
 }
 
 #[cfg(test)]
@@ -261,13 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn the_fraction_of_a_strangers_time_is_dropped() {
+        for (text, whole) in [("1735689600.999", 1_735_689_600), ("-1.5", -1), ("1e3", 1000), ("0.0", 0)] {
+            let claims = parse(&format!(r#"{{"exp":{text}}}"#), HeaderPolicy::External).unwrap();
+            assert_eq!(claims.exp, Some(whole), "{text}");
+        }
+    }
+
+    #[test]
     fn wrong_types_and_duplicates_are_refused() {
         for (name, text, own, external) in [
             ("exp as string", r#"{"exp":"3"}"#, false, false),
             ("exp null", r#"{"exp":null}"#, false, false),
             ("exp with zero fraction", r#"{"exp":1735689600.0}"#, false, true),
-            ("exp with fraction", r#"{"exp":1.5}"#, false, false),
-            ("exp with exponent", r#"{"exp":1e3}"#, false, false),
+            ("exp with fraction", r#"{"exp":1.5}"#, false, true),
+            ("exp with exponent", r#"{"exp":1e3}"#, false, true),
+            ("exp beyond a double's seconds", r#"{"exp":1e17}"#, false, false),
             ("exp beyond 64 bits", r#"{"exp":9223372036854775808}"#, false, false),
             ("exp largest", r#"{"exp":9223372036854775807}"#, true, true),
             ("sub number", r#"{"sub":7}"#, false, false),
