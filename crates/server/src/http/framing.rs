@@ -269,7 +269,8 @@ fn request_line(line: &[u8]) -> Result<bool, Refusal> {
         b"HTTP/1.1" => Ok(true),
         b"HTTP/1.0" => Ok(false),
         _ => Err(Refusal {
-            status: 505,
+            // RFC 9110 §15.6.6 has a status of its own, but what is malformed is the client's to mend.
+            status: 400,
             code: codes::BAD_REQUEST,
             message: "Only HTTP/1.1 and HTTP/1.0 are spoken.",
         }),

@@ -105,7 +105,7 @@ async fn refusals_are_written_for_first_requests_too() {
     for (name, bytes, status) in [
         ("garbage", &b"\x16\x03\x01garbage"[..], "400"),
         ("no host", b"GET / HTTP/1.1\r\n\r\n", "400"),
-        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505"),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "400"),
     ] {
         let text = exchange(running.address, bytes).await;
         assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {text}");
