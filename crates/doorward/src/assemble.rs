@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problems};
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
@@ -96,7 +96,9 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
             }
             Keys::Ring(ring)
         }
-        files => key_files::read(files, config.tokens.algorithm)?,
+        files => {
+            key_files::read(files, config.tokens.algorithm).map_err(|problem| Problems(vec![problem]))?
+        }
     };
     let own = Own { engine: &engine, keys, config };
     let mut mounts = Vec::with_capacity(config.mounts.len());
@@ -122,12 +124,20 @@ fn runner(setup: &Setup) -> Arc<dyn Runner> {
 
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {
     let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
-    SqlStore::open_path(&config.store.path, &options).map_err(|error| {
-        Failure::refused(
-            format!("the store {} cannot be used: {error}", config.store.path.display()),
-            "check the path, the disk and the permissions, or name another store",
-        )
-    })
+    SqlStore::open_path(&config.store.path, &options).map_err(|error| unusable(config, &error))
+}
+
+/// How many migrations the configured store, which is there, would still be given.
+pub(crate) fn lacking(config: &Config) -> Result<usize, Failure> {
+    let address = format!("sqlite:{}", config.store.path.display());
+    doorward_store::pending(&address).map(|found| found.len()).map_err(|error| unusable(config, &error))
+}
+
+fn unusable(config: &Config, error: &ports::StoreError) -> Failure {
+    Failure::refused(
+        format!("the store {} cannot be used: {error}", config.store.path.display()),
+        "check the path, the disk and the permissions, or name another store",
+    )
 }
 
 fn settings(config: &Config) -> Result<Settings, Failure> {

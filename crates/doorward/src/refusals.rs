@@ -1,5 +1,6 @@
 //! What `serve` will not start with, and `dev` warns about: one function per rule, all judged at once.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -7,16 +8,34 @@ use doorward_core::clock::Clock as _;
 use doorward_server::Network;
 
 use crate::clock::SystemClock;
-use crate::config::{Mount, Origin, Problem};
-use crate::platform::agentflow::Auth;
+use crate::config::{Config, Mount, Origin, Problem};
+use crate::platform::agentflow::{AgentFlow, Auth};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
 use crate::tls;
 
+/// What there is to judge: also of a setup that lacks something else, so that everything is said at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) platforms: &'a BTreeMap<String, AgentFlow>,
+}
+
+impl<'a> From<&'a Setup> for Judged<'a> {
+    fn from(setup: &'a Setup) -> Self {
+        Self { config: &setup.config, platforms: &setup.platforms }
+    }
+}
+
 /// What speaks against starting a server for others.
 #[must_use]
 pub fn refusals(setup: &Setup) -> Vec<Problem> {
+    judge(setup.into())
+}
+
+pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     let mut found = weak_secrets(setup);
+    found.extend(key_files_that_are_none(setup));
     found.extend(store_others_can_read(setup));
     found.extend(store_that_cannot_be_written(setup));
     found.extend(master_key_others_can_read(setup));
@@ -35,11 +54,12 @@ pub fn refusals(setup: &Setup) -> Vec<Problem> {
 /// What `dev` says about the same setup: it starts, but none of this may reach other people.
 #[must_use]
 pub fn warnings(setup: &Setup) -> Vec<String> {
+    let judged = Judged::from(setup);
     let found = match setup.mode {
-        Mode::Dev => weak_secrets(setup)
+        Mode::Dev => weak_secrets(judged)
             .into_iter()
-            .chain(store_others_can_read(setup))
-            .chain(tls_key_others_can_read(setup))
+            .chain(store_others_can_read(judged))
+            .chain(tls_key_others_can_read(judged))
             .collect(),
         Mode::Serve => Vec::new(),
     };
@@ -47,12 +67,12 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
         .config
         .mounts
         .iter()
-        .filter(|mount| mount.allow_anonymous && is_open(setup, mount) && reaches_others(setup, mount));
+        .filter(|mount| mount.allow_anonymous && is_open(judged, mount) && reaches_others(judged, mount));
     let consents = consents.map(|mount| {
         format!("mounts.{}.allow_anonymous: everybody who reaches this mount may use it", mount.name)
     });
     let open =
-        setup.config.mounts.iter().filter(|mount| is_open(setup, mount) && !reaches_others(setup, mount));
+        setup.config.mounts.iter().filter(|mount| is_open(judged, mount) && !reaches_others(judged, mount));
     let consents = consents.chain(open.map(|mount| {
         format!("mounts.{}: agentflow.json says auth: null, so whoever reaches it may use it", mount.name)
     }));
@@ -61,9 +81,9 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
     setup.warnings.iter().cloned().chain(weak).chain(consents).collect()
 }
 
-fn weak_secrets(setup: &Setup) -> Vec<Problem> {
+fn weak_secrets(setup: Judged<'_>) -> Vec<Problem> {
     let mut found = Vec::new();
-    for (mount, platform) in &setup.platforms {
+    for (mount, platform) in setup.platforms {
         let Auth::Jwt(jwt) = &platform.auth else { continue };
         for (variable, why) in &jwt.weak {
             found.push(Problem::of(
@@ -86,14 +106,22 @@ fn weak_secrets(setup: &Setup) -> Vec<Problem> {
     found
 }
 
-fn store_others_can_read(setup: &Setup) -> Option<Problem> {
+fn key_files_that_are_none(setup: Judged<'_>) -> Option<Problem> {
+    let tokens = &setup.config.tokens;
+    if tokens.key_files.is_empty() {
+        return None;
+    }
+    key_files::read(&tokens.key_files, tokens.algorithm).err()
+}
+
+fn store_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     let path = setup.config.store.path.to_str()?;
     let problem = doorward_store::permissions(path).err()?;
     Some(Problem::of("store.path", problem.to_string(), "run that command, then start again"))
 }
 
 /// Looks without making anything: at the file, or at the nearest directory there is.
-fn store_that_cannot_be_written(setup: &Setup) -> Option<Problem> {
+fn store_that_cannot_be_written(setup: Judged<'_>) -> Option<Problem> {
     let path = &setup.config.store.path;
     let refused = |what: String| {
         Problem::of("store.path", what, "name a file in a directory that this user can make and write")
@@ -116,7 +144,7 @@ fn store_that_cannot_be_written(setup: &Setup) -> Option<Problem> {
     Some(refused(format!("{} cannot be written: {denied}", nearest.display())))
 }
 
-fn master_key_others_can_read(setup: &Setup) -> Option<Problem> {
+fn master_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     let file = setup.config.secrets.master_key_file.as_ref()?;
     let mode = lone_reader(file)?;
     Some(Problem::of(
@@ -126,7 +154,7 @@ fn master_key_others_can_read(setup: &Setup) -> Option<Problem> {
     ))
 }
 
-fn tls_key_others_can_read(setup: &Setup) -> Option<Problem> {
+fn tls_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     let file = &setup.config.server.tls.as_ref()?.key;
     let mode = lone_reader(file)?;
     Some(Problem::of(
@@ -136,7 +164,7 @@ fn tls_key_others_can_read(setup: &Setup) -> Option<Problem> {
     ))
 }
 
-fn master_key_in_an_open_file(setup: &Setup) -> Option<Problem> {
+fn master_key_in_an_open_file(setup: Judged<'_>) -> Option<Problem> {
     let setting = setup.config.settings.iter().find(|setting| setting.key == "secrets.master_key")?;
     let Origin::File { path, .. } = &setting.origin else { return None };
     let mode = lone_reader(path)?;
@@ -150,7 +178,7 @@ fn master_key_in_an_open_file(setup: &Setup) -> Option<Problem> {
     ))
 }
 
-fn signing_keys_others_can_read(setup: &Setup) -> Vec<Problem> {
+fn signing_keys_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let open = setup.config.tokens.key_files.iter().filter_map(|file| Some((file, lone_reader(file)?)));
     open.map(|(file, mode)| {
         Problem::of(
@@ -162,7 +190,7 @@ fn signing_keys_others_can_read(setup: &Setup) -> Vec<Problem> {
     .collect()
 }
 
-fn master_key_beside_the_store(setup: &Setup) -> Option<Problem> {
+fn master_key_beside_the_store(setup: Judged<'_>) -> Option<Problem> {
     let file = setup.config.secrets.master_key_file.as_ref()?;
     let directory = |path: &Path| {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -177,7 +205,7 @@ fn master_key_beside_the_store(setup: &Setup) -> Option<Problem> {
     })
 }
 
-fn listeners(setup: &Setup) -> impl Iterator<Item = (String, SocketAddr)> {
+fn listeners(setup: Judged<'_>) -> impl Iterator<Item = (String, SocketAddr)> {
     let own =
         setup.config.mounts.iter().filter_map(|mount| {
             mount.listen.map(|address| (format!("mounts.{}.listen", mount.name), address))
@@ -196,7 +224,7 @@ pub fn is_loopback(address: SocketAddr) -> bool {
     }
 }
 
-fn public_without_protection(setup: &Setup) -> Vec<Problem> {
+fn public_without_protection(setup: Judged<'_>) -> Vec<Problem> {
     if !setup.config.server.trusted_proxies.is_empty() || setup.config.server.tls.is_some() {
         return Vec::new();
     }
@@ -213,7 +241,7 @@ fn public_without_protection(setup: &Setup) -> Vec<Problem> {
         .collect()
 }
 
-fn everybody_is_a_proxy(setup: &Setup) -> Option<Problem> {
+fn everybody_is_a_proxy(setup: Judged<'_>) -> Option<Problem> {
     setup.config.server.trusted_proxies.iter().any(Network::is_everybody).then(|| {
         Problem::of(
             "server.trusted_proxies",
@@ -223,7 +251,7 @@ fn everybody_is_a_proxy(setup: &Setup) -> Option<Problem> {
     })
 }
 
-fn plain_public_url(setup: &Setup) -> Option<Problem> {
+fn plain_public_url(setup: Judged<'_>) -> Option<Problem> {
     let url = setup.config.server.public_url.as_deref()?;
     let host = url.strip_prefix("http://")?.split(['/', ':']).next().unwrap_or_default();
     let local = matches!(host, "localhost" | "127.0.0.1") || url.starts_with("http://[::1]");
@@ -236,16 +264,16 @@ fn plain_public_url(setup: &Setup) -> Option<Problem> {
     })
 }
 
-fn is_open(setup: &Setup, mount: &Mount) -> bool {
+fn is_open(setup: Judged<'_>, mount: &Mount) -> bool {
     setup.platforms.get(&mount.name).is_some_and(|platform| matches!(platform.auth, Auth::Open))
 }
 
-fn reaches_others(setup: &Setup, mount: &Mount) -> bool {
+fn reaches_others(setup: Judged<'_>, mount: &Mount) -> bool {
     let address = mount.listen.unwrap_or(setup.config.server.listen);
     !is_loopback(address) || setup.config.server.public_url.is_some()
 }
 
-fn open_mounts_in_public(setup: &Setup) -> Vec<Problem> {
+fn open_mounts_in_public(setup: Judged<'_>) -> Vec<Problem> {
     let open = setup
         .config
         .mounts

@@ -10,7 +10,7 @@ use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerS
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
-use crate::assemble::{Assembled, Mounted, assemble};
+use crate::assemble::{self, Assembled, Mounted, assemble};
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::config::Problems;
@@ -38,31 +38,47 @@ pub(crate) fn run(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Resul
     runtime.block_on(live(setup, ready_file, json))
 }
 
-/// Does everything that starting does but take the addresses and open the store: on a store that is gone afterwards, on
-/// free ports. What comes back is worth knowing and no fault.
+/// Does everything that starting does but take the addresses: on a store that is gone afterwards, on free ports. The
+/// configured store is opened and closed before. What comes back is worth knowing and no fault.
 ///
 /// # Errors
 /// What would keep the server from starting.
 pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
-    setup.config.store.path = ":memory:".into();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let mut notes = Vec::from_iter(try_store(&setup).await?);
+        setup.config.store.path = ":memory:".into();
         let assembled = assemble(&setup).await?;
         let mut places = listenings(&setup, &assembled)?;
-        let mut taken = Vec::new();
         for place in &mut places {
             let address = place.listening.address;
             // Most likely the very server whose configuration this is, so it is not refused.
             let found = tokio::net::TcpListener::bind(address).await;
             if found.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse) {
-                taken.push(format!("something listens on {address} already; a second server cannot"));
+                notes.push(format!("something listens on {address} already; a second server cannot"));
             }
             place.listening.address.set_port(0);
         }
         bind(&setup, &assembled, places).await?;
         assembled.close().await;
-        Ok(taken)
+        Ok(notes)
     })
+}
+
+/// Opens the configured store if it is there and this build has nothing to change in it.
+async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
+    if !setup.config.store.path.exists() {
+        return Ok(None);
+    }
+    match assemble::lacking(&setup.config)? {
+        0 => {
+            assemble(setup).await?.close().await;
+            Ok(None)
+        }
+        n => Ok(Some(format!(
+            "the store lacks {n} changes of its schema, which `doorward serve` makes at its start"
+        ))),
+    }
 }
 
 async fn live(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ use doorward_core::secret::SecretBytes;
 use crate::cli::{Failure, Surroundings};
 use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
 use crate::platform::agentflow::AgentFlow;
+use crate::refusals::{self, Judged};
 use crate::secrets::{create_master_key, parse_master_key};
 
 /// Where `dev` keeps its data unless told otherwise.
@@ -87,12 +88,16 @@ impl Setup {
         Self::read(Mode::Dev, &sources, surroundings).map_err(Failure::from)
     }
 
-    /// For `serve`: what the operator configured and nothing else.
+    /// For `serve`: what the operator configured and nothing else, judged as [`crate::refusals`] does.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// Everything that is wrong and everything that is refused, at once.
     pub(crate) fn serve(placement: Placement, surroundings: &Surroundings) -> Result<Self, Problems> {
-        Self::read(Mode::Serve, &serve_sources(placement, surroundings), surroundings)
+        let sources = serve_sources(placement, surroundings);
+        let mut gathered = Gathered::read(&sources, surroundings)?;
+        let judged = Judged { config: &gathered.config, platforms: &gathered.platforms };
+        gathered.problems.extend(refusals::judge(judged));
+        gathered.complete(Mode::Serve, surroundings)
     }
 
     /// For a command on the store of a server, running or not: the data directory of `dev`, or the configuration
@@ -138,6 +143,22 @@ impl Setup {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn read(mode: Mode, sources: &Sources, surroundings: &Surroundings) -> Result<Self, Problems> {
+        Gathered::read(sources, surroundings)?.complete(mode, surroundings)
+    }
+}
+
+/// What was read, whole or not: what is missing must not keep the rest from being judged.
+struct Gathered {
+    config: Config,
+    platforms: BTreeMap<String, AgentFlow>,
+    warnings: Vec<String>,
+    problems: Vec<Problem>,
+    master_key: Option<SecretBytes>,
+}
+
+impl Gathered {
+    /// Fails only where the configuration itself cannot be read.
+    fn read(sources: &Sources, surroundings: &Surroundings) -> Result<Self, Problems> {
         let config = sources.read()?;
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
@@ -155,21 +176,21 @@ impl Setup {
                 Err(mut found) => problems.append(&mut found.0),
             }
         }
-        match (master_key(&config), problems.is_empty()) {
-            (Ok(master_key), true) => {
-                let passed = config.agents.pass_environment.iter().map(String::as_str);
-                let agent_environment = passed
-                    .chain(["PATH", "LANG"])
-                    .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
-                    .collect();
-                Ok(Self { mode, config, platforms, master_key, agent_environment, warnings })
-            }
-            (Ok(_), false) => Err(Problems(problems)),
-            (Err(problem), _) => {
-                problems.push(problem);
-                Err(Problems(problems))
-            }
-        }
+        let master_key = master_key(&config).map_err(|problem| problems.push(problem)).ok();
+        Ok(Self { config, platforms, warnings, problems, master_key })
+    }
+
+    fn complete(self, mode: Mode, surroundings: &Surroundings) -> Result<Setup, Problems> {
+        let Self { config, platforms, warnings, problems, master_key } = self;
+        let Some(master_key) = master_key.filter(|_| problems.is_empty()) else {
+            return Err(Problems(problems));
+        };
+        let passed = config.agents.pass_environment.iter().map(String::as_str);
+        let agent_environment = passed
+            .chain(["PATH", "LANG"])
+            .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
+            .collect();
+        Ok(Setup { mode, config, platforms, master_key, agent_environment, warnings })
     }
 }
 

@@ -81,6 +81,29 @@ impl<'e> Tokens<'e> {
         self.engine.store().user(&user.into()).await?.map(|_| ()).ok_or_else(unknown)
     }
 
+    /// A slip in an incident must not look like success. Whether others issued a token of some id nobody here knows.
+    async fn revocable(&self, revoked: &Revoked) -> Result<()> {
+        match revoked {
+            Revoked::Token(jti) if jti.split('.').count() == 3 && jti.starts_with("ey") => {
+                let message = "That is a token itself; name its id, the claim jti.";
+                Err(Error::new(codes::BAD_FIELD).message(message))
+            }
+            Revoked::Session(id) => {
+                let unknown = || Error::new(codes::NOT_FOUND).message("There is no session with this id.");
+                self.engine.store().session(&id.as_str().into()).await?.map(|_| ()).ok_or_else(unknown)
+            }
+            Revoked::Principal(key) => match key.split_once('|') {
+                Some((LOCAL, user)) => self.known(user).await,
+                Some((authority, subject)) if !authority.is_empty() && !subject.is_empty() => Ok(()),
+                _ => {
+                    let message = "A principal is named like local|usr_… or agentflow|user123.";
+                    Err(Error::new(codes::BAD_FIELD).message(message))
+                }
+            },
+            Revoked::Token(_) | Revoked::All => Ok(()),
+        }
+    }
+
     /// Revokes the caller's own token, the one it came with.
     ///
     /// # Errors
@@ -102,18 +125,15 @@ impl<'e> Tokens<'e> {
     /// Revokes a token, a session, everything of a principal, or everything.
     ///
     /// # Errors
-    /// `bad_field` for an empty or oversized name; the store's.
+    /// `bad_field` for an empty or oversized name, a token for its id, and a name that nobody can have; `not_found` for
+    /// a user or session there is not; the store's.
     pub async fn revoke_any(&self, mut permit: Permit<token::RevokeAny>, revoked: Revoked) -> Result<()> {
         let (kind, subject) = revoked.parts();
         if kind != "all" && !(1..=512).contains(&subject.len()) {
             let message = format!("The {kind} to revoke has to be named in 1 to 512 bytes.");
             return permit.close(Err(Error::new(codes::BAD_FIELD).message(message)));
         }
-        // A slip in an incident must not look like success.
-        if kind == "principal"
-            && let Some(user) = subject.strip_prefix("local|")
-            && let Err(error) = self.known(user).await
-        {
+        if let Err(error) = self.revocable(&revoked).await {
             return permit.close(Err(error));
         }
         permit.name_resource(&format!("{kind}:{subject}"));

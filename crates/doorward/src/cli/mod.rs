@@ -14,7 +14,7 @@ pub use failure::Failure;
 pub(crate) use inside::{Inside, inside};
 pub(crate) use moment::{moment, moment_or, span_s};
 pub use options::Surroundings;
-pub(crate) use options::{ServerOptions, StoreOptions};
+pub(crate) use options::{ReadyOptions, ServerOptions, StoreOptions};
 pub(crate) use output::{Output, table};
 pub(crate) use password::PasswordSource;
 

@@ -83,6 +83,11 @@ pub(crate) struct ServerOptions {
     /// Give a mount a listener of its own, at the root path; may be repeated
     #[arg(long = "mount", value_name = "NAME=ADDR:PORT", value_parser = named_address)]
     mounts: Vec<(String, SocketAddr)>,
+}
+
+/// When a server is up, where it says so.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ReadyOptions {
     /// When ready, write where everything is to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
-use crate::cli::{Descriptor, Failure, Output, Run, Surroundings, table};
-use crate::config::{Problems, Sources, example, reference};
-use crate::refusals::{refusals, warnings};
+use crate::cli::{Descriptor, Failure, Output, Run, ServerOptions, Surroundings, table};
+use crate::config::{Sources, example, reference};
+use crate::refusals::warnings;
 use crate::running::rehearse;
-use crate::setup::{CONFIG_FILE, Placement, Setup};
+use crate::setup::{CONFIG_FILE, Setup};
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Config>("config");
@@ -31,9 +31,19 @@ struct Config {
 
 #[derive(Subcommand)]
 enum What {
-    /// Say what `serve` would refuse, and how to mend it; the store is not opened and no port is taken
-    #[command(after_help = "Example:\n  doorward config check --config /etc/doorward/doorward.toml")]
-    Check(Named),
+    /// Say what `serve` would refuse, and how to mend it
+    ///
+    /// Takes what `serve` takes and does what starting does, on free ports and on a store that is gone afterwards. The
+    /// configured store, if it is there and up to date, is opened as every command opens it, which shows whether it is
+    /// whole and the master key fits.
+    #[command(after_help = "Examples:\n  doorward config check --config /etc/doorward/doorward.toml\n  \
+        doorward config check --agentflow agentflow.json --listen 127.0.0.1:8080")]
+    Check {
+        #[command(flatten)]
+        server: ServerOptions,
+        #[command(flatten)]
+        named: Named,
+    },
     /// Show every effective setting and where it comes from; secrets are not shown
     #[command(after_help = "Example:\n  DOORWARD__LOG__LEVEL=debug doorward config show")]
     Show(Named),
@@ -60,7 +70,7 @@ struct Named {
 impl Run for Config {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
         match self.what {
-            What::Check(named) => check(named, surroundings),
+            What::Check { server, named } => check(&server, named, surroundings),
             What::Show(named) => show(named, surroundings),
             What::Example { reference: true, output } => {
                 output.answer(&json!({ "reference": reference() }), reference)
@@ -72,10 +82,8 @@ impl Run for Config {
     }
 }
 
-fn check(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
-    let placement = Placement { config: named.config, flags: Vec::new() };
-    let setup = Setup::serve(placement, surroundings)?;
-    Problems::none_of(refusals(&setup))?;
+fn check(server: &ServerOptions, named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
+    let setup = Setup::serve(server.placement(named.config)?, surroundings)?;
     let mut warnings = warnings(&setup);
     warnings.extend(rehearse(setup)?);
     let text = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect::<String>();

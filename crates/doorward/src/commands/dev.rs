@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::cli::{Descriptor, Failure, Run, ServerOptions, Surroundings};
+use crate::cli::{Descriptor, Failure, ReadyOptions, Run, ServerOptions, Surroundings};
 use crate::config::Problem;
 use crate::random::SystemRandom;
 use crate::refusals::is_loopback;
@@ -32,6 +32,8 @@ Examples:
 struct Dev {
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
     /// Where to keep the data
     #[arg(long, value_name = "DIR", default_value = DEV_DIRECTORY)]
     data_dir: PathBuf,
@@ -57,6 +59,6 @@ impl Run for Dev {
                 return Err(Failure::refused(problem.what, problem.mend));
             }
         }
-        running::run(&setup, self.server.ready_file.as_deref(), self.json)
+        running::run(&setup, self.ready.ready_file.as_deref(), self.json)
     }
 }

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::api_key;
+use doorward_core::authz::roles::ADMIN;
 use doorward_core::id::ApiKeyId;
 use doorward_core::identity::api_keys::{Expiry, NewApiKey};
 use doorward_core::identity::model::{ApiKey, ApiKeyKind};
@@ -58,12 +59,13 @@ enum What {
         #[arg(long, value_name = "NAME")]
         name: String,
         /// What it may be used for: read, write, *, resource:* or resource:action; may be repeated
-        #[arg(long = "scope", value_name = "SCOPE", default_values = ["read", "write"])]
+        /// [default: read and write; with --admin *]
+        #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
         /// When it stops working: 90d, 12h, 30m, 45s, or never
         #[arg(long, value_name = "SPAN", value_parser = expiry)]
         expires: Span,
-        /// Let it reach administrative actions, where the user's roles allow
+        /// Let it reach administrative actions, where the user's roles and the scopes allow
         #[arg(long)]
         admin: bool,
         #[command(flatten)]
@@ -102,20 +104,37 @@ impl Run for Keys {
             What::Create { user, name, scopes, expires, admin, common } => {
                 let expiry = expires.0.map_or(Expiry::Never, Expiry::InSeconds);
                 let kind = if admin { ApiKeyKind::Admin } else { ApiKeyKind::User };
+                let scopes = match (scopes.is_empty(), kind) {
+                    (false, _) => scopes,
+                    (true, ApiKeyKind::User) => vec!["read".to_owned(), "write".to_owned()],
+                    (true, ApiKeyKind::Admin) => vec!["*".to_owned()],
+                };
                 let new = NewApiKey { name, scopes, expiry };
-                let made = inside(&common.store, surroundings, async |inside: &Inside| {
-                    let owner = inside.user(&user).await?.id;
+                let (made, powerless) = inside(&common.store, surroundings, async |inside: &Inside| {
+                    let owner = inside.user(&user).await?;
                     let permit = inside.permit::<api_key::CreateAdmin>(Target::any())?;
-                    Ok(inside.assembled.engine.api_keys().create_for(permit, &owner, kind, new).await?)
+                    let made =
+                        inside.assembled.engine.api_keys().create_for(permit, &owner.id, kind, new).await?;
+                    let powerless = admin && !owner.roles.iter().any(|role| &**role == ADMIN);
+                    Ok((made, powerless))
                 })?;
+                let note = powerless.then(|| {
+                    format!(
+                        "{user} has not the role {ADMIN}: the key administers no more than {user} may; \
+                         `doorward user set-roles {user} {ADMIN}` changes that"
+                    )
+                });
                 let mut shown = described(&made.key);
+                shown["note"] = note.as_deref().into();
                 shown["key"] = made.secret.expose().as_str().into();
                 common.output.answer(&shown, || {
                     format!(
-                        "{}\n\nThis is the only time it is shown. Id: {}. Expires: {}.",
+                        "{}\n\nThis is the only time it is shown. Id: {}. Expires: {}. Scopes: {}.{}",
                         made.secret.expose(),
                         made.key.id,
                         moment_or(made.key.expires_at_ms, "never"),
+                        made.key.scopes.join(" "),
+                        note.map(|note| format!("\nnote: {note}")).unwrap_or_default(),
                     )
                 })
             }

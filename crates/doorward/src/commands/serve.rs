@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::cli::{Descriptor, Failure, Run, ServerOptions, Surroundings};
-use crate::config::Problems;
-use crate::refusals::refusals;
+use crate::cli::{Descriptor, Failure, ReadyOptions, Run, ServerOptions, Surroundings};
 use crate::running;
 use crate::setup::Setup;
 
@@ -34,6 +32,8 @@ struct Serve {
     config: Option<PathBuf>,
     #[command(flatten)]
     server: ServerOptions,
+    #[command(flatten)]
+    ready: ReadyOptions,
     /// Print where everything is as JSON on standard output when ready, and nothing else
     #[arg(long)]
     json: bool,
@@ -42,7 +42,6 @@ struct Serve {
 impl Run for Serve {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
         let setup = Setup::serve(self.server.placement(self.config)?, surroundings)?;
-        Problems::none_of(refusals(&setup))?;
-        running::run(&setup, self.server.ready_file.as_deref(), self.json)
+        running::run(&setup, self.ready.ready_file.as_deref(), self.json)
     }
 }

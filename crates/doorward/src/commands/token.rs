@@ -241,7 +241,7 @@ fn part(token: &str, at: usize) -> Value {
 }
 
 fn revoke(which: WhichTokens, common: &Common, surroundings: &Surroundings) -> Result<(), Failure> {
-    let named = inside(&common.store, surroundings, async |inside: &Inside| {
+    let (kind, subject) = inside(&common.store, surroundings, async |inside: &Inside| {
         let revoked = match which {
             WhichTokens { jti: Some(jti), .. } => Revoked::Token(jti),
             WhichTokens { session: Some(id), .. } => Revoked::Session(id),
@@ -252,14 +252,20 @@ fn revoke(which: WhichTokens, common: &Common, surroundings: &Surroundings) -> R
             WhichTokens { .. } => Revoked::All,
         };
         let (kind, subject) = revoked.parts();
-        let named = json!({ "revoked": kind, "subject": subject });
+        let named = (kind, subject.to_owned());
         let permit = inside.permit::<token::RevokeAny>(Target::any())?;
         inside.assembled.engine.tokens().revoke_any(permit, revoked).await?;
         Ok(named)
     })?;
-    common
-        .output
-        .answer(&named, || "Revoked. Servers on this store refuse it within half a second.".to_owned())
+    common.output.answer(&json!({ "revoked": kind, "subject": subject }), || {
+        let what = match kind {
+            "token" => format!("whatever token has the id {subject}"),
+            "session" => format!("the tokens of the session {subject}"),
+            "principal" => format!("everything of {subject}"),
+            _ => "every token issued up to now".to_owned(),
+        };
+        format!("Revoked {what}. Servers on this store refuse it within half a second.")
+    })
 }
 
 impl Inside {
@@ -271,8 +277,9 @@ impl Inside {
         });
         rings.ok_or_else(|| {
             Failure::refused(
-                "no mount signs with keys of Doorward's own",
-                "add a native mount to the configuration",
+                "tokens are signed with the files of tokens.key_files, not with keys in the store",
+                "to rotate, put a new file first in tokens.key_files and start the server again; a file that is \
+                 taken out retires its key",
             )
         })
     }

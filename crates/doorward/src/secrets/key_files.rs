@@ -13,7 +13,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Weakness, weakness};
-use crate::cli::Failure;
+use crate::config::Problem;
 
 /// Largest file that is read.
 const MAX_BYTES: u64 = 256 << 10;
@@ -30,13 +30,13 @@ enum Found {
 ///
 /// # Errors
 /// Which file cannot be used and why; a first key that cannot sign; two keys of one id.
-pub fn read(files: &[PathBuf], algorithm: Algorithm) -> Result<Keys, Failure> {
+pub fn read(files: &[PathBuf], algorithm: Algorithm) -> Result<Keys, Problem> {
     let mut found = Vec::new();
     for file in files {
         let refused = |why: String| {
             let mend =
                 "give PEM, a JWK, a JWK set or a secret for tokens.algorithm, readable by Doorward alone";
-            Failure::refused(format!("tokens.key_files: {}: {why}", file.display()), mend)
+            Problem::of("tokens.key_files", format!("{}: {why}", file.display()), mend)
         };
         let text = content(file).map_err(|error| refused(error.to_string()))?;
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -46,14 +46,13 @@ pub fn read(files: &[PathBuf], algorithm: Algorithm) -> Result<Keys, Failure> {
         Found::Signs(key) => key.verifying_key(),
         Found::Verifies(key) => key.clone(),
     }))
-    .map_err(|error| {
-        Failure::refused(format!("tokens.key_files: {error}"), "give each key an id of its own")
-    })?;
+    .map_err(|error| Problem::of("tokens.key_files", error.to_string(), "give each key an id of its own"))?;
     let signer = match found.into_iter().next() {
         Some(Found::Signs(key)) => Some(Arc::new(key)),
         _ => {
-            return Err(Failure::refused(
-                "tokens.key_files: the first key has no private half, so nothing could be signed",
+            return Err(Problem::of(
+                "tokens.key_files",
+                "the first key has no private half, so nothing could be signed",
                 "put the file with the private key first",
             ));
         }
@@ -103,11 +102,20 @@ fn keys_of(text: &str, algorithm: Algorithm, name: Option<String>) -> Result<Vec
         let key = SigningKey::from_secret(trimmed.as_bytes(), algorithm, name, SecretRule::Strict)?;
         return Ok(vec![Found::Signs(key)]);
     }
-    match SigningKey::from_pem(trimmed, algorithm, name.clone()) {
-        Ok(key) => Ok(vec![Found::Signs(key)]),
-        Err(KeyError::NotPrivate) => {
-            Ok(vec![Found::Verifies(VerifyingKey::from_pem(trimmed, algorithm, name)?)])
-        }
+    // A key of another kind than the configured one is what a change of algorithm leaves behind.
+    let others = [Algorithm::ES256, Algorithm::ES384, Algorithm::ES512, Algorithm::EdDSA, Algorithm::RS256];
+    let first = of_pem(trimmed, algorithm, name.clone());
+    let found = others.into_iter().fold(first, |found, other| match found {
+        Err(KeyError::WrongKeyForAlgorithm(_)) => of_pem(trimmed, other, name.clone()),
+        known => known,
+    });
+    found.map(|key| vec![key])
+}
+
+fn of_pem(text: &str, algorithm: Algorithm, name: Option<String>) -> Result<Found, KeyError> {
+    match SigningKey::from_pem(text, algorithm, name.clone()) {
+        Ok(key) => Ok(Found::Signs(key)),
+        Err(KeyError::NotPrivate) => VerifyingKey::from_pem(text, algorithm, name).map(Found::Verifies),
         Err(error) => Err(error),
     }
 }

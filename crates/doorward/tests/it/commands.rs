@@ -111,6 +111,33 @@ fn a_key_is_shown_once_and_revoked() {
 }
 
 #[test]
+fn an_admin_key_reaches_everything_and_says_when_its_owner_does_not() {
+    let server = Server::dev();
+    user(&server, "ada");
+    let made = ["key", "create", "--user", "ada", "--name", "x", "--expires", "1h", "--admin"];
+    let key = json(&server.command(&made, ""));
+    assert_eq!((&key["kind"], &key["scopes"]), (&json!("admin"), &json!(["*"])));
+    assert!(key["note"].as_str().expect("a note").contains("set-roles ada admin"), "{key}");
+    json(&server.command(&["user", "set-roles", "ada", "admin"], ""));
+    assert_eq!(json(&server.command(&made, ""))["note"], json!(null));
+}
+
+#[test]
+fn what_nobody_can_have_is_not_called_revoked() {
+    let server = Server::dev();
+    for (what, why) in [
+        (["--session", "ses_0123456789abcdef"], "no session with this id"),
+        (["--user", "nobody"], "no user"),
+        (["--principal", "local|usr_0123456789abcdef"], "no user with this id"),
+        (["--principal", "somebody"], "is named like"),
+        (["--jti", "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln"], "That is a token itself"),
+    ] {
+        let output = server.command(&[&["token", "revoke"], &what[..]].concat(), "");
+        assert!(!output.status.success() && printed(&output).contains(why), "{what:?}: {}", printed(&output));
+    }
+}
+
+#[test]
 fn a_token_is_issued_inspected_revoked_and_its_key_rotated() {
     let server = Server::dev();
     let id = user(&server, "ada");

@@ -232,6 +232,59 @@ fn check_finds_what_only_starting_would_show_and_makes_nothing() {
 }
 
 #[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let home = configured("[server]\nlisten = \"0.0.0.0:0\"\n[tokens]\nkey_files = [\"keys/absent.pem\"]\n");
+    agentflow(&home, "{\"method\": \"custom\", \"path\": \"a:b\"}", STRONG);
+    private(&home.path().join("keys/master.key"), "short\n");
+    let flags = ["--agentflow", "agentflow.json"];
+    for text in
+        [refused(&home, &flags), printed(&run(home.path(), &[&["config", "check"][..], &flags].concat()))]
+    {
+        for part in ["0.0.0.0:0 is reachable", "keys/absent.pem", "custom", "secrets.master_key"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn check_opens_the_store_there_is() {
+    let home = configured("[server]\nlisten = \"127.0.0.1:0\"\n");
+    assert!(run(home.path(), &["migrate", "apply"]).status.success());
+    let checked = run(home.path(), &["config", "check"]);
+    assert!(checked.status.success(), "{}", printed(&checked));
+    let other = command(home.path(), &["config", "check"])
+        .env("DOORWARD__SECRETS__MASTER_KEY", "11".repeat(32))
+        .env("DOORWARD__SECRETS__MASTER_KEY_FILE", "")
+        .output()
+        .expect("the program starts");
+    assert!(!other.status.success(), "{}", printed(&other));
+    let store = home.path().join("store/doorward.db");
+    fs::write(&store, "this is no database, whatever its name says").expect("written");
+    let checked = run(home.path(), &["config", "check"]);
+    assert!(!checked.status.success());
+    assert!(printed(&checked).contains("doorward.db cannot be used"), "{}", printed(&checked));
+}
+
+#[test]
+fn keys_of_several_algorithms_in_files_verify_and_rotation_says_how() {
+    let home = configured(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[tokens]\nalgorithm = \"EdDSA\"\n\
+         key_files = [\"keys/new.pem\", \"keys/old.pem\"]\n",
+    );
+    for (name, algorithm) in [("new.pem", &rcgen::PKCS_ED25519), ("old.pem", &rcgen::PKCS_ECDSA_P384_SHA384)]
+    {
+        let pair = rcgen::KeyPair::generate_for(algorithm).expect("a key");
+        private(&home.path().join("keys").join(name), &pair.serialize_pem());
+    }
+    assert!(run(home.path(), &["migrate", "apply"]).status.success());
+    let checked = run(home.path(), &["config", "check"]);
+    assert!(checked.status.success(), "{}", printed(&checked));
+    let rotated = run(home.path(), &["token", "rotate-key"]);
+    assert!(!rotated.status.success());
+    assert!(printed(&rotated).contains("put a new file first in tokens.key_files"), "{}", printed(&rotated));
+}
+
+#[test]
 fn an_algorithm_that_waits_for_a_rotation_is_said() {
     let home = configured("[server]\nlisten = \"127.0.0.1:0\"\n");
     let mut first = Server::start(home, &["serve"]);
