@@ -12,6 +12,7 @@ mod api_keys;
 mod house;
 mod keys;
 mod measure;
+mod postgres;
 mod process;
 mod python;
 mod scale;
@@ -45,6 +46,11 @@ static BENCHES: &[Bench] = &[
     Bench { name: "sign", about: "signing with kept keys, against bare crypto", run: sign::run },
     Bench { name: "api_keys", about: "API keys, against a bare HMAC and look-up", run: api_keys::run },
     Bench { name: "store", about: "SQLite: point reads, and grouped commits", run: store::run },
+    Bench {
+        name: "postgres",
+        about: "PostgreSQL: refreshes, against pgbench (needs Debian's postgresql)",
+        run: postgres::run,
+    },
     Bench {
         name: "scale",
         about: "verification and start with 10^5 users and 10^6 revocations",

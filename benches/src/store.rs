@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use crate::house::{House, directory, runtime};
 use crate::measure::{Report, Wanted, compare, wall};
 
-const CONCURRENT: usize = 64;
+pub(crate) const CONCURRENT: usize = 64;
 const ROUNDS: usize = 40;
 
 pub(crate) fn run(report: &mut Report) {
@@ -88,7 +88,7 @@ fn sign_up(n: usize) -> Batch {
     Batch::durable(vec![Write::InsertUser(user), password])
 }
 
-fn family(n: usize) -> Family {
+pub(crate) fn family(n: usize) -> Family {
     Family {
         id: format!("fam_{n:032x}").into(),
         user: "usr_x".into(),
@@ -101,6 +101,17 @@ fn family(n: usize) -> Family {
         ends_at_ms: 1,
         ended_at_ms: None,
     }
+}
+
+/// A family for each of those that refresh at once, and whose they are.
+pub(crate) fn families() -> Batch {
+    let mut owner = sign_up(usize::MAX);
+    if let Write::InsertUser(user) = &mut owner.writes[0] {
+        user.id = "usr_x".into();
+    }
+    owner.writes.truncate(1);
+    owner.writes.extend((0..CONCURRENT).map(|n| Write::InsertFamily(family(n))));
+    owner
 }
 
 fn refresh(n: usize) -> Batch {
@@ -120,13 +131,7 @@ fn grouped(path: &Path, batch: fn(usize) -> Batch) -> f64 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let store = SqlStore::open_path(path, &Options::default()).expect("opens");
     runtime.block_on(async {
-        let mut owner = sign_up(usize::MAX);
-        if let Write::InsertUser(user) = &mut owner.writes[0] {
-            user.id = "usr_x".into();
-        }
-        owner.writes.truncate(1);
-        owner.writes.extend((0..CONCURRENT).map(|n| Write::InsertFamily(family(n))));
-        store.commit(owner).await.expect("committed");
+        store.commit(families()).await.expect("committed");
         let mut next = 0;
         let mut best = [f64::INFINITY; 2];
         for _ in 0..ROUNDS / 8 {

@@ -101,6 +101,19 @@ pub(crate) fn plan<'m>(
     Ok(known[applied.len()..].iter().collect())
 }
 
+/// Refuses a store that lacks something.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] that names the first.
+pub(crate) fn behind(lacking: &[&Migration]) -> Result<(), StoreError> {
+    lacking.first().map_or(Ok(()), |first| {
+        Err(StoreError::Corrupt(format!(
+            "the schema is behind: migration {} {} has not been applied; run `doorward migrate`",
+            first.version, first.name
+        )))
+    })
+}
+
 /// All of them: what a store that does not exist lacks.
 pub(crate) fn all_pending() -> Vec<Pending> {
     MIGRATIONS.iter().map(Pending::from).collect()
@@ -112,6 +125,12 @@ pub(crate) fn all_pending() -> Vec<Pending> {
 /// As opening: [`StoreError::Corrupt`] for a newer or altered schema, [`StoreError::Unavailable`] if unreadable.
 pub fn pending(address: &str) -> Result<Vec<Pending>, StoreError> {
     (backend::find(address)?.pending)(address)
+}
+
+/// What to call the store at `address` in messages: its file, or its database and host; never its password.
+#[must_use]
+pub fn name(address: &str) -> String {
+    backend::find(address).map_or_else(|_| "of an unknown kind".to_owned(), |row| (row.name)(address))
 }
 
 /// Creates the store at `address` if there is none, applies what it lacks, and returns what that was.

@@ -25,6 +25,8 @@ pub struct Options {
     pub point_readers: usize,
     /// Threads, each with a connection, for reads of many rows (SQLite).
     pub scan_readers: usize,
+    /// Connections for reads (PostgreSQL); one more writes.
+    pub connections: usize,
     /// Refuse to grow past this size (SQLite).
     pub max_size_bytes: Option<u64>,
 }
@@ -39,6 +41,7 @@ impl Default for Options {
             busy_ms: 5_000,
             point_readers: 4,
             scan_readers: 2,
+            connections: 8,
             max_size_bytes: None,
         }
     }
@@ -51,7 +54,7 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Opens the store at `address`: a path, or `sqlite:PATH`. A file that does not exist is created for its owner
+    /// Opens the store at `address`: a path, `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`. A file that does not exist is created for its owner
     /// alone, and a schema that is behind is brought up to date, as far as `options` allow.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ pub const MAX_METADATA_BYTES: usize = 16 << 10;
 
 /// Longest name that is folded at all: folding costs time for each byte.
 const MAX_NAME_BYTES: usize = 1_024;
+/// Longest name in metadata: it is the name of a label, which stands in an index.
+const MAX_LABEL_BYTES: usize = 256;
 
 fn bad(text: impl Into<String>) -> Error {
     Error::new(codes::BAD_FIELD).message(text)
@@ -93,12 +95,25 @@ pub fn metadata(field: &str, map: &Map<String, Value>) -> Result<()> {
     if size > MAX_METADATA_BYTES {
         return Err(bad(format!("{field}: may take {MAX_METADATA_BYTES} bytes as JSON.")));
     }
+    if map.keys().any(|name| name.len() > MAX_LABEL_BYTES) {
+        return Err(bad(format!("{field}: a name may take {MAX_LABEL_BYTES} bytes.")));
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metadata_is_bounded_as_a_whole_and_by_name() {
+        let of = |name: usize, value: usize| {
+            metadata("m", &Map::from_iter([("n".repeat(name), "v".repeat(value).into())]))
+        };
+        assert!(of(256, 1000).is_ok());
+        assert!(of(257, 0).is_err_and(|error| error.public_message().contains("name")));
+        assert!(of(1, MAX_METADATA_BYTES).is_err());
+    }
 
     #[test]
     fn addresses_and_names_have_one_spelling_or_none() {

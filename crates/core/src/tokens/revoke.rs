@@ -15,6 +15,9 @@ use crate::principal::LOCAL;
 /// How long a revocation stands when nobody knows when the token would have expired: longer than any life we issue.
 const FOR_LONG_MS: i64 = 10 * 366 * 86_400_000;
 
+/// Longest name of what is revoked: it stands in an index.
+const MAX_NAME_BYTES: usize = 512;
+
 /// Tokens as a service.
 pub struct Tokens<'e> {
     engine: &'e Engine,
@@ -116,6 +119,10 @@ impl<'e> Tokens<'e> {
             let message = "Only a token with an id (jti) can be revoked this way.";
             return permit.close(Err(Error::new(codes::BAD_REQUEST).message(message)));
         };
+        if jti.len() > MAX_NAME_BYTES {
+            let message = format!("The id (jti) of a token to revoke may take {MAX_NAME_BYTES} bytes.");
+            return permit.close(Err(Error::new(codes::BAD_REQUEST).message(message)));
+        }
         let now_ms = self.engine.now_ms();
         let until_ms = auth.expires_at_s.map_or(now_ms + FOR_LONG_MS, |s| (s + 3_600).saturating_mul(1000));
         let revocation = Revocation { revoked: Revoked::Token(jti.to_string()), at_ms: now_ms, until_ms };
@@ -129,8 +136,8 @@ impl<'e> Tokens<'e> {
     /// a user or session there is not; the store's.
     pub async fn revoke_any(&self, mut permit: Permit<token::RevokeAny>, revoked: Revoked) -> Result<()> {
         let (kind, subject) = revoked.parts();
-        if kind != "all" && !(1..=512).contains(&subject.len()) {
-            let message = format!("The {kind} to revoke has to be named in 1 to 512 bytes.");
+        if kind != "all" && !(1..=MAX_NAME_BYTES).contains(&subject.len()) {
+            let message = format!("The {kind} to revoke has to be named in 1 to {MAX_NAME_BYTES} bytes.");
             return permit.close(Err(Error::new(codes::BAD_FIELD).message(message)));
         }
         if let Err(error) = self.revocable(&revoked).await {

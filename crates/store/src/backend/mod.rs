@@ -4,6 +4,7 @@
 //! row in [`BUILTIN`], and `crate::conformance` run over it.
 
 mod answer;
+mod postgres;
 mod rows;
 mod sqlite;
 mod step;
@@ -54,11 +55,21 @@ pub struct Descriptor {
     pub open: fn(&str, &Options) -> Opened,
     /// What opening would still apply; creates nothing.
     pub pending: fn(&str) -> Result<Vec<Pending>, StoreError>,
+    /// What to call the database in messages: the address without its secrets.
+    pub name: fn(&str) -> String,
 }
 
 /// Every database this build knows.
-pub static BUILTIN: &[Descriptor] =
-    &[Descriptor { scheme: "sqlite", open: sqlite::open, pending: sqlite::pending }];
+pub static BUILTIN: &[Descriptor] = &[
+    Descriptor { scheme: "sqlite", open: sqlite::open, pending: sqlite::pending, name: sqlite::name },
+    Descriptor { scheme: "postgres", open: postgres::open, pending: postgres::pending, name: postgres::name },
+    Descriptor {
+        scheme: "postgresql",
+        open: postgres::open,
+        pending: postgres::pending,
+        name: postgres::name,
+    },
+];
 
 /// The backend of an address: `scheme:rest`, or a bare path, which is SQLite's.
 ///

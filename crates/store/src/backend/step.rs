@@ -7,6 +7,7 @@ use doorward_core::ports::{Conflict, StoreError};
 use super::{Rows, Value};
 
 /// A statement with its values and what must come of it.
+#[derive(Clone)]
 pub struct Statement {
     /// SQL with `$n` placeholders, each of `1..=params.len()` used at least once.
     pub sql: Cow<'static, str>,

@@ -30,6 +30,7 @@ pub mod chains;
 pub mod filters;
 pub mod identity;
 pub mod parallelism;
+pub mod postgres;
 pub mod samples;
 pub mod tokens;
 pub mod transactions;

@@ -1,4 +1,4 @@
-//! The store as its users see it: the conformance suite over SQLite, and what is SQLite's own.
+//! The store as its users see it: the conformance suite over every database, and what is one database's own.
 
 mod files;
 mod fresh;
@@ -6,8 +6,13 @@ mod group_commit;
 mod limits;
 mod migrations;
 mod plans;
+mod postgres;
 mod pruning;
 mod several;
+
+mod postgresql {
+    doorward_store::conformance!(crate::postgres::fresh);
+}
 
 mod sqlite_file {
     doorward_store::conformance!(crate::fresh::files());

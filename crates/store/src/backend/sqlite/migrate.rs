@@ -6,20 +6,13 @@ use doorward_core::ports::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
 use super::connection::store_error;
-use crate::migrate::{Applied, MIGRATIONS, Migration, Pending, TABLE, Upgrade, all_pending, plan};
+use crate::migrate::{Applied, MIGRATIONS, Migration, Pending, TABLE, Upgrade, all_pending, behind, plan};
 use crate::store::Options;
 
 /// Applies what is missing, each migration in a transaction of its own, or refuses.
 pub(super) fn bring_up_to_date(connection: &Connection, options: &Options) -> Result<(), StoreError> {
     if options.upgrade == Upgrade::Refuse {
-        let open = plan(&applied(connection)?, MIGRATIONS)?;
-        return match open.first() {
-            None => Ok(()),
-            Some(first) => Err(StoreError::Corrupt(format!(
-                "the schema is behind: migration {} {} has not been applied; run `doorward migrate`",
-                first.version, first.name
-            ))),
-        };
+        return behind(&plan(&applied(connection)?, MIGRATIONS)?);
     }
     loop {
         // Taking the write lock first makes a second process wait here and then find the work done.

@@ -54,6 +54,11 @@ pub(super) fn pending(address: &str) -> Result<Vec<Pending>, StoreError> {
     }
 }
 
+/// The file of an address.
+pub(super) fn name(address: &str) -> String {
+    files::location(address).map_or_else(|| "in memory".to_owned(), |path| path.display().to_string())
+}
+
 impl Sqlite {
     /// Opens or creates the file. See [`crate::SqlStore::open`].
     ///
