@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::process::say;
 use crate::{Command, repo};
 
-pub(crate) use programs::can_install;
+pub(crate) use programs::{can_install, install as install_programs};
 
 pub(crate) const COMMAND: Command = Command {
     name: "setup",

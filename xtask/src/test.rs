@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, and one line at the end that says how they went.
 //!
 //! ```text
-//! cargo test --workspace ─► setup ─► cargo build (doorward) ─► pytest tests/compat ─► "N passed, N failed"
+//! programs ─► cargo test --workspace ─► setup ─► cargo build (doorward) ─► pytest tests/compat ─► "N passed, N failed"
 //! ```
 
 mod options;
@@ -23,12 +23,12 @@ pub(crate) const COMMAND: Command = Command {
     help: "
 Usage: cargo xtask test [--only rust|compat] [FILTER]
 
-Runs the Rust tests of the workspace, `cargo xtask setup`, then tests/compat: the platforms' own published
+Installs the programs tests start, runs the Rust tests of the workspace, `cargo xtask setup`, then tests/compat: the platforms' own published
 clients and servers against the debug build of doorward. The last line is exactly `N passed, N failed`, with
 `, N skipped` when any were. The exit code is not 0 when anything failed; with CI=true as root on Debian, where
 setup can install everything, also when anything was skipped.
 
-  --only rust      only the Rust tests (needs nothing installed)
+  --only rust      only the Rust tests (needs PostgreSQL's programs, which it installs)
   --only compat    only tests/compat
   FILTER           only tests whose name contains this
 
@@ -60,6 +60,11 @@ fn test(arguments: &[String]) -> Result<(), Failure> {
 
 /// The Rust tests, every crate with the one selection of features.
 fn rust(root: &Path, options: &Options) -> Result<Tally, Failure> {
+    say("── programs the tests start");
+    if let Err(failure) = setup::install_programs() {
+        // Tests that need none of them still say what they have to say.
+        say(&format!("{failure}"));
+    }
     say("── Rust tests");
     let mut process = cargo(root);
     process.args(["test", "--workspace", "--no-fail-fast"]).args(&options.filter);

@@ -124,19 +124,20 @@ fn runner(setup: &Setup) -> Arc<dyn Runner> {
 
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {
     let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
-    SqlStore::open_path(&config.store.path, &options).map_err(|error| unusable(config, &error))
+    SqlStore::open(config.store.address().expose(), &options).map_err(|error| unusable(config, &error))
 }
 
 /// How many migrations the configured store, which is there, would still be given.
 pub(crate) fn lacking(config: &Config) -> Result<usize, Failure> {
-    let address = format!("sqlite:{}", config.store.path.display());
-    doorward_store::pending(&address).map(|found| found.len()).map_err(|error| unusable(config, &error))
+    doorward_store::pending(config.store.address().expose())
+        .map(|found| found.len())
+        .map_err(|error| unusable(config, &error))
 }
 
 fn unusable(config: &Config, error: &ports::StoreError) -> Failure {
     Failure::refused(
-        format!("the store {} cannot be used: {error}", config.store.path.display()),
-        "check the path, the disk and the permissions, or name another store",
+        format!("the store {} cannot be used: {error}", config.store.name()),
+        "check the path or address, the disk and the permissions, or name another store",
     )
 }
 

@@ -39,7 +39,8 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(store_others_can_read(setup));
     found.extend(store_that_cannot_be_written(setup));
     found.extend(master_key_others_can_read(setup));
-    found.extend(master_key_in_an_open_file(setup));
+    found.extend(secrets_in_an_open_file(setup));
+    found.extend(store_address_others_can_read(setup));
     found.extend(master_key_beside_the_store(setup));
     found.extend(signing_keys_others_can_read(setup));
     found.extend(tls_key_others_can_read(setup));
@@ -115,14 +116,14 @@ fn key_files_that_are_none(setup: Judged<'_>) -> Option<Problem> {
 }
 
 fn store_others_can_read(setup: Judged<'_>) -> Option<Problem> {
-    let path = setup.config.store.path.to_str()?;
+    let path = setup.config.store.file()?.to_str()?;
     let problem = doorward_store::permissions(path).err()?;
     Some(Problem::of("store.path", problem.to_string(), "run that command, then start again"))
 }
 
 /// Looks without making anything: at the file, or at the nearest directory there is.
 fn store_that_cannot_be_written(setup: Judged<'_>) -> Option<Problem> {
-    let path = &setup.config.store.path;
+    let path = setup.config.store.file()?;
     let refused = |what: String| {
         Problem::of("store.path", what, "name a file in a directory that this user can make and write")
     };
@@ -164,17 +165,39 @@ fn tls_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     ))
 }
 
-fn master_key_in_an_open_file(setup: Judged<'_>) -> Option<Problem> {
-    let setting = setup.config.settings.iter().find(|setting| setting.key == "secrets.master_key")?;
-    let Origin::File { path, .. } = &setting.origin else { return None };
-    let mode = lone_reader(path)?;
+/// Secrets that stand in the configuration file itself.
+fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
+    let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url");
+    let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
+    let open = settings.filter_map(|setting| {
+        let Origin::File { path, variable: false, .. } = &setting.origin else { return None };
+        let mode = lone_reader(path)?;
+        Some(Problem::of(
+            setting.key.as_str(),
+            format!(
+                "it stands in {}, which is open to other users of this machine (mode {mode:o})",
+                path.display()
+            ),
+            format!(
+                "run: chmod 600 '{}', or use {}_file or an environment variable",
+                path.display(),
+                setting.key
+            ),
+        ))
+    });
+    open.collect()
+}
+
+fn store_address_others_can_read(setup: Judged<'_>) -> Option<Problem> {
+    let file = setup.config.store.url_file.as_ref()?;
+    let mode = lone_reader(file)?;
     Some(Problem::of(
-        "secrets.master_key",
+        "store.url_file",
+        format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
         format!(
-            "{} holds the master key and is open to other users of this machine (mode {mode:o})",
-            path.display()
+            "run: chmod 600 '{}'; if others have read it, change the database's password",
+            file.display()
         ),
-        format!("run: chmod 600 '{}', or use master_key_file or an environment variable", path.display()),
     ))
 }
 
@@ -196,7 +219,7 @@ fn master_key_beside_the_store(setup: Judged<'_>) -> Option<Problem> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         parent.canonicalize().unwrap_or_else(|_| parent.to_path_buf())
     };
-    (directory(file) == directory(&setup.config.store.path)).then(|| {
+    (directory(file) == directory(setup.config.store.file()?)).then(|| {
         Problem::of(
             "secrets.master_key_file",
             "the master key lies beside the store, so that one stolen backup holds both",

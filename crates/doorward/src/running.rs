@@ -47,7 +47,7 @@ pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut notes = Vec::from_iter(try_store(&setup).await?);
-        setup.config.store.path = ":memory:".into();
+        setup.config.store = crate::config::Store::in_memory();
         let assembled = assemble(&setup).await?;
         let mut places = listenings(&setup, &assembled)?;
         for place in &mut places {
@@ -67,7 +67,7 @@ pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
 
 /// Opens the configured store if it is there and this build has nothing to change in it.
 async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
-    if !setup.config.store.path.exists() {
+    if !setup.config.store.is_there() {
         return Ok(None);
     }
     match assemble::lacking(&setup.config)? {

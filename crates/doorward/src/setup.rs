@@ -129,11 +129,11 @@ impl Setup {
             }
             None => Self::read(Mode::Serve, &serve_sources(placement, surroundings), surroundings)?,
         };
-        if create || setup.config.store.path.exists() {
+        if create || setup.config.store.is_there() {
             return Ok(setup);
         }
         Err(Failure::refused(
-            format!("there is no store at {}", setup.config.store.path.display()),
+            format!("there is no store at {}", setup.config.store.name()),
             "correct store.path, or make it with `doorward migrate apply`",
         ))
     }

@@ -40,7 +40,7 @@ OTHER=$(curl -s $URL/v1/token -H "$JSON" -d '{{"grant_type":"password","username
 curl -s -w ' %{{http_code}}\n' $URL/v1/threads/$THREAD -H "Authorization: Bearer $OTHER"
 
 Stop with Ctrl-C. The administrator's key is in the ready file (--ready-file PATH)."#,
-        data = config.store.path.parent().unwrap_or(&config.store.path).display(),
+        data = config.store.place(),
     )
 }
 

@@ -36,6 +36,12 @@ static PROGRAMS: &[Program] = &[
         used_for: "the platforms' JavaScript clients",
     },
     Program { probe: &["npm", "--version"], package: "npm", used_for: ".tools/node" },
+    Program {
+        // The server's own programs are not in the PATH on Debian.
+        probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb"],
+        package: "postgresql",
+        used_for: "the store on PostgreSQL",
+    },
 ];
 
 /// Whether missing programs can be installed here: as root on Debian.
@@ -45,7 +51,7 @@ pub(crate) fn can_install() -> bool {
 }
 
 /// Installs the programs that do not answer their probe.
-pub(super) fn install() -> Result<(), Failure> {
+pub(crate) fn install() -> Result<(), Failure> {
     let missing: Vec<&Program> = PROGRAMS.iter().filter(|p| !works(p)).collect();
     if missing.is_empty() {
         say("programs: up to date");

@@ -53,15 +53,15 @@ impl Run for Migrate {
         };
         let setup =
             if apply { place.store.setup_anew(surroundings)? } else { place.store.setup(surroundings)? };
-        let address = format!("sqlite:{}", setup.config.store.path.display());
+        let address = setup.config.store.address();
         let failed = |error: doorward_core::ports::StoreError| {
             Failure::refused(error.to_string(), "use a version of doorward that knows this store")
         };
         let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
         let found = if apply {
-            doorward_store::migrate(&address, &options)
+            doorward_store::migrate(address.expose(), &options)
         } else {
-            doorward_store::pending(&address)
+            doorward_store::pending(address.expose())
         };
         let rows: Vec<_> = found
             .map_err(failed)?

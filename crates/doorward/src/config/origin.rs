@@ -15,6 +15,8 @@ pub enum Origin {
         path: Arc<Path>,
         /// Counted from 1.
         line: usize,
+        /// Whether the file names a variable that holds the value, or a part of it.
+        variable: bool,
     },
     /// An environment variable, by name.
     Environment(String),
@@ -53,7 +55,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::File { path, line, .. } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => f.write_str(flag),
         }

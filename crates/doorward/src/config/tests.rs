@@ -190,7 +190,7 @@ fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
     let text: String = SECTIONS
         .iter()
         .map(|row| {
-            let settings = row.keys.iter().filter(|key| !matches!(key.name, "master_key_file"));
+            let settings = row.keys.iter().filter(|key| !matches!(key.name, "master_key_file" | "url_file"));
             let lines = settings.map(|key| {
                 let value = if key.default.is_empty() { key.sample } else { key.default };
                 assert!(!value.is_empty(), "{}", key.name);
@@ -201,10 +201,10 @@ fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
         .collect();
     let directory = tempfile::tempdir().expect("a directory");
     let mut sources = sources(directory.path(), &text);
-    sources.environment = variables(&[("DOORWARD_MASTER_KEY", "k")]);
+    sources.environment = variables(&[("DOORWARD_MASTER_KEY", "k"), ("DOORWARD_STORE_URL", "u")]);
     let config = sources.read().map_err(|problems| problems.to_string()).expect("the samples are good");
     for row in SECTIONS {
-        for key in row.keys.iter().filter(|key| key.name != "master_key_file") {
+        for key in row.keys.iter().filter(|key| !matches!(key.name, "master_key_file" | "url_file")) {
             let name = format!("{}.{}", row.heading, key.name);
             assert!(config.settings.iter().any(|setting| setting.key == name), "{name} is not read");
         }

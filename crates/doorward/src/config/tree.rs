@@ -116,7 +116,7 @@ pub(super) fn from_toml(
                     format!("this is not TOML: {}", error.message()),
                     "correct the line; texts stand in quotes, and each key once",
                 )
-                .at(&Origin::File { path, line }),
+                .at(&Origin::File { path, line, variable: false }),
             );
             Table::new()
         }
@@ -147,8 +147,11 @@ impl Reader<'_> {
     }
 
     fn node(&mut self, name: &str, value: Spanned<DeValue<'_>>) -> Node {
-        let origin = Origin::File { path: self.path.clone(), line: line_of(self.text, value.span().start) };
-        let value = match value.into_inner() {
+        let line = line_of(self.text, value.span().start);
+        let value = value.into_inner();
+        let variable = matches!(&value, DeValue::String(text) if text.contains("${"));
+        let origin = Origin::File { path: self.path.clone(), line, variable };
+        let value = match value {
             DeValue::String(text) => Value::Text(self.expanded(name, &text, &origin)),
             DeValue::Integer(number) => {
                 i64::from_str_radix(&number.as_str().replace('_', ""), number.radix())

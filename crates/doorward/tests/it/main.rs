@@ -5,6 +5,7 @@ mod commands;
 mod dev;
 mod explain;
 mod help;
+mod postgres;
 mod program;
 mod serve;
 mod tls;

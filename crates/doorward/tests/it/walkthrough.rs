@@ -6,7 +6,11 @@ use crate::program::Server;
 
 #[test]
 fn every_printed_command_does_what_it_says() {
-    let server = Server::dev();
+    walk(&Server::dev());
+}
+
+/// Runs what the server printed.
+pub(crate) fn walk(server: &Server) {
     let log = server.log();
     let script: String = log
         .lines()
