@@ -280,7 +280,10 @@ impl Grant {
             Err(error) if error.code().kind == Kind::Internal => {
                 journal.line(self.entry(Outcome::Failed, Some(error.code().name.to_owned())));
             }
-            Err(error) => journal.denied(self.entry(Outcome::Denied, Some(error.code().name.to_owned()))),
+            Err(error) => {
+                let reason = error.rule().unwrap_or(error.code().name);
+                journal.denied(self.entry(Outcome::Denied, Some(reason.to_owned())));
+            }
         }
         result
     }

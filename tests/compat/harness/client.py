@@ -21,7 +21,9 @@ def next_address() -> str:
     return f"127.{os.getpid() % 199 + 1}.{number // 250 % 250 + 1}.{number % 250 + 1}"
 
 
-class _FromAddress(HTTPAdapter):
+class FromAddress(HTTPAdapter):
+    """Lets a `requests` session call from that address."""
+
     def __init__(self, address: str) -> None:
         self._address = address
         super().__init__(max_retries=0)
@@ -43,8 +45,8 @@ class Client:
         session = requests.Session()
         session.trust_env = False
         self.address = next_address()
-        session.mount("http://", _FromAddress(self.address))
-        session.mount("https://", _FromAddress(self.address))
+        session.mount("http://", FromAddress(self.address))
+        session.mount("https://", FromAddress(self.address))
         return session
 
     def request(self, method: str, path: str, **options) -> requests.Response:

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use crate::authz::Denial;
 use crate::authz::filter::Filter;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -41,7 +42,7 @@ impl<'e> Ownership<'e> {
     /// # Errors
     /// `not_found`.
     pub async fn check(&self, grant: &Grant, resource: &str, id: &str) -> Result<()> {
-        let hidden = || Error::new(codes::NOT_FOUND).operator("owner");
+        let hidden = || Error::from(Denial::Owner);
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err(hidden());
         }
@@ -63,7 +64,7 @@ impl<'e> Ownership<'e> {
         let mount = &grant.mount().name;
         match self.engine.store().owner_of(mount, resource, id).await? {
             Some(owner) if grant.must_reach(&owner).is_ok() => return Ok(Claim::Held),
-            Some(_) => return Err(Error::new(codes::NOT_FOUND).operator("owner")),
+            Some(_) => return Err(Denial::Owner.into()),
             None => {}
         }
         let write = Write::ClaimOwnership {
@@ -75,7 +76,7 @@ impl<'e> Ownership<'e> {
         };
         match self.engine.commit(Batch::durable(vec![write])).await {
             Ok(()) => Ok(Claim::Made),
-            Err(StoreError::Conflict(Conflict::Owned)) => Err(Error::new(codes::NOT_FOUND).operator("owner")),
+            Err(StoreError::Conflict(Conflict::Owned)) => Err(Denial::Owner.into()),
             Err(error) => Err(error.into()),
         }
     }

@@ -112,6 +112,10 @@ catalogue! {
         Issue = "issue", Admin, Durable;
         /// Revoking a token of one's own.
         Revoke = "revoke", Write, Durable;
+        /// Handing in a token or refresh token so that nobody can use it any more: whoever has it may.
+        Surrender = "surrender", Write, Durable;
+        /// Asking what a token is worth. One's own; of anybody's for administrators.
+        Introspect = "introspect", Read, Buffered;
         /// Revoking tokens of anybody, or of all.
         RevokeAny = "revoke_any", Admin, Durable;
     }

@@ -75,6 +75,7 @@ impl From<Denial> for Error {
             Denial::Owner => Self::new(codes::NOT_FOUND),
         }
         .operator(denial.rule())
+        .by_rule(denial.rule())
     }
 }
 

@@ -88,7 +88,7 @@ pub fn defaults() -> BTreeMap<String, RoleDef> {
     BTreeMap::from([
         (
             ANONYMOUS.to_owned(),
-            role(&[], &["user:sign_up", "session:login", "token:refresh", "service:ping"]),
+            role(&[], &["user:sign_up", "session:login", "token:refresh", "token:surrender", "service:ping"]),
         ),
         (
             USER.to_owned(),

@@ -56,6 +56,7 @@ codes! {
     CODE_SPENT = "code_spent", Unauthenticated, "The code was used, has expired or never existed.", "Ask for a new one.";
 
     FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
+    WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";
     SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
     SIGN_UP_CLOSED = "sign_up_closed", Forbidden, "Sign-up is closed here.", "An administrator can make the account.";
     SETUP_CLOSED = "setup_closed", Forbidden, "Setup is done; an administrator exists.", "Log in as that administrator.";

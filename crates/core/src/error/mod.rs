@@ -70,6 +70,8 @@ pub struct Error {
     code: &'static Code,
     message: Option<String>,
     operator: Option<String>,
+    rule: Option<&'static str>,
+    oauth: Option<&'static str>,
     retry_after_s: Option<u32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -78,7 +80,15 @@ impl Error {
     /// An error with the code's own message.
     #[must_use]
     pub fn new(code: &'static Code) -> Self {
-        Self { code, message: None, operator: None, retry_after_s: None, source: None }
+        Self {
+            code,
+            message: None,
+            operator: None,
+            rule: None,
+            oauth: None,
+            retry_after_s: None,
+            source: None,
+        }
     }
 
     /// Says it more precisely to the caller. Must not hold secrets or internals.
@@ -92,6 +102,13 @@ impl Error {
     #[must_use]
     pub fn operator(mut self, text: impl Into<String>) -> Self {
         self.operator = Some(text.into());
+        self
+    }
+
+    /// By which rule of the decision it was refused; goes to the audit log.
+    #[must_use]
+    pub fn by_rule(mut self, rule: &'static str) -> Self {
+        self.rule = Some(rule);
         self
     }
 
@@ -131,6 +148,25 @@ impl Error {
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
         self.operator.as_deref()
+    }
+
+    /// What OAuth calls it (RFC 6749 §5.2), where an OAuth client asked.
+    #[must_use]
+    pub fn as_oauth(mut self, name: &'static str) -> Self {
+        self.oauth = Some(name);
+        self
+    }
+
+    /// What OAuth calls it, if an OAuth client asked.
+    #[must_use]
+    pub fn oauth(&self) -> Option<&'static str> {
+        self.oauth
+    }
+
+    /// The rule that refused it, if one of the decision's did.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'static str> {
+        self.rule
     }
 
     /// When a retry may help, in seconds.

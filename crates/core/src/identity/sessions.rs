@@ -283,10 +283,12 @@ impl<'e> Sessions<'e> {
         let mount = Arc::clone(permit.mount());
         let rules = mount.tokens.refresh;
         let client = client_of(client, &permit.call().origin)?;
-        let (family_id, counter) = match rules.form {
-            RefreshForm::Opaque => refresh::parse(self.engine.refresh_key(), presented.expose())?,
-            RefreshForm::Jwt => refresh::parse_jwt(&mount.tokens, presented.expose(), self.engine.now_ms())?,
-        };
+        let (family_id, counter) = refresh::read(
+            self.engine.refresh_key(),
+            &mount.tokens,
+            presented.expose(),
+            self.engine.now_ms(),
+        )?;
         permit.name_resource(family_id.as_str());
         // Of two exchanges at once one advances; the other looks again and finds itself repeating.
         for _ in 0..4 {
@@ -309,11 +311,7 @@ impl<'e> Sessions<'e> {
                 }],
             };
             let session = self.engine.live_session(&family.session, now_ms).await?;
-            let revocations = &self.engine.memory().revocations;
-            let owner = Key::of_principal(&Principal::local(&family.user).owner_key());
-            if revocations.holds(Key::of_session(family.session.as_str()))
-                || revocations.cover_since(owner, session.session.created_at_ms)
-            {
+            if self.engine.stay_revoked(&session.session) {
                 return Err(invalid().operator("the session was revoked"));
             }
             if session.session.mount != *mount.name {
@@ -336,10 +334,16 @@ impl<'e> Sessions<'e> {
         Err(Error::new(codes::CONFLICT))
     }
 
-    async fn end_family(&self, family: &Family) -> Result<()> {
+    /// The writes that end a family, with its session and their tokens.
+    pub(crate) fn end_family_writes(&self, family: &Family) -> Vec<Write> {
         let now_ms = self.engine.now_ms();
         let mut writes = vec![Write::EndFamily { id: family.id.clone(), at_ms: now_ms }];
         writes.extend(self.end_one(&family.session, now_ms, family.ends_at_ms));
+        writes
+    }
+
+    async fn end_family(&self, family: &Family) -> Result<()> {
+        let writes = self.end_family_writes(family);
         match self.engine.commit(crate::ports::Batch::durable(writes)).await {
             // The session had ended by itself.
             Ok(()) | Err(StoreError::Conflict(Conflict::Missing)) => Ok(()),
@@ -428,15 +432,36 @@ impl<'e> Sessions<'e> {
     }
 }
 
+/// Whether a session that was last seen then goes on.
+fn goes_on(session: &Session, last_seen_at_ms: i64, now_ms: i64) -> bool {
+    session.ended_at_ms.is_none()
+        && now_ms < session.expires_at_ms
+        && now_ms - last_seen_at_ms < session.idle_limit_ms
+}
+
 impl Engine {
+    /// Whether a session, or everything of its user since it began, was revoked.
+    pub(crate) fn stay_revoked(&self, session: &Session) -> bool {
+        let revocations = &self.memory().revocations;
+        let owner = Key::of_principal(&Principal::local(&session.user).owner_key());
+        revocations.holds(Key::of_session(session.id.as_str()))
+            || revocations.cover_since(owner, session.created_at_ms)
+    }
+
+    /// A session that goes on, without using it: asking what a token is worth keeps nobody logged in.
+    pub(crate) async fn session_unused(&self, id: &SessionId, now_ms: i64) -> Result<Option<Session>> {
+        // The moment it was last seen reaches the store later.
+        let in_memory = self.memory().caches.sessions.get(id);
+        let seen_at_ms = in_memory.map_or(i64::MIN, |copy| copy.last_seen_at_ms.load(Ordering::Acquire));
+        let session = self.store().session(id).await?;
+        Ok(session.filter(|session| goes_on(session, session.last_seen_at_ms.max(seen_at_ms), now_ms)))
+    }
+
     /// Notes that a session is used; false when it may have ended and the store has to be asked.
     pub(crate) fn use_session(&self, copy: &SessionCopy, now_ms: i64) -> bool {
         let session = &copy.session;
         let last_seen = copy.last_seen_at_ms.load(Ordering::Acquire);
-        if session.ended_at_ms.is_some()
-            || now_ms >= session.expires_at_ms
-            || now_ms - last_seen >= session.idle_limit_ms
-        {
+        if !goes_on(session, last_seen, now_ms) {
             return false;
         }
         copy.last_seen_at_ms.fetch_max(now_ms, Ordering::AcqRel);

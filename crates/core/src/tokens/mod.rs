@@ -1,5 +1,6 @@
-//! Tokens: the keys that sign them, issuing, verifying, refreshing and revoking.
+//! Tokens: the keys that sign them, issuing, verifying, refreshing, introspecting and revoking.
 
+pub mod held;
 pub mod issue;
 pub mod keys;
 pub mod model;
@@ -9,6 +10,7 @@ pub mod revoke;
 pub mod seal;
 pub mod seen;
 
+pub use held::Facts;
 pub use issue::{Issued, Subject};
 pub use keys::{KeyInfo, KeyRing, SigningKeys};
 pub use profile::{Keys, RefreshForm, RefreshRules, TokenProfile};

@@ -9,12 +9,12 @@
 
 use aws_lc_rs::hmac;
 use doorward_protocols::encoding::{base64url_decode, base64url_encode};
-use doorward_protocols::jose::{Expect, TokenError, sign_compact, verify_token};
+use doorward_protocols::jose::{TokenError, sign_compact};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use super::model::Family;
-use super::profile::{RefreshRules, TokenProfile};
+use super::profile::{RefreshForm, RefreshRules, TokenProfile};
 use crate::error::{Error, Result, codes};
 use crate::id::FamilyId;
 use crate::secret::SecretText;
@@ -104,25 +104,10 @@ pub fn jwt(
 /// `not_a_refresh_token` for a good access token of ours; `refresh_token_invalid` for anything else.
 pub fn parse_jwt(profile: &TokenProfile, text: &str, now_ms: i64) -> Result<(FamilyId, i64)> {
     let invalid = || Error::new(codes::REFRESH_INVALID);
-    let issuer: Vec<String> = profile.issuer.iter().map(|text| (**text).to_owned()).collect();
-    let audience: Vec<String> = profile.audience.iter().map(|text| (**text).to_owned()).collect();
-    let types = [JWT_TYPE];
-    let expect = Expect {
-        now_s: now_ms.div_euclid(1000),
-        // Expiry is exact: we promised it to ourselves.
-        leeway_s: 0,
-        issuer: profile.issuer.is_some().then_some(&issuer[..]),
-        audience: profile.audience.is_some().then_some(&audience[..]),
-        types: &types,
-        required: &["sub", "jti", "iat"],
-        ..Expect::default()
-    };
-    let keys = profile.keys.verifying();
-    let verified = match verify_token(text, &keys, &expect) {
+    let verified = match profile.verify(JWT_TYPE, text, now_ms) {
         Ok(verified) => verified,
         Err(TokenError::WrongType) => {
-            let access = Expect { types: &[profile.typ], ..expect };
-            return Err(match verify_token(text, &keys, &access) {
+            return Err(match profile.verify(profile.typ, text, now_ms) {
                 Ok(_) => Error::new(codes::NOT_REFRESH),
                 Err(_) => invalid(),
             });
@@ -135,6 +120,17 @@ pub fn parse_jwt(profile: &TokenProfile, text: &str, now_ms: i64) -> Result<(Fam
     let jti = verified.claims.jti().ok_or_else(invalid)?;
     let (family, counter) = jti.rsplit_once('.').ok_or_else(invalid)?;
     Ok((FamilyId::from(family), counter.parse().map_err(|_| invalid())?))
+}
+
+/// The family and counter of a refresh token of this profile, in whichever form it has them.
+///
+/// # Errors
+/// As [`parse`] and [`parse_jwt`].
+pub fn read(key: &hmac::Key, profile: &TokenProfile, text: &str, now_ms: i64) -> Result<(FamilyId, i64)> {
+    match profile.refresh.form {
+        RefreshForm::Opaque => parse(key, text),
+        RefreshForm::Jwt => parse_jwt(profile, text, now_ms),
+    }
 }
 
 /// What a presented refresh token deserves.

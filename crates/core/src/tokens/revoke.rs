@@ -48,6 +48,10 @@ impl<'e> Tokens<'e> {
         Self { engine }
     }
 
+    pub(super) fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
     /// Makes a token for somebody under a profile.
     ///
     /// # Errors

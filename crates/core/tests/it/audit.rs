@@ -29,6 +29,9 @@ async fn what_was_done_and_what_was_refused_is_there_with_its_rule_and_nothing_s
     }
     assert_eq!(code(house.login_as("ann@example.org", "wrong password", None).await), "bad_credentials");
     assert_eq!(code(house.bearer("garbage").await), "token_invalid");
+    let bob = house.person("bob").await;
+    let looking = bob.call(&house).await.permit(Target::any()).expect("at one's own");
+    assert_eq!(code(house.engine.sessions().list(looking, &ann.user.id).await), "not_found");
     let lines = lines(&house).await;
     let has = |action: &str, outcome, reason: Option<&str>| {
         lines.iter().any(|line| line.0 == action && line.1 == outcome && line.2.as_deref() == reason)
@@ -37,6 +40,7 @@ async fn what_was_done_and_what_was_refused_is_there_with_its_rule_and_nothing_s
     assert!(has("session:login", Outcome::Done, None));
     assert!(has("session:login", Outcome::Denied, Some("bad_credentials")));
     assert!(has("user:list", Outcome::Denied, Some("role")));
+    assert!(has("session:read", Outcome::Denied, Some("owner")), "what a client is told is not why");
     assert!(lines.iter().any(|line| line.0 == "credential:verify" && line.1 == Outcome::Denied));
     let folded: i64 = lines.iter().filter(|line| line.0 == "user:list").map(|line| line.3).sum();
     assert_eq!(folded, 5, "repeats are counted, not lost");

@@ -103,18 +103,19 @@ pub(crate) struct Problems;
 impl Style for Problems {
     fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
         let code = error.code();
-        typed(
-            status,
-            "application/problem+json",
-            &json!({
-                "type": format!("urn:doorward:error:{}", code.name),
-                "title": code.message,
-                "status": status.as_u16(),
-                "detail": error.public_message(),
-                "code": code.name,
-                "request_id": about.request_id,
-            }),
-        )
+        let mut problem = json!({
+            "type": format!("urn:doorward:error:{}", code.name),
+            "title": code.message,
+            "status": status.as_u16(),
+            "detail": error.public_message(),
+            "code": code.name,
+            "request_id": about.request_id,
+        });
+        if let Some(name) = error.oauth() {
+            problem["error"] = name.into();
+            problem["error_description"] = error.public_message().into();
+        }
+        typed(status, "application/problem+json", &problem)
     }
 
     fn challenge(&self, error: &Error, _about: About<'_>) -> String {

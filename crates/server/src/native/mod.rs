@@ -5,6 +5,7 @@ mod api_keys;
 mod audit;
 mod keys;
 mod listing;
+mod oauth;
 mod runs;
 mod sessions;
 mod threads;
@@ -48,6 +49,8 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(POST, "/v1/token", &[session::Login::DEF, token::Refresh::DEF], |r| {
         Box::pin(tokens::grant(r))
     }),
+    Route::guarded(POST, "/v1/introspect", &[token::Introspect::DEF], |r| Box::pin(oauth::introspect(r))),
+    Route::guarded(POST, "/v1/revoke", &[token::Surrender::DEF], |r| Box::pin(oauth::revoke(r))),
     Route::guarded(POST, "/v1/logout", &[session::End::DEF, token::Revoke::DEF], |r| {
         Box::pin(sessions::logout(r))
     }),

@@ -13,7 +13,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::views;
+use super::{oauth, views};
 use crate::http::respond::{Answer, json_answer, no_content};
 use crate::request::Request;
 
@@ -31,7 +31,11 @@ struct Grant {
 }
 
 /// `POST /v1/token`, as JSON or as a form.
-pub(super) async fn grant(mut request: Request) -> Result<Answer> {
+pub(super) async fn grant(request: Request) -> Result<Answer> {
+    exchange(request).await.map_err(oauth::named)
+}
+
+async fn exchange(mut request: Request) -> Result<Answer> {
     let body: Grant = request.json_or_form().await?;
     let engine = &request.engine;
     let missing = |name: &str| Error::new(codes::BAD_FIELD).message(format!("`{name}` is missing."));

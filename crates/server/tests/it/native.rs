@@ -281,3 +281,118 @@ async fn guessing_is_stopped_and_the_right_password_is_not() {
     assert!(statuses[10].header("retry-after").is_some());
     house.login("guessed").await;
 }
+
+/// What a log-in answers.
+async fn logged_in(house: &House, name: &str, client: Option<&str>) -> Value {
+    let mut body = json!({"grant_type": "password", "username": name, "password": PASSWORD});
+    if let Some(client) = client {
+        body["client_id"] = client.into();
+    }
+    let answer = house.nobody().post("/v1/token", &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+/// Whoever came with an access token.
+fn bearer(house: &House, granted: &Value) -> Actor {
+    Actor { token: Some(text(&granted["access_token"]).to_owned()), ..house.nobody() }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+#[tokio::test]
+async fn a_token_is_introspected_by_its_owner_and_by_nobody_else() {
+    let house = House::new().await;
+    let alice = house.person("alice").await;
+    let bob = house.person("bob").await;
+    let granted = logged_in(&house, "alice", Some("app")).await;
+    for hint in [json!(null), json!("access_token"), json!("refresh_token"), json!("unheard-of")] {
+        let ask = |token: &Value| json!({"token": token, "token_type_hint": hint});
+        let access = alice.post("/v1/introspect", &ask(&granted["access_token"])).await.json();
+        assert_eq!((&access["active"], &access["token_type"]), (&json!(true), &json!("Bearer")), "{access}");
+        assert_eq!((&access["username"], &access["sub"]), (&json!("alice"), &granted["user_id"]));
+        assert!(access["exp"].is_i64() && access["jti"].is_string(), "{access}");
+        let refresh = alice.post("/v1/introspect", &ask(&granted["refresh_token"])).await.json();
+        assert_eq!((&refresh["active"], &refresh["client_id"]), (&json!(true), &json!("app")), "{refresh}");
+    }
+    let inactive = json!({"active": false});
+    for token in [&granted["access_token"], &granted["refresh_token"]] {
+        assert_eq!(bob.post("/v1/introspect", &json!({"token": token})).await.json(), inactive);
+    }
+    let huge = "x".repeat(100_000);
+    for junk in ["", "x", "a.b.c", "dwr_a.1.b", huge.as_str()] {
+        let answer = alice.post("/v1/introspect", &json!({"token": junk})).await;
+        assert_eq!((answer.status, answer.json()), (200, inactive.clone()), "{junk:.20}");
+    }
+    assert_problem(
+        &house.nobody().post("/v1/introspect", &json!({"token": "x"})).await,
+        401,
+        "credentials_missing",
+    );
+    let empty = alice
+        .send("POST", "/v1/introspect", &[("Content-Type", "application/x-www-form-urlencoded")], b"")
+        .await;
+    assert_eq!((empty.status, &empty.json()["error"]), (400, &json!("invalid_request")), "{empty:?}");
+}
+
+#[tokio::test]
+async fn a_spent_refresh_token_is_not_active_and_asking_ends_nothing() {
+    let house = House::new().await;
+    let alice = house.person("alice").await;
+    let first = logged_in(&house, "alice", None).await;
+    let exchange = json!({"grant_type": "refresh_token", "refresh_token": first["refresh_token"]});
+    let second = house.nobody().post("/v1/token", &exchange).await.json();
+    let third = house
+        .nobody()
+        .post("/v1/token", &json!({"grant_type": "refresh_token", "refresh_token": second["refresh_token"]}))
+        .await
+        .json();
+    for (granted, active) in [(&first, false), (&second, false), (&third, true)] {
+        let told = alice.post("/v1/introspect", &json!({"token": granted["refresh_token"]})).await.json();
+        assert_eq!(told["active"], active, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_a_token_may_end_it_whatever_the_hint() {
+    let house = House::new().await;
+    house.person("alice").await;
+    for hint in ["access_token", "refresh_token", "unheard-of"] {
+        let granted = logged_in(&house, "alice", None).await;
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let body = format!("token={}&token_type_hint={hint}", text(&granted["access_token"]));
+        let answer = house.nobody().send("POST", "/v1/revoke", &form, body.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let me = bearer(&house, &granted).get("/v1/me").await;
+        assert_problem(&me, 401, "token_revoked");
+        let exchange = json!({"grant_type": "refresh_token", "refresh_token": granted["refresh_token"]});
+        let renewed = house.nobody().post("/v1/token", &exchange).await;
+        assert_eq!(renewed.status, 200, "the session goes on: {renewed:?}");
+        let renewed = renewed.json();
+        let body = json!({"token": renewed["refresh_token"], "token_type_hint": hint});
+        assert_eq!(house.nobody().post("/v1/revoke", &body).await.status, 200);
+        let me = bearer(&house, &renewed).get("/v1/me").await;
+        assert_eq!(me.status, 401, "the session ended with its refresh token: {me:?}");
+        assert_eq!(house.nobody().post("/v1/revoke", &body).await.status, 200, "twice is as good as once");
+    }
+}
+
+#[tokio::test]
+async fn a_named_clients_refresh_token_is_not_ended_by_another_client() {
+    let house = House::new().await;
+    house.person("alice").await;
+    let granted = logged_in(&house, "alice", Some("app")).await;
+    let body = |client: &str| json!({"token": granted["refresh_token"], "client_id": client});
+    let other = house.nobody().post("/v1/revoke", &body("other")).await;
+    assert_eq!((other.status, &other.json()["error"]), (400, &json!("unauthorized_client")), "{other:?}");
+    assert_eq!(bearer(&house, &granted).get("/v1/me").await.status, 200);
+    assert_eq!(house.nobody().post("/v1/revoke", &body("app")).await.status, 200);
+    assert_eq!(bearer(&house, &granted).get("/v1/me").await.status, 401);
+    for junk in ["x", "dwr_a.1.b"] {
+        assert_eq!(house.nobody().post("/v1/revoke", &json!({"token": junk})).await.status, 200);
+    }
+    let missing = house.nobody().post("/v1/revoke", &json!({})).await;
+    assert_eq!((missing.status, &missing.json()["error"]), (400, &json!("invalid_request")));
+}
