@@ -192,6 +192,7 @@ impl Own<'_> {
             tokens,
             passwords: PasswordPolicy {
                 min_chars: mount.min_password_chars.unwrap_or(self.config.passwords.min_chars),
+                min_strength: self.config.passwords.min_strength,
                 ..PasswordPolicy::default()
             },
             distinct_refusals: mount.distinct_refusals,

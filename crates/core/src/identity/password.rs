@@ -28,17 +28,20 @@ pub struct PasswordPolicy {
     pub min_chars: usize,
     /// Most characters.
     pub max_chars: usize,
+    /// Least strength, as zxcvbn counts it: 0 takes anything, 1 takes about 10⁴ guesses, 2 10⁶, 3 10⁸, 4 10¹⁰.
+    pub min_strength: u8,
 }
 
 impl Default for PasswordPolicy {
-    /// 8 to 1024 characters.
+    /// 8 to 1024 characters, of strength 2: nothing out of the lists of common passwords, with or without a digit behind.
     fn default() -> Self {
-        Self { min_chars: 8, max_chars: 1024 }
+        Self { min_chars: 8, max_chars: 1024, min_strength: 2 }
     }
 }
 
 impl PasswordPolicy {
-    /// Checks a new password against the rules and against what its owner is called.
+    /// Checks a new password against the rules that cost nothing and against what its owner is called. Then its strength
+    /// is for [`Hashing::judge`].
     ///
     /// # Errors
     /// `weak_password`, saying which rule it breaks.
@@ -71,7 +74,31 @@ impl PasswordPolicy {
         }
         Ok(())
     }
+
+    /// Estimating takes milliseconds and grows faster than the text, so only its beginning is looked at.
+    fn strength(&self, password: &SecretText, names: &[&str]) -> Result<()> {
+        if self.min_strength == 0 {
+            return Ok(());
+        }
+        let looked_at: SecretText = Secret::new(password.expose().chars().take(ESTIMATED_CHARS).collect());
+        let found = zxcvbn::zxcvbn(looked_at.expose(), names);
+        if u8::from(found.score()) >= self.min_strength {
+            return Ok(());
+        }
+        let mut text = "The password is too easy to guess.".to_owned();
+        if let Some(feedback) = found.feedback() {
+            let warning = feedback.warning().map(|warning| warning.to_string());
+            for part in warning.into_iter().chain(feedback.suggestions().iter().map(ToString::to_string)) {
+                text.push(' ');
+                text.push_str(&part);
+            }
+        }
+        Err(Error::new(codes::WEAK_PASSWORD).message(text))
+    }
 }
+
+/// How much of a password is estimated; more only makes it stronger.
+const ESTIMATED_CHARS: usize = 64;
 
 /// Longest password that is looked at: four bytes for each of the most characters.
 const MAX_BYTES: usize = 4_096;
@@ -211,6 +238,27 @@ impl Hashing {
         .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))
     }
 
+    /// Checks a new password against a mount's whole policy. It takes its turn like hashing.
+    ///
+    /// # Errors
+    /// `weak_password`, saying why; `hashing_busy` when too many wait.
+    pub async fn judge(
+        &self,
+        policy: &PasswordPolicy,
+        password: &SecretText,
+        names: &[&str],
+        from: Option<IpAddr>,
+    ) -> Result<()> {
+        policy.check(password, names)?;
+        let (policy, password) = (policy.clone(), normalize(password));
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        self.run(from, move |_| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            policy.strength(&password, &names)
+        })
+        .await?
+    }
+
     /// A PHC string.
     ///
     /// # Errors
@@ -305,6 +353,26 @@ mod tests {
         assert!(hashing.compare(&"x".into(), None, None).await.is_err_and(|e| e.is(codes::HASHING_BUSY)));
         drop(slot);
         assert!(hashing.compare(&"x".into(), None, None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_easy_to_guess_is_refused_with_advice() {
+        let hashing = small(64);
+        let policy = PasswordPolicy::default();
+        let judge = async |password: &str, min_strength| {
+            let policy = PasswordPolicy { min_strength, ..policy.clone() };
+            hashing.judge(&policy, &password.into(), &["anna.lindqvist"], None).await
+        };
+        for weak in
+            ["12345678", "passwordpassword", "Password1", "qwertyuiop", "anna.lindqvist1", "xyzxyzxyz"]
+        {
+            let error = judge(weak, 2).await.expect_err(weak);
+            assert!(error.is(codes::WEAK_PASSWORD) && !error.public_message().contains(weak), "{error:?}");
+            judge(weak, 0).await.expect("0 takes anything");
+        }
+        judge("correct horse battery", 2).await.expect("strong enough");
+        judge("correct horse battery staple 7", 4).await.expect("strong");
+        judge(&"lorem ipsum dolor ".repeat(50), 2).await.expect("a long text is looked at in part");
     }
 
     #[test]

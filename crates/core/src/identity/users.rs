@@ -167,8 +167,9 @@ impl<'e> Users<'e> {
             .flatten()
             .map(String::as_str)
             .collect();
-        mount.passwords.check(password, &names)?;
-        let phc = self.engine.hashing().hash(self.engine.random(), password, from).await?;
+        let hashing = self.engine.hashing();
+        hashing.judge(&mount.passwords, password, &names, from).await?;
+        let phc = hashing.hash(self.engine.random(), password, from).await?;
         Ok(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() })
     }
 
