@@ -13,6 +13,7 @@ use doorward_core::engine::{Parts, Settings};
 use doorward_core::identity::model::User;
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::identity::users::NewUser;
+use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::random::SeededRandom;
 use doorward_core::secret::SecretBytes;
@@ -48,10 +49,12 @@ impl House {
             random: Arc::new(SeededRandom::new(1)),
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
+            shared: Arc::new(Windows::new()),
         };
         let settings = Settings {
             roles: Roles::new(&Default::default()).expect("the defaults"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
+            limits: Vec::new(),
             failures: Default::default(),
             longest_token_ms: 86_400_000,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::agents::threads::Threads;
 use crate::audit::journal::FLUSH_EVERY_MS;
 use crate::audit::{Audit, AuditEntry, Journal};
 use crate::authz::Roles;
+use crate::authz::catalogue::ActionDef;
 use crate::clock::{Clock, OrderedClock};
 use crate::error::{Error, Result, codes};
 use crate::id::{KeyId, NodeId, UserId};
@@ -26,13 +28,14 @@ use crate::identity::sessions::Sessions;
 use crate::identity::setup::Setup;
 use crate::identity::users::Users;
 use crate::limits::failures::{FailureRule, Failures};
+use crate::limits::rules::{self, LimitRule, Standing};
 use crate::live::LiveGuard;
 use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
 use crate::memory::revocations::Key;
 use crate::ports::store::Write;
-use crate::ports::{Batch, Conflict, Store, StoreError};
+use crate::ports::{Batch, Conflict, Shared, Store, StoreError};
 use crate::principal::AuthContext;
 use crate::random::{Random, bytes};
 use crate::secret::SecretBytes;
@@ -53,6 +56,8 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// 32 bytes that seal what the store keeps secret.
     pub master_key: SecretBytes,
+    /// Counters.
+    pub shared: Arc<dyn Shared>,
     /// What answers in threads of the embedded agent server.
     pub runner: Arc<dyn Runner>,
 }
@@ -65,6 +70,8 @@ pub struct Settings {
     pub hashing: HashingSettings,
     /// Failed attempts per address.
     pub failures: FailureRule,
+    /// The operator's limits.
+    pub limits: Vec<LimitRule>,
     /// Longest life of any token issued or accepted without a revocation outliving it.
     pub longest_token_ms: i64,
 }
@@ -75,6 +82,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     runner: Arc<dyn Runner>,
+    shared: Arc<dyn Shared>,
     settings: Settings,
     sealer: Sealer,
     memory: Memory,
@@ -110,6 +118,7 @@ impl Engine {
             clock: parts.clock,
             random: parts.random,
             runner: parts.runner,
+            shared: parts.shared,
             sealer,
             memory: Memory::new(),
             feed: Feed::default(),
@@ -220,6 +229,27 @@ impl Engine {
     pub(crate) async fn append(&self, entry: AuditEntry) -> Result<()> {
         let line = Write::Audit { node: self.node().clone(), entry };
         Ok(self.commit(Batch::durable(vec![line])).await?)
+    }
+
+    /// What counts for all of us.
+    #[must_use]
+    pub fn shared(&self) -> &dyn Shared {
+        &*self.0.shared
+    }
+
+    /// Counts a request whose caller is not known yet, by the operator's limits.
+    pub async fn limit_before(&self, actions: &[&ActionDef], address: IpAddr) -> Option<Standing> {
+        rules::before(&self.0.settings.limits, self.shared(), actions, address, self.now_ms()).await
+    }
+
+    /// Counts a request of a known caller, by the operator's limits.
+    pub async fn limit_after(
+        &self,
+        actions: &[&ActionDef],
+        auth: &AuthContext,
+        address: IpAddr,
+    ) -> Option<Standing> {
+        rules::after(&self.0.settings.limits, self.shared(), actions, (auth, address), self.now_ms()).await
     }
 
     /// The ring of a purpose, opened once; its first key is made if there is none.

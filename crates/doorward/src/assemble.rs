@@ -13,6 +13,7 @@ use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::limits::failures::FailureRule;
+use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports;
 use doorward_core::principal::LOCAL;
@@ -81,6 +82,7 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         random: Arc::new(SystemRandom),
         master_key: setup.master_key.clone(),
         runner: runner(setup),
+        shared: Arc::new(Windows::new()),
     };
     let engine = Engine::open(parts, settings(config)?).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
@@ -163,9 +165,11 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
             workers: passwords.workers,
             queue: passwords.queue,
         },
+        limits: config.rate_limits.values().cloned().collect(),
         failures: FailureRule {
             allowed: config.limits.failures,
             window_ms: i64::from(config.limits.window_s) * 1000,
+            longest_ms: i64::from(config.limits.longest_window_s) * 1000,
         },
         longest_token_ms: LONGEST_TOKEN_S.max(config.tokens.absolute_ttl_s) * 1000,
     })

@@ -3,8 +3,8 @@
 //! The order is security-relevant:
 //! 1. one canonical path, or a refusal;
 //! 2. the route: what no table declares does not exist;
-//! 3. the operator's rate limit;
-//! 4. the caller, unless the route is open: a bad credential is refused before any body is read;
+//! 3. limits by address;
+//! 4. the caller, unless the route is open: a bad credential is refused before any body is read; limits by account and key;
 //! 5. the handler, which decides before it acts;
 //! 6. the answer in the surface's style, and one line in the log.
 
@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorward_core::authn::Presented;
+use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::id::RequestId;
+use doorward_core::limits::rules::tighter;
 use doorward_core::operation::{Call, Origin};
 use doorward_protocols::path::canonical;
 use futures_util::FutureExt;
@@ -33,7 +35,7 @@ use crate::http::framing::Refusal;
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client};
 use crate::http::respond::{About, Answer, Problems, Style, finish, header_value, no_content, refusal};
-use crate::rate_limit::Standing;
+use crate::rate_limit::Standings;
 use crate::request::{Arrived, Matched, Request};
 use crate::route::{Gate, Route, Work};
 use crate::site::Site;
@@ -56,7 +58,7 @@ pub(crate) struct Desk {
 struct Outcome {
     style: &'static dyn Style,
     result: Result<Answer>,
-    standing: Option<Standing>,
+    standings: Standings,
     /// The methods a path takes, for an answer that has to name them.
     allow: Option<HeaderValue>,
     /// Whose answer it is, by part number.
@@ -69,7 +71,15 @@ struct Outcome {
 
 impl Outcome {
     fn of(style: &'static dyn Style, path: Option<String>, result: Result<Answer>) -> Self {
-        Self { style, result, standing: None, allow: None, part: None, key_header: None, path }
+        Self {
+            style,
+            result,
+            standings: Standings::default(),
+            allow: None,
+            part: None,
+            key_header: None,
+            path,
+        }
     }
 
     fn at(self, part: usize) -> Self {
@@ -104,9 +114,7 @@ impl Answering for Desk {
             if let Some(allow) = outcome.allow {
                 answer.headers_mut().insert(ALLOW, allow);
             }
-            if let Some(standing) = outcome.standing {
-                standing.stamp(answer.headers_mut());
-            }
+            outcome.standings.stamp(answer.headers_mut());
             finish(outcome.style, &mut answer, about);
             if let Some(site) = outcome.part.map(|part| &self.sites[part]) {
                 site.cors.stamp(&asked, &site.mount.name, answer.headers_mut());
@@ -189,22 +197,31 @@ impl Desk {
             Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))).at(part),
         };
         // 3.
-        let standing = site
-            .rate_limit
-            .as_ref()
-            .and_then(|limiter| limiter.count(path.as_str(), seen_from.address, self.engine.now_ms()));
-        if let Some(standing) = standing.filter(|standing| standing.exceeded) {
-            let error = Error::new(codes::RATE_LIMITED).retry_after_s(standing.reset_after_s());
-            return Outcome {
-                standing: Some(standing),
-                ..Outcome::of(site.style, logged, Err(error)).at(part)
-            };
+        let actions = match route.gate {
+            Gate::Open => &[][..],
+            Gate::Guarded(actions) => actions,
+        };
+        let mut standings = Standings::default();
+        if let Some(limiter) = &site.rate_limit {
+            let (shared, now_ms) = (self.engine.shared(), self.engine.now_ms());
+            standings.mount = limiter.count(shared, path.as_str(), seen_from.address, now_ms).await;
+        }
+        standings.rules = self.engine.limit_before(actions, seen_from.address).await;
+        if let Some(refused) = limited(&standings) {
+            return Outcome { standings, ..Outcome::of(site.style, logged, Err(refused)).at(part) };
         }
         // 4.
-        let call = match route.gate {
+        let mut call = match route.gate {
             Gate::Open => Ok(None),
             Gate::Guarded(_) => self.caller(site, &head.headers, peer, seen_from, id).await.map(Some),
         };
+        if let Ok(Some(known)) = &call {
+            let standing = self.engine.limit_after(actions, &known.auth, seen_from.address).await;
+            standings.rules = tighter(standings.rules, standing);
+            if let Some(refused) = limited(&standings) {
+                call = Err(refused);
+            }
+        }
         let key_header =
             site.surface.key_headers.iter().copied().find(|name| head.headers.contains_key(*name));
         // 5.
@@ -219,11 +236,11 @@ impl Desk {
                     headers: head.headers,
                     body: Inbound::new(body, self.bodies.clone()),
                 };
-                self.handle(site, route, params, arrived, call).await
+                self.handle(site, route, (params, actions), arrived, call).await
             }
             Err(error) => Err(error),
         };
-        Outcome { standing, key_header, ..Outcome::of(site.style, logged, result).at(part) }
+        Outcome { standings, key_header, ..Outcome::of(site.style, logged, result).at(part) }
     }
 
     async fn caller(
@@ -252,14 +269,10 @@ impl Desk {
         &self,
         site: &Arc<Site>,
         route: &'static Route,
-        params: Vec<(&'static str, String)>,
+        (params, actions): (Vec<(&'static str, String)>, &'static [&'static ActionDef]),
         arrived: Arrived,
         call: Option<Call>,
     ) -> Result<Answer> {
-        let actions = match route.gate {
-            Gate::Open => &[][..],
-            Gate::Guarded(actions) => actions,
-        };
         let matched = Matched { params, actions };
         let request = Request::new(self.engine.clone(), Arc::clone(site), arrived, matched, call);
         let work = match route.work {
@@ -269,6 +282,12 @@ impl Desk {
         let done = tokio::spawn(work).await;
         done.unwrap_or_else(|fault| Err(Error::new(codes::INTERNAL).operator(format!("handler: {fault}"))))
     }
+}
+
+fn limited(standings: &Standings) -> Option<Error> {
+    let exceeded = standings.exceeded()?;
+    let error = Error::new(codes::RATE_LIMITED).retry_after_s(exceeded.reset_after_s);
+    Some(error.operator(format!("the limit {:?}", exceeded.rule)))
 }
 
 /// `OPTIONS` is told what there is; anything else is refused with the same list.

@@ -215,7 +215,7 @@ fn site(at: MountAt) -> Result<Site, BindError> {
     if upstream.is_some() && surface.upstream_routes.is_none() {
         return Err(BindError::NoUpstream { mount: name(), surface: surface.name.to_owned() });
     }
-    let rate_limit = at.rate_limit.map(RateLimiter::new);
+    let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
     let cors = Cors::new(&at.cors_origins, surface.key_headers);
     Ok(Site { mount: at.mount, surface, style, prefix, upstream, rate_limit, cors, docs: at.docs })

@@ -1,7 +1,7 @@
 //! Failed attempts per client address.
 //!
 //! The credential is always looked at first; only a *further failure* is answered "too many attempts". A stranger
-//! therefore cannot lock anybody out, and a guesser learns nothing but to wait.
+//! therefore cannot lock anybody out, and a guesser learns nothing but to wait, twice as long each time.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -19,12 +19,14 @@ pub struct FailureRule {
     pub allowed: u32,
     /// Length of the window that begins with the first failure.
     pub window_ms: i64,
+    /// A window in which more failed is followed by one twice as long, up to this; after a quiet one it is as before.
+    pub longest_ms: i64,
 }
 
 impl Default for FailureRule {
-    /// 10 in a minute.
+    /// 10 in a minute; an hour at most.
     fn default() -> Self {
-        Self { allowed: 10, window_ms: 60_000 }
+        Self { allowed: 10, window_ms: 60_000, longest_ms: 3_600_000 }
     }
 }
 
@@ -32,6 +34,22 @@ impl Default for FailureRule {
 struct Window {
     count: u32,
     ends_at_ms: i64,
+    length_ms: i64,
+}
+
+impl Window {
+    fn beginning(now_ms: i64, length_ms: i64) -> Self {
+        Self { count: 0, ends_at_ms: now_ms.saturating_add(length_ms), length_ms }
+    }
+
+    /// The window after this one, which is over.
+    fn next(self, rule: &FailureRule, now_ms: i64) -> Self {
+        let goes_on = self.count > rule.allowed && now_ms - self.ends_at_ms < self.length_ms;
+        let longest_ms = rule.longest_ms.max(rule.window_ms);
+        let length_ms =
+            if goes_on { self.length_ms.saturating_mul(2).min(longest_ms) } else { rule.window_ms };
+        Self::beginning(now_ms, length_ms)
+    }
 }
 
 /// The counters, at most 65,536 addresses.
@@ -72,10 +90,9 @@ impl Failures {
                 shard.iter().take(8).min_by_key(|(_, window)| window.ends_at_ms).map(|(key, _)| *key);
             oldest.and_then(|key| shard.remove(&key));
         }
-        let fresh = Window { count: 0, ends_at_ms: now_ms + self.rule.window_ms };
-        let window = shard.entry(network).or_insert(fresh);
+        let window = shard.entry(network).or_insert_with(|| Window::beginning(now_ms, self.rule.window_ms));
         if window.ends_at_ms <= now_ms {
-            *window = fresh;
+            *window = window.next(&self.rule, now_ms);
         }
         window.count = window.count.saturating_add(1);
         (window.count > self.rule.allowed)
@@ -93,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_failure_after_those_allowed_is_told_to_wait_until_the_window_ends() {
-        let failures = Failures::new(FailureRule { allowed: 2, window_ms: 60_000 });
+        let failures = Failures::new(FailureRule { allowed: 2, ..FailureRule::default() });
         let here = address("192.0.2.1");
         assert_eq!(failures.record(here, 0), None);
         assert_eq!(failures.record(here, 1_000), None);
@@ -103,8 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_goes_on_waits_twice_as_long_each_time_and_a_quiet_window_forgives() {
+        let failures = Failures::new(FailureRule { allowed: 1, window_ms: 1_000, longest_ms: 3_000 });
+        let here = address("192.0.2.1");
+        let mut now_ms = 0;
+        let mut wait = |pause_ms: i64| {
+            now_ms += pause_ms;
+            assert_eq!(failures.record(here, now_ms), None, "the first of a window is answered plainly");
+            let seconds = failures.record(here, now_ms).expect("the second has to wait");
+            now_ms += i64::from(seconds) * 1000;
+            seconds
+        };
+        assert_eq!([wait(0), wait(0), wait(0), wait(0)], [1, 2, 3, 3]);
+        assert_eq!(wait(3_000), 1, "a window without failures");
+    }
+
+    #[test]
     fn one_ipv6_network_and_mapped_ipv4_count_as_one_client() {
-        let failures = Failures::new(FailureRule { allowed: 1, window_ms: 1_000 });
+        let failures = Failures::new(FailureRule { allowed: 1, window_ms: 1_000, longest_ms: 1_000 });
         assert_eq!(failures.record(address("2001:db8::1"), 0), None);
         assert!(failures.record(address("2001:db8::2:1"), 0).is_some());
         assert_eq!(failures.record(address("192.0.2.9"), 0), None);

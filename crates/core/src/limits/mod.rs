@@ -1,3 +1,5 @@
-//! Counters in process. A valid credential is never refused by them.
+//! Counters: failed attempts, which never refuse a valid credential, and the operator's own limits.
 
 pub mod failures;
+pub mod rules;
+pub mod windows;

@@ -1,5 +1,7 @@
 //! What the engine asks of the world: traits that other crates implement.
 
+pub mod shared;
 pub mod store;
 
+pub use shared::Shared;
 pub use store::{Batch, Conflict, Durability, Store, StoreError, StoreFuture, Write};

@@ -15,6 +15,7 @@ use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::identity::sessions::{Granted, Login};
 use doorward_core::identity::users::NewUser;
 use doorward_core::limits::failures::FailureRule;
+use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
 use doorward_core::random::SeededRandom;
@@ -58,10 +59,12 @@ impl House {
             random: Arc::new(SeededRandom::new(seed)),
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
+            shared: Arc::new(Windows::new()),
         };
         let settings = Settings {
             roles: Roles::new(&Default::default()).expect("the defaults"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
+            limits: Vec::new(),
             failures: FailureRule::default(),
             longest_token_ms: 86_400_000,
         };

@@ -55,10 +55,12 @@ async fn another_master_key_does_not_open_the_store() {
         random: std::sync::Arc::new(doorward_core::random::SeededRandom::new(9)),
         master_key: doorward_core::secret::SecretBytes::new(vec![8; 32]),
         runner: (doorward_core::agents::runner::BUILTIN[0].build)(),
+        shared: std::sync::Arc::new(doorward_core::limits::windows::Windows::new()),
     };
     let settings = doorward_core::engine::Settings {
         roles: doorward_core::authz::Roles::new(&Default::default()).expect("the defaults"),
         hashing: Default::default(),
+        limits: Vec::new(),
         failures: Default::default(),
         longest_token_ms: 1,
     };

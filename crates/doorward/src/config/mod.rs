@@ -36,6 +36,8 @@ mod written;
 
 use std::collections::BTreeMap;
 
+use doorward_core::limits::rules::LimitRule;
+
 pub use agents::Agents;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
@@ -71,6 +73,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// How many failed attempts an address has.
     pub limits: Limits,
+    /// How many requests of a kind there may be, by name.
+    pub rate_limits: BTreeMap<String, LimitRule>,
     /// The embedded agent server.
     pub agents: Agents,
     /// Roles beyond the built-in ones, by name.
@@ -115,6 +119,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
     },
     SectionRow { heading: "agents", keys: agents::KEYS, doc: "The embedded agent server." },
     SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
+    SectionRow {
+        heading: "rate_limits.login",
+        keys: limits::RULE_KEYS,
+        doc: "How many requests of a kind there may be; one section for each limit, by a name of your own.",
+    },
     SectionRow {
         heading: "roles.editor",
         keys: roles::KEYS,

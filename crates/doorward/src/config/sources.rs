@@ -10,7 +10,7 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens,
-    mounts, roles,
+    limits, mounts, roles,
 };
 
 /// A setting given on the command line.
@@ -128,6 +128,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let limits = Limits::read(section("limits", tree, reading));
     let agents = Agents::read(section("agents", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
+    let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
     let log = Log::read(section("log", tree, reading));
     Some(Config {
         server: server?,
@@ -140,6 +141,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         limits: limits?,
         agents: agents?,
         roles: roles?,
+        rate_limits: rate_limits?,
         log: log?,
         settings: Vec::new(),
     })

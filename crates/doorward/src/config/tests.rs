@@ -121,6 +121,10 @@ fn bad_settings_are_refused_by_name() {
         ("a dotted prefix", "[mounts.agentflow]\nprefix = \"/a/..\"\n", "cannot be a prefix"),
         ("https upstream", "[mounts.agentflow]\nupstream = \"https://x\"\n", "not an agent server's address"),
         ("native upstream", "[mounts.native]\nupstream = \"http://x\"\n", "no agent server behind it"),
+        ("no such action", "[rate_limits.a]\nactions = [\"thread:fly\"]\n", "thread:fly"),
+        ("counted by nothing there is", "[rate_limits.a]\nby = \"people\"\n", "people"),
+        ("a limit of none", "[rate_limits.a]\nrequests = 0\n", "rate_limits.a.requests"),
+        ("a limit that is no section", "[rate_limits]\nlogin = 5\n", "rate_limits.login"),
         ("unknown parent", "[roles.a]\ninherits = [\"premum\"]\n", "did you mean \"premium\"?"),
         (
             "a permission of nothing",

@@ -14,6 +14,8 @@ use doorward_core::engine::{Parts, Settings};
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::identity::users::NewUser;
 use doorward_core::limits::failures::FailureRule;
+use doorward_core::limits::rules::LimitRule;
+use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::random::SeededRandom;
 use doorward_core::secret::SecretBytes;
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     /// The agent server behind the AgentFlow mount.
     pub(crate) upstream: Option<SocketAddr>,
     pub(crate) rate_limit: Option<RateLimit>,
+    /// The operator's limits.
+    pub(crate) limits: Vec<LimitRule>,
     /// `auth: null` on the AgentFlow mount.
     pub(crate) open: bool,
     pub(crate) settings: ServerSettings,
@@ -53,16 +57,22 @@ pub(crate) struct House {
 }
 
 pub(crate) async fn engine() -> Engine {
+    engine_with(Vec::new()).await
+}
+
+async fn engine_with(limits: Vec<LimitRule>) -> Engine {
     let parts = Parts {
         store: Arc::new(SqlStore::memory().expect("a scratch store")),
         clock: Arc::new(ManualClock::new(NOON)),
         random: Arc::new(SeededRandom::new(1)),
         master_key: SecretBytes::new(vec![7; 32]),
         runner: (runner::BUILTIN[0].build)(),
+        shared: Arc::new(Windows::new()),
     };
     let settings = Settings {
         roles: Roles::new(&Default::default()).expect("the defaults"),
         hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
+        limits,
         failures: FailureRule::default(),
         longest_token_ms: 86_400_000,
     };
@@ -131,7 +141,7 @@ impl House {
     }
 
     pub(crate) async fn with(plan: Plan) -> Self {
-        let engine = engine().await;
+        let engine = engine_with(plan.limits).await;
         let native = native_mount(&engine).await;
         let agentflow = agentflow_mount(&engine, plan.open).await;
         let upstream = plan.upstream.map(|address| format!("http://{address}").parse().expect("an address"));

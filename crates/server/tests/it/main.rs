@@ -4,6 +4,7 @@ mod agentflow;
 mod bad_input;
 mod gateway;
 mod house;
+mod limits;
 mod native;
 mod start;
 mod wire;

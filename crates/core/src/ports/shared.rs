@@ -1,0 +1,40 @@
+//! State that all processes of an installation share, or that one process keeps for itself.
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// What came of counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// How many are counted in the window, this one included unless it was one too many.
+    pub used: u32,
+    /// Whether it was one too many.
+    pub exceeded: bool,
+    /// When the window ends.
+    pub ends_at_ms: i64,
+}
+
+/// A result that is there, or comes later: what one process keeps costs no allocation.
+pub enum Soon<'a, T> {
+    /// The result.
+    Now(T),
+    /// The result, later.
+    Later(Pin<Box<dyn Future<Output = T> + Send + 'a>>),
+}
+
+impl<T> Soon<'_, T> {
+    /// Waits for it.
+    pub async fn get(self) -> T {
+        match self {
+            Self::Now(result) => result,
+            Self::Later(future) => future.await,
+        }
+    }
+}
+
+/// Shared state. Counters never refuse by themselves: what cannot be counted, because whoever counts is away, is let in.
+pub trait Shared: Send + Sync {
+    /// Counts one under `key`, unless `limit` are counted in the window that runs. A window begins with the first one in
+    /// it and is `window_ms` long.
+    fn hit<'a>(&'a self, key: &'a str, limit: u32, window_ms: i64, now_ms: i64) -> Soon<'a, Hit>;
+}
