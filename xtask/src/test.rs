@@ -68,6 +68,10 @@ fn rust(root: &Path, options: &Options) -> Result<Tally, Failure> {
     say("── Rust tests");
     let mut process = cargo(root);
     process.args(["test", "--workspace", "--no-fail-fast"]).args(&options.filter);
+    if repo::in_ci() {
+        // Each property of the parsers is tried for a minute; elsewhere a round has to do.
+        process.env("DOORWARD_FUZZ_S", "60");
+    }
     let mut tally = Tally::default();
     let status = run_reading(&mut process, |line| tally.add(tally::of_cargo_line(line)))?;
     if !status.success() && tally.failed == 0 {

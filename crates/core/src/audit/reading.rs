@@ -44,12 +44,25 @@ impl<'e> Audit<'e> {
     /// # Errors
     /// The store's.
     pub async fn verify(&self, permit: Permit<audit::Read>) -> Result<Vec<ChainFault>> {
+        self.walk(permit, |_| {}).await
+    }
+
+    /// Walks every chain as [`Audit::verify`] does, and hands over each line: one node after the other, each in order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn walk(
+        &self,
+        permit: Permit<audit::Read>,
+        mut each: impl FnMut(&AuditRecord) + Send,
+    ) -> Result<Vec<ChainFault>> {
         let mut heads: HashMap<String, (i64, String)> = HashMap::new();
         let mut faults = Vec::new();
         let walked = self
             .engine
             .store()
             .each_audit(Box::new(|record| {
+                each(&record);
                 let (seq, hash) = heads.remove(&record.node).unwrap_or((0, GENESIS.to_owned()));
                 let expected = link(&hash, &record.node, record.seq, &record.entry);
                 if record.seq != seq + 1 || record.hash != expected {

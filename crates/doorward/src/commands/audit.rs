@@ -1,7 +1,11 @@
 //! `doorward audit`: who did what.
 
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use doorward_core::audit::{AuditRecord, Outcome};
+use doorward_core::audit::{AuditRecord, ChainFault, Outcome};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::audit;
 use doorward_core::clock::Clock as _;
@@ -24,6 +28,7 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Audit>("audit");
 Examples:
   doorward audit list --outcome denied --since 1h
   doorward audit list --action thread:read --json
+  doorward audit export --output audit.jsonl
   doorward audit verify"
 )]
 struct Audit {
@@ -62,6 +67,21 @@ enum What {
         #[command(flatten)]
         common: Common,
     },
+    /// Write every line as JSON, one node after the other, each in order; fails if a line was changed or removed
+    ///
+    /// Each line holds the hash of itself and the one before, so that a copy kept elsewhere can be checked against the log.
+    #[command(after_help = "Examples:\n  doorward audit export --output audit.jsonl\n  \
+        doorward audit export --since 24h | gzip > audit-today.jsonl.gz")]
+    Export {
+        /// Write to this new file, for its owner alone, instead of to standard output
+        #[arg(long = "output", value_name = "FILE")]
+        output_file: Option<PathBuf>,
+        /// Lines no older than this: 7d, 12h, 30m, 45s
+        #[arg(long, value_name = "SPAN", value_parser = span_s)]
+        since: Option<i64>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Check every chain of the log; fails if a line was changed or removed
     #[command(after_help = "Example:\n  doorward audit verify --json")]
     Verify(Common),
@@ -95,6 +115,10 @@ impl Run for Audit {
                 let query =
                     AuditQuery { since_ms, principal, action, outcome: outcome.map(Into::into), limit };
                 list(query, &common, surroundings)
+            }
+            What::Export { output_file, since, common } => {
+                let since_ms = since.map_or(i64::MIN, |s| SystemClock.now_ms() - s * 1000);
+                export(output_file.as_deref(), since_ms, &common, surroundings)
             }
             What::Verify(common) => verify(&common, surroundings),
         }
@@ -133,19 +157,76 @@ fn verify(common: &Common, surroundings: &Surroundings) -> Result<(), Failure> {
         let permit = inside.permit::<audit::Read>(Target::any())?;
         Ok(inside.assembled.engine.audit().verify(permit).await?)
     })?;
-    let shown: Vec<_> = faults.iter().map(|fault| json!({ "node": fault.node, "seq": fault.seq })).collect();
-    if let Some(first) = faults.first() {
-        return Err(Failure::refused(
-            format!(
-                "{} chains of the audit log are broken, first at line {} of {}",
-                faults.len(),
-                first.seq,
-                first.node
-            ),
-            "compare the store with a backup: somebody changed or removed lines",
-        ));
-    }
-    common.output.answer(&json!({ "ok": true, "faults": shown }), || {
+    whole(&faults)?;
+    common.output.answer(&json!({ "ok": true, "faults": [] }), || {
         "The audit log is whole: every line follows from the one before.".to_owned()
+    })
+}
+
+fn whole(faults: &[ChainFault]) -> Result<(), Failure> {
+    let Some(first) = faults.first() else { return Ok(()) };
+    Err(Failure::refused(
+        format!(
+            "the audit log is broken in {} places, first at line {} of {}",
+            faults.len(),
+            first.seq,
+            first.node
+        ),
+        "compare the store with a backup: somebody changed or removed lines",
+    ))
+}
+
+fn export(
+    file: Option<&Path>,
+    since_ms: i64,
+    common: &Common,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let mut out: Box<dyn Write + Send> = match file {
+        Some(path) => Box::new(new_file(path)?),
+        None => Box::new(std::io::stdout()),
+    };
+    let (lines, faults, written) = inside(&common.store, surroundings, async |inside: &Inside| {
+        let permit = inside.permit::<audit::Read>(Target::any())?;
+        let (mut lines, mut written) = (0_u64, Ok(()));
+        let each = |record: &AuditRecord| {
+            if written.is_ok() && record.entry.at_ms >= since_ms {
+                written = line(&mut out, record);
+                lines += 1;
+            }
+        };
+        let faults = inside.assembled.engine.audit().walk(permit, each).await?;
+        Ok((lines, faults, written.and_then(|()| out.flush())))
+    })?;
+    match written {
+        // `doorward audit export | head` ends early on purpose.
+        Err(error) if file.is_none() && error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+        written => written?,
+    }
+    whole(&faults)?;
+    match file {
+        Some(path) => common.output.answer(&json!({ "lines": lines, "file": path }), || {
+            format!("{lines} lines written to {}; the log is whole.", path.display())
+        }),
+        None => Ok(()),
+    }
+}
+
+fn line(out: &mut dyn Write, record: &AuditRecord) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, record)?;
+    out.write_all(b"\n")
+}
+
+/// A file that is not there yet, for its owner alone: the log names people.
+fn new_file(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(BufWriter::new).map_err(|error| {
+        Failure::refused(
+            format!("{}: {error}", path.display()),
+            "name a file that is not there yet, in a directory that can be written",
+        )
     })
 }

@@ -203,6 +203,20 @@ fn what_commands_did_is_in_the_audit_log_and_its_chain_holds() {
         lines.iter().any(|line| line["principal"] == "doorward|command-line" && line["outcome"] == "done")
     );
     assert_eq!(json(&server.command(&["audit", "verify"], ""))["ok"], json!(true));
+    let file = server.directory().join("audit.jsonl");
+    let told = json(&server.command(&["audit", "export", "--output", "audit.jsonl"], ""));
+    let text = fs::read_to_string(&file).expect("written");
+    let exported: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(told["lines"], exported.len());
+    let made = |line: &&Value| line["action"] == "user:create";
+    assert_eq!(exported.iter().filter(made).count(), 2, "the administrator and ada: {text}");
+    assert!(exported.iter().all(|line| line["hash"].is_string() && line["seq"].is_i64()), "{text}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).expect("there").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let again = server.command(&["audit", "export", "--output", "audit.jsonl"], "");
+    assert!(!again.status.success(), "an earlier export is not overwritten");
+    let piped = run(server.directory(), &["audit", "export", "--since", "1h"]);
+    assert!(piped.status.success() && piped.stdout.starts_with(b"{"), "{}", printed(&piped));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Random bytes: nothing panics, and no altered token is ever accepted.
 
+use std::time::{Duration, Instant};
+
 use doorward_protocols::jose::jws_json::Document;
 use doorward_protocols::jose::{
     Algorithm, Claims, Expect, Header, HeaderPolicy, Jwk, JwkSet, KeySet, VerifyingKey, sign_compact,
@@ -9,6 +11,8 @@ use doorward_protocols::json::{Limits, parse};
 use doorward_protocols::{encoding, http_auth, path};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 use serde_json::json;
 
 use crate::key;
@@ -30,11 +34,29 @@ fn near_text() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+/// How long each property is tried: `DOORWARD_FUZZ_S` seconds, which CI sets, or one round.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long to go on trying is no time that anything is judged by"
+)]
+fn hold<S: Strategy>(strategy: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let seconds = std::env::var("DOORWARD_FUZZ_S").ok().and_then(|text| text.parse().ok());
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    loop {
+        let round = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) };
+        if let Err(found) = TestRunner::new(round).run(&strategy, &property) {
+            unreachable!("{found}");
+        }
+        if until.is_none_or(|until| Instant::now() >= until) {
+            return;
+        }
+    }
+}
 
-    #[test]
-    fn no_bytes_make_a_parser_panic(bytes in near_text()) {
+#[test]
+fn no_bytes_make_a_parser_panic() {
+    let keys = KeySet::new([key(Algorithm::ES256).0.verifying_key()]).unwrap();
+    hold(near_text(), |bytes| {
         let _ = parse(&bytes, Limits::STRANGER);
         let _ = path::canonical(&bytes);
         let _ = http_auth::parse_authorization(&bytes);
@@ -44,7 +66,6 @@ proptest! {
         let _ = Document::parse_json(&bytes);
         let _ = Header::parse(&bytes, HeaderPolicy::External);
         let _ = Claims::parse(bytes.clone(), HeaderPolicy::External).map(|claims| claims.to_map());
-        let keys = KeySet::new([key(Algorithm::ES256).0.verifying_key()]).unwrap();
         prop_assert!(verify_token(&bytes, &keys, &expect(HeaderPolicy::External)).is_err());
         if let Ok(text) = std::str::from_utf8(&bytes) {
             let _ = http_auth::decode_basic(text);
@@ -54,10 +75,13 @@ proptest! {
                 prop_assert!(VerifyingKey::from_spki(&bytes, alg, None).is_err());
             }
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn damaged_key_files_never_panic(position in any::<prop::sample::Index>(), byte in any::<u8>()) {
+#[test]
+fn damaged_key_files_never_panic() {
+    hold((any::<Index>(), any::<u8>()), |(position, byte)| {
         for alg in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
             let mut der = key(alg).1.expose().to_vec();
             let at = position.index(der.len());
@@ -66,41 +90,47 @@ proptest! {
                 let _ = VerifyingKey::from_pem(&crate::pem(label, &der), alg, None);
             }
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn no_altered_token_is_accepted(
-        which in 0..MUTATED.len(),
-        position in any::<prop::sample::Index>(),
-        edit in 0..4u8,
-        byte in any::<u8>(),
-    ) {
+#[test]
+fn no_altered_token_is_accepted() {
+    let edits = (0..MUTATED.len(), any::<Index>(), 0..4u8, any::<u8>());
+    hold(edits, |(which, position, edit, byte)| {
         let signing = &key(MUTATED[which]).0;
         let keys = KeySet::new([signing.verifying_key()]).unwrap();
-        let good = sign_compact(signing, "at+jwt", &json!({"sub": "u1", "exp": NOW_S + 60})).unwrap().into_bytes();
+        let claims = json!({"sub": "u1", "exp": NOW_S + 60});
+        let good = sign_compact(signing, "at+jwt", &claims).unwrap().into_bytes();
         let mut bad = good.clone();
         let at = position.index(bad.len());
         match edit {
             0 => bad[at] = byte,
             1 => bad.insert(at, byte),
-            2 => { bad.remove(at); }
+            2 => drop(bad.remove(at)),
             _ => bad.truncate(at),
         }
         let accepted = verify_token(&bad, &keys, &expect(HeaderPolicy::External)).is_ok();
         prop_assert_eq!(accepted, bad == good);
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn what_is_accepted_is_what_serde_reads(bytes in near_text()) {
+#[test]
+fn what_is_accepted_is_what_serde_reads() {
+    hold(near_text(), |bytes| {
         if let Ok(value) = parse(&bytes, Limits::STRANGER) {
             prop_assert_eq!(&value, &serde_json::from_slice::<serde_json::Value>(&bytes).unwrap());
             // What was written by a plain writer is accepted again.
             prop_assert_eq!(parse(value.to_string().as_bytes(), Limits::STRANGER).unwrap(), value);
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn a_canonical_path_is_its_own_spelling(bytes in near_text()) {
+#[test]
+fn a_canonical_path_is_its_own_spelling() {
+    hold(near_text(), |bytes| {
         let rooted = [b"/".as_slice(), &bytes].concat();
         if let Ok(canonical) = path::canonical(&rooted) {
             prop_assert_eq!(&path::canonical(canonical.as_str().as_bytes()).unwrap(), &canonical);
@@ -108,14 +138,18 @@ proptest! {
                 prop_assert!(segment != "." && segment != ".." && !segment.contains(['/', '\\', '\0']));
             }
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn base64url_has_one_spelling(bytes in vec(any::<u8>(), 0..100), text in "[A-Za-z0-9_=+/ -]{0,40}") {
+#[test]
+fn base64url_has_one_spelling() {
+    hold((vec(any::<u8>(), 0..100), "[A-Za-z0-9_=+/ -]{0,40}"), |(bytes, text)| {
         let encoded = encoding::base64url_encode(&bytes);
         prop_assert_eq!(encoding::base64url_decode(encoded.as_bytes()).unwrap(), bytes);
         if let Ok(decoded) = encoding::base64url_decode(text.as_bytes()) {
             prop_assert_eq!(encoding::base64url_encode(&decoded), text);
         }
-    }
+        Ok(())
+    });
 }
