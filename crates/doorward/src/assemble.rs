@@ -17,7 +17,7 @@ use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports;
 use doorward_core::principal::LOCAL;
-use doorward_core::tokens::{Keys, RefreshForm, RefreshRules, TokenProfile};
+use doorward_core::tokens::{Assertions, Keys, RefreshForm, RefreshRules, TokenProfile};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
@@ -56,6 +56,8 @@ pub struct Assembled {
 pub struct Mounted {
     /// The mount.
     pub mount: Arc<Mount>,
+    /// What its upstream is told under a signature, if it is to be.
+    pub assertions: Option<Assertions>,
     /// Its place.
     pub config: config::Mount,
 }
@@ -106,7 +108,11 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         let platform = setup.platforms.get(&mount.name);
-        mounts.push(Mounted { mount: Arc::new(own.mount(mount, platform)?), config: mount.clone() });
+        mounts.push(Mounted {
+            mount: Arc::new(own.mount(mount, platform)?),
+            assertions: own.assertions(mount),
+            config: mount.clone(),
+        });
     }
     Ok(Assembled { engine, store, mounts, algorithm })
 }
@@ -206,6 +212,12 @@ impl Own<'_> {
                 absolute_ms: self.config.sessions.absolute_s * 1000,
             },
         })
+    }
+
+    /// Signed with keys that the upstream can fetch, whatever the mount's own tokens are signed with.
+    fn assertions(&self, mount: &config::Mount) -> Option<Assertions> {
+        let audience = mount.upstream.as_deref().filter(|_| mount.principal_jwt)?.into();
+        Some(Assertions { keys: self.keys.clone(), issuer: self.issuer().into(), audience })
     }
 
     fn issuer(&self) -> &str {

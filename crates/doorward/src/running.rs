@@ -222,6 +222,7 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
         mount: std::sync::Arc::clone(&mounted.mount),
         at: if config.prefix.is_empty() { At::Root } else { At::Prefix(config.prefix.clone()) },
         upstream,
+        assertions: mounted.assertions.clone(),
         rate_limit: limit.map(rate_limit),
         cors_origins: config.cors_origins.clone(),
         docs: config.docs,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorward_core::engine::Engine;
 use doorward_core::mount::Mount;
+use doorward_core::tokens::Assertions;
 use http::Uri;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -43,6 +44,8 @@ pub struct MountAt {
     pub at: At,
     /// The agent server behind it, as `http://host:port`; absent for the embedded one.
     pub upstream: Option<Uri>,
+    /// What the upstream is told under a signature, if it is to be.
+    pub assertions: Option<Assertions>,
     /// The operator's rate limit.
     pub rate_limit: Option<RateLimit>,
     /// Origins whose pages may read answers, such as `https://app.example`. None by default.
@@ -218,7 +221,8 @@ fn site(at: MountAt) -> Result<Site, BindError> {
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
     let cors = Cors::new(&at.cors_origins, surface.key_headers);
-    Ok(Site { mount: at.mount, surface, style, prefix, upstream, rate_limit, cors, docs: at.docs })
+    let (assertions, docs) = (at.assertions, at.docs);
+    Ok(Site { mount: at.mount, surface, style, prefix, upstream, assertions, rate_limit, cors, docs })
 }
 
 fn is_prefix(prefix: &str) -> bool {

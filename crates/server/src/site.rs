@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use doorward_core::mount::Mount;
+use doorward_core::tokens::Assertions;
 
 use crate::gateway::Upstream;
 use crate::http::cors::Cors;
@@ -20,6 +21,8 @@ pub(crate) struct Site {
     pub(crate) prefix: String,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) rate_limit: Option<RateLimiter>,
+    /// States to the upstream who asks, where it is to have that signed.
+    pub(crate) assertions: Option<Assertions>,
     /// Which pages of other origins may read answers.
     pub(crate) cors: Cors,
     /// Whether the surface describes itself to people and programs.

@@ -11,6 +11,7 @@ import threading
 import time
 from uuid import uuid4
 
+import jwt
 import pytest
 import requests
 
@@ -508,3 +509,45 @@ def test_the_door_recovers_when_the_server_behind_comes_back(start, tmp_path):
     assert client.get("/v1/graph").status_code == 502
     with Recorder(port=port):
         wait_until(lambda: client.get("/v1/graph").status_code == 200, "the recovery", limit_s=10)
+
+
+# Who asks, under a signature --------------------------------------------------------------------
+
+
+@pytest.fixture
+def stating(start, tmp_path, upstream):
+    """A door that states who asks in a signed header too."""
+    config = tmp_path / "doorward.toml"
+    config.write_text("[mounts.agentflow]\nprincipal_jwt = true\n")
+    settings = write_settings(tmp_path / "app")
+    return start(
+        "dev",
+        *("--config", config),
+        *("--agentflow", settings),
+        *("--upstream", upstream.url, "--surface", "agentflow"),
+    )
+
+
+def test_an_upstream_verifies_who_asks_with_pyjwt_and_the_published_keys(stating, upstream):
+    client = Client(stating.mount("agentflow"), token("alice"))
+    forged = client.get("/v1/graph", headers={"X-Doorward-Assertion": "forged"})
+    assert forged.status_code == 200, forged.text
+    client.post("/v1/graph/invoke", json=run_body("hello", "stated"))
+    requests_taken = upstream.taken()
+    assert len(requests_taken) >= 2, "the run asks first whether the thread is there"
+    keys = jwt.PyJWKClient(f"{stating.url}/.well-known/jwks.json")
+    for request in requests_taken:
+        [stated] = request.all("x-doorward-assertion")
+        key = keys.get_signing_key_from_jwt(stated)
+        claims = jwt.decode(stated, key, algorithms=["ES256"], issuer="doorward", audience=upstream.url)
+        assert (claims["sub"], claims["authority"]) == ("alice", "agentflow")
+        assert "user" in claims["roles"] and 0 < claims["exp"] - claims["iat"] <= 60
+        assert [claims["jti"]] == request.all("x-request-id")
+        for base in (stating.url + "/v1/me", stating.mount("agentflow") + "/threads"):
+            assert Client(base).get("", token=stated).status_code == 401, "it is no credential here"
+
+
+def test_nobody_is_stated_where_nobody_asked_for_it_and_none_for_nobody(recorded, upstream):
+    assert recorded.get("/v1/graph").status_code == 200
+    [request] = upstream.taken()
+    assert request.all("x-doorward-assertion") == []

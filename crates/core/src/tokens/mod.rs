@@ -1,5 +1,6 @@
 //! Tokens: the keys that sign them, issuing, verifying, refreshing, introspecting and revoking.
 
+pub mod assertion;
 pub mod held;
 pub mod issue;
 pub mod keys;
@@ -10,6 +11,7 @@ pub mod revoke;
 pub mod seal;
 pub mod seen;
 
+pub use assertion::Assertions;
 pub use held::Facts;
 pub use issue::{Issued, Subject};
 pub use keys::{KeyInfo, KeyRing, SigningKeys};

@@ -21,6 +21,8 @@ pub struct Mount {
     pub listen: Option<SocketAddr>,
     /// The agent server behind it; `None` means the embedded one.
     pub upstream: Option<String>,
+    /// Whether it is told who asks under a signature.
+    pub principal_jwt: bool,
     /// The platform's own configuration file; without it Doorward's own tokens and keys are taken.
     pub agentflow: Option<PathBuf>,
     /// Whether people may make accounts for themselves.
@@ -92,6 +94,11 @@ pub(super) const KEYS: &[Key] = &[
         "upstream",
         "\"http://127.0.0.1:8000\"",
         "The agent server behind it, by http. Default: the embedded one.",
+    ),
+    Key::new(
+        "principal_jwt",
+        "false",
+        "Whether the upstream is also told who asks in X-Doorward-Assertion, a JWT that /.well-known/jwks.json verifies.",
     ),
     Key::optional(
         "agentflow",
@@ -197,6 +204,7 @@ impl Mount {
         let listen = section.address("listen");
         let prefix = prefix(name, surface, listen.is_some(), &mut section);
         let upstream = upstream(&mut section);
+        let principal_jwt = section.boolean("principal_jwt");
         let agentflow = section.path("agentflow");
         let sign_up = section.word("sign_up", &[("open", true), ("closed", false)]);
         let allow_anonymous = section.boolean("allow_anonymous");
@@ -242,6 +250,7 @@ impl Mount {
             prefix: prefix?,
             listen,
             upstream,
+            principal_jwt: principal_jwt?,
             agentflow,
             sign_up: sign_up?,
             allow_anonymous: allow_anonymous?,

@@ -3,6 +3,7 @@
 //! A deny list would have to know every spelling of every identity header (`X-User_Id` reaches a WSGI server as
 //! `X-User-Id`); with a list of what passes, none of them does.
 
+use doorward_core::error::Result;
 use doorward_core::principal::AuthContext;
 use http::header::{
     ACCEPT, ACCEPT_LANGUAGE, ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LANGUAGE, CONTENT_RANGE,
@@ -46,6 +47,9 @@ static X_DOORWARD_PRINCIPAL: HeaderName = HeaderName::from_static("x-doorward-pr
 /// The caller's roles, separated by commas.
 static X_DOORWARD_ROLES: HeaderName = HeaderName::from_static("x-doorward-roles");
 
+/// All of that, signed (`doorward_core::tokens::assertion`).
+static X_DOORWARD_ASSERTION: HeaderName = HeaderName::from_static("x-doorward-assertion");
+
 /// Percent-encoded in values: whatever is not visible ASCII, and the percent sign itself, so that it can be undone.
 const VALUE: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',');
 
@@ -78,6 +82,21 @@ pub(super) fn own(request: &Request, auth: &AuthContext, has_body: bool) -> Head
         }
     }
     headers
+}
+
+/// States who asks under a signature, where the mount wants that.
+///
+/// # Errors
+/// When it cannot be signed.
+pub(super) fn state(request: &Request, auth: &AuthContext, headers: &mut HeaderMap) -> Result<()> {
+    let Some(assertions) = request.site.assertions.as_ref().filter(|_| !auth.is_anonymous()) else {
+        return Ok(());
+    };
+    let stated = assertions.of(auth, &request.id, request.engine.now_ms())?;
+    let mut stated = HeaderValue::from_str(stated.expose()).expect("a compact token is visible ASCII");
+    stated.set_sensitive(true);
+    headers.insert(X_DOORWARD_ASSERTION.clone(), stated);
+    Ok(())
 }
 
 /// The headers of the upstream's answer that its client sees.

@@ -8,6 +8,7 @@
 //! spelling, one length. Who owns what is kept in our own store, so that a server without users gets them.
 
 mod answer;
+mod breaker;
 mod headers;
 pub(crate) mod listing;
 mod ownership;
@@ -174,11 +175,12 @@ pub(crate) async fn send(
     request: &Request,
     grant: &Grant,
     claim: Option<&Claim>,
-    outbound: Outbound,
+    mut outbound: Outbound,
 ) -> Result<Arrival> {
+    let stated = headers::state(request, grant.auth(), &mut outbound.headers);
     let upstream = request.site.upstream.as_ref();
     let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
-    let outcome = match (upstream, grant.begun().await) {
+    let outcome = match (upstream, stated.and(grant.begun().await)) {
         (Some(upstream), Ok(())) => watched(upstream, grant, outbound).await,
         (None, _) => Err(missing()),
         (_, Err(error)) => Err(error),
@@ -193,13 +195,14 @@ pub(crate) async fn send(
 /// Sends under the caller's leave: what is revoked or runs out while the upstream thinks is answered no more.
 async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Result<Arrival> {
     let mut access = Access::watch(grant)?;
+    let now_ms = grant.call().engine().now_ms();
     tokio::select! {
-        arrival = upstream.send(outbound) => Ok(arrival?.under(access)),
+        arrival = upstream.send(outbound, now_ms) => Ok(arrival?.under(access)),
         () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),
     }
 }
 
-/// Sends a request that this process makes by itself on behalf of the caller, with a JSON body.
+/// A request that this process makes by itself on behalf of the caller, with a JSON body.
 pub(crate) fn own_request(
     request: &Request,
     grant: &Grant,

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::subject::Resource;
-use super::{own_request, unusable};
+use super::{headers, own_request, unusable};
 use crate::request::Request;
 
 /// RFC 3986 §2.3: everything but the unreserved characters is escaped.
@@ -25,7 +25,9 @@ pub(super) async fn refuse_existing(
 ) -> Result<()> {
     let Some(upstream) = &request.site.upstream else { return Ok(()) };
     let path = format!("{}{}", resource.probed_under, utf8_percent_encode(id, SEGMENT));
-    let answer = upstream.send(own_request(request, grant, Method::GET, path, None)).await?.read().await?;
+    let mut outbound = own_request(request, grant, Method::GET, path, None);
+    headers::state(request, grant.auth(), &mut outbound.headers)?;
+    let answer = upstream.send(outbound, request.engine.now_ms()).await?.read().await?;
     if answer.status != StatusCode::OK {
         return Err(unusable("the upstream does not say whether it has the resource"));
     }

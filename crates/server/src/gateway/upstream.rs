@@ -1,5 +1,6 @@
 //! The connection to an agent server: the operator's choice, and not believed any more than a client.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,11 +8,14 @@ use doorward_core::error::{Error, Result, codes};
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::error::Elapsed;
 
 use super::answer::Arrival;
+use super::breaker::Breaker;
 
 /// How long the upstream may take to accept a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -29,6 +33,7 @@ pub struct UpstreamError;
 pub(crate) struct Upstream {
     authority: Authority,
     client: Client<HttpConnector, Full<Bytes>>,
+    breaker: Breaker,
 }
 
 /// A request made here.
@@ -58,32 +63,42 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(MAX_HEAD_BYTES)
             .build(connector);
-        Ok(Self { authority: authority.clone(), client })
+        Ok(Self { authority: authority.clone(), client, breaker: Breaker::default() })
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer. Sent again, once, is only what cannot have been done: a
+    /// connection that was refused carried nothing, and a request that changes nothing may be made twice (RFC 9110 §9.2.2).
     ///
     /// # Errors
     /// `upstream_unreachable` when it does not answer; `upstream_invalid` when its answer is no HTTP/1.1 answer.
-    pub(crate) async fn send(&self, outbound: Outbound) -> Result<Arrival> {
-        let Outbound { method, path, query, headers, body } = outbound;
-        let target = query.map_or(path.clone(), |query| format!("{path}?{query}"));
-        let uri =
-            Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(target);
-        let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri.build().map_err(|error| Error::new(codes::BAD_REQUEST).caused_by(error))?;
-        *request.headers_mut() = headers;
-        let answer = match tokio::time::timeout(HEADER_PATIENCE, self.client.request(request)).await {
+    pub(crate) async fn send(&self, outbound: Outbound, now_ms: i64) -> Result<Arrival> {
+        let unreachable = || Error::new(codes::UPSTREAM_UNREACHABLE);
+        if let Err(seconds) = self.breaker.admit(now_ms) {
+            return Err(unreachable().retry_after_s(seconds).operator("the breaker is open"));
+        }
+        let request = self.request(outbound)?;
+        let again = request.clone();
+        let mut answer = self.attempt(request).await;
+        if let Ok(Err(error)) = &answer
+            && (error.is_connect() || (again.method().is_safe() && was_cut_off(error)))
+        {
+            answer = self.attempt(again).await;
+        }
+        let reached = match &answer {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => !error.is_connect(),
+            Err(_) => false,
+        };
+        if reached {
+            self.breaker.reached();
+        } else if self.breaker.missed(now_ms) {
+            tracing::warn!(upstream = %self.authority, "the agent server is not asked for a while");
+        }
+        let answer = match answer {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) if error.is_connect() => {
-                return Err(Error::new(codes::UPSTREAM_UNREACHABLE).caused_by(error));
-            }
+            Ok(Err(error)) if error.is_connect() => return Err(unreachable().caused_by(error)),
             Ok(Err(error)) => return Err(Error::new(codes::UPSTREAM_INVALID).caused_by(error)),
-            Err(_) => {
-                return Err(Error::new(codes::UPSTREAM_UNREACHABLE)
-                    .message("The agent server did not begin its answer in time."));
-            }
+            Err(_) => return Err(unreachable().message("The agent server did not begin its answer in time.")),
         };
         let (head, body) = answer.into_parts();
         // Anything below 200 ends the conversation in a protocol nobody asked for; redirects lead round the door.
@@ -94,6 +109,35 @@ impl Upstream {
         }
         Ok(Arrival::new(head.status, &head.headers, body))
     }
+
+    fn request(&self, outbound: Outbound) -> Result<http::Request<Full<Bytes>>> {
+        let Outbound { method, path, query, headers, body } = outbound;
+        let target = query.map_or(path.clone(), |query| format!("{path}?{query}"));
+        let uri =
+            Uri::builder().scheme(Scheme::HTTP).authority(self.authority.clone()).path_and_query(target);
+        let mut request = http::Request::new(Full::new(body.unwrap_or_default()));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri.build().map_err(|error| Error::new(codes::BAD_REQUEST).caused_by(error))?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    async fn attempt(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> std::result::Result<
+        std::result::Result<http::Response<Incoming>, hyper_util::client::legacy::Error>,
+        Elapsed,
+    > {
+        tokio::time::timeout(HEADER_PATIENCE, self.client.request(request)).await
+    }
+}
+
+/// Whether the connection ended before an answer began.
+fn was_cut_off(error: &(dyn StdError + 'static)) -> bool {
+    let own = error.downcast_ref::<hyper::Error>();
+    own.is_some_and(|error| error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        || error.source().is_some_and(was_cut_off)
 }
 
 #[cfg(test)]

@@ -571,3 +571,44 @@ async fn an_answer_of_another_shape_is_a_502_on_the_documents_routes_too() {
         assert_eq!((answer.status, answer.code().as_str()), (502, "UPSTREAM_INVALID"), "{method} {path}");
     }
 }
+
+/// An upstream that hangs up on the first `times` requests it reads.
+async fn moody(times: usize) -> Upstream {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let reply = move |seen: &Seen| match asked.fetch_add(1, Ordering::SeqCst) {
+        n if n < times => Vec::new(),
+        _ => plausible(seen),
+    };
+    Upstream::answering(Arc::new(reply)).await
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_asked_again_once_and_nothing_else_is() {
+    let upstream = moody(1).await;
+    let house = House::before(upstream.address).await;
+    assert_eq!(house.visitor("alice").get("/v1/graph").await.status, 200);
+    assert_eq!(upstream.taken().len(), 2, "asked again");
+    let upstream = moody(1).await;
+    let house = House::before(upstream.address).await;
+    let answer = house.visitor("alice").post("/v1/graph/invoke", &said("hi", None)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "UPSTREAM_INVALID"), "{answer:?}");
+    assert_eq!(upstream.taken().len(), 1, "a run is never begun twice");
+}
+
+#[tokio::test]
+async fn an_agent_server_that_is_away_is_not_asked_for_a_while() {
+    let away = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        listener.local_addr().expect("bound")
+    };
+    let house = House::before(away).await;
+    let alice = house.visitor("alice");
+    for _ in 0..5 {
+        let answer = alice.get("/v1/graph").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (502, None), "{answer:?}");
+    }
+    let answer = alice.get("/v1/graph").await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "UPSTREAM_UNREACHABLE"), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("5"), "{answer:?}");
+    assert_eq!(house.nobody().get("/.well-known/jwks.json").await.status, 200, "the rest goes on");
+}

@@ -17,6 +17,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         mount: Arc::clone(mount),
         at,
         upstream: None,
+        assertions: None,
         rate_limit: None,
         cors_origins: Vec::new(),
         docs: false,
