@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorward_core::authn::Presented;
-use doorward_core::authz::catalogue::ActionDef;
+use doorward_core::authz::catalogue::session::Login;
+use doorward_core::authz::catalogue::{Action as _, ActionDef};
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::id::RequestId;
@@ -207,7 +208,7 @@ impl Desk {
             standings.mount = limiter.count(shared, path.as_str(), seen_from.address, now_ms).await;
         }
         standings.rules = self.engine.limit_before(actions, seen_from.address).await;
-        if let Some(refused) = limited(&standings) {
+        if let Some(refused) = limited(&standings, actions) {
             return Outcome { standings, ..Outcome::of(site.style, logged, Err(refused)).at(part) };
         }
         // 4.
@@ -218,7 +219,7 @@ impl Desk {
         if let Ok(Some(known)) = &call {
             let standing = self.engine.limit_after(actions, &known.auth, seen_from.address).await;
             standings.rules = tighter(standings.rules, standing);
-            if let Some(refused) = limited(&standings) {
+            if let Some(refused) = limited(&standings, actions) {
                 call = Err(refused);
             }
         }
@@ -284,9 +285,16 @@ impl Desk {
     }
 }
 
-fn limited(standings: &Standings) -> Option<Error> {
+fn is_login(action: &ActionDef) -> bool {
+    (action.resource, action.name) == (Login::DEF.resource, Login::DEF.name)
+}
+
+fn limited(standings: &Standings, actions: &[&ActionDef]) -> Option<Error> {
     let exceeded = standings.exceeded()?;
-    let error = Error::new(codes::RATE_LIMITED).retry_after_s(exceeded.reset_after_s);
+    let mut error = Error::new(codes::RATE_LIMITED).retry_after_s(exceeded.reset_after_s);
+    if actions.iter().any(|action| is_login(action)) {
+        error = error.message("Too many login attempts");
+    }
     Some(error.operator(format!("the limit {:?}", exceeded.rule)))
 }
 

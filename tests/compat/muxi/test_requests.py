@@ -5,8 +5,10 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from harness.client import Client
-from harness.programs import SHARED, left_out
+from harness.programs import SHARED, left_out, wait_until
 
 PASSWORD = "correct horse battery staple 7"
 DOCUMENT = SHARED / "seeds" / "muxi-core-authentication.md"
@@ -282,3 +284,93 @@ def test_the_pages_are_there_only_where_they_are_wanted(anyone, start, tmp_path)
     closed = Client(start("dev", "--config", config).mount("muxi"))
     for path in ["/docs", "/redoc", "/openapi.json"]:
         assert closed.get(path).status_code == 404, path
+
+
+# What a setting of its own shows ---------------------------------------------------------------
+
+
+def configured(start, tmp_path, text: str):
+    config = tmp_path / "doorward.toml"
+    config.write_text(text)
+    return start("dev", "--config", config)
+
+
+def registered(url: str, name: str = "ann") -> tuple[Client, dict]:
+    client = Client(url)
+    form = {"username": name, "password": PASSWORD, "email": f"{name}@example.org"}
+    made = client.post("/auth/register", json=form)
+    assert made.status_code == 200, made.text
+    client.token = made.json()["access_token"]
+    return client, client.post("/auth/token", data=form, token=None).json()
+
+
+def test_a_limit_of_log_ins_is_kept_for_each_address(start, tmp_path):
+    limit = '[rate_limits.login]\nactions = ["session:login"]\nrequests = 4\n'
+    url = configured(start, tmp_path, limit).mount("muxi")
+    client, _ = registered(url)
+    form = {"username": "ann", "password": PASSWORD}
+    statuses = [client.post("/token", data=form, token=None).status_code for _ in range(2)]
+    assert statuses == [200, 200], "registering and its log-in were the first two"
+    limited = client.post("/token", data=form, token=None)
+    refused(limited, 429, "Too many login attempts")
+    assert 0 < int(limited.headers["Retry-After"]) <= 60
+    assert limited.headers["RateLimit-Remaining"] == "0"
+    assert Client(url).post("/token", data=form).status_code == 200, "another address"
+
+
+def test_expired_and_revoked_tokens_have_the_fixed_texts(start, tmp_path):
+    short = "[tokens]\naccess_ttl_s = 1\nrefresh_ttl_s = 2\n"
+    client, granted = registered(configured(start, tmp_path, short).mount("muxi"))
+    access, refresh = granted["access_token"], granted["refresh_token"]
+
+    def get(token):
+        return client.get("/users/me", token=token)
+
+    wait_until(lambda: get(access).status_code == 401, "the access token's end")
+    refused(get(access), 401, "Invalid token", "Bearer")
+    ask = {"refresh_token": refresh}
+
+    def exchanged():
+        return client.post("/auth/refresh", json=ask, token=None)
+
+    wait_until(lambda: exchanged().status_code == 401, "the refresh token's end")
+    refused(exchanged(), 401, "Invalid refresh token", "Bearer")
+
+
+def test_a_refresh_token_of_a_session_that_ended_has_the_fixed_text(person):
+    granted = person.log_in().json()
+    assert person.client.post("/auth/logout", token=granted["access_token"]).status_code == 200
+    answer = person.client.post("/auth/refresh", json={"refresh_token": granted["refresh_token"]}, token=None)
+    refused(answer, 401, "Invalid refresh token", "Bearer")
+
+
+def test_a_token_of_our_own_key_without_sub_or_username_is_refused(start, tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path / "signing.pem"
+    path.write_bytes(pem)
+    path.chmod(0o600)
+    server = configured(start, tmp_path, f'[tokens]\nalgorithm = "ES256"\nkey_files = ["{path}"]\n')
+    client, granted = registered(server.mount("muxi"))
+    whole = claims(granted["access_token"])
+    header = jwt.get_unverified_header(granted["access_token"])
+
+    def signed(**changes) -> str:
+        body = {name: value for name, value in {**whole, **changes}.items() if value is not None}
+        return jwt.encode(body, pem, algorithm="ES256", headers={"kid": header["kid"], "typ": header["typ"]})
+
+    assert client.get("/users/me", token=signed()).status_code == 200, "it is as good as ours"
+    assert whole["username"] == "ann"
+    for lacking in ("sub", "username", "jti", "iat", "exp"):
+        refused(client.get("/users/me", token=signed(**{lacking: None})), 401, "Invalid token", "Bearer")
+
+
+def test_the_agent_learns_who_chats(start, tmp_path):
+    url = configured(start, tmp_path, '[agents]\nrunner = "config"\n').mount("muxi")
+    for name in ("ann", "bob"):
+        client, granted = registered(url, name)
+        answer = client.post("/chat?message=hello")
+        assert answer.status_code == 200, answer.text
+        assert claims(granted["access_token"])["sub"] in answer.json()["response"]
