@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::house::directory;
 use crate::measure::{Report, Wanted, wall};
 
@@ -28,7 +30,7 @@ fn binary() -> Option<PathBuf> {
 }
 
 /// Starts it and returns it with the address that answered, and how long that took.
-fn start(binary: &Path, data: &Path) -> Result<(Running, f64), String> {
+fn start(binary: &Path, data: &Path) -> Result<(Running, String, f64), String> {
     let ready = data.join("ready.json");
     let _ = std::fs::remove_file(&ready);
     let begun = wall();
@@ -49,7 +51,7 @@ fn start(binary: &Path, data: &Path) -> Result<(Running, f64), String> {
             let url = json["url"].as_str().unwrap_or_default();
             let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
             answer(&address)?;
-            return Ok((running, (wall() - begun).as_secs_f64() * 1000.0));
+            return Ok((running, address, (wall() - begun).as_secs_f64() * 1000.0));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -72,6 +74,39 @@ fn resident_mb(pid: u32) -> Option<f64> {
     line.split_ascii_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
+/// Connections that were answered and stay open.
+const IDLE: usize = 10_000;
+
+/// What the process holds while so many clients keep their connections and say nothing.
+fn idle_connections(running: &Running, address: &str) -> Result<f64, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let limit = getrlimit(Resource::Nofile);
+    let room = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    setrlimit(Resource::Nofile, room).map_err(|error| error.to_string())?;
+    let request = format!("GET /.well-known/jwks.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let mut sockets = Vec::with_capacity(IDLE);
+    let mut answer = [0; 4096];
+    for n in 0..IDLE {
+        let mut socket = TcpStream::connect(address).map_err(|error| format!("connection {n}: {error}"))?;
+        socket.write_all(request.as_bytes()).map_err(text)?;
+        let read = socket.read(&mut answer).map_err(text)?;
+        if !answer[..read].starts_with(b"HTTP/1.1 200") {
+            return Err(format!("connection {n} was not answered"));
+        }
+        sockets.push(socket);
+    }
+    let held = resident_mb(running.0.id()).ok_or("the system does not tell")?;
+    // They are still there, and still served.
+    for socket in sockets.iter_mut().step_by(1_000) {
+        socket.write_all(request.as_bytes()).map_err(text)?;
+        let read = socket.read(&mut answer).map_err(text)?;
+        if !answer[..read].starts_with(b"HTTP/1.1 200") {
+            return Err("a connection was given up".into());
+        }
+    }
+    Ok(held)
+}
+
 pub(crate) fn run(report: &mut Report) {
     let Some(binary) = binary() else {
         report.absent("idle memory, start to first answer", "build it: cargo build --release");
@@ -87,7 +122,7 @@ pub(crate) fn run(report: &mut Report) {
     let mut memory = None;
     for _ in 0..5 {
         match start(&binary, directory.path()) {
-            Ok((running, ms)) => {
+            Ok((running, _, ms)) => {
                 best = best.min(ms);
                 memory = resident_mb(running.0.id());
             }
@@ -95,6 +130,20 @@ pub(crate) fn run(report: &mut Report) {
         }
     }
     report.figure("start to first answer, quick-start store", best, "ms", Wanted::AtMost(100.0));
+    match start(&binary, directory.path()) {
+        Ok((running, address, _)) => match idle_connections(&running, &address) {
+            Ok(mb) => {
+                report.figure(
+                    "memory with 10,000 idle keep-alive connections",
+                    mb,
+                    "MB",
+                    Wanted::AtMost(150.0),
+                );
+            }
+            Err(why) => report.absent("memory with 10,000 idle keep-alive connections", &why),
+        },
+        Err(why) => report.absent("memory with 10,000 idle keep-alive connections", &why),
+    }
     match memory {
         Some(mb) => report.figure("idle memory", mb, "MB", Wanted::AtMost(25.0)),
         None => report.absent("idle memory", "the system does not tell"),

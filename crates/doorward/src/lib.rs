@@ -32,6 +32,7 @@ pub mod clock;
 pub mod command_runner;
 mod commands;
 pub mod config;
+mod descriptors;
 pub mod logging;
 pub mod platform;
 pub mod random;

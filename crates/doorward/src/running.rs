@@ -14,6 +14,7 @@ use crate::assemble::{self, Assembled, Mounted, assemble};
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::config::Problems;
+use crate::descriptors;
 use crate::logging;
 use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready};
@@ -32,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn run(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {
     logging::start(&setup.config.log);
     for warning in warnings(setup) {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = descriptors::make_room(setup.config.server.max_connections) {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -151,8 +155,12 @@ fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
 async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> Result<Bound, Failure> {
     let server = &setup.config.server;
     let tls = tls::read(server, SystemClock.now_ms()).map_err(|problem| Problems(vec![problem]))?;
-    let settings =
-        ServerSettings { tls, trusted_proxies: server.trusted_proxies.clone(), ..ServerSettings::default() };
+    let settings = ServerSettings {
+        tls,
+        trusted_proxies: server.trusted_proxies.clone(),
+        max_connections: server.max_connections,
+        ..ServerSettings::default()
+    };
     let listenings = listenings.into_iter().map(|place| place.listening).collect();
     doorward_server::bind(&assembled.engine, listenings, &settings).await.map_err(|error| {
         let mend = match &error {

@@ -78,7 +78,12 @@ pub struct ServerSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        Self { tls: None, trusted_proxies: Vec::new(), max_connections: 4096, grace: Duration::from_secs(20) }
+        Self {
+            tls: None,
+            trusted_proxies: Vec::new(),
+            max_connections: 16_384,
+            grace: Duration::from_secs(20),
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Server {
     pub public_url: Option<String>,
     /// Proxies whose `X-Forwarded-*` headers are believed, as address or network.
     pub trusted_proxies: Vec<Network>,
+    /// Most connections at once on each listener.
+    pub max_connections: usize,
     /// The certificate chain and its key, when Doorward speaks TLS itself.
     pub tls: Option<TlsFiles>,
 }
@@ -45,6 +47,11 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "Addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-* headers are believed.",
     ),
+    Key::new(
+        "max_connections",
+        "16384",
+        "Most connections at once on each listener; one client holds at most a quarter of them.",
+    ),
     Key::optional(
         "tls_certificate_file",
         "\"/etc/doorward/tls.crt\"",
@@ -62,9 +69,16 @@ impl Server {
         let listen = section.address("listen");
         let public_url = public_url(&mut section);
         let trusted_proxies = networks(&mut section);
+        let max_connections = section.integer("max_connections", 16..=1_000_000);
         let tls = tls(&mut section);
         section.finish();
-        Some(Self { listen: listen?, public_url, trusted_proxies: trusted_proxies?, tls })
+        Some(Self {
+            listen: listen?,
+            public_url,
+            trusted_proxies: trusted_proxies?,
+            max_connections: usize::try_from(max_connections?).ok()?,
+            tls,
+        })
     }
 }
 

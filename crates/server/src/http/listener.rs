@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -78,7 +79,7 @@ pub(crate) async fn serve(
                     continue;
                 };
                 let watcher = graceful.watcher();
-                let arrived = Arrived { stream, peer, watcher, _room: permit, _share: share };
+                let arrived = Arrived { stream, peer, watcher, room: permit, share };
                 connections.spawn(arrived.serve(Arc::clone(&answering), manners.clone(), stop.clone()));
             }
             // Out of descriptors or memory: waiting is all that helps, spinning would make it worse.
@@ -101,42 +102,53 @@ struct Arrived {
     stream: TcpStream,
     peer: SocketAddr,
     watcher: Watcher,
-    _room: OwnedSemaphorePermit,
-    _share: Share,
+    room: OwnedSemaphorePermit,
+    share: Share,
 }
 
 impl Arrived {
-    async fn serve(self, answering: Arc<dyn Answering>, manners: Manners, mut stop: watch::Receiver<bool>) {
-        let Self { stream, peer, watcher, _room, _share } = self;
+    /// Boxed by hand: what waits for ten thousand idle clients is one of two forms, without room for the other.
+    fn serve(
+        self,
+        answering: Arc<dyn Answering>,
+        manners: Manners,
+        mut stop: watch::Receiver<bool>,
+    ) -> BoxFuture<'static, ()> {
+        let Self { stream, peer, watcher, room, share } = self;
+        let held = (room, share);
         // Answers are small and written whole: waiting to fill a packet only adds latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let patience = manners.patience;
         let Some(tls) = manners.tls else {
-            return converse(stream, peer, answering, patience, watcher).await;
+            return converse(stream, peer, answering, patience, watcher, held);
         };
-        // Nothing was taken before the handshake is over: whoever is told to stop need not wait for it.
-        let shaken = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => return,
-            shaken = tls.accept(stream, patience.handshake) => shaken,
+        let shaken_hands = async move {
+            // Nothing was taken before the handshake is over: whoever is told to stop need not wait for it.
+            let shaken = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                shaken = tls.accept(stream, patience.handshake).boxed() => shaken,
+            };
+            match shaken {
+                Ok(stream) => converse(stream, peer, answering, patience, watcher, held).await,
+                Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
+            }
         };
-        match shaken {
-            Ok(stream) => converse(stream, peer, answering, patience, watcher).await,
-            Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
-        }
+        shaken_hands.boxed()
     }
 }
 
-/// Answers the requests of one connection.
-async fn converse(
+/// Answers the requests of one connection; `held` is let go when it ends.
+fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     answering: Arc<dyn Answering>,
     patience: Patience,
     watcher: Watcher,
-) {
+    held: impl Send + 'static,
+) -> BoxFuture<'static, ()> {
     let in_flight = Arc::new(InFlight::default());
     let refusing = Arc::clone(&answering);
     let guard = Guard::new(stream, patience, Arc::clone(&in_flight), move |refusal| refusing.refuse(refusal));
@@ -154,9 +166,13 @@ async fn converse(
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(guard), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%peer, %error, "connection ended early");
-    }
+    let ended = move |outcome: hyper::Result<()>| {
+        if let Err(error) = outcome {
+            tracing::debug!(%peer, %error, "connection ended early");
+        }
+        drop(held);
+    };
+    watcher.watch(connection).map(ended).boxed()
 }
 
 async fn accept(
