@@ -11,6 +11,7 @@
 mod api_keys;
 mod house;
 mod keys;
+mod login;
 mod measure;
 mod postgres;
 mod process;
@@ -55,6 +56,11 @@ static BENCHES: &[Bench] = &[
         name: "scale",
         about: "verification and start with 10^5 users and 10^6 revocations",
         run: scale::run,
+    },
+    Bench {
+        name: "login",
+        about: "log-ins against bare argon2id, and other requests meanwhile (needs target/release/doorward)",
+        run: login::run,
     },
     Bench {
         name: "process",

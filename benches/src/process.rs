@@ -13,7 +13,13 @@ use crate::measure::{Report, Wanted, wall};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Running(Child);
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn resident_mb(&self) -> Option<f64> {
+        resident_mb(self.0.id())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -23,7 +29,7 @@ impl Drop for Running {
     }
 }
 
-fn binary() -> Option<PathBuf> {
+pub(crate) fn binary() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let path = root.join("target/release/doorward");
     path.exists().then_some(path)
@@ -31,6 +37,15 @@ fn binary() -> Option<PathBuf> {
 
 /// Starts it and returns it with the address that answered, and how long that took.
 fn start(binary: &Path, data: &Path) -> Result<(Running, String, f64), String> {
+    start_with(binary, data, &[])
+}
+
+/// As [`start`], with settings of the environment.
+pub(crate) fn start_with(
+    binary: &Path,
+    data: &Path,
+    settings: &[(&str, &str)],
+) -> Result<(Running, String, f64), String> {
     let ready = data.join("ready.json");
     let _ = std::fs::remove_file(&ready);
     let begun = wall();
@@ -39,6 +54,7 @@ fn start(binary: &Path, data: &Path) -> Result<(Running, String, f64), String> {
         .arg(data.join("store"))
         .arg("--ready-file")
         .arg(&ready)
+        .envs(settings.iter().copied())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

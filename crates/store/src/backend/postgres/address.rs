@@ -38,7 +38,9 @@ impl Address {
             return Err(wrong("the store's address names no host"));
         }
         let name = format!("PostgreSQL database {database} at {}", hosts.join(", "));
-        match (config.get_hosts().iter().all(is_local), says_ssl_mode(address)) {
+        let local = config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
+        match (local, says_ssl_mode(address)) {
             (true, false) => config.ssl_mode(SslMode::Disable),
             (false, false) => config.ssl_mode(SslMode::Require),
             // "If you like" is what a man in the middle likes.
@@ -92,6 +94,7 @@ mod tests {
             ("postgres://u:p@db.example/d?sslmode=prefer", SslMode::Require),
             ("postgres://u:p@db.example/d?sslmode=disable", SslMode::Disable),
             ("postgres://u:p@db.example,127.0.0.1/d", SslMode::Require),
+            ("postgres://u:p@localhost/d?hostaddr=192.0.2.1", SslMode::Require),
             ("postgres://u:p@127.0.0.1/d", SslMode::Disable),
             ("postgresql://u:p@localhost/d?sslmode=require", SslMode::Require),
             ("postgres://u@%2Frun%2Fpostgresql/d", SslMode::Disable),

@@ -21,8 +21,23 @@ use super::run::store_error;
 const WAIT: Duration = Duration::from_secs(5);
 /// Statements kept prepared on one connection. Filters are spelled by callers: their number must not grow for ever.
 const KEPT_STATEMENTS: usize = 256;
-/// What holds for every connection. Limits are the server's own, so that it does not go on for nobody.
-const SESSION: &str = "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'";
+/// What a connection is for, and so how long the server lets one statement of it take: it must not go on for nobody.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    /// Reads, of which some walk the whole audit log.
+    Reads,
+    /// Writes, for which others wait.
+    Writes,
+}
+
+impl Purpose {
+    fn session(self) -> &'static str {
+        match self {
+            Self::Reads => "SET statement_timeout = '15min'; SET default_transaction_read_only = on",
+            Self::Writes => "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'",
+        }
+    }
+}
 
 /// A connection out of a pool.
 pub(super) struct Connection(Object);
@@ -51,11 +66,11 @@ impl Deref for Connection {
 }
 
 /// A pool that connects when it is first asked, in the runtime of whoever asks.
-pub(super) fn pool(address: &Address, size: usize) -> Result<Pool, StoreError> {
+pub(super) fn pool(address: &Address, size: usize, purpose: Purpose) -> Result<Pool, StoreError> {
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(address.config.clone(), tls()?, config);
-    let prepare = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-        Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+    let prepare = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        Box::pin(async move { client.batch_execute(purpose.session()).await.map_err(HookError::Backend) })
     });
     Pool::builder(manager)
         .max_size(size.max(1))

@@ -104,10 +104,11 @@ async fn attempt(pool: &Pool, group: &[Job], busy_ms: u64, savepoints: bool) -> 
 
 async fn transaction(connection: &ClientWrapper, group: &[Job], busy_ms: u64, savepoints: bool) -> End {
     let durable = group.iter().any(|job| job.durability == Durability::Durable);
-    let sync = if durable { "" } else { "SET LOCAL synchronous_commit = off; " };
+    // Said either way: the server's own setting may be weaker than what is promised here.
+    let sync = if durable { "on" } else { "off" };
     // Each statement sees what was committed before it began, and after the lock nobody else commits.
     let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED; {sync}SET LOCAL lock_timeout = {busy_ms}; \
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = {sync}; SET LOCAL lock_timeout = {busy_ms}; \
          SELECT pg_advisory_xact_lock({LOCK})"
     );
     match connection.batch_execute(&begin).await {

@@ -24,7 +24,7 @@ use doorward_core::ports::{Durability, StoreError, StoreFuture};
 use futures_util::{StreamExt, pin_mut};
 
 use self::address::Address;
-use self::connect::Connection;
+use self::connect::{Connection, Purpose};
 use self::writer::Writer;
 use super::{Answer, Backend, EachRows, Opened, Rows, Step, Value};
 use crate::migrate::Pending;
@@ -34,8 +34,8 @@ pub(super) use address::name;
 
 /// Rows and bytes of one piece of a scan.
 const PIECE: (usize, usize) = (256, 256 << 10);
-/// How long the next rows of a scan may take.
-const SCAN_WAIT: Duration = Duration::from_secs(30);
+/// How long a row may let itself be waited for.
+const WAIT: Duration = Duration::from_secs(30);
 
 /// An open PostgreSQL database.
 pub(super) struct Postgres {
@@ -47,8 +47,8 @@ pub(super) struct Postgres {
 pub(super) fn open(address: &str, options: &Options) -> Opened {
     let address = Address::parse(address)?;
     migrate::bring_up_to_date(&address, options)?;
-    let reads = connect::pool(&address, options.connections)?;
-    let writer = Writer::new(connect::pool(&address, 1)?, options);
+    let reads = connect::pool(&address, options.connections, Purpose::Reads)?;
+    let writer = Writer::new(connect::pool(&address, 1, Purpose::Writes)?, options);
     Ok(Arc::new(Postgres { reads, writer }))
 }
 
@@ -60,13 +60,14 @@ pub(super) fn pending(address: &str) -> Result<Vec<Pending>, StoreError> {
 impl Postgres {
     async fn read(&self, sql: &str, params: &[Value<'_>]) -> Result<Rows, StoreError> {
         let connection = Connection::of(&self.reads).await?;
-        match run::query(&connection, sql, params).await {
+        match tokio::time::timeout(WAIT, run::query(&connection, sql, params)).await {
             // The server went away while the connection lay idle. A read can be asked again.
-            Err(StoreError::Unavailable(_)) if connection.is_closed() => {
+            Ok(Err(StoreError::Unavailable(_))) if connection.is_closed() => {
                 let connection = Connection::of(&self.reads).await?;
                 run::query(&connection, sql, params).await
             }
-            other => other,
+            Ok(other) => other,
+            Err(_) => Err(given_up(connection)),
         }
     }
 
@@ -76,8 +77,12 @@ impl Postgres {
         pin_mut!(found);
         let mut rows = Rows::new(0);
         let mut count = 0;
-        let slow = |_| StoreError::Unavailable("PostgreSQL takes too long to answer".to_owned());
-        while let Some(row) = tokio::time::timeout(SCAN_WAIT, found.next()).await.map_err(slow)? {
+        loop {
+            let row = match tokio::time::timeout(WAIT, found.next()).await {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(_) => return Err(given_up(connection)),
+            };
             let row = row.map_err(|error| run::store_error(&error))?;
             if count == 0 {
                 rows = Rows::new(row.len());
@@ -91,6 +96,12 @@ impl Postgres {
         }
         if count > 0 { each(&rows) } else { Ok(()) }
     }
+}
+
+/// A connection that did not answer is closed: its next user would wait for what this one no longer wants.
+fn given_up(connection: Connection) -> StoreError {
+    connection.discard();
+    StoreError::Unavailable("PostgreSQL takes too long to answer".to_owned())
 }
 
 impl Backend for Postgres {

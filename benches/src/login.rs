@@ -1,0 +1,176 @@
+//! Log-ins keep the hashing pool busy and nothing else: against bare argon2id, with other requests meanwhile.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use doorward_core::identity::password::{Hashing, HashingSettings};
+use doorward_core::random::SeededRandom;
+
+use crate::house::directory;
+use crate::measure::{Report, Wanted, wall};
+use crate::process::{Running, binary, start_with};
+
+/// Clients that log in as fast as they are let.
+const CLIENTS: usize = 8;
+const ROUND: Duration = Duration::from_secs(6);
+const PASSWORD: &str = "correct horse battery staple 7";
+const NAMES: [&str; 3] =
+    ["log-ins: × bare argon2id", "p99 of other requests meanwhile", "memory after log-ins"];
+
+/// One connection that is kept.
+struct Caller {
+    socket: TcpStream,
+    address: String,
+}
+
+impl Caller {
+    fn new(address: &str) -> Result<Self, String> {
+        let socket = TcpStream::connect(address).map_err(|error| error.to_string())?;
+        socket.set_nodelay(true).map_err(|error| error.to_string())?;
+        Ok(Self { socket, address: address.to_owned() })
+    }
+
+    /// The status and body of a request.
+    fn ask(&mut self, method: &str, path: &str, token: &str, body: &str) -> Result<(u16, String), String> {
+        let text = |error: std::io::Error| error.to_string();
+        let credential =
+            if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{credential}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        self.socket.write_all(request.as_bytes()).map_err(text)?;
+        let mut all = Vec::new();
+        let mut chunk = [0; 8192];
+        loop {
+            let read = self.socket.read(&mut chunk).map_err(text)?;
+            if read == 0 {
+                return Err("the connection was closed".into());
+            }
+            all.extend_from_slice(&chunk[..read]);
+            let answer = String::from_utf8_lossy(&all);
+            let Some((head, rest)) = answer.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
+            });
+            if rest.len() >= length.unwrap_or(0) {
+                let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+                return Ok((status, rest.to_owned()));
+            }
+        }
+    }
+
+    fn log_in(&mut self) -> Result<String, String> {
+        let body = serde_json::json!({"grant_type": "password", "username": "ann", "password": PASSWORD});
+        let (status, answer) = self.ask("POST", "/v1/token", "", &body.to_string())?;
+        let answer: serde_json::Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
+        match (status, answer["access_token"].as_str()) {
+            (200, Some(token)) => Ok(token.to_owned()),
+            _ => Err(format!("a log-in was answered {status}: {answer}")),
+        }
+    }
+}
+
+/// Hashes a second of so many workers, with nothing beside them.
+fn bare(workers: usize) -> f64 {
+    let settings = HashingSettings { workers, ..HashingSettings::default() };
+    let hashing = Hashing::new(settings).expect("the defaults");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let (begun, mut done) = (wall(), 0_u32);
+    runtime.block_on(async {
+        while wall() - begun < ROUND {
+            let random = SeededRandom::new(1);
+            let password = PASSWORD.into();
+            let one = || hashing.hash(&random, &password, None);
+            let hashes = futures_util::future::join_all((0..workers).map(|_| one())).await;
+            done += u32::try_from(hashes.iter().filter(|hash| hash.is_ok()).count()).unwrap_or(0);
+        }
+    });
+    f64::from(done) / (wall() - begun).as_secs_f64()
+}
+
+struct Measured {
+    logins_per_s: f64,
+    p99_ms: f64,
+    before_mb: f64,
+    after_mb: f64,
+}
+
+fn measure(running: &Running, address: &str) -> Result<Measured, String> {
+    let mut ann = Caller::new(address)?;
+    let body = serde_json::json!({"username": "ann", "password": PASSWORD}).to_string();
+    let (status, answer) = ann.ask("POST", "/v1/users", "", &body)?;
+    if status != 201 {
+        return Err(format!("signing up was answered {status}: {answer}"));
+    }
+    let token = ann.log_in()?;
+    let before_mb = running.resident_mb().ok_or("the system does not tell")?;
+    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    let begun = wall();
+    let (others, failures) = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut caller = Caller::new(address)?;
+                    while !stop.load(Ordering::Relaxed) {
+                        caller.log_in()?;
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok::<(), String>(())
+                })
+            })
+            .collect();
+        let mut others = Vec::new();
+        while wall() - begun < ROUND {
+            let asked = wall();
+            match ann.ask("GET", "/v1/me", &token, "") {
+                Ok((200, _)) => others.push((wall() - asked).as_secs_f64() * 1000.0),
+                other => return (Err(format!("another request failed: {other:?}")), Vec::new()),
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let counted = (done.load(Ordering::Relaxed), wall() - begun);
+        stop.store(true, Ordering::Relaxed);
+        let failures: Vec<_> = clients.into_iter().filter_map(|client| client.join().ok()?.err()).collect();
+        (Ok((others, counted)), failures)
+    });
+    if let Some(why) = failures.into_iter().next() {
+        return Err(why);
+    }
+    let (mut others, (logins, took)) = others?;
+    others.sort_by(f64::total_cmp);
+    let p99_ms = others[others.len() * 99 / 100];
+    // What was borrowed for hashing goes back to the system shortly after.
+    std::thread::sleep(Duration::from_secs(2));
+    ann.ask("GET", "/v1/me", &token, "")?;
+    let after_mb = running.resident_mb().ok_or("the system does not tell")?;
+    Ok(Measured { logins_per_s: logins as f64 / took.as_secs_f64(), p99_ms, before_mb, after_mb })
+}
+
+pub(crate) fn run(report: &mut Report) {
+    let Some(binary) = binary() else {
+        NAMES.iter().for_each(|name| report.absent(name, "build it: cargo build --release"));
+        return;
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = (cores - 1).max(1);
+    let directory = directory();
+    let text = workers.to_string();
+    let bare = bare(workers);
+    let started = start_with(&binary, directory.path(), &[("DOORWARD__PASSWORDS__WORKERS", &text)]);
+    match started.and_then(|(running, address, _)| measure(&running, &address)) {
+        Ok(found) => {
+            report.figure("log-ins a second", found.logins_per_s, "/s", Wanted::Shown);
+            report.figure(NAMES[0], found.logins_per_s / bare, "×", Wanted::AtLeast(0.95));
+            report.figure(NAMES[1], found.p99_ms, "ms", Wanted::AtMost(20.0));
+            // One log-in went before, so that what stays is not what the first one needs.
+            report.figure(NAMES[2], found.after_mb - found.before_mb, "MB more", Wanted::AtMost(16.0));
+        }
+        Err(why) => NAMES.iter().for_each(|name| report.absent(name, &why)),
+    }
+}
