@@ -13,7 +13,8 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// Starts the server as a user other than root, which it demands, and ends it when standard input does.
 const SCRIPT: &str = r#"
 set -e
-home=$(mktemp -d); bin=$1; port=$2
+bin=$1; shift
+home=$(mktemp -d /tmp/doorward-postgres.XXXXXX)
 as() { "$@"; }
 if [ "$(id -u)" = 0 ]; then chown postgres "$home"; as() { runuser -u postgres -- "$@"; }; fi
 stop() { as "$bin/pg_ctl" -D "$home/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$home"; }
@@ -21,12 +22,13 @@ trap stop EXIT
 cd "$home"
 as "$bin/initdb" -D "$home/data" -U doorward -A trust -E UTF8 --locale=C --no-sync >"$home/initdb" 2>&1 || { cat "$home/initdb" >&2; exit 1; }
 start() { as "$bin/pg_ctl" -D "$home/data" -l "$home/data/log" -w -t 60 -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories= -c max_connections=400" start >/dev/null 2>&1; }
-start || { cat "$home/data/log" >&2; exit 1; }
-echo ready
+for port in "$@"; do start && break; port=; done
+[ -n "$port" ] || { cat "$home/data/log" >&2; exit 1; }
+echo "ready $port"
 while read -r word; do
   case "$word" in
     down) as "$bin/pg_ctl" -D "$home/data" -m immediate -w stop >/dev/null 2>&1; echo down ;;
-    up) start; echo up ;;
+    up) for n in 1 2 3 4 5 6 7 8 9 10; do start && break; sleep 1; done; echo up ;;
   esac
 done
 "#;
@@ -48,11 +50,12 @@ impl Server {
     #[must_use]
     pub fn start() -> Self {
         let programs = programs();
-        let port = free_port();
+        // Somebody may take a free port before the server does: several, one of which will be free.
+        let ports: Vec<String> = (0..5).map(|_| free_port().to_string()).collect();
         let mut child = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .arg(&programs)
-            .arg(port.to_string())
+            .args(&ports)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -60,8 +63,10 @@ impl Server {
             .expect("a shell starts");
         let answers = BufReader::new(child.stdout.take().expect("piped"));
         let words = child.stdin.take();
-        let mut server = Self { child, words, answers, port, databases: AtomicU32::new(0) };
-        assert_eq!(server.answer(), "ready", "PostgreSQL does not start; what it said is above");
+        let mut server = Self { child, words, answers, port: 0, databases: AtomicU32::new(0) };
+        let answer = server.answer();
+        let port = answer.strip_prefix("ready ").and_then(|port| port.parse().ok());
+        server.port = port.expect("PostgreSQL does not start; what it said is above");
         server
     }
 
