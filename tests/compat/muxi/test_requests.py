@@ -374,3 +374,19 @@ def test_the_agent_learns_who_chats(start, tmp_path):
         answer = client.post("/chat?message=hello")
         assert answer.status_code == 200, answer.text
         assert claims(granted["access_token"])["sub"] in answer.json()["response"]
+
+
+def test_introspection_says_of_a_token_what_using_it_says(muxi, person):
+    """A log-in here gives an access token that the native mount takes too, and a refresh token that it does not."""
+    granted = person.log_in().json()
+    admin = Client(muxi.url, muxi.admin_key)
+
+    def active(token: str) -> bool:
+        return admin.post("/v1/introspect", json={"token": token}).json()["active"]
+
+    access, refresh = granted["access_token"], granted["refresh_token"]
+    used = Client(muxi.url, access).get("/v1/me").status_code == 200
+    assert used is True and active(access) is used
+    asked = {"grant_type": "refresh_token", "refresh_token": refresh}
+    exchanged = Client(muxi.url).post("/v1/token", json=asked).status_code == 200
+    assert exchanged is False and active(refresh) is exchanged

@@ -157,7 +157,9 @@ impl Tokens<'_> {
         let Some(user) = user else { return Ok(None) };
         if let Some(id) = held.session() {
             let session = engine.session_unused(&id, now_ms).await?;
-            if session.is_none_or(|session| session.mount != *mount.name || engine.stay_revoked(&session)) {
+            // As when they are used: a refresh token works at its own mount, an access token wherever its keys do.
+            let elsewhere = |mount_of: &str| matches!(held, Held::Refresh { .. }) && *mount_of != *mount.name;
+            if session.is_none_or(|session| elsewhere(&session.mount) || engine.stay_revoked(&session)) {
                 return Ok(None);
             }
         }

@@ -195,9 +195,8 @@ pub(crate) async fn send(
 /// Sends under the caller's leave: what is revoked or runs out while the upstream thinks is answered no more.
 async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Result<Arrival> {
     let mut access = Access::watch(grant)?;
-    let now_ms = grant.call().engine().now_ms();
     tokio::select! {
-        arrival = upstream.send(outbound, now_ms) => Ok(arrival?.under(access)),
+        arrival = upstream.send(outbound, grant.call().engine()) => Ok(arrival?.under(access)),
         () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn refuse_existing(
     let path = format!("{}{}", resource.probed_under, utf8_percent_encode(id, SEGMENT));
     let mut outbound = own_request(request, grant, Method::GET, path, None);
     headers::state(request, grant.auth(), &mut outbound.headers)?;
-    let answer = upstream.send(outbound, request.engine.now_ms()).await?.read().await?;
+    let answer = upstream.send(outbound, &request.engine).await?.read().await?;
     if answer.status != StatusCode::OK {
         return Err(unusable("the upstream does not say whether it has the resource"));
     }

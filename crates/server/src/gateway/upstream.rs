@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::Bytes;
+use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, Method, StatusCode};
@@ -71,9 +72,9 @@ impl Upstream {
     ///
     /// # Errors
     /// `upstream_unreachable` when it does not answer; `upstream_invalid` when its answer is no HTTP/1.1 answer.
-    pub(crate) async fn send(&self, outbound: Outbound, now_ms: i64) -> Result<Arrival> {
+    pub(crate) async fn send(&self, outbound: Outbound, engine: &Engine) -> Result<Arrival> {
         let unreachable = || Error::new(codes::UPSTREAM_UNREACHABLE);
-        if let Err(seconds) = self.breaker.admit(now_ms) {
+        if let Err(seconds) = self.breaker.admit(engine.now_ms()) {
             return Err(unreachable().retry_after_s(seconds).operator("the breaker is open"));
         }
         let request = self.request(outbound)?;
@@ -91,7 +92,7 @@ impl Upstream {
         };
         if reached {
             self.breaker.reached();
-        } else if self.breaker.missed(now_ms) {
+        } else if self.breaker.missed(engine.now_ms()) {
             tracing::warn!(upstream = %self.authority, "the agent server is not asked for a while");
         }
         let answer = match answer {
