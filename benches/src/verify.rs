@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use doorward_core::memory::revocations::{Handles, Key as Name, Revocations};
+use doorward_core::memory::revocations::{Handles, Revocations};
 use doorward_core::tokens::model::Revoked;
 use doorward_protocols::encoding::base64url_decode;
 use doorward_protocols::jose::{Algorithm, Expect, KeySet, Verified, verify_token};
@@ -24,12 +24,8 @@ pub(crate) fn first_sight(text: &str, keys: &KeySet, revoked: &Revocations, ours
     };
     let verified = verify_token(text, keys, &expect).expect("a good token");
     let claims = &verified.claims;
-    let handles = Handles {
-        token: claims.jti().as_deref().map(Name::of_token),
-        session: claims.get_str("sid").map(|id| Name::of_session(&id)),
-        principal: Name::of_principal("local|usr_01a3185c50007dbdb2ea07431b4790e9"),
-        issued_at_s: claims.iat,
-    };
+    let session = claims.get_str("sid");
+    let handles = Handles::of(claims, session.as_deref(), "local|usr_01a3185c50007dbdb2ea07431b4790e9");
     assert!(!revoked.cover(&handles), "nobody revoked it");
     verified
 }

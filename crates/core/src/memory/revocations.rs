@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher, RandomSt
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
+use doorward_protocols::jose::Claims;
 use parking_lot::RwLock;
 
 use crate::tokens::model::Revoked;
@@ -135,6 +136,19 @@ pub struct Handles {
     pub principal: Key,
     /// When it was issued, in seconds; without it the token counts as older than every revocation.
     pub issued_at_s: Option<i64>,
+}
+
+impl Handles {
+    /// Of a token with these claims. `session` is the session it descends from, where it is one of ours.
+    #[must_use]
+    pub fn of(claims: &Claims, session: Option<&str>, owner_key: &str) -> Self {
+        Self {
+            token: claims.jti().as_deref().map(Key::of_token),
+            session: session.map(Key::of_session),
+            principal: Key::of_principal(owner_key),
+            issued_at_s: claims.iat,
+        }
+    }
 }
 
 impl Revocations {

@@ -11,7 +11,7 @@ use super::revoke::{Tokens, revoke_writes};
 use crate::authz::catalogue::token;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
-use crate::memory::revocations::{Handles, Key};
+use crate::memory::revocations::Handles;
 use crate::mount::Mount;
 use crate::operation::Permit;
 use crate::ports::{Conflict, StoreError};
@@ -139,12 +139,8 @@ impl Tokens<'_> {
             return Ok(None);
         };
         let user = UserId::from(&*user);
-        let handles = Handles {
-            token: Some(Key::of_token(&id)),
-            session: claims.get_str("sid").map(|id| Key::of_session(&id)),
-            principal: Key::of_principal(&Principal::local(&user).owner_key()),
-            issued_at_s: claims.iat,
-        };
+        let session = claims.get_str("sid");
+        let handles = Handles::of(claims, session.as_deref(), &Principal::local(&user).owner_key());
         let id = id.into_owned();
         Ok(Some(Held::Access { user, claims: claims.to_map(), handles, id, expires_at_s }))
     }

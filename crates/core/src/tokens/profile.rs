@@ -112,28 +112,52 @@ pub struct TokenProfile {
 /// How far the clocks of two of our own processes may differ. Expiry is exact all the same: it was promised.
 const LEEWAY_S: i64 = 30;
 
+/// What a token of our own has to say.
+pub struct Wanted<'w> {
+    /// `iss`; `None` where our tokens have none.
+    pub issuer: Option<&'w [String]>,
+    /// `aud`; `None` where our tokens have none.
+    pub audience: Option<&'w [String]>,
+    /// The header's `typ`.
+    pub typ: &'w str,
+}
+
+/// Verifies a token that we made. Whether it was revoked is for the caller.
+///
+/// # Errors
+/// The first check that fails.
+pub fn verify_own(
+    text: &str,
+    keys: &KeySet,
+    wanted: &Wanted<'_>,
+    now_ms: i64,
+) -> Result<Verified, TokenError> {
+    let now_s = now_ms.div_euclid(1000);
+    let expect = Expect {
+        now_s,
+        leeway_s: LEEWAY_S,
+        issuer: wanted.issuer,
+        audience: wanted.audience,
+        types: &[wanted.typ],
+        required: &["sub", "jti", "iat"],
+        ..Expect::default()
+    };
+    let verified = verify_token(text, keys, &expect)?;
+    match verified.claims.exp {
+        Some(exp) if now_s >= exp => Err(TokenError::Expired),
+        _ => Ok(verified),
+    }
+}
+
 impl TokenProfile {
-    /// Verifies a token that this profile made, of this `typ`. Whether it was revoked is for the caller.
+    /// Verifies a token that this profile made, of this `typ`.
     ///
     /// # Errors
-    /// The first check that fails.
+    /// As [`verify_own`].
     pub fn verify(&self, typ: &str, text: &str, now_ms: i64) -> Result<Verified, TokenError> {
         let one = |text: &Option<Arc<str>>| text.as_deref().map(|text| vec![text.to_owned()]);
         let (issuer, audience) = (one(&self.issuer), one(&self.audience));
-        let now_s = now_ms.div_euclid(1000);
-        let expect = Expect {
-            now_s,
-            leeway_s: LEEWAY_S,
-            issuer: issuer.as_deref(),
-            audience: audience.as_deref(),
-            types: &[typ],
-            required: &["sub", "jti", "iat"],
-            ..Expect::default()
-        };
-        let verified = verify_token(text, &self.keys.verifying(), &expect)?;
-        match verified.claims.exp {
-            Some(exp) if now_s >= exp => Err(TokenError::Expired),
-            _ => Ok(verified),
-        }
+        let wanted = Wanted { issuer: issuer.as_deref(), audience: audience.as_deref(), typ };
+        verify_own(text, &self.keys.verifying(), &wanted, now_ms)
     }
 }

@@ -12,7 +12,7 @@ use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
 use crate::authz::roles::USER;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::memory::revocations::{Handles, Key};
+use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal, PrincipalKind};
 use crate::tokens::seen::{Seen, SeenTokens, key_of};
 
@@ -117,12 +117,7 @@ impl ExternalJwt {
             );
         }
         let auth = Arc::new(self.context(&verified.claims)?);
-        let handles = Handles {
-            token: verified.claims.jti().as_deref().map(Key::of_token),
-            session: None,
-            principal: Key::of_principal(&auth.principal.owner_key()),
-            issued_at_s: verified.claims.iat,
-        };
+        let handles = Handles::of(&verified.claims, None, &auth.principal.owner_key());
         if self.engine.memory().revocations.cover(&handles) {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }

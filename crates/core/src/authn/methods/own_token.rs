@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use doorward_protocols::jose::{Expect, TokenError, Verified, verify_token};
+use doorward_protocols::jose::{TokenError, Verified};
 
 use super::{ConfigError, Descriptor};
 use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
@@ -14,16 +14,14 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
 use crate::identity::model::User;
-use crate::memory::revocations::{Handles, Key};
+use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::Keys;
+use crate::tokens::profile::{Wanted, verify_own};
 use crate::tokens::seen::{Seen, SeenTokens, enabled, key_of, usable};
 
 /// `typ` of our access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
-/// How far the clocks of two of our own processes may differ. Expiry is exact all the same: it was promised.
-const LEEWAY_S: i64 = 30;
-
 struct OwnToken {
     engine: Engine,
     keys: Keys,
@@ -79,19 +77,8 @@ impl Authenticator for OwnToken {
             Ok(None) => {}
         }
         let keys = self.engine.memory().keys_version();
-        let expect = Expect {
-            now_s: now_ms.div_euclid(1000),
-            leeway_s: LEEWAY_S,
-            issuer: Some(&self.issuer),
-            audience: Some(&self.audience),
-            types: &[ACCESS_TOKEN],
-            required: &["sub", "jti", "iat"],
-            ..Expect::default()
-        };
-        match verify_token(text, &self.keys.verifying(), &expect) {
-            Ok(verified) if verified.claims.exp.is_some_and(|exp| exp <= now_ms.div_euclid(1000)) => {
-                Answer::Now(Outcome::Rejected(Error::new(codes::TOKEN_EXPIRED)))
-            }
+        let wanted = Wanted { issuer: Some(&self.issuer), audience: Some(&self.audience), typ: ACCESS_TOKEN };
+        match verify_own(text, &self.keys.verifying(), &wanted, now_ms) {
             Ok(verified) => Answer::Later(Box::pin(async move {
                 match self.establish(key, keys, verified, now_ms).await {
                     Ok(auth) => Outcome::Accepted(auth),
@@ -126,12 +113,8 @@ impl OwnToken {
         let invalid = |what: &str| Error::new(codes::TOKEN_INVALID).operator(what);
         let user_id = UserId::from(claims.sub().as_deref().ok_or_else(|| invalid("no sub"))?);
         let session_id = claims.get_str("sid").map(|sid| SessionId::from(&*sid));
-        let handles = Handles {
-            token: claims.jti().as_deref().map(Key::of_token),
-            session: session_id.as_ref().map(|id| Key::of_session(id.as_str())),
-            principal: Key::of_principal(&Principal::local(&user_id).owner_key()),
-            issued_at_s: claims.iat,
-        };
+        let session = session_id.as_ref().map(SessionId::as_str);
+        let handles = Handles::of(&claims, session, &Principal::local(&user_id).owner_key());
         if self.engine.memory().revocations.cover(&handles) {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use deadpool_postgres::{ClientWrapper, Pool};
 use doorward_core::ports::{Durability, StoreError};
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
 
 use super::connect::Connection;
 use super::run::{self, store_error};
+use crate::backend::jobs::Job;
 use crate::backend::{Rows, Statement, Step};
 
 /// The advisory lock that every writer on the database holds while it writes: "doorward" in ASCII.
@@ -19,20 +19,6 @@ pub(super) const LOCK: i64 = 0x646f_6f72_7761_7264;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Statements sent without waiting for each other's answer.
 const IN_FLIGHT: usize = 16;
-
-/// A queued transaction.
-pub(super) struct Job {
-    pub(super) steps: Vec<Step>,
-    pub(super) durability: Durability,
-    pub(super) answer: oneshot::Sender<Result<u64, StoreError>>,
-}
-
-impl Job {
-    /// Answers. A caller that stopped waiting does not take its write back.
-    fn tell(self, outcome: Result<u64, StoreError>) {
-        let _ = self.answer.send(outcome);
-    }
-}
 
 /// How a group ended; but for the first way nothing of it remains, as far as anybody can know.
 enum End {

@@ -5,15 +5,12 @@ use std::time::Duration;
 use deadpool_postgres::Pool;
 use doorward_core::ports::{Durability, StoreError};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::group::{self, Job};
+use super::group;
 use crate::backend::Step;
+use crate::backend::jobs::{self, Job};
 use crate::store::Options;
-
-/// Most transactions in one group, and most of their steps: what bounds how long the first one waits.
-const GROUP_JOBS: usize = 256;
-const GROUP_STEPS: usize = 2_048;
 
 /// The writing task, begun with the first write in the runtime of whoever writes.
 pub(super) struct Writer {
@@ -41,39 +38,25 @@ impl Writer {
         match &*queue {
             Some(living) if !living.is_closed() => living.clone(),
             _ => {
-                let (sender, jobs) = mpsc::channel(self.room);
-                tokio::spawn(work(self.pool.clone(), jobs, self.busy_ms));
+                let (sender, waiting) = mpsc::channel(self.room);
+                tokio::spawn(work(self.pool.clone(), waiting, self.busy_ms));
                 *queue = Some(sender.clone());
                 sender
             }
         }
     }
 
-    /// Queues a transaction and waits for its answer. Dropping the future does not take the transaction back.
+    /// Queues a transaction and waits for its answer. See [`jobs::submit`].
     pub(super) async fn transact(&self, steps: Vec<Step>, durability: Durability) -> Result<u64, StoreError> {
-        let queue = self.queue();
-        let (answer, answered) = oneshot::channel();
-        let job = Job { steps, durability, answer };
-        match tokio::time::timeout(self.wait, queue.send(job)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(StoreError::Unavailable("the store is closing".into())),
-            Err(_) => return Err(StoreError::Unavailable("too many writes are waiting".into())),
-        }
-        answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the write was interrupted".into())))
+        jobs::submit(&self.queue(), self.wait, steps, durability).await
     }
 }
 
-async fn work(pool: Pool, mut jobs: mpsc::Receiver<Job>, busy_ms: u64) {
-    while let Some(first) = jobs.recv().await {
+async fn work(pool: Pool, mut waiting: mpsc::Receiver<Job>, busy_ms: u64) {
+    while let Some(first) = waiting.recv().await {
         // Those who were answered together come back together: let them reach the queue before it is read.
         tokio::task::yield_now().await;
-        let mut steps = first.steps.len();
-        let mut group = vec![first];
-        while group.len() < GROUP_JOBS && steps < GROUP_STEPS {
-            let Ok(job) = jobs.try_recv() else { break };
-            steps += job.steps.len();
-            group.push(job);
-        }
+        let group = jobs::group(first, &mut waiting);
         group::run(&pool, group, busy_ms).await;
     }
 }

@@ -6,25 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use doorward_core::ports::{Durability, StoreError};
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::connection::store_error;
 use super::run;
 use crate::backend::Step;
-
-/// A queued transaction.
-pub(super) struct Job {
-    pub(super) steps: Vec<Step>,
-    pub(super) durability: Durability,
-    pub(super) answer: oneshot::Sender<Result<u64, StoreError>>,
-}
-
-impl Job {
-    /// Answers. A caller that stopped waiting does not take its write back.
-    fn tell(self, outcome: Result<u64, StoreError>) {
-        let _ = self.answer.send(outcome);
-    }
-}
+use crate::backend::jobs::Job;
 
 /// How COMMIT treats the disk, changed only when it has to be.
 pub(super) struct Sync {

@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use doorward_core::ports::{Durability, StoreError};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::group::{self, Job};
+use super::group;
 use crate::backend::Step;
+use crate::backend::jobs::{self, Job};
 use crate::store::Options;
-
-/// Most transactions in one group, and most of their steps: what bounds how long the first one waits.
-const GROUP_JOBS: usize = 256;
-const GROUP_STEPS: usize = 2_048;
 
 /// What the writing thread has done since it started.
 #[derive(Debug, Default)]
@@ -47,12 +44,12 @@ impl Writer {
         options: &Options,
         scratch: bool,
     ) -> Result<Self, StoreError> {
-        let (queue, jobs) = mpsc::channel(options.queue.max(1));
+        let (queue, waiting) = mpsc::channel(options.queue.max(1));
         let written = Arc::new(Written::default());
         let counted = Arc::clone(&written);
         let thread = std::thread::Builder::new()
             .name("store-write".into())
-            .spawn(move || work(&connection, jobs, scratch, &counted))
+            .spawn(move || work(&connection, waiting, scratch, &counted))
             .map_err(|error| StoreError::Unavailable(format!("no thread for writing: {error}")))?;
         Ok(Self {
             queue: Some(queue),
@@ -67,39 +64,20 @@ impl Writer {
         &self.written
     }
 
-    /// Queues a transaction and waits for its answer. Dropping the future does not take the transaction back.
+    /// Queues a transaction and waits for its answer. See [`jobs::submit`].
     pub(super) async fn transact(&self, steps: Vec<Step>, durability: Durability) -> Result<u64, StoreError> {
         let closed = || StoreError::Unavailable("the store is closing".into());
         let queue = self.queue.as_ref().ok_or_else(closed)?;
-        let (answer, answered) = oneshot::channel();
-        let job = Job { steps, durability, answer };
-        match queue.try_send(job) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed()),
-            Err(mpsc::error::TrySendError::Full(job)) => {
-                match tokio::time::timeout(self.wait, queue.send(job)).await {
-                    Ok(sent) => sent.map_err(|_| closed())?,
-                    Err(_) => return Err(StoreError::Unavailable("too many writes are waiting".into())),
-                }
-            }
-        }
-        // A dropped answer means the thread panicked under this group, and its transaction was rolled back.
-        answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the write was interrupted".into())))
+        jobs::submit(queue, self.wait, steps, durability).await
     }
 }
 
-fn work(connection: &Connection, mut jobs: mpsc::Receiver<Job>, scratch: bool, written: &Written) {
+fn work(connection: &Connection, mut waiting: mpsc::Receiver<Job>, scratch: bool, written: &Written) {
     let mut sync = group::Sync::new(scratch);
-    while let Some(first) = jobs.blocking_recv() {
+    while let Some(first) = waiting.blocking_recv() {
         // Those who were answered together come back together: let them reach the queue before it is read.
         std::thread::yield_now();
-        let mut steps = first.steps.len();
-        let mut group = vec![first];
-        while group.len() < GROUP_JOBS && steps < GROUP_STEPS {
-            let Ok(job) = jobs.try_recv() else { break };
-            steps += job.steps.len();
-            group.push(job);
-        }
+        let group = jobs::group(first, &mut waiting);
         let committed = |transactions: usize| {
             written.transactions.fetch_add(transactions as u64, Ordering::Relaxed);
             written.groups.fetch_add(1, Ordering::Relaxed);
