@@ -12,6 +12,7 @@
 pub mod backend;
 pub mod conformance;
 pub mod filter;
+mod jobs;
 pub mod migrate;
 pub mod permissions;
 mod sql;

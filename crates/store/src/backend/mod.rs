@@ -4,7 +4,6 @@
 //! row in [`BUILTIN`], and `crate::conformance` run over it.
 
 mod answer;
-mod jobs;
 mod postgres;
 mod rows;
 mod sqlite;

@@ -10,8 +10,8 @@ use futures_util::FutureExt;
 
 use super::connect::Connection;
 use super::run::{self, store_error};
-use crate::backend::jobs::Job;
 use crate::backend::{Rows, Statement, Step};
+use crate::jobs::Job;
 
 /// The advisory lock that every writer on the database holds while it writes: "doorward" in ASCII.
 pub(super) const LOCK: i64 = 0x646f_6f72_7761_7264;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::group;
 use crate::backend::Step;
-use crate::backend::jobs::{self, Job};
+use crate::jobs::{self, Job};
 use crate::store::Options;
 
 /// The writing task, begun with the first write in the runtime of whoever writes.

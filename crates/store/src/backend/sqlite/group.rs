@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::connection::store_error;
 use super::run;
 use crate::backend::Step;
-use crate::backend::jobs::Job;
+use crate::jobs::Job;
 
 /// How COMMIT treats the disk, changed only when it has to be.
 pub(super) struct Sync {

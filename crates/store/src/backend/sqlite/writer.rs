@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::group;
 use crate::backend::Step;
-use crate::backend::jobs::{self, Job};
+use crate::jobs::{self, Job};
 use crate::store::Options;
 
 /// What the writing thread has done since it started.

@@ -5,29 +5,29 @@ use std::time::Duration;
 use doorward_core::ports::{Durability, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Step;
+use crate::backend::Step;
 
 /// Most transactions in one group, and most of their steps: what bounds how long the first one waits.
 const GROUP_JOBS: usize = 256;
 const GROUP_STEPS: usize = 2_048;
 
 /// A queued transaction.
-pub(super) struct Job {
-    pub(super) steps: Vec<Step>,
-    pub(super) durability: Durability,
+pub(crate) struct Job {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) durability: Durability,
     answer: oneshot::Sender<Result<u64, StoreError>>,
 }
 
 impl Job {
     /// Answers. A caller that stopped waiting does not take its write back.
-    pub(super) fn tell(self, outcome: Result<u64, StoreError>) {
+    pub(crate) fn tell(self, outcome: Result<u64, StoreError>) {
         let _ = self.answer.send(outcome);
     }
 }
 
 /// Queues a transaction and waits for its answer; for a place in the queue no longer than `wait`. Dropping the future does
 /// not take the transaction back.
-pub(super) async fn submit(
+pub(crate) async fn submit(
     queue: &mpsc::Sender<Job>,
     wait: Duration,
     steps: Vec<Step>,
@@ -50,7 +50,7 @@ pub(super) async fn submit(
 }
 
 /// The first transaction, and those that wait behind it.
-pub(super) fn group(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+pub(crate) fn group(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
     let mut steps = first.steps.len();
     let mut group = vec![first];
     while group.len() < GROUP_JOBS && steps < GROUP_STEPS {
