@@ -50,6 +50,7 @@ impl House {
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
+            outbound: Arc::new(doorward_core::ports::NoWayOut),
         };
         let settings = Settings {
             roles: Roles::new(&Default::default()).expect("the defaults"),
@@ -62,7 +63,7 @@ impl House {
         let ring = engine.ring(&format!("sign:{algorithm}"), algorithm).await.expect("a ring");
         let own = serde_json::json!({"issuer": "doorward", "audience": "doorward"});
         let options = own.as_object().expect("an object").clone();
-        let section = Section { options, keys: None, ring: Some(Arc::clone(&ring)) };
+        let section = Section { options, ring: Some(Arc::clone(&ring)), ..Section::default() };
         let chain = Chain::new(vec![
             build("api_key", Section::default(), &engine).expect("built"),
             build("own_token", section, &engine).expect("built"),

@@ -35,7 +35,7 @@ use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
 use crate::memory::revocations::Key;
 use crate::ports::store::Write;
-use crate::ports::{Batch, Conflict, Shared, Store, StoreError};
+use crate::ports::{Batch, Conflict, Outbound, Shared, Store, StoreError};
 use crate::principal::AuthContext;
 use crate::random::{Random, bytes};
 use crate::secret::SecretBytes;
@@ -58,6 +58,8 @@ pub struct Parts {
     pub master_key: SecretBytes,
     /// Counters.
     pub shared: Arc<dyn Shared>,
+    /// The way out.
+    pub outbound: Arc<dyn Outbound>,
     /// What answers in threads of the embedded agent server.
     pub runner: Arc<dyn Runner>,
 }
@@ -83,6 +85,7 @@ struct Inner {
     random: Arc<dyn Random>,
     runner: Arc<dyn Runner>,
     shared: Arc<dyn Shared>,
+    outbound: Arc<dyn Outbound>,
     settings: Settings,
     sealer: Sealer,
     memory: Memory,
@@ -119,6 +122,7 @@ impl Engine {
             random: parts.random,
             runner: parts.runner,
             shared: parts.shared,
+            outbound: parts.outbound,
             sealer,
             memory: Memory::new(),
             feed: Feed::default(),
@@ -235,6 +239,12 @@ impl Engine {
     #[must_use]
     pub fn shared(&self) -> &dyn Shared {
         &*self.0.shared
+    }
+
+    /// The way out, to addresses that others have a say in.
+    #[must_use]
+    pub fn outbound(&self) -> &dyn Outbound {
+        &*self.0.outbound
     }
 
     /// Counts a request whose caller is not known yet, by the operator's limits.

@@ -15,9 +15,10 @@ use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
-use doorward_core::ports;
+use doorward_core::ports::{self, Outbound};
 use doorward_core::principal::LOCAL;
-use doorward_core::tokens::{Assertions, Keys, RefreshForm, RefreshRules, TokenProfile};
+use doorward_core::tokens::{Assertions, Keys, RefreshForm, RefreshRules, RemoteKeys, Source, TokenProfile};
+use doorward_outbound::{BuildError, Client};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
@@ -25,7 +26,7 @@ use serde_json::json;
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Issuer, Problems};
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
@@ -85,6 +86,7 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         master_key: setup.master_key.clone(),
         runner: runner(setup),
         shared: Arc::new(Windows::new()),
+        outbound: Arc::new(way_out(config)?),
     };
     let engine = Engine::open(parts, settings(config)?).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
@@ -104,7 +106,8 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
             key_files::read(files, config.tokens.algorithm).map_err(|problem| Problems(vec![problem]))?
         }
     };
-    let own = Own { engine: &engine, keys, config };
+    let issuers = issuers(config, engine.outbound())?;
+    let own = Own { engine: &engine, keys, config, issuers };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         let platform = setup.platforms.get(&mount.name);
@@ -128,6 +131,33 @@ fn runner(setup: &Setup) -> Arc<dyn Runner> {
             Arc::new(CommandRunner::new(CommandSettings { environment, ..command }))
         }
     }
+}
+
+fn way_out(config: &Config) -> Result<Client, Failure> {
+    Client::new(&config.outbound).map_err(|error| match error {
+        BuildError::Allow(what) => Failure::refused(format!("outbound.allow: {what}"), "correct the list"),
+        BuildError::Authorities(what) => Failure::refused(
+            format!("outbound.ca_file: {what}"),
+            "give a PEM file with certificates of authorities",
+        ),
+    })
+}
+
+/// Nothing is fetched yet: an issuer that is away keeps nobody else from being served.
+fn issuers(config: &Config, outbound: &dyn Outbound) -> Result<BTreeMap<String, Arc<RemoteKeys>>, Failure> {
+    let keys = |issuer: &Issuer| {
+        let source = match &issuer.jwks_url {
+            Some(url) => Source::KeySet(url.clone()),
+            None => Source::Issuer(issuer.issuer.clone()),
+        };
+        let (Source::KeySet(url) | Source::Issuer(url)) = &source;
+        outbound.check(url).map_err(|error| {
+            let mend = "give jwks_url, or list the origin in outbound.allow";
+            Failure::refused(format!("issuers.{}: {url}: {error}", issuer.name), mend)
+        })?;
+        Ok((issuer.name.clone(), RemoteKeys::new(issuer.name.clone(), source, issuer.algorithm)))
+    };
+    config.issuers.values().map(keys).collect()
 }
 
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {
@@ -186,6 +216,8 @@ struct Own<'a> {
     engine: &'a Engine,
     keys: Keys,
     config: &'a Config,
+    /// Keys of others, by the others' names: shared by the mounts that take their tokens.
+    issuers: BTreeMap<String, Arc<RemoteKeys>>,
 }
 
 impl Own<'_> {
@@ -241,12 +273,44 @@ impl Own<'_> {
         };
         let mut methods =
             vec![self.method("api_key", Section::default())?, self.method("own_token", section)?];
+        methods.extend(self.others(mount)?);
         methods.extend(self.trusted_header(mount)?);
         Ok(Chain::new(methods))
     }
 
+    /// Tokens of others, each declining what is not of its issuer.
+    fn others(&self, mount: &config::Mount) -> Result<Vec<Arc<dyn Authenticator>>, Failure> {
+        let method = |name: &String| {
+            let issuer = &self.config.issuers[name];
+            let mut options = json!({
+                "authority": issuer.name,
+                "identity_claim": issuer.identity_claim,
+                "issuer": [issuer.issuer],
+                "audience": issuer.audience,
+                "leeway_s": issuer.leeway_s,
+                "max_life_s": issuer.max_token_life_s,
+                "only_listed": true,
+            });
+            if let Some(claim) = &issuer.roles_claim {
+                options["roles_claim"] = json!(claim);
+            }
+            let remote = Some(Arc::clone(&self.issuers[name]));
+            self.method("external_jwt", Section { options: object(options), remote, ..Section::default() })
+        };
+        mount.issuers.iter().map(method).collect()
+    }
+
     /// `auth: null`: everybody is nobody in particular, with or without a credential.
     fn open_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        if !mount.issuers.is_empty() {
+            return Err(Failure::refused(
+                format!(
+                    "mounts.{}.issuers: its platform says auth: null, so no token is looked at",
+                    mount.name
+                ),
+                "leave issuers out, or have the platform demand tokens",
+            ));
+        }
         let options = object(json!({ "roles": [USER], "ignore_credentials": true }));
         let mut methods: Vec<_> = self.trusted_header(mount)?.into_iter().collect();
         methods.push(self.method("anonymous", Section { options, ..Section::default() })?);
@@ -278,9 +342,11 @@ impl Own<'_> {
             options["audience"] = json!([audience]);
         }
         let keys = Some(Arc::clone(&jwt.keys));
-        let section = Section { options: object(options), keys, ring: None };
-        let mut methods =
-            vec![self.method("api_key", Section::default())?, self.method("external_jwt", section)?];
+        let section = Section { options: object(options), keys, ..Section::default() };
+        // The platform's own method knows no other issuers and refuses what it does not know, so it comes last.
+        let mut methods = vec![self.method("api_key", Section::default())?];
+        methods.extend(self.others(mount)?);
+        methods.push(self.method("external_jwt", section)?);
         methods.extend(self.trusted_header(mount)?);
         Ok(Chain::new(methods))
     }

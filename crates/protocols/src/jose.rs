@@ -38,4 +38,4 @@ pub use key::{SecretRule, VerifyingKey};
 pub use key_set::{KeySet, KeySetError};
 pub use secret::SecretBytes;
 pub use signing::SigningKey;
-pub use verify::{Expect, Verified, verify_token};
+pub use verify::{Expect, Verified, claimed_issuer, verify_token};

@@ -57,11 +57,11 @@ def node_binary() -> str:
     return found
 
 
-def node_modules() -> Path:
-    """Where npm put the packages of `tests/compat/agentflow/package.json`."""
+def node_modules(package: str = "jsonwebtoken") -> Path:
+    """Where npm put the packages of the suites' `package.json`, this one among them."""
     modules = ROOT / ".tools" / "node" / "node_modules"
-    if not (modules / "jsonwebtoken").is_dir():
-        raise FileNotFoundError(f"{modules} lacks jsonwebtoken: run `cargo xtask setup`")
+    if not (modules / package).is_dir():
+        raise FileNotFoundError(f"{modules} lacks {package}: run `cargo xtask setup`")
     return modules
 
 

@@ -39,13 +39,24 @@ const LAYERS: &[Layer] = &[
         must_not_reach: &[HTTP_SERVER, HTTP_CLIENT, WASM],
     },
     Layer {
+        name: "doorward-outbound",
+        may_use: &["doorward-core", "doorward-protocols"],
+        must_not_reach: &[&["axum", "axum-core"], SQL, SHARED_STATE, WASM],
+    },
+    Layer {
         name: "doorward-server",
         may_use: &["doorward-core", "doorward-protocols"],
         must_not_reach: &[SQL, SHARED_STATE, WASM],
     },
     Layer {
         name: "doorward",
-        may_use: &["doorward-core", "doorward-protocols", "doorward-server", "doorward-store"],
+        may_use: &[
+            "doorward-core",
+            "doorward-outbound",
+            "doorward-protocols",
+            "doorward-server",
+            "doorward-store",
+        ],
         must_not_reach: &[],
     },
     Layer {

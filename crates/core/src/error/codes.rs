@@ -83,6 +83,7 @@ codes! {
     UPSTREAM_INVALID = "upstream_invalid", Upstream, "The agent server's answer cannot be used.", "The log says what was wrong with it.";
     STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
+    ISSUER_UNAVAILABLE = "issuer_unavailable", Unavailable, "The keys of the token's issuer cannot be had now.", "Retry; the log says why the issuer's keys could not be fetched.";
     WRONG_MASTER_KEY = "wrong_master_key", Unavailable, "The master key does not open this store.", "Give the key the store was made with: secrets.master_key_file, or DOORWARD__SECRETS__MASTER_KEY.";
     INTERNAL = "internal", Internal, "Something went wrong on our side.", "Report it with the request id.";
 }

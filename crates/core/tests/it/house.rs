@@ -18,6 +18,7 @@ use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
+use doorward_core::ports::{NoWayOut, Outbound};
 use doorward_core::random::SeededRandom;
 use doorward_core::secret::SecretBytes;
 use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
@@ -52,7 +53,17 @@ impl House {
         Self::over(self.store.clone(), Arc::clone(&self.clock), 2).await
     }
 
+    /// A house whose engine asks others this way.
+    pub(crate) async fn asking(outbound: Arc<dyn Outbound>) -> Self {
+        let store = SqlStore::memory().expect("a scratch store");
+        Self::built(store, Arc::new(ManualClock::new(NOON)), 1, outbound).await
+    }
+
     async fn over(store: SqlStore, clock: Arc<ManualClock>, seed: u64) -> Self {
+        Self::built(store, clock, seed, Arc::new(NoWayOut)).await
+    }
+
+    async fn built(store: SqlStore, clock: Arc<ManualClock>, seed: u64, outbound: Arc<dyn Outbound>) -> Self {
         let parts = Parts {
             store: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as _,
@@ -60,6 +71,7 @@ impl House {
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
+            outbound,
         };
         let settings = Settings {
             roles: Roles::new(&Default::default()).expect("the defaults"),
@@ -73,6 +85,7 @@ impl House {
         let section = |json: serde_json::Value| Section {
             options: json.as_object().expect("an object").clone(),
             keys: None,
+            remote: None,
             ring: Some(Arc::clone(&ring)),
         };
         let own = serde_json::json!({"issuer": "doorward", "audience": "doorward"});

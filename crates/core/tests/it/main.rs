@@ -5,6 +5,7 @@ mod api_keys;
 mod audit;
 mod house;
 mod identity;
+mod issuers;
 mod matrix;
 mod processes;
 mod refresh;

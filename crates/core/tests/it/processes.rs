@@ -56,6 +56,7 @@ async fn another_master_key_does_not_open_the_store() {
         master_key: doorward_core::secret::SecretBytes::new(vec![8; 32]),
         runner: (doorward_core::agents::runner::BUILTIN[0].build)(),
         shared: std::sync::Arc::new(doorward_core::limits::windows::Windows::new()),
+        outbound: std::sync::Arc::new(doorward_core::ports::NoWayOut),
     };
     let settings = doorward_core::engine::Settings {
         roles: doorward_core::authz::Roles::new(&Default::default()).expect("the defaults"),

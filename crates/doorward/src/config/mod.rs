@@ -16,11 +16,13 @@
 
 mod agents;
 mod expand;
+mod issuers;
 mod limits;
 mod log;
 mod mounts;
 pub(crate) mod nearest;
 mod origin;
+mod outbound;
 mod passwords;
 mod problem;
 mod roles;
@@ -37,8 +39,10 @@ mod written;
 use std::collections::BTreeMap;
 
 use doorward_core::limits::rules::LimitRule;
+use doorward_outbound::Settings as Outbound;
 
 pub use agents::Agents;
+pub use issuers::Issuer;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mounts::{Mount, SurfaceKind};
@@ -65,6 +69,10 @@ pub struct Config {
     pub secrets: Secrets,
     /// What clients talk to; the native mounts first.
     pub mounts: Vec<Mount>,
+    /// Others whose tokens are taken, by name.
+    pub issuers: BTreeMap<String, Issuer>,
+    /// Requests to addresses that others have a say in.
+    pub outbound: Outbound,
     /// The tokens Doorward issues.
     pub tokens: Tokens,
     /// How long a person stays logged in.
@@ -111,6 +119,16 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         doc: "What clients talk to; one section for each. A native mount at the root is always there.",
     },
     SectionRow { heading: "tokens", keys: tokens::KEYS, doc: "The tokens Doorward issues." },
+    SectionRow {
+        heading: "issuers.company",
+        keys: issuers::KEYS,
+        doc: "Others whose tokens mounts may take; one section for each. The name vouches for its subjects.",
+    },
+    SectionRow {
+        heading: "outbound",
+        keys: outbound::KEYS,
+        doc: "Requests to addresses that others have a say in: issuers' keys, webhooks.",
+    },
     SectionRow { heading: "sessions", keys: sessions::KEYS, doc: "How long a person stays logged in." },
     SectionRow {
         heading: "passwords",

@@ -1,8 +1,11 @@
 //! `[mounts.NAME]`: what clients talk to.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::issuers::Issuer;
+use super::nearest::nearest;
 use super::problem::Problem;
 use super::section::{Key, Reading, Section};
 use super::server::base_url;
@@ -35,6 +38,8 @@ pub struct Mount {
     pub require_exp: bool,
     /// Fewest characters of passwords set through it; `None` means what `[passwords]` says.
     pub min_password_chars: Option<usize>,
+    /// Others whose tokens it takes, by name.
+    pub issuers: Vec<String>,
     /// Whether refusals say which check failed.
     pub distinct_refusals: bool,
     /// Whether each exchange replaces the refresh token.
@@ -126,6 +131,7 @@ pub(super) const KEYS: &[Key] = &[
         "12",
         "Fewest characters of a password set through this mount. Default: passwords.min_chars.",
     ),
+    Key::new("issuers", "[]", "Others whose tokens are taken here too, by their names in [issuers]."),
     Key::new(
         "refusals",
         "\"uniform\"",
@@ -180,6 +186,39 @@ pub(super) fn read(given: Option<&Node>, reading: &mut Reading) -> Option<Vec<Mo
     complete.then_some(mounts)
 }
 
+/// Notes issuers that mounts name and nobody describes, and names that would make two parties' users one.
+pub(super) fn know_issuers(
+    mounts: Option<&[Mount]>,
+    issuers: Option<&BTreeMap<String, Issuer>>,
+    reading: &mut Reading,
+) {
+    let (Some(mounts), Some(issuers)) = (mounts, issuers) else { return };
+    for mount in mounts {
+        for name in mount.issuers.iter().filter(|name| !issuers.contains_key(*name)) {
+            let mend = match nearest(name, issuers.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("describe it in [issuers.{name}]"),
+            };
+            let key = format!("mounts.{}.issuers", mount.name);
+            reading.problems.push(Problem::of(key, format!("there is no issuer {name:?}"), mend));
+        }
+        if issuers.contains_key(&mount.name) {
+            let what =
+                format!("the mount {0} and the issuer {0} would vouch for the same subjects", mount.name);
+            let key = format!("issuers.{}", mount.name);
+            reading.problems.push(Problem::of(key, what, "give the issuer another name"));
+        }
+    }
+    for (name, issuer) in issuers {
+        let twin = issuers.iter().find(|(other, of)| *other < name && of.issuer == issuer.issuer);
+        if let Some((twin, _)) = twin {
+            let what = format!("the issuers {twin} and {name} have the same issuer");
+            let mend = "keep one of them; its audience may list several";
+            reading.problems.push(Problem::of(format!("issuers.{name}.issuer"), what, mend));
+        }
+    }
+}
+
 impl Mount {
     fn read(name: &str, node: &Node, reading: &mut Reading) -> Option<Self> {
         let named = !name.is_empty()
@@ -218,6 +257,7 @@ impl Mount {
             true => Some(usize::try_from(section.integer("min_password_chars", 8..=128)?).ok()?),
             false => None,
         };
+        let issuers = section.list("issuers");
         let distinct_refusals = section.word("refusals", &[("distinct", true), ("uniform", false)]);
         let refresh_rotation = match section.is_given("refresh_rotation") {
             true => section.boolean("refresh_rotation"),
@@ -258,6 +298,7 @@ impl Mount {
             max_token_life_s,
             require_exp: require_exp?,
             min_password_chars,
+            issuers: issuers?,
             distinct_refusals: distinct_refusals?,
             refresh_rotation: refresh_rotation?,
             cors_origins: cors_origins?,

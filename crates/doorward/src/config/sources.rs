@@ -10,7 +10,7 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens,
-    limits, mounts, roles,
+    issuers, limits, mounts, outbound, roles,
 };
 
 /// A setting given on the command line.
@@ -122,6 +122,9 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let store = Store::read(section("store", tree, reading));
     let secrets = Secrets::read(section("secrets", tree, reading));
     let mounts = mounts::read(tree.get("mounts"), reading);
+    let issuers = issuers::read(tree.get("issuers"), reading);
+    let outbound = outbound::read(section("outbound", tree, reading));
+    mounts::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
     let tokens = Tokens::read(section("tokens", tree, reading));
     let sessions = Sessions::read(section("sessions", tree, reading));
     let passwords = Passwords::read(section("passwords", tree, reading));
@@ -135,6 +138,8 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         store: store?,
         secrets: secrets?,
         mounts: mounts?,
+        issuers: issuers?,
+        outbound: outbound?,
         tokens: tokens?,
         sessions: sessions?,
         passwords: passwords?,

@@ -7,6 +7,7 @@
 //! Nothing of the payload is parsed before the signature holds. Whether the token was revoked (8) is for the
 //! caller, who has the memory of it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::alg::Algorithm;
@@ -98,6 +99,13 @@ pub fn verify_token(
     let claims = Claims::parse(parts.payload_bytes()?, expect.headers).map_err(|_| TokenError::Malformed)?;
     check_claims(&claims, expect)?;
     Ok(Verified { claims, key: Arc::clone(key) })
+}
+
+/// Who a token says it is from, believed by nobody yet: to choose whose keys are asked. `None` for what is no token.
+pub fn claimed_issuer(token: &str) -> Option<String> {
+    let payload = Compact::split(token.as_bytes()).ok()?.payload_bytes().ok()?;
+    let claims = Claims::parse(payload, HeaderPolicy::External).ok()?;
+    claims.iss().map(Cow::into_owned)
 }
 
 /// Room for what one token's part decodes to: on the stack for every usual size (of a signature: RSA with 4096 bits),

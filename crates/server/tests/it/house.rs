@@ -68,6 +68,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         master_key: SecretBytes::new(vec![7; 32]),
         runner: (runner::BUILTIN[0].build)(),
         shared: Arc::new(Windows::new()),
+        outbound: Arc::new(doorward_core::ports::NoWayOut),
     };
     let settings = Settings {
         roles: Roles::new(&Default::default()).expect("the defaults"),
@@ -81,7 +82,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
 
 fn section(options: Value, ring: &Arc<KeyRing>) -> Section {
     let options = options.as_object().expect("an object").clone();
-    Section { options, keys: None, ring: Some(Arc::clone(ring)) }
+    Section { options, ring: Some(Arc::clone(ring)), ..Section::default() }
 }
 
 fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc<KeyRing>) -> Arc<Mount> {

@@ -1,9 +1,12 @@
-//! JWTs that somebody else signed with keys the operator configured: AgentFlow's `"jwt"`.
+//! JWTs that somebody else signed: with keys the operator configured (AgentFlow's `"jwt"`), or with keys an issuer
+//! publishes. A token of an issuer that is not listed is declined where `only_listed` says so: another method may know it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use doorward_protocols::jose::{Claims, Expect, HeaderPolicy, KeySet, TokenError, verify_token};
+use doorward_protocols::jose::{
+    Claims, Expect, HeaderPolicy, KeySet, TokenError, claimed_issuer, verify_token,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,6 +17,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal, PrincipalKind};
+use crate::tokens::RemoteKeys;
 use crate::tokens::seen::{Seen, SeenTokens, key_of};
 
 #[derive(Deserialize)]
@@ -39,6 +43,9 @@ struct Options {
     /// A claim with role names: those that are defined are the caller's roles, administrative ones included, because
     /// whoever holds the key vouches for them. Without it every caller is a plain user.
     roles_claim: Option<String>,
+    /// Whether tokens of issuers that `issuer` does not list are left to other methods.
+    #[serde(default)]
+    only_listed: bool,
 }
 
 fn sub() -> String {
@@ -54,8 +61,14 @@ fn yes() -> bool {
 struct ExternalJwt {
     engine: Engine,
     options: Options,
-    keys: Arc<KeySet>,
+    keys: Source,
     seen: SeenTokens,
+}
+
+/// Where the keys come from.
+enum Source {
+    Fixed(Arc<KeySet>),
+    Remote(Arc<RemoteKeys>),
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
@@ -63,8 +76,11 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     build: |section, engine| {
         let options: Options = options("external_jwt", &section)?;
         let problem = |text: &str| ConfigError { method: "external_jwt", problem: text.to_owned() };
-        let keys =
-            section.keys.filter(|keys| !keys.is_empty()).ok_or_else(|| problem("no keys to verify with"))?;
+        let keys = match (section.remote, section.keys.filter(|keys| !keys.is_empty())) {
+            (Some(remote), _) => Source::Remote(remote),
+            (None, Some(keys)) => Source::Fixed(keys),
+            (None, None) => return Err(problem("no keys to verify with")),
+        };
         if options.authority.is_empty() || options.authority == crate::principal::LOCAL {
             return Err(problem("authority must not be empty or \"local\", which is ours"));
         }
@@ -81,23 +97,96 @@ impl Authenticator for ExternalJwt {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        Answer::Now(match presented.offered {
-            Some(offered) if offered.place == Place::Bearer => match self.verify(offered.text) {
-                Ok(auth) => Outcome::Accepted(auth),
-                Err(error) => Outcome::Rejected(error),
-            },
-            _ => Outcome::NotPresent,
-        })
+        let text = match presented.offered {
+            Some(offered) if offered.place == Place::Bearer => offered.text,
+            _ => return Answer::Now(Outcome::NotPresent),
+        };
+        let now_ms = self.engine.now_ms();
+        let key = key_of(text);
+        match self.seen.get(&self.engine, &key, now_ms) {
+            Err(error) => return Answer::Now(Outcome::Rejected(error)),
+            Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
+            Ok(None) => {}
+        }
+        if self.options.only_listed && !self.lists(claimed_issuer(text).as_deref()) {
+            return Answer::Now(Outcome::NotPresent);
+        }
+        let remote = match &self.keys {
+            Source::Fixed(keys) => return Answer::Now(outcome(self.verify(text, key, keys, now_ms))),
+            Source::Remote(remote) => remote,
+        };
+        let known = remote.at_hand(&self.engine);
+        let first = known.as_ref().map(|keys| (self.verify(text, key, keys, now_ms), keys));
+        match first {
+            Some((result, keys)) if !missed(&result, keys) => Answer::Now(outcome(result)),
+            _ => Answer::Later(Box::pin(async move {
+                outcome(self.fetch_and_verify(remote, known, text, key).await)
+            })),
+        }
+    }
+}
+
+fn outcome(result: Verdict) -> Outcome {
+    match result {
+        Ok(auth) => Outcome::Accepted(auth),
+        Err(refused) => Outcome::Rejected(refused.error),
+    }
+}
+
+/// Whether other keys might do: one that we do not know is named, or none is and those without a name do not fit.
+fn missed(result: &Verdict, keys: &KeySet) -> bool {
+    match result.as_ref().err().and_then(|refused| refused.token) {
+        Some(TokenError::UnknownKey) => true,
+        Some(TokenError::BadSignature) => keys.iter().any(|key| key.kid().is_none()),
+        _ => false,
+    }
+}
+
+/// Who it is, or why not.
+type Verdict = std::result::Result<Arc<AuthContext>, Refused>;
+
+/// A refusal, with the check that failed where it was one of the token's.
+struct Refused {
+    token: Option<TokenError>,
+    error: Error,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { token: None, error }
+    }
+}
+
+impl From<TokenError> for Refused {
+    fn from(token: TokenError) -> Self {
+        Self { token: Some(token), error: refusal(token) }
     }
 }
 
 impl ExternalJwt {
-    fn verify(&self, text: &str) -> Result<Arc<AuthContext>> {
-        let now_ms = self.engine.now_ms();
-        let key = key_of(text);
-        if let Some(seen) = self.seen.get(&self.engine, &key, now_ms)? {
-            return Ok(Arc::clone(&seen.auth));
-        }
+    fn lists(&self, issuer: Option<&str>) -> bool {
+        let listed = self.options.issuer.as_deref().unwrap_or_default();
+        issuer.is_some_and(|issuer| listed.iter().any(|one| one == issuer))
+    }
+
+    async fn fetch_and_verify(
+        &self,
+        remote: &Arc<RemoteKeys>,
+        known: Option<Arc<KeySet>>,
+        text: &str,
+        key: [u8; 32],
+    ) -> Verdict {
+        let keys = match known {
+            // Just fetched: there are no newer ones.
+            None => remote.current(&self.engine).await?,
+            Some(known) => remote.after_miss(&self.engine, &known).await.unwrap_or(known),
+        };
+        self.verify(text, key, &keys, self.engine.now_ms())
+    }
+
+    fn verify(&self, text: &str, key: [u8; 32], keys: &KeySet, now_ms: i64) -> Verdict {
+        // Taken before the signature is checked: keys that change meanwhile make what is kept out of date.
+        let version = self.engine.memory().keys_version();
         let expect = Expect {
             now_s: now_ms.div_euclid(1000),
             leeway_s: self.options.leeway_s,
@@ -108,23 +197,22 @@ impl ExternalJwt {
             headers: HeaderPolicy::External,
             ..Expect::default()
         };
-        let verified = verify_token(text, &self.keys, &expect).map_err(refusal)?;
+        let verified = verify_token(text, keys, &expect)?;
         // RFC 7519 §4.1.3: whoever does not find itself in a token's audience refuses it, and with no audience
         // configured nobody here is anybody.
         if self.options.audience.is_none() && verified.claims.has_aud() {
-            return Err(
-                Error::new(codes::TOKEN_INVALID).operator("the token is for an audience, none is configured")
-            );
+            let error = Error::new(codes::TOKEN_INVALID);
+            return Err(error.operator("the token is for an audience, none is configured").into());
         }
         let auth = Arc::new(self.context(&verified.claims)?);
         let handles = Handles::of(&verified.claims, None, &auth.principal.owner_key());
         if self.engine.memory().revocations.cover(&handles) {
-            return Err(Error::new(codes::TOKEN_REVOKED));
+            return Err(Error::new(codes::TOKEN_REVOKED).into());
         }
         let leeway_s = self.options.leeway_s;
         let expires_at_ms = verified.claims.exp.map(|exp| exp.saturating_add(leeway_s).saturating_mul(1000));
-        let keys = self.engine.memory().keys_version();
-        let seen = Seen { auth: Arc::clone(&auth), expires_at_ms, handles, keys, user: None, session: None };
+        let auth_of = Arc::clone(&auth);
+        let seen = Seen { auth: auth_of, expires_at_ms, handles, keys: version, user: None, session: None };
         self.seen.insert(key, Arc::new(seen));
         Ok(auth)
     }

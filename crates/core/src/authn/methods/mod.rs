@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::Authenticator;
 use crate::engine::Engine;
-use crate::tokens::KeyRing;
+use crate::tokens::{KeyRing, RemoteKeys};
 
 /// A method's part of a mount's configuration.
 #[derive(Default)]
@@ -23,6 +23,8 @@ pub struct Section {
     pub options: Map<String, Value>,
     /// Keys that configuration has read from files or variables.
     pub keys: Option<Arc<KeySet>>,
+    /// Keys that an issuer publishes.
+    pub remote: Option<Arc<RemoteKeys>>,
     /// Our own signing keys.
     pub ring: Option<Arc<KeyRing>>,
 }

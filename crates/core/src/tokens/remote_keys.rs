@@ -1,0 +1,323 @@
+//! Keys that an issuer publishes at a URL: fetched when first needed, kept, and fetched again when they are old or a
+//! token names one that is not among them.
+//!
+//! ```text
+//! fresh ─► used as they are
+//! old (past max-age) ─► used once more, fetched beside the request
+//! too old (twice that) ─► fetched first; if that fails used for up to 24 hours, and then nobody is let in
+//! unknown kid ─► fetched first, at most once a minute: strangers choose what stands in a token
+//! ```
+//! Durations are monotonic: a clock that jumps neither ages keys nor stops fetching.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use doorward_protocols::jose::{Algorithm, JwkSet, KeySet};
+use doorward_protocols::json::{self, Limits};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::ports::store::Change;
+use crate::ports::{Ask, Outbound};
+
+/// How long keys are fresh when their issuer does not say, and the bounds of what it may say.
+const FRESH: Duration = Duration::from_secs(600);
+const FRESH_AT_LEAST: Duration = Duration::from_secs(60);
+const FRESH_AT_MOST: Duration = Duration::from_secs(3600);
+/// Without news for so long, keys are no longer believed.
+const OLDEST: Duration = Duration::from_secs(24 * 3600);
+/// How often a token that names an unknown key may cause a fetch.
+const MISS_EVERY: Duration = Duration::from_secs(60);
+/// How long an issuer that cannot be reached is left alone, at first and at most.
+const PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Where the keys are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A JWK set (RFC 7517 §5).
+    KeySet(String),
+    /// An issuer whose metadata name its JWK set (OpenID Connect Discovery 1.0 §4; RFC 8414).
+    Issuer(String),
+}
+
+/// An issuer's keys.
+pub struct RemoteKeys {
+    name: String,
+    source: Source,
+    /// What RSA keys are for that name no algorithm.
+    unnamed: Algorithm,
+    state: Mutex<State>,
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Option<Kept>,
+    /// When a fetch last began.
+    asked: Option<Instant>,
+    /// When a token that names an unknown key last caused one.
+    missed: Option<Instant>,
+    /// Fetches that failed since the last that did not.
+    failures: u32,
+    /// Whether a fetch beside a request is under way.
+    renewing: bool,
+}
+
+#[derive(Clone)]
+struct Kept {
+    keys: Arc<KeySet>,
+    digest: [u8; 32],
+    since: Instant,
+    fresh: Duration,
+}
+
+/// What the time since keys were fetched means for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    /// They are used as they are.
+    Fresh,
+    /// They are used while new ones are fetched.
+    Old,
+    /// They are used if no new ones can be had.
+    TooOld,
+    /// They are not used.
+    Dead,
+}
+
+fn age(since: Duration, fresh: Duration) -> Age {
+    match since {
+        since if since < fresh => Age::Fresh,
+        since if since < fresh * 2 => Age::Old,
+        since if since < OLDEST => Age::TooOld,
+        _ => Age::Dead,
+    }
+}
+
+/// What was fetched.
+struct Fetched {
+    keys: KeySet,
+    digest: [u8; 32],
+    fresh: Duration,
+}
+
+impl RemoteKeys {
+    /// Keys of the issuer called `name`; nothing is fetched yet.
+    #[must_use]
+    pub fn new(name: String, source: Source, unnamed: Algorithm) -> Arc<Self> {
+        let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { name, source, unnamed, state, fetching })
+    }
+
+    /// The keys, if they need not be waited for.
+    pub(crate) fn at_hand(self: &Arc<Self>, engine: &Engine) -> Option<Arc<KeySet>> {
+        let mut state = self.state.lock();
+        let kept = state.kept.clone()?;
+        match age(kept.since.elapsed(), kept.fresh) {
+            Age::Fresh => return Some(kept.keys),
+            Age::Old => {}
+            Age::TooOld | Age::Dead => return None,
+        }
+        if !state.renewing && state.may_ask() {
+            state.renewing = true;
+            let (this, engine) = (Arc::clone(self), engine.clone());
+            tokio::spawn(async move {
+                let renewed = this.fetch(&engine).await;
+                this.state.lock().renewing = false;
+                if let Err(error) = renewed {
+                    tracing::warn!(issuer = %this.name, %error, "the issuer's keys were not renewed");
+                }
+            });
+        }
+        Some(kept.keys)
+    }
+
+    /// The keys, fetched if they have to be.
+    ///
+    /// # Errors
+    /// `issuer_unavailable` when there are none that may be believed.
+    pub(crate) async fn current(&self, engine: &Engine) -> Result<Arc<KeySet>> {
+        let fetched = self.fetch(engine).await;
+        let state = self.state.lock();
+        match (&state.kept, fetched) {
+            (Some(kept), _) if age(kept.since.elapsed(), kept.fresh) != Age::Dead => {
+                Ok(Arc::clone(&kept.keys))
+            }
+            (_, failed) => {
+                let why = failed.err().unwrap_or_else(|| "it failed a moment ago".to_owned());
+                let wait = u32::try_from(state.pause().as_secs()).unwrap_or(u32::MAX).max(1);
+                Err(Error::new(codes::ISSUER_UNAVAILABLE)
+                    .retry_after_s(wait)
+                    .operator(format!("{}: {why}", self.name)))
+            }
+        }
+    }
+
+    /// The keys after a token named one that is not among `known`: other ones, if there are any.
+    pub(crate) async fn after_miss(&self, engine: &Engine, known: &Arc<KeySet>) -> Option<Arc<KeySet>> {
+        if !self.may_miss() {
+            // Perhaps another request's fetch is under way.
+            drop(self.fetching.lock().await);
+        } else if let Err(error) = self.fetch(engine).await {
+            tracing::warn!(issuer = %self.name, %error, "a token names an unknown key, and the issuer's keys cannot be had");
+        }
+        let kept = self.state.lock().kept.clone()?;
+        (!Arc::ptr_eq(&kept.keys, known)).then_some(kept.keys)
+    }
+
+    /// Whether this minute's fetch for unknown keys is still to be had; it is taken.
+    fn may_miss(&self) -> bool {
+        let mut state = self.state.lock();
+        let may = state.missed.is_none_or(|missed| missed.elapsed() >= MISS_EVERY);
+        if may {
+            state.missed = Some(Instant::now());
+        }
+        may
+    }
+
+    /// Fetches, unless within the pause after a failure. Whoever comes while a fetch is under way waits for that one.
+    async fn fetch(&self, engine: &Engine) -> Result<(), String> {
+        let came = Instant::now();
+        let _alone = self.fetching.lock().await;
+        {
+            let mut state = self.state.lock();
+            // Another one's fetch that began after we came has brought what we came for.
+            let done = state.asked.is_some_and(|asked| asked > came);
+            if done || !state.may_ask() {
+                return Ok(());
+            }
+            state.asked = Some(Instant::now());
+        }
+        let fetched = self.ask(engine.outbound()).await;
+        let mut state = self.state.lock();
+        match fetched {
+            Ok(fetched) => {
+                state.failures = 0;
+                if self.keep(&mut state, fetched) {
+                    drop(state);
+                    // Tokens that were verified under the old keys are looked at anew.
+                    engine.memory().apply(&Change::Keys);
+                }
+                Ok(())
+            }
+            Err(why) => {
+                state.failures = state.failures.saturating_add(1);
+                Err(why)
+            }
+        }
+    }
+
+    /// Whether the keys changed.
+    fn keep(&self, state: &mut State, fetched: Fetched) -> bool {
+        let Fetched { keys, digest, fresh } = fetched;
+        let since = Instant::now();
+        if let Some(kept) = state.kept.as_mut().filter(|kept| kept.digest == digest) {
+            (kept.since, kept.fresh) = (since, fresh);
+            return false;
+        }
+        tracing::info!(issuer = %self.name, keys = keys.len(), "the issuer's keys");
+        let first = state.kept.is_none();
+        state.kept = Some(Kept { keys: Arc::new(keys), digest, since, fresh });
+        !first
+    }
+
+    async fn ask(&self, outbound: &dyn Outbound) -> Result<Fetched, String> {
+        let url = match &self.source {
+            Source::KeySet(url) => url.clone(),
+            Source::Issuer(issuer) => {
+                let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                key_set_url(&get(outbound, &url).await?.0, issuer)?
+            }
+        };
+        let (body, max_age_s) = get(outbound, &url).await?;
+        let set = JwkSet::parse(&body).map_err(|error| format!("its key set: {error}"))?;
+        let (usable, skipped) = set.verifying_keys(Some(self.unnamed));
+        for one in &skipped {
+            tracing::debug!(issuer = %self.name, kid = ?one.kid, reason = %one.reason, "a key is left out");
+        }
+        // Whoever can read the set could sign with a symmetric key in it.
+        let public = usable.into_iter().filter(|key| !key.algorithm().is_symmetric());
+        let keys = KeySet::new(public).map_err(|error| format!("its key set: {error}"))?;
+        if keys.is_empty() {
+            return Err("its key set holds no key that can verify".to_owned());
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &body).as_ref());
+        let told = max_age_s.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+        let fresh = told.unwrap_or(FRESH).clamp(FRESH_AT_LEAST, FRESH_AT_MOST);
+        Ok(Fetched { keys, digest: hash, fresh })
+    }
+}
+
+async fn get(outbound: &dyn Outbound, url: &str) -> Result<(Vec<u8>, Option<i64>), String> {
+    let reply = outbound.send(Ask::get(url)).await.map_err(|error| error.to_string())?;
+    if reply.status != 200 {
+        return Err(format!("it answered {}", reply.status));
+    }
+    Ok((reply.body, reply.max_age_s))
+}
+
+impl State {
+    fn pause(&self) -> Duration {
+        match self.failures {
+            0 => Duration::ZERO,
+            n => LONGEST_PAUSE.min(PAUSE * 2_u32.saturating_pow(n - 1)),
+        }
+    }
+
+    fn may_ask(&self) -> bool {
+        self.asked.is_none_or(|asked| asked.elapsed() >= self.pause())
+    }
+}
+
+/// The issuer must call itself what we call it (OpenID Connect Discovery 1.0 §4.3): metadata of another one would bring
+/// another one's keys.
+fn key_set_url(metadata: &[u8], issuer: &str) -> Result<String, String> {
+    let metadata =
+        json::parse(metadata, Limits::STRANGER).map_err(|error| format!("its metadata: {error}"))?;
+    let text = |name: &str| metadata.get(name).and_then(Value::as_str);
+    match text("issuer") {
+        Some(own) if own == issuer => {}
+        Some(own) => return Err(format!("its metadata are of {own:?}")),
+        None => return Err("its metadata name no issuer".to_owned()),
+    }
+    text("jwks_uri").map(str::to_owned).ok_or_else(|| "its metadata name no jwks_uri".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_must_be_of_the_issuer_that_was_asked() {
+        let metadata =
+            |issuer: &str| format!(r#"{{"issuer":"{issuer}","jwks_uri":"https://idp.example/jwks"}}"#);
+        let asked = "https://idp.example";
+        assert_eq!(key_set_url(metadata(asked).as_bytes(), asked).as_deref(), Ok("https://idp.example/jwks"));
+        for other in ["https://idp.example/", "https://IDP.example", "https://evil.example", ""] {
+            assert!(key_set_url(metadata(other).as_bytes(), asked).is_err(), "{other}");
+        }
+        for bad in [&b"{}"[..], b"[]", b"", br#"{"issuer":"https://idp.example"}"#] {
+            assert!(key_set_url(bad, asked).is_err());
+        }
+    }
+
+    #[test]
+    fn keys_are_used_while_they_are_renewed_and_a_day_without_news_ends_them() {
+        let at = |seconds| age(Duration::from_secs(seconds), Duration::from_secs(600));
+        assert_eq!([0, 599].map(at), [Age::Fresh; 2]);
+        assert_eq!([600, 1199].map(at), [Age::Old; 2]);
+        assert_eq!([1200, 86_399].map(at), [Age::TooOld; 2]);
+        assert_eq!([86_400, 1 << 40].map(at), [Age::Dead; 2]);
+    }
+
+    #[test]
+    fn an_issuer_that_fails_is_left_alone_ever_longer_up_to_a_minute() {
+        let pause = |failures| State { failures, ..State::default() }.pause().as_secs();
+        assert_eq!([0, 1, 2, 3, 5, 6, 7, u32::MAX].map(pause), [0, 2, 4, 8, 32, 60, 60, 60]);
+    }
+}

@@ -1,0 +1,17 @@
+//! Every outbound request whose target a user, a tenant, a token or a document has a say in. One policy, one client:
+//!
+//! ```text
+//! Ask ─ target (scheme, host, port) ─► policy ─► connector: resolve, check every address, connect to those ─► TLS ─► Reply
+//! ```
+//! https alone; no redirects, no compressed or larger answers than 1 MiB, 5 seconds for all of it; never to addresses
+//! of this machine or network, in whatever spelling or form. Origins that the operator lists are let through as they
+//! are: that is the way to an identity provider inside, and to a test server.
+//!
+//! The operator's own agent server, store and proxies are not meant: nobody else chooses their addresses.
+
+pub mod address;
+mod client;
+mod connector;
+pub mod policy;
+
+pub use client::{BuildError, Client, Settings};
