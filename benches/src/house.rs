@@ -51,12 +51,14 @@ impl House {
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
             outbound: Arc::new(doorward_core::ports::NoWayOut),
+            hooks: Vec::new(),
         };
         let settings = Settings {
             roles: Roles::new(&Default::default()).expect("the defaults"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
             failures: Default::default(),
+            webhooks: Vec::new(),
             longest_token_ms: 86_400_000,
         };
         let engine = Engine::open(parts, settings).await.expect("opens");

@@ -9,6 +9,7 @@
 
 mod actions;
 mod errors;
+mod events;
 
 use std::fs;
 use std::path::Path;
@@ -23,8 +24,8 @@ pub(crate) const COMMAND: Command = Command {
     help: "
 Usage: cargo xtask generate
 
-Writes docs/reference/errors.md from the table of error codes and docs/reference/actions.md from the catalogue of
-actions. The structure tests fail when a page is not what this command would write.
+Writes docs/reference/errors.md from the table of error codes, docs/reference/actions.md from the catalogue of
+actions and docs/reference/events.md from the catalogue of events. The structure tests fail when a page is not what this command would write.
 
 Examples:
   cargo xtask generate
@@ -53,6 +54,11 @@ const PAGES: &[Page] = &[
         path: "docs/reference/actions.md",
         sources: &["crates/core/src/authz/catalogue.rs"],
         write: actions::page,
+    },
+    Page {
+        path: "docs/reference/events.md",
+        sources: &["crates/core/src/events/catalogue.rs"],
+        write: events::page,
     },
 ];
 

@@ -21,6 +21,7 @@ use crate::authz::Roles;
 use crate::authz::catalogue::ActionDef;
 use crate::clock::{Clock, OrderedClock};
 use crate::error::{Error, Result, codes};
+use crate::events::{Deliveries, Events, Hook, Webhook};
 use crate::id::{KeyId, NodeId, UserId};
 use crate::identity::api_keys::ApiKeys;
 use crate::identity::password::{Hashing, HashingSettings};
@@ -60,6 +61,8 @@ pub struct Parts {
     pub shared: Arc<dyn Shared>,
     /// The way out.
     pub outbound: Arc<dyn Outbound>,
+    /// Functions of this process that are told what happened.
+    pub hooks: Vec<Arc<dyn Hook>>,
     /// What answers in threads of the embedded agent server.
     pub runner: Arc<dyn Runner>,
 }
@@ -74,6 +77,8 @@ pub struct Settings {
     pub failures: FailureRule,
     /// The operator's limits.
     pub limits: Vec<LimitRule>,
+    /// Where events are POSTed to.
+    pub webhooks: Vec<Webhook>,
     /// Longest life of any token issued or accepted without a revocation outliving it.
     pub longest_token_ms: i64,
 }
@@ -92,6 +97,7 @@ struct Inner {
     feed: Feed,
     journal: Journal,
     failures: Failures,
+    events: Events,
     hashing: Hashing,
     node: NodeId,
     api_key_pepper: hmac::Key,
@@ -110,7 +116,8 @@ impl Engine {
     ///
     /// # Errors
     /// `wrong_master_key`, and the store's.
-    pub async fn open(parts: Parts, settings: Settings) -> Result<Self> {
+    pub async fn open(parts: Parts, mut settings: Settings) -> Result<Self> {
+        let webhooks = std::mem::take(&mut settings.webhooks);
         let sealer = Sealer::new(&parts.master_key)?;
         let pepper = raw_key(&parts, &sealer, "pepper:api-key").await?;
         let refresh = raw_key(&parts, &sealer, "refresh").await?;
@@ -123,6 +130,7 @@ impl Engine {
             runner: parts.runner,
             shared: parts.shared,
             outbound: parts.outbound,
+            events: Events::new(parts.hooks, webhooks),
             sealer,
             memory: Memory::new(),
             feed: Feed::default(),
@@ -143,6 +151,7 @@ impl Engine {
     /// in a server; a command that ends soon needs only [`Engine::flush`].
     pub fn start(&self) {
         tokio::spawn(feed::follow(self.clone()));
+        self.events().start(self);
         let engine = self.clone();
         tokio::spawn(async move {
             let mut since_pruned = Duration::ZERO;
@@ -182,7 +191,7 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub async fn flush(&self, last: bool) -> Result<()> {
-        Ok(self.journal().flush(self.store(), self.node(), self.now_ms(), last).await?)
+        Ok(self.journal().flush(self, last).await?)
     }
 
     /// Ends what [`Engine::start`] started: waits for work in flight, at most `patience`, then writes the journal.
@@ -197,6 +206,7 @@ impl Engine {
             let _ = tokio::time::timeout(Duration::from_secs(2), self.0.working.closed()).await;
         }
         self.feed().stop();
+        self.events().stop();
         self.journal().stop.notify_one();
         self.flush(true).await
     }
@@ -231,8 +241,32 @@ impl Engine {
     }
 
     pub(crate) async fn append(&self, entry: AuditEntry) -> Result<()> {
-        let line = Write::Audit { node: self.node().clone(), entry };
-        Ok(self.commit(Batch::durable(vec![line])).await?)
+        let events = self.events().of(self, &entry, &[]);
+        let mut writes = self.events().writes(&events);
+        writes.push(Write::Audit { node: self.node().clone(), entry });
+        self.commit(Batch::durable(writes)).await?;
+        self.events().tell(&events);
+        Ok(())
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    pub(crate) fn webhook(&self, name: &str) -> Option<Arc<Webhook>> {
+        self.events().webhook(name)
+    }
+
+    /// The names of the webhooks, with where they lead.
+    #[must_use]
+    pub fn webhooks(&self) -> Vec<Arc<Webhook>> {
+        self.events().webhooks.clone()
+    }
+
+    /// Webhooks' deliveries.
+    #[must_use]
+    pub fn deliveries(&self) -> Deliveries<'_> {
+        Deliveries::new(self)
     }
 
     /// What counts for all of us.

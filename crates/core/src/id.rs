@@ -88,6 +88,8 @@ ids! {
     RunId = "run";
     /// One request, as told to the client and written to the audit log.
     RequestId = "req";
+    /// Something that happened, as it is told to hooks and webhooks.
+    EventId = "evt";
     /// One process on a store; audit chains are kept per node.
     NodeId = "nod";
 }

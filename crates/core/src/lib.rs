@@ -16,6 +16,7 @@ pub mod authz;
 pub mod clock;
 pub mod engine;
 pub mod error;
+pub mod events;
 pub mod id;
 pub mod identity;
 pub mod limits;

@@ -17,11 +17,13 @@ use crate::authz::filter::{Filter, Label, OWNER};
 use crate::authz::{Denial, Target, decide};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
+use crate::events::{EventDef, Told};
 use crate::id::RequestId;
 use crate::mount::Mount;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
 use crate::principal::{AuthContext, Principal};
+use serde_json::Value;
 
 /// Where a request came from.
 #[derive(Debug, Clone)]
@@ -62,11 +64,18 @@ impl Engine {
         let call =
             |auth| Call { engine: self.clone(), mount: Arc::clone(mount), origin: Arc::new(origin), auth };
         match mount.chain.authenticate(presented).await {
-            Ok(auth) => Ok(call(auth)),
+            Ok(auth) => {
+                let call = call(auth);
+                if call.auth.credential.is_some() {
+                    let line = || call.entry("credential:verify", None, Outcome::Done, None);
+                    self.events().validated(self, line);
+                }
+                Ok(call)
+            }
             Err(error) => {
                 let nobody = call(Arc::new(AuthContext::anonymous(Vec::new())));
                 let reason = error.operator_detail().unwrap_or(error.code().name).to_owned();
-                self.journal().denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
+                self.denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
                 Err(self.count_failure(nobody.origin.address, error))
             }
         }
@@ -85,6 +94,13 @@ impl Engine {
             }),
             auth: Arc::new(AuthContext::system(job)),
         }
+    }
+
+    /// Takes a refusal: hooks are told each one at once, the journal folds repeats before they reach the log and webhooks.
+    fn denied(&self, line: AuditEntry) {
+        let events = self.events().of_refusal(self, &line);
+        self.events().tell(&events);
+        self.journal().denied(line);
     }
 
     /// Counts a failure of this address; the answer is the error to give.
@@ -126,12 +142,13 @@ impl Call {
                 action,
                 resource: target.id.map(str::to_owned),
                 filter,
+                told: Vec::new(),
                 closed: false,
             }),
             Err(denial) => {
                 let reason = Some(denial.rule().to_owned());
                 let entry = self.entry(&action.to_string(), target.id, Outcome::Denied, reason);
-                self.engine.journal().denied(entry);
+                self.engine.denied(entry);
                 Err(denial.into())
             }
         }
@@ -173,6 +190,7 @@ pub struct Grant {
     action: &'static ActionDef,
     resource: Option<String>,
     filter: Filter,
+    told: Vec<Told>,
     closed: bool,
 }
 
@@ -231,6 +249,16 @@ impl Grant {
         self.call.auth = Arc::new(AuthContext { principal, method, ..(*self.call.auth).clone() });
     }
 
+    /// Adds an event to what is told once the act is done.
+    pub fn tell(&mut self, def: &'static EventDef, details: impl FnOnce() -> Value) {
+        if !self.call.engine.events().wanted(def) {
+            return;
+        }
+        if let Value::Object(details) = details() {
+            self.told.push(Told { def, details });
+        }
+    }
+
     fn entry(&self, outcome: Outcome, reason: Option<String>) -> AuditEntry {
         self.call.entry(&self.action.to_string(), self.resource.as_deref(), outcome, reason)
     }
@@ -242,8 +270,12 @@ impl Grant {
     /// The store's.
     pub async fn attempt(&mut self, mut writes: Vec<Write>) -> Result<(), StoreError> {
         let engine = self.call.engine.clone();
-        writes.push(Write::Audit { node: engine.node().clone(), entry: self.entry(Outcome::Done, None) });
+        let line = self.entry(Outcome::Done, None);
+        let events = engine.events().of(&engine, &line, &self.told);
+        writes.extend(engine.events().writes(&events));
+        writes.push(Write::Audit { node: engine.node().clone(), entry: line });
         engine.commit(Batch::durable(writes)).await?;
+        engine.events().tell(&events);
         self.closed = true;
         Ok(())
     }
@@ -282,7 +314,7 @@ impl Grant {
             }
             Err(error) => {
                 let reason = error.rule().unwrap_or(error.code().name);
-                journal.denied(self.entry(Outcome::Denied, Some(reason.to_owned())));
+                self.call.engine.denied(self.entry(Outcome::Denied, Some(reason.to_owned())));
             }
         }
         result
@@ -293,7 +325,7 @@ impl Grant {
     pub fn refuse(mut self, error: Error) -> Error {
         self.closed = true;
         let reason = Some(error.code().name.to_owned());
-        self.call.engine.journal().denied(self.entry(Outcome::Denied, reason));
+        self.call.engine.denied(self.entry(Outcome::Denied, reason));
         self.call.engine.count_failure(self.call.origin.address, error)
     }
 
@@ -374,6 +406,16 @@ impl<A: Action> Permit<A> {
     /// See [`Grant::name_principal`].
     pub fn name_principal(&mut self, principal: Principal, method: &'static str) {
         self.grant.name_principal(principal, method);
+    }
+
+    /// See [`Grant::tell`].
+    pub fn tell(&mut self, def: &'static EventDef, details: impl FnOnce() -> Value) {
+        self.grant.tell(def, details);
+    }
+
+    /// Forgets what was to be told: another attempt tells its own.
+    pub fn tell_nothing(&mut self) {
+        self.grant.told.clear();
     }
 
     /// See [`Grant::attempt`].

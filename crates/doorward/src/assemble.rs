@@ -11,6 +11,7 @@ use doorward_core::authz::Roles;
 use doorward_core::authz::roles::{RoleDef, USER};
 use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
+use doorward_core::events::Webhook;
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
@@ -87,8 +88,18 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         runner: runner(setup),
         shared: Arc::new(Windows::new()),
         outbound: Arc::new(way_out(config)?),
+        hooks: Vec::new(),
     };
-    let engine = Engine::open(parts, settings(config)?).await?;
+    let settings = settings(config)?;
+    for (webhook, url) in settings.webhooks.iter().map(|webhook| (&webhook.name, &webhook.url)) {
+        parts.outbound.check(url).map_err(|error| {
+            Failure::refused(
+                format!("webhooks.{webhook}: {error}"),
+                "correct url, or list its origin in outbound.allow",
+            )
+        })?;
+    }
+    let engine = Engine::open(parts, settings).await?;
     let ring = engine.ring(RING, config.tokens.algorithm).await?;
     let algorithm = config.says("tokens.algorithm").then_some(config.tokens.algorithm);
     let keys = match config.tokens.key_files.as_slice() {
@@ -130,6 +141,16 @@ fn runner(setup: &Setup) -> Arc<dyn Runner> {
             let environment = setup.agent_environment.clone();
             Arc::new(CommandRunner::new(CommandSettings { environment, ..command }))
         }
+    }
+}
+
+fn webhook((name, configured): (&String, &config::Webhook)) -> Webhook {
+    Webhook {
+        name: name.clone(),
+        url: configured.url.clone(),
+        secrets: configured.secrets.clone(),
+        events: configured.events.clone(),
+        give_up_ms: configured.give_up_after_s * 1000,
     }
 }
 
@@ -207,6 +228,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
             window_ms: i64::from(config.limits.window_s) * 1000,
             longest_ms: i64::from(config.limits.longest_window_s) * 1000,
         },
+        webhooks: config.webhooks.iter().map(webhook).collect(),
         longest_token_ms: LONGEST_TOKEN_S.max(config.tokens.absolute_ttl_s) * 1000,
     })
 }

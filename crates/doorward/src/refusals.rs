@@ -43,6 +43,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(store_address_others_can_read(setup));
     found.extend(master_key_beside_the_store(setup));
     found.extend(signing_keys_others_can_read(setup));
+    found.extend(webhook_secrets_others_can_read(setup));
     found.extend(tls_key_others_can_read(setup));
     found.extend(tls::read(&setup.config.server, SystemClock.now_ms()).err());
     found.extend(public_without_protection(setup));
@@ -167,7 +168,8 @@ fn tls_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
 
 /// Secrets that stand in the configuration file itself.
 fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
-    let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url");
+    let of_webhook = |key: &str| key.starts_with("webhooks.") && key.ends_with("secret");
+    let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url") || of_webhook(key);
     let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
     let open = settings.filter_map(|setting| {
         let Origin::File { path, variable: false, .. } = &setting.origin else { return None };
@@ -199,6 +201,20 @@ fn store_address_others_can_read(setup: Judged<'_>) -> Option<Problem> {
             file.display()
         ),
     ))
+}
+
+fn webhook_secrets_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
+    let files = setup.config.webhooks.iter().flat_map(|(name, webhook)| {
+        webhook.secret_files.iter().filter_map(move |file| Some((name, file, lone_reader(file)?)))
+    });
+    let problem = |(name, file, mode): (&String, &std::path::PathBuf, u32)| {
+        Problem::of(
+            format!("webhooks.{name}.secret_file"),
+            format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
+            format!("run: chmod 600 '{}'; if others have read it, make a new secret", file.display()),
+        )
+    };
+    files.map(problem).collect()
 }
 
 fn signing_keys_others_can_read(setup: Judged<'_>) -> Vec<Problem> {

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::entry::AuditEntry;
-use crate::id::{ApiKeyId, NodeId, SessionId};
+use super::entry::{AuditEntry, Outcome};
+use crate::engine::Engine;
+use crate::id::{ApiKeyId, SessionId};
 use crate::ports::store::Write;
-use crate::ports::{Batch, Store, StoreError};
+use crate::ports::{Batch, StoreError};
 
 /// How often the journal is written.
 pub const FLUSH_EVERY_MS: u64 = 250;
@@ -126,21 +127,24 @@ impl Journal {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Writes what waits. `last` also writes the counts of folds still open.
+    /// Writes what waits, with the deliveries it makes. `last` also writes the counts of folds still open.
     ///
     /// # Errors
     /// The store's; what waited then waits on.
-    pub async fn flush(
-        &self,
-        store: &dyn Store,
-        node: &NodeId,
-        now_ms: i64,
-        last: bool,
-    ) -> Result<(), StoreError> {
-        let taken = self.take(now_ms, last);
+    pub async fn flush(&self, engine: &Engine, last: bool) -> Result<(), StoreError> {
+        let taken = self.take(engine.now_ms(), last);
         let durable = !taken.lines.is_empty();
-        let audit = |entry: &AuditEntry| Write::Audit { node: node.clone(), entry: entry.clone() };
+        let audit = |entry: &AuditEntry| Write::Audit { node: engine.node().clone(), entry: entry.clone() };
         let mut writes: Vec<Write> = taken.lines.iter().chain(taken.reads.values()).map(audit).collect();
+        let mut done = Vec::new();
+        for line in &taken.lines {
+            let events = engine.events().of(engine, line, &[]);
+            writes.extend(engine.events().writes(&events));
+            // Hooks heard of a refusal when it was made.
+            if line.outcome != Outcome::Denied {
+                done.extend(events);
+            }
+        }
         writes
             .extend(taken.sessions.iter().map(|(id, at)| Write::TouchSession { id: id.clone(), at_ms: *at }));
         writes
@@ -149,9 +153,10 @@ impl Journal {
             return Ok(());
         }
         let batch = if durable { Batch::durable(writes) } else { Batch::buffered(writes) };
-        let written = store.commit(batch).await;
-        if written.is_err() {
-            self.put_back(taken);
+        let written = engine.store().commit(batch).await;
+        match &written {
+            Ok(()) => engine.events().tell(&done),
+            Err(_) => self.put_back(taken),
         }
         written
     }
@@ -203,7 +208,6 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Outcome;
 
     fn denial(at_ms: i64) -> AuditEntry {
         AuditEntry {

@@ -144,6 +144,13 @@ catalogue! {
         /// Reading it.
         Read = "read", Admin, Buffered;
     }
+    /// Webhooks.
+    webhook {
+        /// Seeing what waits for them.
+        Read = "read", Admin, Buffered;
+        /// Having them told again, or tested.
+        Send = "send", Admin, Durable;
+    }
     /// Conversations with an agent, here or upstream.
     thread {
         /// Starting one.

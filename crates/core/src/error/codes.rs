@@ -81,6 +81,7 @@ codes! {
 
     UPSTREAM_UNREACHABLE = "upstream_unreachable", Upstream, "The agent server cannot be reached.", "Check that the upstream runs and its address is right.";
     UPSTREAM_INVALID = "upstream_invalid", Upstream, "The agent server's answer cannot be used.", "The log says what was wrong with it.";
+    WEBHOOK_FAILED = "webhook_failed", Upstream, "The webhook did not answer.", "Check its URL; `[outbound] allow` lets origins inside through.";
     STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
     ISSUER_UNAVAILABLE = "issuer_unavailable", Unavailable, "The keys of the token's issuer cannot be had now.", "Retry; the log says why the issuer's keys could not be fetched.";

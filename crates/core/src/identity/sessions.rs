@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use doorward_protocols::encoding::base64url_encode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::model::{Session, SessionOrigin, User};
 use super::password::Compared;
 use super::validate::fold;
-use crate::authz::catalogue::{session, token};
+use crate::authz::catalogue::{Action, session, token};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
+use crate::events::catalogue;
 use crate::id::{FamilyId, SessionId, UserId};
 use crate::memory::caches::SessionCopy;
 use crate::memory::revocations::Key;
@@ -94,6 +95,25 @@ fn client_of(named: Option<&str>, origin: &Origin) -> Result<String> {
 
 fn shortened(text: Option<&str>, most: usize) -> Option<String> {
     text.map(|text| text.chars().filter(|c| !c.is_control()).take(most).collect())
+}
+
+/// The tokens that were made, by what they are for; never the tokens.
+fn tell_tokens<A: Action>(permit: &mut Permit<A>, granted: &Granted, refresh_until_ms: Option<i64>) {
+    let (user, session, access) = (&granted.user, &granted.session, &granted.access);
+    permit.tell(catalogue::TOKEN_GENERATED, || {
+        json!({
+            "user_id": user, "session_id": session, "token_type": "access", "token_id": access.id,
+            "expires_in": access.expires_in_s, "expires_at": access.expires_at_s,
+        })
+    });
+    if let (Some(_), Some(until_ms)) = (&granted.refresh, refresh_until_ms) {
+        permit.tell(catalogue::TOKEN_GENERATED, || {
+            json!({
+                "user_id": user, "session_id": session, "token_type": "refresh",
+                "expires_at": until_ms.div_euclid(1000),
+            })
+        });
+    }
 }
 
 impl<'e> Sessions<'e> {
@@ -198,6 +218,13 @@ impl<'e> Sessions<'e> {
         };
         permit.name_resource(session.id.as_str());
         permit.name_principal(Principal::local(&user.id), "password");
+        permit.tell(catalogue::SESSION_CREATED, || {
+            json!({
+                "user_id": user.id, "session_id": session.id, "expires_at_ms": session.expires_at_ms,
+                "metadata": { "source": session.origin.source, "device": session.origin.device },
+            })
+        });
+        tell_tokens(&mut permit, &granted, Some(family.expires_at_ms));
         let mut writes = vec![expected, Write::InsertSession(session), Write::InsertFamily(family)];
         writes.extend(rehash);
         permit.commit(writes).await?;
@@ -325,6 +352,8 @@ impl<'e> Sessions<'e> {
             let until_ms = (now_ms + rules.ttl_ms).min(family.ends_at_ms);
             let next = rules.rotation.then_some((counter + 1, until_ms));
             let granted = self.granted(&mount.tokens, &user, &family, next)?;
+            permit.tell_nothing();
+            tell_tokens(permit, &granted, next.map(|(_, until_ms)| until_ms));
             match permit.attempt(writes).await {
                 Ok(()) => return Ok(granted),
                 Err(StoreError::Conflict(Conflict::Stale)) => {}

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::model::User;
 use super::validate;
@@ -11,6 +11,7 @@ use crate::authz::catalogue::user;
 use crate::authz::roles::{ADMIN, USER};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::events::catalogue;
 use crate::id::UserId;
 use crate::mount::{Mount, SignUp};
 use crate::operation::{Grant, Permit};
@@ -279,12 +280,13 @@ impl<'e> Users<'e> {
     /// `not_found`, `unknown_role`, `bad_field`, `last_admin`, `conflict`.
     pub async fn administer(
         &self,
-        permit: Permit<user::Administer>,
+        mut permit: Permit<user::Administer>,
         id: &UserId,
         changes: Administration,
     ) -> Result<User> {
         let prepared = async {
             let mut user = self.find(&permit, id).await?;
+            let was = user.clone();
             let was_admin = is_admin(&user);
             if let Some(roles) = &changes.roles {
                 user.roles = self.roles(roles)?;
@@ -295,10 +297,11 @@ impl<'e> Users<'e> {
             }
             user.disabled = changes.disabled.unwrap_or(user.disabled);
             let guard = (was_admin && !is_admin(&user)).then(|| another_admin(id));
-            Ok((user, guard))
+            Ok((user, was, guard))
         };
         match prepared.await {
-            Ok((user, guard)) => {
+            Ok((user, was, guard)) => {
+                tell_changes(&mut permit, &was, &user);
                 let mut beside: Vec<Write> = guard.into_iter().collect();
                 if user.disabled {
                     beside.extend(self.end_everything(&user.id));
@@ -378,6 +381,19 @@ impl<'e> Users<'e> {
         writes.push(Write::DeleteUser(id.clone()));
         writes.push(Write::Announce(Change::User(id.clone())));
         Ok(permit.commit(writes).await?)
+    }
+}
+
+fn tell_changes(permit: &mut Permit<user::Administer>, was: &User, user: &User) {
+    if was.roles != user.roles {
+        permit.tell(
+            catalogue::ROLES_CHANGED,
+            || json!({ "user_id": user.id, "roles": user.roles, "previous_roles": was.roles }),
+        );
+    }
+    if was.disabled != user.disabled {
+        let def = if user.disabled { catalogue::USER_DISABLED } else { catalogue::USER_ENABLED };
+        permit.tell(def, || json!({ "user_id": user.id }));
     }
 }
 

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::agents::model::{Message, Run, RunStatus, Thread};
 use crate::audit::entry::{AuditEntry, AuditRecord, Outcome};
 use crate::authz::filter::Filter;
+use crate::events::webhooks::Waiting;
 use crate::id::{ApiKeyId, FamilyId, KeyId, MessageId, NodeId, RunId, SessionId, ThreadId, UserId};
 use crate::identity::model::{ApiKey, Session, User};
 use crate::tokens::model::{Family, Revocation, SealedKey};
@@ -155,6 +156,16 @@ pub enum Write {
     ClaimOwnership { mount: String, resource: String, id: String, owner: String, at_ms: i64 },
     /// Gives a claim of this owner up again; no conflict if there is none.
     ReleaseOwnership { mount: String, resource: String, id: String, owner: String },
+    /// Queues an event for a webhook; no conflict if it is queued already.
+    QueueDelivery(Delivery),
+    /// Takes a delivery that is still due at `due_ms` until `until_ms`. Conflict: `Stale`.
+    LeaseDelivery { webhook: String, id: String, due_ms: i64, until_ms: i64 },
+    /// Puts a delivery off; no conflict if it is gone.
+    PostponeDelivery { webhook: String, id: String, attempts: i64, due_ms: i64 },
+    /// Removes a delivery; no conflict if it is gone.
+    EndDelivery { webhook: String, id: String },
+    /// Makes everything that waits for a webhook due.
+    HurryDeliveries { webhook: String, now_ms: i64 },
     /// Appends an audit line to this node's chain.
     Audit { node: NodeId, entry: AuditEntry },
     /// Tells every process on the store, this one included, that memory is out of date.
@@ -254,7 +265,7 @@ pub trait Changes: Send + Sync {
     fn changes_after(&self, seq: ChangeSeq, limit: u32) -> StoreFuture<'_, Vec<(ChangeSeq, Change)>>;
     /// Calls `each` for every revocation that still covers a live token at `now_ms`.
     fn each_revocation<'a>(&'a self, now_ms: i64, each: EachRevocation<'a>) -> StoreFuture<'a, ()>;
-    /// Removes revocations, codes and changes that no longer matter at `now_ms`; returns how many rows went.
+    /// Removes revocations, codes, changes and deliveries that no longer matter at `now_ms`; returns how many rows went.
     fn prune(&self, now_ms: i64) -> StoreFuture<'_, u64>;
 }
 
@@ -337,6 +348,38 @@ pub trait AuditLog: Send + Sync {
     fn each_audit<'a>(&'a self, each: Box<dyn FnMut(AuditRecord) + Send + 'a>) -> StoreFuture<'a, ()>;
 }
 
+/// An event on its way to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The event's id.
+    pub id: String,
+    /// The webhook's name.
+    pub webhook: String,
+    /// The event's name.
+    pub event: String,
+    /// When it happened.
+    pub at_ms: i64,
+    /// What is sent.
+    pub body: String,
+    /// How often it was tried in vain.
+    pub attempts: i64,
+    /// When it is to be tried.
+    pub due_ms: i64,
+}
+
+/// Events on their way to webhooks.
+pub trait DeliveryQueue: Send + Sync {
+    /// What is due for a webhook, the longest due first.
+    fn due_deliveries<'a>(
+        &'a self,
+        webhook: &'a str,
+        now_ms: i64,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Delivery>>;
+    /// How much waits, by webhook.
+    fn waiting_deliveries(&self) -> StoreFuture<'_, Vec<Waiting>>;
+}
+
 /// Everything durable. Implemented by whatever implements the parts.
 pub trait Store:
     Commit
@@ -350,6 +393,7 @@ pub trait Store:
     + Threads
     + OwnershipClaims
     + AuditLog
+    + DeliveryQueue
 {
 }
 
@@ -365,5 +409,6 @@ impl<T> Store for T where
         + Threads
         + OwnershipClaims
         + AuditLog
+        + DeliveryQueue
 {
 }

@@ -1,5 +1,7 @@
 //! Tokens as a service: made for others by administrators, and revoked.
 
+use serde_json::json;
+
 use super::issue::{Issued, Subject, issue};
 use super::model::{Revocation, Revoked};
 use super::profile::TokenProfile;
@@ -7,6 +9,7 @@ use crate::authz::catalogue::token;
 use crate::authz::scopes;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::events::catalogue;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Change, Write};
@@ -62,9 +65,16 @@ impl<'e> Tokens<'e> {
         profile: &TokenProfile,
         subject: Subject,
     ) -> Result<Issued> {
+        let whose = subject.subject.clone();
         match self.checked(profile, subject).await.and_then(|subject| issue(self.engine, profile, subject)) {
             Ok(issued) => {
                 permit.name_resource(issued.id.as_str());
+                permit.tell(catalogue::TOKEN_GENERATED, || {
+                    json!({
+                        "user_id": whose, "token_type": "access", "token_id": issued.id,
+                        "expires_in": issued.expires_in_s, "expires_at": issued.expires_at_s,
+                    })
+                });
                 permit.commit(Vec::new()).await?;
                 Ok(issued)
             }

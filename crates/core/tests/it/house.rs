@@ -9,6 +9,7 @@ use doorward_core::authn::{Chain, NoHeaders, Offered, Place, Presented};
 use doorward_core::authz::{Roles, Target};
 use doorward_core::clock::ManualClock;
 use doorward_core::engine::{Parts, Settings};
+use doorward_core::events::{Hook, Webhook};
 use doorward_core::id::RequestId;
 use doorward_core::identity::model::User;
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
@@ -55,15 +56,25 @@ impl House {
 
     /// A house whose engine asks others this way.
     pub(crate) async fn asking(outbound: Arc<dyn Outbound>) -> Self {
+        Self::with(Around { outbound, ..Around::default() }).await
+    }
+
+    /// A house in these surroundings.
+    pub(crate) async fn with(around: Around) -> Self {
         let store = SqlStore::memory().expect("a scratch store");
-        Self::built(store, Arc::new(ManualClock::new(NOON)), 1, outbound).await
+        Self::built(store, Arc::new(ManualClock::new(NOON)), 1, around).await
+    }
+
+    /// Another process on the same store, in these surroundings.
+    pub(crate) async fn neighbour_with(&self, around: Around) -> Self {
+        Self::built(self.store.clone(), Arc::clone(&self.clock), 5, around).await
     }
 
     async fn over(store: SqlStore, clock: Arc<ManualClock>, seed: u64) -> Self {
-        Self::built(store, clock, seed, Arc::new(NoWayOut)).await
+        Self::built(store, clock, seed, Around::default()).await
     }
 
-    async fn built(store: SqlStore, clock: Arc<ManualClock>, seed: u64, outbound: Arc<dyn Outbound>) -> Self {
+    async fn built(store: SqlStore, clock: Arc<ManualClock>, seed: u64, around: Around) -> Self {
         let parts = Parts {
             store: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as _,
@@ -71,13 +82,15 @@ impl House {
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
-            outbound,
+            outbound: around.outbound,
+            hooks: around.hooks,
         };
         let settings = Settings {
             roles: Roles::new(&Default::default()).expect("the defaults"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
             failures: FailureRule::default(),
+            webhooks: around.webhooks,
             longest_token_ms: 86_400_000,
         };
         let engine = Engine::open(parts, settings).await.expect("opens");
@@ -208,6 +221,19 @@ impl House {
     pub(crate) async fn refresh(&self, token: &str, client: &str) -> Result<Granted> {
         let permit = self.nobody().await.permit(Target::any())?;
         self.engine.sessions().refresh(permit, &token.into(), Some(client)).await
+    }
+}
+
+/// What an engine may have around it.
+pub(crate) struct Around {
+    pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) hooks: Vec<Arc<dyn Hook>>,
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self { outbound: Arc::new(NoWayOut), hooks: Vec::new(), webhooks: Vec::new() }
     }
 }
 

@@ -3,6 +3,7 @@
 mod agents;
 mod api_keys;
 mod audit;
+mod events;
 mod house;
 mod identity;
 mod issuers;

@@ -57,12 +57,14 @@ async fn another_master_key_does_not_open_the_store() {
         runner: (doorward_core::agents::runner::BUILTIN[0].build)(),
         shared: std::sync::Arc::new(doorward_core::limits::windows::Windows::new()),
         outbound: std::sync::Arc::new(doorward_core::ports::NoWayOut),
+        hooks: Vec::new(),
     };
     let settings = doorward_core::engine::Settings {
         roles: doorward_core::authz::Roles::new(&Default::default()).expect("the defaults"),
         hashing: Default::default(),
         limits: Vec::new(),
         failures: Default::default(),
+        webhooks: Vec::new(),
         longest_token_ms: 1,
     };
     assert_eq!(code(doorward_core::Engine::open(parts, settings).await), "wrong_master_key");

@@ -10,6 +10,7 @@ mod serve;
 mod session;
 mod token;
 mod user;
+mod webhook;
 
 use crate::cli::Descriptor;
 
@@ -22,6 +23,7 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &token::COMMAND,
     &session::COMMAND,
     &audit::COMMAND,
+    &webhook::COMMAND,
     &explain::COMMAND,
     &config::COMMAND,
     &migrate::COMMAND,

@@ -34,6 +34,7 @@ mod sources;
 mod store;
 mod tokens;
 mod tree;
+mod webhooks;
 mod written;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ pub use sessions::Sessions;
 pub use sources::{Flag, Sources};
 pub use store::Store;
 pub use tokens::Tokens;
+pub use webhooks::Webhook;
 pub use written::{example, reference};
 
 /// Everything an operator can set.
@@ -73,6 +75,8 @@ pub struct Config {
     pub issuers: BTreeMap<String, Issuer>,
     /// Requests to addresses that others have a say in.
     pub outbound: Outbound,
+    /// Where events are POSTed to, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
     /// The tokens Doorward issues.
     pub tokens: Tokens,
     /// How long a person stays logged in.
@@ -128,6 +132,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         heading: "outbound",
         keys: outbound::KEYS,
         doc: "Requests to addresses that others have a say in: issuers' keys, webhooks.",
+    },
+    SectionRow {
+        heading: "webhooks.audit",
+        keys: webhooks::KEYS,
+        doc: "Where events are POSTed to, signed, at least once; one section for each.",
     },
     SectionRow { heading: "sessions", keys: sessions::KEYS, doc: "How long a person stays logged in." },
     SectionRow {

@@ -10,7 +10,7 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens,
-    issuers, limits, mounts, outbound, roles,
+    issuers, limits, mounts, outbound, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -125,6 +125,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let issuers = issuers::read(tree.get("issuers"), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
     mounts::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
+    let webhooks = webhooks::read(tree.get("webhooks"), reading);
     let tokens = Tokens::read(section("tokens", tree, reading));
     let sessions = Sessions::read(section("sessions", tree, reading));
     let passwords = Passwords::read(section("passwords", tree, reading));
@@ -140,6 +141,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         mounts: mounts?,
         issuers: issuers?,
         outbound: outbound?,
+        webhooks: webhooks?,
         tokens: tokens?,
         sessions: sessions?,
         passwords: passwords?,

@@ -12,6 +12,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("token", &["issue", "inspect", "revoke", "keys", "rotate-key", "retire-key"]),
     ("session", &["list", "end"]),
     ("audit", &["list", "verify"]),
+    ("webhook", &["list", "test", "retry"]),
     ("explain", &[]),
     ("config", &["check", "show", "example"]),
     ("migrate", &["status", "apply"]),

@@ -69,12 +69,14 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         runner: (runner::BUILTIN[0].build)(),
         shared: Arc::new(Windows::new()),
         outbound: Arc::new(doorward_core::ports::NoWayOut),
+        hooks: Vec::new(),
     };
     let settings = Settings {
         roles: Roles::new(&Default::default()).expect("the defaults"),
         hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
         limits,
         failures: FailureRule::default(),
+        webhooks: Vec::new(),
         longest_token_ms: 86_400_000,
     };
     Engine::open(parts, settings).await.expect("opens")

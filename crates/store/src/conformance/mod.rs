@@ -27,6 +27,7 @@
 pub mod agents;
 pub mod audit;
 pub mod chains;
+pub mod deliveries;
 pub mod filters;
 pub mod identity;
 pub mod parallelism;
@@ -90,6 +91,9 @@ macro_rules! conformance {
             audit: lines_are_chained_from_one_without_gaps,
             audit: a_query_finds_the_newest_that_match,
             audit: every_line_of_every_node_comes_in_chain_order,
+            deliveries: what_is_due_comes_in_order_for_its_webhook_alone,
+            deliveries: a_lease_is_had_once,
+            deliveries: old_deliveries_are_cleared_out,
             transactions: a_conflict_leaves_nothing_of_its_batch,
             transactions: a_refused_batch_leaves_no_audit_line_and_no_gap,
             transactions: a_batch_sees_its_own_writes,
@@ -146,6 +150,7 @@ mod tests {
         for (tier, text) in [
             ("agents", include_str!("agents.rs")),
             ("audit", include_str!("audit.rs")),
+            ("deliveries", include_str!("deliveries.rs")),
             ("filters", include_str!("filters.rs")),
             ("identity", include_str!("identity.rs")),
             ("parallelism", include_str!("parallelism.rs")),

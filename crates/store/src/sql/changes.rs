@@ -10,6 +10,8 @@ use crate::backend::{Row, Rows, Step, Value, owned};
 
 /// Changes kept however old: a process further behind than this starts over from the whole state.
 pub(crate) const KEPT_CHANGES: i64 = 65_536;
+/// Deliveries for webhooks that nobody has configured for so long are for nobody.
+const KEPT_DELIVERIES_MS: i64 = 30 * 86_400_000;
 /// Rows removed in one transaction, so that clearing out never holds up other writers for long.
 const PRUNED_AT_ONCE: i64 = 2_000;
 /// Before the kind of a revocation in `changes.kind`.
@@ -113,6 +115,11 @@ impl Changes for SqlStore {
                     "DELETE FROM code WHERE (purpose, hash) IN \
                      (SELECT purpose, hash FROM code WHERE expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT $2)",
                     now_ms,
+                ),
+                (
+                    "DELETE FROM delivery WHERE (webhook, id) IN \
+                     (SELECT webhook, id FROM delivery WHERE at_ms <= $1 ORDER BY at_ms LIMIT $2)",
+                    now_ms - KEPT_DELIVERIES_MS,
                 ),
                 (
                     "DELETE FROM changes WHERE seq IN \

@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod changes;
 mod codes;
+mod deliveries;
 mod families;
 mod labels;
 mod messages;
@@ -79,6 +80,15 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::ReleaseOwnership { mount, resource, id, owner } => {
             to.push(ownership::release(mount, resource, id, owner));
         }
+        Write::QueueDelivery(delivery) => to.push(deliveries::queue(delivery)),
+        Write::LeaseDelivery { webhook, id, due_ms, until_ms } => {
+            to.push(deliveries::lease(webhook, id, due_ms, until_ms));
+        }
+        Write::PostponeDelivery { webhook, id, attempts, due_ms } => {
+            to.push(deliveries::postpone(webhook, id, attempts, due_ms));
+        }
+        Write::EndDelivery { webhook, id } => to.push(deliveries::end(webhook, id)),
+        Write::HurryDeliveries { webhook, now_ms } => to.push(deliveries::hurry(webhook, now_ms)),
         Write::Audit { node, entry } => to.push(audit::append(&node, entry)),
         Write::Announce(change) => to.push(changes::announce(change)),
     }

@@ -117,7 +117,10 @@ async fn a_schema_that_is_behind_is_brought_up_to_date_or_refused() {
     put(&file.open(), vec![Write::InsertUser(user("a"))]).await;
     let last = MIGRATIONS.last().expect("there are migrations");
     file.outsider()
-        .execute_batch(&format!("DROP TABLE audit; DELETE FROM migration WHERE version = {}", last.version))
+        .execute_batch(&format!(
+            "DROP TABLE delivery; DELETE FROM migration WHERE version = {}",
+            last.version
+        ))
         .expect("the newest migration can be undone");
     let address = file.path.to_str().expect("UTF-8");
     assert_eq!(versions(&pending(address).expect("a plan")), [last.version]);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use doorward_core::authz::filter::Filter;
 use doorward_core::ports::store::{
-    ApiKeys, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Families, OwnershipClaims, Page,
-    SealedKeys, Sessions, Threads, Users,
+    ApiKeys, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Delivery, DeliveryQueue, Families,
+    OwnershipClaims, Page, SealedKeys, Sessions, Threads, Users,
 };
 use doorward_core::ports::{Durability, StoreFuture, Write};
 use doorward_store::backend::{Answer, Backend, EachRows, Rows, Sqlite, Step, Value};
@@ -110,6 +110,7 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         "owned_among": store.owned_among("m", "thread", &own_ids, "a");
         "audit since": store.audit(since(None));
         "audit of a principal": store.audit(since(Some("local|usr_a")));
+        "due_deliveries": store.due_deliveries("audit", NOW_MS, 64);
         "prune": store.prune(NOW_MS);
     }
     for (name, write) in writes() {
@@ -118,6 +119,18 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         take(name);
     }
     all
+}
+
+fn delivery() -> Delivery {
+    Delivery {
+        id: "evt_a".into(),
+        webhook: "w".into(),
+        event: "user.created".into(),
+        at_ms: NOW_MS,
+        body: "{}".into(),
+        attempts: 0,
+        due_ms: NOW_MS,
+    }
 }
 
 fn writes() -> Vec<(&'static str, Write)> {
@@ -168,6 +181,22 @@ fn writes() -> Vec<(&'static str, Write)> {
         ),
         ("Audit", line("nod_a", "user:read")),
         ("Announce", Write::Announce(Change::Keys)),
+        ("QueueDelivery", Write::QueueDelivery(delivery())),
+        (
+            "LeaseDelivery",
+            Write::LeaseDelivery {
+                webhook: "w".into(),
+                id: "evt_a".into(),
+                due_ms: at_ms,
+                until_ms: at_ms + 1,
+            },
+        ),
+        (
+            "PostponeDelivery",
+            Write::PostponeDelivery { webhook: "w".into(), id: "evt_a".into(), attempts: 1, due_ms: at_ms },
+        ),
+        ("EndDelivery", Write::EndDelivery { webhook: "w".into(), id: "evt_a".into() }),
+        ("HurryDeliveries", Write::HurryDeliveries { webhook: "w".into(), now_ms: at_ms }),
         ("DeleteThread", Write::DeleteThread("thr_a".into())),
         ("DeleteUser", Write::DeleteUser("usr_a".into())),
     ]
