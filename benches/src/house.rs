@@ -113,8 +113,7 @@ pub(crate) fn bearer(text: &str) -> Presented<'_> {
     Presented {
         offered: Some(Offered { place: Place::Bearer, text }),
         headers: &NoHeaders,
-        peer: None,
-        trusted_peer: false,
+        ..Presented::nothing()
     }
 }
 

@@ -102,6 +102,7 @@ struct Inner {
     node: NodeId,
     api_key_pepper: hmac::Key,
     refresh_key: hmac::Key,
+    browser_key: hmac::Key,
     rings: Mutex<HashMap<String, Arc<KeyRing>>>,
     /// Work in flight holds a receiver; stopping waits until none is left.
     working: watch::Sender<()>,
@@ -121,6 +122,7 @@ impl Engine {
         let sealer = Sealer::new(&parts.master_key)?;
         let pepper = raw_key(&parts, &sealer, "pepper:api-key").await?;
         let refresh = raw_key(&parts, &sealer, "refresh").await?;
+        let browser = raw_key(&parts, &sealer, "browser").await?;
         let engine = Self(Arc::new(Inner {
             node: NodeId::new(&*parts.clock, &*parts.random),
             store: parts.store,
@@ -139,6 +141,7 @@ impl Engine {
             hashing: Hashing::new(settings.hashing)?,
             api_key_pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()),
             refresh_key: hmac::Key::new(hmac::HMAC_SHA256, refresh.expose()),
+            browser_key: hmac::Key::new(hmac::HMAC_SHA256, browser.expose()),
             rings: Mutex::default(),
             working: watch::channel(()).0,
             settings,
@@ -423,6 +426,10 @@ impl Engine {
 
     pub(crate) fn refresh_key(&self) -> &hmac::Key {
         &self.0.refresh_key
+    }
+
+    pub(crate) fn browser_key(&self) -> &hmac::Key {
+        &self.0.browser_key
     }
 
     pub(crate) fn runner(&self) -> &Arc<dyn Runner> {

@@ -154,6 +154,11 @@ impl Call {
         }
     }
 
+    pub(crate) fn note_refusal(&self, reason: &str) {
+        let line = self.entry("credential:verify", None, Outcome::Denied, Some(reason.to_owned()));
+        self.engine.denied(line);
+    }
+
     /// The engine that knows the caller.
     #[must_use]
     pub fn engine(&self) -> &Engine {

@@ -109,6 +109,9 @@ pub struct AuthContext {
     pub authenticated_at_s: Option<i64>,
     /// After this second the credential is worth nothing; absent for credentials without end.
     pub expires_at_s: Option<i64>,
+    /// Whether the credential came along by itself, as a browser's cookie does: a request that changes something then needs
+    /// proof that a page of ours made it.
+    pub ambient: bool,
     /// Whether this credential may reach administrative actions at all.
     pub administrative: bool,
     /// What the credential said about its holder, handed to agents as the run's user config.
@@ -129,6 +132,7 @@ impl AuthContext {
             session: None,
             authenticated_at_s: None,
             expires_at_s: None,
+            ambient: false,
             administrative: false,
             claims: BTreeMap::new(),
         }

@@ -296,8 +296,13 @@ impl Own<'_> {
         let mut methods =
             vec![self.method("api_key", Section::default())?, self.method("own_token", section)?];
         methods.extend(self.others(mount)?);
+        methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
         Ok(Chain::new(methods))
+    }
+
+    fn cookie(&self, mount: &config::Mount) -> Result<Option<Arc<dyn Authenticator>>, Failure> {
+        mount.cookie_sessions.then(|| self.method("session_cookie", Section::default())).transpose()
     }
 
     /// Tokens of others, each declining what is not of its issuer.
@@ -369,6 +374,7 @@ impl Own<'_> {
         let mut methods = vec![self.method("api_key", Section::default())?];
         methods.extend(self.others(mount)?);
         methods.push(self.method("external_jwt", section)?);
+        methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
         Ok(Chain::new(methods))
     }

@@ -158,6 +158,7 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
     let settings = ServerSettings {
         tls,
         trusted_proxies: server.trusted_proxies.clone(),
+        public_origin: server.public_url.as_deref().and_then(origin_of),
         max_connections: server.max_connections,
         ..ServerSettings::default()
     };
@@ -249,6 +250,15 @@ fn rate_limit(limit: &agentflow::RateLimit) -> RateLimit {
     }
 }
 
+/// The scheme, host and port of an address, as browsers spell it.
+fn origin_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next().filter(|authority| !authority.is_empty())?;
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(usual).unwrap_or(authority);
+    Some(format!("{scheme}://{authority}").to_ascii_lowercase())
+}
+
 fn scheme(setup: &Setup) -> &'static str {
     if setup.config.server.tls.is_some() { "https" } else { "http" }
 }
@@ -327,6 +337,17 @@ mod tests {
         ] {
             let listened: SocketAddr = listened.parse().expect("an address");
             assert_eq!(reachable(listened).to_string(), told);
+        }
+    }
+
+    #[test]
+    fn an_origin_is_what_browsers_make_of_the_public_address() {
+        for (url, origin) in [
+            ("https://Auth.example", "https://auth.example"),
+            ("https://auth.example:443/base", "https://auth.example"),
+            ("http://127.0.0.1:8420", "http://127.0.0.1:8420"),
+        ] {
+            assert_eq!(origin_of(url).as_deref(), Some(origin));
         }
     }
 

@@ -23,13 +23,14 @@ use doorward_core::operation::{Call, Origin};
 use doorward_protocols::path::canonical;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::gateway;
 use crate::http::body::{Body, BodyRoom, Inbound};
+use crate::http::browser;
 use crate::http::cors::Asked;
 use crate::http::extract::{Seen, offered, user_agent};
 use crate::http::framing::Refusal;
@@ -51,6 +52,8 @@ pub(crate) struct Desk {
     pub(crate) trusted_proxies: Arc<[Network]>,
     /// Whether clients are told never to come over plain HTTP again (RFC 6797).
     pub(crate) strict_transport: bool,
+    /// The origin of our own pages, where it is configured.
+    pub(crate) public_origin: Option<Arc<str>>,
     /// Shared by every listener.
     pub(crate) bodies: BodyRoom,
 }
@@ -66,6 +69,8 @@ struct Outcome {
     part: Option<usize>,
     /// The header that brought the credential, where it is one of the surface's own.
     key_header: Option<&'static str>,
+    /// The browser sent a session cookie that is worth nothing.
+    stale_cookie: bool,
     /// The path for the log, once it is known to be harmless.
     path: Option<String>,
 }
@@ -79,6 +84,7 @@ impl Outcome {
             allow: None,
             part: None,
             key_header: None,
+            stale_cookie: false,
             path,
         }
     }
@@ -114,6 +120,9 @@ impl Answering for Desk {
             };
             if let Some(allow) = outcome.allow {
                 answer.headers_mut().insert(ALLOW, allow);
+            }
+            if outcome.stale_cookie && !answer.headers().contains_key(SET_COOKIE) {
+                answer.headers_mut().append(SET_COOKIE, browser::forget());
             }
             outcome.standings.stamp(answer.headers_mut());
             finish(outcome.style, &mut answer, about);
@@ -216,12 +225,22 @@ impl Desk {
             Gate::Open => Ok(None),
             Gate::Guarded(_) => self.caller(site, &head.headers, peer, seen_from, id).await.map(Some),
         };
+        let cookie = site.cookies.then(|| browser::session_cookie(&head.headers)).flatten();
+        let used = matches!(&call, Ok(Some(known)) if known.auth.ambient);
+        let stale_cookie =
+            cookie.is_some() && !used && matches!(&call, Ok(Some(known)) if known.auth.is_anonymous());
         if let Ok(Some(known)) = &call {
             let standing = self.engine.limit_after(actions, &known.auth, seen_from.address).await;
             standings.rules = tighter(standings.rules, standing);
             if let Some(refused) = limited(&standings, actions) {
                 call = Err(refused);
             }
+        }
+        let public = self.public_origin.as_deref();
+        if let Ok(Some(known)) = &call
+            && let Err(refused) = browser::check(known, &head.method, &head.headers, public)
+        {
+            call = Err(refused);
         }
         let key_header =
             site.surface.key_headers.iter().copied().find(|name| head.headers.contains_key(*name));
@@ -241,7 +260,7 @@ impl Desk {
             }
             Err(error) => Err(error),
         };
-        Outcome { standings, key_header, ..Outcome::of(site.style, logged, result).at(part) }
+        Outcome { standings, key_header, stale_cookie, ..Outcome::of(site.style, logged, result).at(part) }
     }
 
     async fn caller(
@@ -255,6 +274,7 @@ impl Desk {
         let seen = Seen(headers);
         let presented = Presented {
             offered: offered(headers, site.surface.key_headers)?,
+            cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
             peer: Some(peer.ip().to_canonical()),
             trusted_peer: seen_from.by_trusted_proxy,

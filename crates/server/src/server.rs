@@ -69,6 +69,8 @@ pub struct ServerSettings {
     pub tls: Option<Tls>,
     /// Peers whose `X-Forwarded-For` is believed. None by default.
     pub trusted_proxies: Vec<Network>,
+    /// The origin of our own pages as browsers see it, such as `https://auth.example`; absent for whatever host they ask.
+    pub public_origin: Option<String>,
     /// Most connections at once on each listener; one client, unless a trusted proxy or on this machine, holds at most a
     /// quarter of them.
     pub max_connections: usize,
@@ -81,6 +83,7 @@ impl Default for ServerSettings {
         Self {
             tls: None,
             trusted_proxies: Vec::new(),
+            public_origin: None,
             max_connections: 16_384,
             grace: Duration::from_secs(20),
         }
@@ -152,9 +155,11 @@ pub async fn bind(
 ) -> Result<Bound, BindError> {
     let trusted_proxies: Arc<[Network]> = settings.trusted_proxies.clone().into();
     let bodies = BodyRoom::new();
+    let public_origin: Option<Arc<str>> = settings.public_origin.as_deref().map(Into::into);
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
-        let sites = listening.mounts.into_iter().map(site).collect::<Result<Vec<_>, _>>()?;
+        let sites = listening.mounts.into_iter().map(|at| site(at, public_origin.as_ref()));
+        let sites = sites.collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<Part> = sites.iter().map(part).collect();
         let table = Table::new(&parts).map_err(BindError::Clash)?;
         let sites = sites.into_iter().map(Arc::new).collect();
@@ -166,6 +171,7 @@ pub async fn bind(
             sites,
             trusted_proxies,
             strict_transport,
+            public_origin: public_origin.clone(),
             bodies: bodies.clone(),
         };
         let failed = |source| BindError::Address { address: listening.address, source };
@@ -209,7 +215,7 @@ fn exempt(trusted_proxies: &[Network]) -> Arc<[Network]> {
     trusted_proxies.iter().copied().chain(Network::LOOPBACK).collect()
 }
 
-fn site(at: MountAt) -> Result<Site, BindError> {
+fn site(at: MountAt, public_origin: Option<&Arc<str>>) -> Result<Site, BindError> {
     let name = || at.mount.name.to_string();
     let surface = surfaces::find(at.mount.surface)
         .ok_or_else(|| BindError::UnknownSurface { mount: name(), surface: at.mount.surface.to_owned() })?;
@@ -226,8 +232,22 @@ fn site(at: MountAt) -> Result<Site, BindError> {
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
     let cors = Cors::new(&at.cors_origins, surface.key_headers);
-    let (assertions, docs) = (at.assertions, at.docs);
-    Ok(Site { mount: at.mount, surface, style, prefix, upstream, assertions, rate_limit, cors, docs })
+    let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
+    let (assertions, docs, public_origin) = (at.assertions, at.docs, public_origin.cloned());
+    let mount = at.mount;
+    Ok(Site {
+        mount,
+        surface,
+        style,
+        prefix,
+        upstream,
+        assertions,
+        rate_limit,
+        cors,
+        cookies,
+        public_origin,
+        docs,
+    })
 }
 
 fn is_prefix(prefix: &str) -> bool {

@@ -25,6 +25,10 @@ pub(crate) struct Site {
     pub(crate) assertions: Option<Assertions>,
     /// Which pages of other origins may read answers.
     pub(crate) cors: Cors,
+    /// Whether it takes sessions that browsers keep in our cookie.
+    pub(crate) cookies: bool,
+    /// The origin of our own pages, where it is configured.
+    pub(crate) public_origin: Option<Arc<str>>,
     /// Whether the surface describes itself to people and programs.
     pub(crate) docs: bool,
 }

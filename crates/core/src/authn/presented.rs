@@ -43,6 +43,8 @@ impl Headers for NoHeaders {
 pub struct Presented<'r> {
     /// The explicit credential, if there is one.
     pub offered: Option<Offered<'r>>,
+    /// What our own session cookie says, where the browser sent it once.
+    pub cookie: Option<&'r str>,
     /// The headers, for methods that a trusted proxy speaks through.
     pub headers: &'r dyn Headers,
     /// The address of whoever opened the connection.
@@ -55,6 +57,6 @@ impl Presented<'_> {
     /// Nothing at all.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { offered: None, headers: &NoHeaders, peer: None, trusted_peer: false }
+        Self { offered: None, cookie: None, headers: &NoHeaders, peer: None, trusted_peer: false }
     }
 }

@@ -58,6 +58,8 @@ codes! {
     FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
     WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";
     SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
+    CROSS_SITE = "cross_site", Forbidden, "The request was not made by a page of this origin.", "Pages send Origin and, in X-CSRF-Token, what GET /v1/session answers; behind a proxy set server.public_url. Programs use a token or an API key.";
+    NO_COOKIES = "no_cookies", Forbidden, "This mount keeps no sessions in cookies.", "Set cookie_sessions of the mount, or log in for a token.";
     SIGN_UP_CLOSED = "sign_up_closed", Forbidden, "Sign-up is closed here.", "An administrator can make the account.";
     SETUP_CLOSED = "setup_closed", Forbidden, "Setup is done; an administrator exists.", "Log in as that administrator.";
     LOOPBACK_ONLY = "loopback_only", Forbidden, "This is only answered on the machine itself.", "Call it from the machine Doorward runs on.";

@@ -1,6 +1,7 @@
 //! People, their passwords, sessions and API keys.
 
 pub mod api_keys;
+pub mod browser;
 pub mod model;
 pub mod password;
 pub mod sessions;

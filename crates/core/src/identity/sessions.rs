@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use doorward_protocols::encoding::base64url_encode;
 use serde_json::{Map, Value, json};
 
+use super::browser::Stay;
 use super::model::{Session, SessionOrigin, User};
 use super::password::Compared;
 use super::validate::fold;
@@ -24,7 +25,7 @@ use crate::principal::Principal;
 use crate::secret::SecretText;
 use crate::tokens::issue::{Issued, Subject, issue};
 use crate::tokens::model::{Family, Revocation, Revoked};
-use crate::tokens::profile::{RefreshForm, TokenProfile};
+use crate::tokens::profile::{RefreshForm, RefreshRules, TokenProfile};
 use crate::tokens::refresh::{self, UNNAMED, Verdict, judge};
 use crate::tokens::revoke::revoke_writes;
 
@@ -62,6 +63,13 @@ pub struct Granted {
     pub user: UserId,
     /// Scopes, if limited.
     pub scope: Option<String>,
+}
+
+/// What a log-in leaves with its client.
+#[derive(Clone, Copy)]
+enum Keep {
+    Tokens,
+    Cookie,
 }
 
 /// Which sessions to end.
@@ -125,7 +133,32 @@ impl<'e> Sessions<'e> {
     ///
     /// # Errors
     /// `bad_credentials`, `user_disabled`, `too_many_failures`, `hashing_busy`, `bad_field`, `unknown_scope`.
-    pub async fn login(&self, mut permit: Permit<session::Login>, login: Login) -> Result<Granted> {
+    pub async fn login(&self, permit: Permit<session::Login>, login: Login) -> Result<Granted> {
+        let (_, granted) = self.begin(permit, login, Keep::Tokens).await?;
+        granted.ok_or_else(|| Error::new(codes::INTERNAL).operator("a log-in for tokens made none"))
+    }
+
+    /// Logs in as [`Sessions::login`] does, for a browser that keeps the session in a cookie and gets no tokens.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn login_browser(&self, permit: Permit<session::Login>, login: Login) -> Result<Stay> {
+        let (session, _) = self.begin(permit, login, Keep::Cookie).await?;
+        Ok(Stay {
+            cookie: self.engine.session_cookie(&session.id),
+            csrf_token: self.engine.csrf_token(&session.id),
+            user: session.user,
+            expires_at_ms: session.expires_at_ms,
+            session: session.id,
+        })
+    }
+
+    async fn begin(
+        &self,
+        mut permit: Permit<session::Login>,
+        login: Login,
+        keep: Keep,
+    ) -> Result<(Session, Option<Granted>)> {
         let mount = Arc::clone(permit.mount());
         let origin = Arc::clone(&permit.call().origin);
         let mut tried = None;
@@ -199,20 +232,14 @@ impl<'e> Sessions<'e> {
             expires_at_ms: now_ms + mount.sessions.absolute_ms,
             ended_at_ms: None,
         };
-        let rules = mount.tokens.refresh;
-        let family = Family {
-            id: FamilyId::new(self.engine.clock(), self.engine.random()),
-            user: user.id.clone(),
-            session: session.id.clone(),
-            client,
-            scope,
-            counter: 0,
-            advanced_at_ms: now_ms,
-            expires_at_ms: now_ms + rules.ttl_ms,
-            ends_at_ms: (now_ms + rules.absolute_ms).min(session.expires_at_ms),
-            ended_at_ms: None,
+        let family = match keep {
+            Keep::Tokens => Some(self.family(&mount.tokens.refresh, &session, client, scope)),
+            Keep::Cookie => None,
         };
-        let granted = match self.granted(&mount.tokens, &user, &family, Some((0, family.expires_at_ms))) {
+        let granted = family
+            .as_ref()
+            .map(|family| self.granted(&mount.tokens, &user, family, Some((0, family.expires_at_ms))));
+        let granted = match granted.transpose() {
             Ok(granted) => granted,
             Err(error) => return permit.close(Err(error)),
         };
@@ -224,11 +251,36 @@ impl<'e> Sessions<'e> {
                 "metadata": { "source": session.origin.source, "device": session.origin.device },
             })
         });
-        tell_tokens(&mut permit, &granted, Some(family.expires_at_ms));
-        let mut writes = vec![expected, Write::InsertSession(session), Write::InsertFamily(family)];
+        if let (Some(granted), Some(family)) = (&granted, &family) {
+            tell_tokens(&mut permit, granted, Some(family.expires_at_ms));
+        }
+        let mut writes = vec![expected, Write::InsertSession(session.clone())];
+        writes.extend(family.map(Write::InsertFamily));
         writes.extend(rehash);
         permit.commit(writes).await?;
-        Ok(granted)
+        Ok((session, granted))
+    }
+
+    fn family(
+        &self,
+        rules: &RefreshRules,
+        session: &Session,
+        client: String,
+        scope: Option<String>,
+    ) -> Family {
+        let now_ms = session.created_at_ms;
+        Family {
+            id: FamilyId::new(self.engine.clock(), self.engine.random()),
+            user: session.user.clone(),
+            session: session.id.clone(),
+            client,
+            scope,
+            counter: 0,
+            advanced_at_ms: now_ms,
+            expires_at_ms: now_ms + rules.ttl_ms,
+            ends_at_ms: (now_ms + rules.absolute_ms).min(session.expires_at_ms),
+            ended_at_ms: None,
+        }
     }
 
     fn scope(&self, text: Option<&str>) -> Result<Option<String>> {

@@ -143,12 +143,8 @@ impl House {
     }
 
     pub(crate) async fn present_at(&self, address: &str, place: Place, text: &str) -> Result<Call> {
-        let presented = Presented {
-            offered: Some(Offered { place, text }),
-            headers: &NoHeaders,
-            peer: None,
-            trusted_peer: false,
-        };
+        let presented =
+            Presented { offered: Some(Offered { place, text }), headers: &NoHeaders, ..Presented::nothing() };
         self.engine.authenticate(&self.mount, self.origin_at(address), &presented).await
     }
 

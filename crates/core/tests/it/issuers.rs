@@ -62,7 +62,7 @@ impl Door {
 
     async fn show(&self, token: &str) -> Option<Result<Arc<AuthContext>>> {
         let offered = Some(Offered { place: Place::Bearer, text: token });
-        let presented = Presented { offered, headers: &NoHeaders, peer: None, trusted_peer: false };
+        let presented = Presented { offered, headers: &NoHeaders, ..Presented::nothing() };
         let outcome = match self.method.authenticate(&presented) {
             Answer::Now(outcome) => outcome,
             Answer::Later(later) => later.await,

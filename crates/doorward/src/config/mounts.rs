@@ -44,6 +44,8 @@ pub struct Mount {
     pub distinct_refusals: bool,
     /// Whether each exchange replaces the refresh token.
     pub refresh_rotation: bool,
+    /// Whether browsers may keep sessions in a cookie.
+    pub cookie_sessions: bool,
     /// Origins whose pages may read answers.
     pub cors_origins: Vec<String>,
     /// Whether pages that describe the surface are shown.
@@ -141,6 +143,11 @@ pub(super) const KEYS: &[Key] = &[
         "refresh_rotation",
         "true",
         "Whether each exchange replaces the refresh token. Default: true; false for muxi, whose clients keep theirs.",
+    ),
+    Key::optional(
+        "cookie_sessions",
+        "true",
+        "Whether sessions that browsers keep in a cookie are taken; POST /v1/session of a native mount begins one. Default: true for native, else false.",
     ),
     Key::new(
         "cors_origins",
@@ -263,6 +270,10 @@ impl Mount {
             true => section.boolean("refresh_rotation"),
             false => Some(surface != Some(SurfaceKind::Muxi)),
         };
+        let cookie_sessions = match section.is_given("cookie_sessions") {
+            true => section.boolean("cookie_sessions"),
+            false => Some(surface == Some(SurfaceKind::Native)),
+        };
         let cors_origins = origins(&mut section);
         let docs = section.boolean("docs");
         if surface.is_some_and(|surface| surface != SurfaceKind::AgentFlow) && section.is_given("upstream") {
@@ -301,6 +312,7 @@ impl Mount {
             issuers: issuers?,
             distinct_refusals: distinct_refusals?,
             refresh_rotation: refresh_rotation?,
+            cookie_sessions: cookie_sessions?,
             cors_origins: cors_origins?,
             docs: docs?,
         })

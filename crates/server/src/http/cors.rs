@@ -1,5 +1,5 @@
-//! Which pages of other origins may read answers (Fetch §3.2). Credentials are never ambient here (no cookies), so
-//! nothing is said of them, and every origin is named: there is no wildcard.
+//! Which pages of other origins may read answers (Fetch §3.2). They never read what a cookie opens: credentials are
+//! not allowed, and every origin is named: there is no wildcard.
 
 use std::collections::HashSet;
 

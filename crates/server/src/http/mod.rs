@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod body;
+pub(crate) mod browser;
 pub(crate) mod cors;
 pub(crate) mod extract;
 pub(crate) mod framing;

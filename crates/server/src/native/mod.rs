@@ -3,6 +3,7 @@
 mod account;
 mod api_keys;
 mod audit;
+mod browser;
 mod keys;
 mod listing;
 mod oauth;
@@ -48,6 +49,11 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(DELETE, "/v1/me", &[user::Delete::DEF], |r| Box::pin(account::delete(r))),
     Route::guarded(POST, "/v1/token", &[session::Login::DEF, token::Refresh::DEF], |r| {
         Box::pin(tokens::grant(r))
+    }),
+    Route::guarded(POST, "/v1/session", &[session::Login::DEF], |r| Box::pin(browser::begin(r))),
+    Route::guarded(GET, "/v1/session", &[session::Read::DEF], |r| Box::pin(browser::get(r))),
+    Route::guarded(DELETE, "/v1/session", &[session::End::DEF, token::Revoke::DEF], |r| {
+        Box::pin(browser::end(r))
     }),
     Route::guarded(POST, "/v1/introspect", &[token::Introspect::DEF], |r| Box::pin(oauth::introspect(r))),
     Route::guarded(POST, "/v1/revoke", &[token::Surrender::DEF], |r| Box::pin(oauth::revoke(r))),

@@ -117,6 +117,7 @@ pub(crate) async fn native_mount(engine: &Engine) -> Arc<Mount> {
     let chain = Chain::new(vec![
         build("api_key", section(json!({}), &ring), engine).expect("built"),
         build("own_token", section(own, &ring), engine).expect("built"),
+        build("session_cookie", section(json!({}), &ring), engine).expect("built"),
     ]);
     mount("native", "native", "sub", chain, ring)
 }

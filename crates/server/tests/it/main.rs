@@ -2,6 +2,7 @@
 
 mod agentflow;
 mod bad_input;
+mod cookies;
 mod gateway;
 mod house;
 mod limits;

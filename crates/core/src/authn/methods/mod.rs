@@ -4,6 +4,7 @@ pub mod anonymous;
 pub mod api_key;
 pub mod external_jwt;
 pub mod own_token;
+pub mod session_cookie;
 pub mod trusted_header;
 
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub static BUILTIN: &[Descriptor] = &[
     api_key::DESCRIPTOR,
     external_jwt::DESCRIPTOR,
     own_token::DESCRIPTOR,
+    session_cookie::DESCRIPTOR,
     trusted_header::DESCRIPTOR,
 ];
 

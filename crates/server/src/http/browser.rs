@@ -1,0 +1,173 @@
+//! Our session cookie, and whether a request that came with it was made by a page of ours.
+//!
+//! A browser sends a cookie whoever made the page, so what a request changes by it needs three things that another site's
+//! page cannot bring together: the `Origin` of ours, a body that is JSON (which a form cannot send), and a token that only a page
+//! of ours can read. `SameSite=Lax` and `__Host-` stand before that (RFC 6265bis §4.1.2.7, §4.1.3.2).
+
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::identity::browser::{Provenance, Stay};
+use doorward_core::operation::Call;
+use doorward_protocols::http_auth::parse_cookies;
+use http::Method;
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE,
+};
+
+use super::extract::{Media, media};
+
+/// The cookie's name: with this prefix a browser takes it only over TLS (or from this machine), for this host alone and
+/// for all of it.
+const NAME: &str = "__Host-doorward-session";
+const X_CSRF_TOKEN: &str = "x-csrf-token";
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
+/// What our cookie says. One that is there twice, or in a header that cannot be read, says nothing: a sibling domain may have planted it.
+pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let mut found = None;
+    for value in headers.get_all(COOKIE) {
+        let cookies = parse_cookies(value.as_bytes()).ok()?;
+        if let Some(text) = cookies.get(NAME).ok()? {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(text);
+        }
+    }
+    found
+}
+
+/// The header that leaves the cookie with the browser, for as long as it runs.
+pub(crate) fn keep(stay: &Stay) -> HeaderValue {
+    let mut value = HeaderValue::from_str(&format!("{NAME}={}; {ATTRIBUTES}", stay.cookie.expose()))
+        .expect("ids and base64url are visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// The header that takes it back.
+pub(crate) fn forget() -> HeaderValue {
+    HeaderValue::from_static("__Host-doorward-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
+const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
+
+/// Whether the browser says that the page is of our own origin: the configured one, or else the host it sent the request
+/// to, which a page cannot choose.
+pub(crate) fn own_origin(headers: &HeaderMap, public: Option<&str>) -> bool {
+    // Set by browsers alone, and not by pages (Fetch Metadata §2.2).
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+        return false;
+    }
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let (Some(origin), None) = (origins.next().and_then(|origin| origin.to_str().ok()), origins.next())
+    else {
+        return false;
+    };
+    match (public, headers.get(HOST).and_then(|host| host.to_str().ok())) {
+        (Some(public), _) => origin == public,
+        (None, Some(host)) => {
+            let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            authority.is_some_and(|authority| !authority.is_empty() && authority.eq_ignore_ascii_case(host))
+        }
+        (None, None) => false,
+    }
+}
+
+/// Refuses what a cookie must not do for a page that is not ours. Requests that change nothing pass.
+///
+/// # Errors
+/// `cross_site`; `unsupported_media_type` for a body that is not JSON.
+pub(crate) fn check(call: &Call, method: &Method, headers: &HeaderMap, public: Option<&str>) -> Result<()> {
+    let upgrade = headers.contains_key(UPGRADE);
+    if !call.auth.ambient || (method.is_safe() && !upgrade) {
+        return Ok(());
+    }
+    let csrf_token = headers.get(X_CSRF_TOKEN).and_then(|value| value.to_str().ok());
+    // A page cannot add headers to the request that opens a WebSocket; its origin has to do.
+    let needs_token = !upgrade;
+    call.made_by_own_page(Provenance { own_origin: own_origin(headers, public), csrf_token, needs_token })?;
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    if (has_body || headers.contains_key(CONTENT_TYPE)) && media(headers)? != Media::Json {
+        return Err(Error::new(codes::UNSUPPORTED_MEDIA));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).expect("a name"),
+                value.parse().expect("a value"),
+            );
+        }
+        map
+    }
+
+    #[test]
+    fn a_page_is_ours_by_the_configured_origin_or_by_the_host_it_asked() {
+        let public = Some("https://auth.example");
+        let cases = [
+            (
+                "the configured one",
+                public,
+                &[("origin", "https://auth.example"), ("host", "inside:1")][..],
+                true,
+            ),
+            ("another one", public, &[("origin", "https://evil.example"), ("host", "evil.example")], false),
+            ("another scheme", public, &[("origin", "http://auth.example")], false),
+            ("the host", None, &[("origin", "http://127.0.0.1:8420"), ("host", "127.0.0.1:8420")], true),
+            ("another port", None, &[("origin", "http://127.0.0.1:1"), ("host", "127.0.0.1:8420")], false),
+            ("none", None, &[("host", "127.0.0.1:8420")], false),
+            ("null", None, &[("origin", "null"), ("host", "null")], false),
+            ("two", None, &[("origin", "http://a"), ("origin", "http://a"), ("host", "a")], false),
+            ("no host", None, &[("origin", "http://a")], false),
+            (
+                "a sibling",
+                None,
+                &[("origin", "http://a"), ("host", "a"), ("sec-fetch-site", "same-site")],
+                false,
+            ),
+            (
+                "a stranger",
+                None,
+                &[("origin", "http://a"), ("host", "a"), ("sec-fetch-site", "cross-site")],
+                false,
+            ),
+            (
+                "said twice",
+                None,
+                &[("origin", "http://a"), ("host", "a"), ("sec-fetch-site", "same-origin")],
+                true,
+            ),
+        ];
+        for (name, public, pairs, expected) in cases {
+            assert_eq!(own_origin(&headers(pairs), public), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn our_cookie_counts_when_it_is_there_once() {
+        let ours = "__Host-doorward-session=ses_1.mac";
+        let cases = [
+            (&[("cookie", ours)][..], Some("ses_1.mac")),
+            (&[("cookie", "a=b; __Host-doorward-session=ses_1.mac; c=d")], Some("ses_1.mac")),
+            (&[("cookie", "a=b"), ("cookie", ours)], Some("ses_1.mac")),
+            (&[("cookie", ours), ("cookie", ours)], None),
+            (&[("cookie", "__Host-doorward-session=x; __Host-doorward-session=y")], None),
+            (&[("cookie", "doorward-session=x")], None),
+            (&[], None),
+        ];
+        for (pairs, expected) in cases {
+            assert_eq!(session_cookie(&headers(pairs)), expected, "{pairs:?}");
+        }
+    }
+}
