@@ -28,7 +28,7 @@ use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use crate::gateway;
+use crate::gateway::{self, Handshake};
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser;
 use crate::http::cors::Asked;
@@ -176,7 +176,7 @@ impl Desk {
         peer: SocketAddr,
         id: &RequestId,
     ) -> Outcome {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
         let root = self.sites.iter().position(|site| site.prefix.is_empty());
         // 1.
@@ -221,9 +221,22 @@ impl Desk {
             return Outcome { standings, ..Outcome::of(site.style, logged, Err(refused)).at(part) };
         }
         // 4.
+        let handshake = match route.work {
+            Work::Socket(rule) => Some(Handshake::read(&mut head, rule)),
+            Work::Here(_) | Work::Upstream(_) => None,
+        };
+        let handshake = match handshake.transpose() {
+            Ok(handshake) => handshake,
+            Err(error) => {
+                return Outcome { standings, ..Outcome::of(site.style, logged, Err(error)).at(part) };
+            }
+        };
+        let token = handshake.as_ref().and_then(Handshake::token);
         let mut call = match route.gate {
             Gate::Open => Ok(None),
-            Gate::Guarded(_) => self.caller(site, &head.headers, peer, seen_from, id).await.map(Some),
+            Gate::Guarded(_) => {
+                self.caller(site, (&head.headers, token), peer, seen_from, id).await.map(Some)
+            }
         };
         let cookie = site.cookies.then(|| browser::session_cookie(&head.headers)).flatten();
         let used = matches!(&call, Ok(Some(known)) if known.auth.ambient);
@@ -255,10 +268,18 @@ impl Desk {
                     query: head.uri.query().map(str::to_owned),
                     headers: head.headers,
                     body: Inbound::new(body, self.bodies.clone()),
+                    handshake,
                 };
                 self.handle(site, route, (params, actions), arrived, call).await
             }
-            Err(error) => Err(error),
+            Err(error) => match handshake {
+                // A browser shows its page no other refusal of a WebSocket than a close frame.
+                Some(handshake) => {
+                    log_error(&error, id);
+                    Ok(handshake.refuse(&error))
+                }
+                None => Err(error),
+            },
         };
         Outcome { standings, key_header, stale_cookie, ..Outcome::of(site.style, logged, result).at(part) }
     }
@@ -266,14 +287,14 @@ impl Desk {
     async fn caller(
         &self,
         site: &Site,
-        headers: &http::HeaderMap,
+        (headers, protocol_token): (&http::HeaderMap, Option<&str>),
         peer: SocketAddr,
         seen_from: Client,
         id: &RequestId,
     ) -> Result<Call> {
         let seen = Seen(headers);
         let presented = Presented {
-            offered: offered(headers, site.surface.key_headers)?,
+            offered: offered(headers, site.surface.key_headers, protocol_token)?,
             cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
             peer: Some(peer.ip().to_canonical()),
@@ -299,6 +320,7 @@ impl Desk {
         let work = match route.work {
             Work::Here(handler) => handler(request),
             Work::Upstream(rule) => gateway::forward(request, rule).boxed(),
+            Work::Socket(rule) => gateway::open(request, rule).boxed(),
         };
         let done = tokio::spawn(work).await;
         done.unwrap_or_else(|fault| Err(Error::new(codes::INTERNAL).operator(format!("handler: {fault}"))))

@@ -13,6 +13,7 @@ use doorward_protocols::path::CanonicalPath;
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 
+use crate::gateway::Handshake;
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
 use crate::http::extract::{Media, json_body, media};
 use crate::http::origin::Client;
@@ -31,6 +32,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Inbound,
     pub(crate) client: Client,
+    /// Where its route opens a WebSocket.
+    pub(crate) handshake: Option<Handshake>,
     /// Its id, as in the log and the audit log.
     pub(crate) id: String,
     params: Vec<(&'static str, String)>,
@@ -53,6 +56,7 @@ pub(crate) struct Arrived {
     pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Inbound,
+    pub(crate) handshake: Option<Handshake>,
 }
 
 impl Request {
@@ -63,9 +67,23 @@ impl Request {
         matched: Matched,
         call: Option<Call>,
     ) -> Self {
-        let Arrived { id, client, path, method, query, headers, body } = arrived;
+        let Arrived { id, client, path, method, query, headers, body, handshake } = arrived;
         let Matched { params, actions } = matched;
-        Self { engine, site, method, path, query, headers, body, client, id, params, actions, call }
+        Self {
+            engine,
+            site,
+            method,
+            path,
+            query,
+            headers,
+            body,
+            client,
+            handshake,
+            id,
+            params,
+            actions,
+            call,
+        }
     }
 
     /// Who is asking.

@@ -5,7 +5,7 @@ use doorward_core::error::Result;
 use futures_util::future::BoxFuture;
 use http::Method;
 
-use crate::gateway::Rule;
+use crate::gateway::{Rule, SocketRule};
 use crate::http::respond::Answer;
 use crate::request::Request;
 
@@ -28,6 +28,8 @@ pub(crate) enum Work {
     Here(Handler),
     /// It is passed to the mount's upstream by this rule.
     Upstream(&'static Rule),
+    /// It opens a WebSocket to the mount's upstream, whose messages follow this rule.
+    Socket(&'static SocketRule),
 }
 
 /// One row: method, path, who may, what happens.
@@ -63,5 +65,14 @@ impl Route {
         rule: &'static Rule,
     ) -> Self {
         Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Upstream(rule) }
+    }
+
+    /// A WebSocket to the upstream for whoever may do the rule's action, which each message does once more.
+    pub(crate) const fn socket(
+        pattern: &'static str,
+        actions: &'static [&'static ActionDef],
+        rule: &'static SocketRule,
+    ) -> Self {
+        Self { method: Method::GET, pattern, gate: Gate::Guarded(actions), work: Work::Socket(rule) }
     }
 }

@@ -142,6 +142,7 @@ pub enum BindError {
 pub struct Bound {
     listeners: Vec<(TcpListener, SocketAddr, Arc<Desk>)>,
     manners: Manners,
+    stopping: watch::Sender<bool>,
 }
 
 /// Takes the sockets and checks that every request means one thing.
@@ -155,10 +156,12 @@ pub async fn bind(
 ) -> Result<Bound, BindError> {
     let trusted_proxies: Arc<[Network]> = settings.trusted_proxies.clone().into();
     let bodies = BodyRoom::new();
+    let stopping = watch::channel(false).0;
     let public_origin: Option<Arc<str>> = settings.public_origin.as_deref().map(Into::into);
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
-        let sites = listening.mounts.into_iter().map(|at| site(at, public_origin.as_ref()));
+        let sites =
+            listening.mounts.into_iter().map(|at| site(at, public_origin.as_ref(), stopping.subscribe()));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<Part> = sites.iter().map(part).collect();
         let table = Table::new(&parts).map_err(BindError::Clash)?;
@@ -186,7 +189,7 @@ pub async fn bind(
         patience: Patience::default(),
         grace: settings.grace,
     };
-    Ok(Bound { listeners: bound, manners })
+    Ok(Bound { listeners: bound, manners, stopping })
 }
 
 impl Bound {
@@ -198,11 +201,11 @@ impl Bound {
 
     /// Answers until `stop` completes, then finishes what was taken.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let (stopping, stopped) = watch::channel(false);
+        let stopping = self.stopping;
         let mut serving = JoinSet::new();
         for (socket, address, desk) in self.listeners {
             tracing::info!(%address, "listening");
-            serving.spawn(serve(socket, desk, self.manners.clone(), stopped.clone()));
+            serving.spawn(serve(socket, desk, self.manners.clone(), stopping.subscribe()));
         }
         stop.await;
         stopping.send_replace(true);
@@ -215,7 +218,11 @@ fn exempt(trusted_proxies: &[Network]) -> Arc<[Network]> {
     trusted_proxies.iter().copied().chain(Network::LOOPBACK).collect()
 }
 
-fn site(at: MountAt, public_origin: Option<&Arc<str>>) -> Result<Site, BindError> {
+fn site(
+    at: MountAt,
+    public_origin: Option<&Arc<str>>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Site, BindError> {
     let name = || at.mount.name.to_string();
     let surface = surfaces::find(at.mount.surface)
         .ok_or_else(|| BindError::UnknownSurface { mount: name(), surface: at.mount.surface.to_owned() })?;
@@ -246,6 +253,7 @@ fn site(at: MountAt, public_origin: Option<&Arc<str>>) -> Result<Site, BindError
         cors,
         cookies,
         public_origin,
+        stopping,
         docs,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use doorward_core::mount::Mount;
 use doorward_core::tokens::Assertions;
+use tokio::sync::watch;
 
 use crate::gateway::Upstream;
 use crate::http::cors::Cors;
@@ -29,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) cookies: bool,
     /// The origin of our own pages, where it is configured.
     pub(crate) public_origin: Option<Arc<str>>,
+    /// True once the server stops, for connections that go on.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// Whether the surface describes itself to people and programs.
     pub(crate) docs: bool,
 }

@@ -13,6 +13,8 @@ mod headers;
 pub(crate) mod listing;
 mod ownership;
 mod probe;
+mod relay;
+mod socket;
 mod subject;
 mod upstream;
 
@@ -24,6 +26,7 @@ use http::{Method, StatusCode};
 use answer::Access;
 pub(crate) use answer::{Arrival, Buffered};
 pub(crate) use ownership::{Claim, claimed, fresh_id, owned};
+pub(crate) use socket::{Handshake, SocketRule};
 pub(crate) use subject::{JsonBody, Reserved, Resource, named};
 pub use upstream::UpstreamError;
 pub(crate) use upstream::{Outbound, Upstream};
@@ -56,6 +59,9 @@ pub(crate) struct Rule {
     /// Whether the route takes a body.
     pub(crate) takes_body: bool,
 }
+
+/// Opens a WebSocket by its rule.
+pub(crate) use socket::open;
 
 /// Passes a request on by its rule.
 ///
@@ -90,37 +96,7 @@ async fn prepare(
         refuse_body(request).await?;
         subject::JsonBody::none()
     };
-    let named = subject::named(request, rule.resource, &body)?;
-    match (rule.effect, named) {
-        (Effect::Nothing | Effect::List, _) => {}
-        (Effect::Use | Effect::Delete, Some(id)) => {
-            grant.name_resource(&id);
-            *claim = Some(owned(&request.engine, grant, rule.resource.kind, id).await?);
-        }
-        (Effect::Use | Effect::Delete, None) => return Err(rule.resource.missing()),
-        (Effect::UseOrCreate, None) => {
-            let id = fresh_id(&request.engine);
-            body.insert(rule.resource, &id);
-            grant.name_resource(&id);
-            *claim = Some(claimed(&request.engine, grant, rule.resource.kind, id).await?);
-        }
-        (Effect::UseOrCreate, Some(id)) => {
-            grant.name_resource(&id);
-            let (engine, kind) = (&request.engine, rule.resource.kind);
-            *claim = Some(match owned(engine, grant, kind, id.clone()).await {
-                Ok(claim) => claim,
-                // Asked before it is claimed: a claim counts from the moment it is made, for every other request too.
-                Err(error) if error.is(codes::NOT_FOUND) => {
-                    match probe::refuse_existing(request, grant, rule.resource, &id).await {
-                        Ok(()) => claimed(engine, grant, kind, id).await?,
-                        // Another request of the same caller may have made it meanwhile.
-                        Err(refused) => owned(engine, grant, kind, id).await.map_err(|_| refused)?,
-                    }
-                }
-                Err(error) => return Err(error),
-            });
-        }
-    }
+    *claim = settle(request, (rule.effect, rule.resource), grant, &mut body).await?;
     Ok(Outbound {
         // The library leaves the body of an answer to HEAD away; what is understood here needs it.
         method: if request.method == Method::HEAD { Method::GET } else { request.method.clone() },
@@ -128,6 +104,45 @@ async fn prepare(
         query: request.query.clone(),
         headers: headers::outbound(request, grant.auth(), body.is_present()),
         body: body.into_bytes(),
+    })
+}
+
+/// Finds out what a request or message is about, and whether that is the caller's.
+async fn settle(
+    request: &Request,
+    (effect, resource): (Effect, &Resource),
+    grant: &mut Grant,
+    body: &mut JsonBody,
+) -> Result<Option<Claim>> {
+    let engine = &request.engine;
+    Ok(match (effect, subject::named(request, resource, body)?) {
+        (Effect::Nothing | Effect::List, _) => None,
+        (Effect::Use | Effect::Delete, Some(id)) => {
+            grant.name_resource(&id);
+            Some(owned(engine, grant, resource.kind, id).await?)
+        }
+        (Effect::Use | Effect::Delete, None) => return Err(resource.missing()),
+        (Effect::UseOrCreate, None) => {
+            let id = fresh_id(engine);
+            body.insert(resource, &id);
+            grant.name_resource(&id);
+            Some(claimed(engine, grant, resource.kind, id).await?)
+        }
+        (Effect::UseOrCreate, Some(id)) => {
+            grant.name_resource(&id);
+            Some(match owned(engine, grant, resource.kind, id.clone()).await {
+                Ok(claim) => claim,
+                // Asked before it is claimed: a claim counts from the moment it is made, for every other request too.
+                Err(error) if error.is(codes::NOT_FOUND) => {
+                    match probe::refuse_existing(request, grant, resource, &id).await {
+                        Ok(()) => claimed(engine, grant, resource.kind, id).await?,
+                        // Another request of the same caller may have made it meanwhile.
+                        Err(refused) => owned(engine, grant, resource.kind, id).await.map_err(|_| refused)?,
+                    }
+                }
+                Err(error) => return Err(error),
+            })
+        }
     })
 }
 

@@ -73,9 +73,34 @@ impl JsonBody {
         if media(&request.headers)? != Media::Json {
             return Err(Error::new(codes::UNSUPPORTED_MEDIA));
         }
+        Self::of(bytes, resource)
+    }
+
+    /// As [`JsonBody::read`], of what came as a message.
+    ///
+    /// # Errors
+    /// `bad_json`.
+    pub(crate) fn of(bytes: Bytes, resource: &Resource) -> Result<Self> {
         let mut body = Self { tree: json_body(&bytes)?, original: Some(bytes), changed: false };
         body.drop_reserved(resource.reserved);
         Ok(body)
+    }
+
+    /// Takes out ids that only mean "a new one".
+    pub(crate) fn drop_fresh(&mut self, resource: &Resource, words: &[&str]) {
+        for member in resource.members {
+            let Some((last, path)) = member.split_last() else { continue };
+            let within = path.iter().try_fold(&mut self.tree, |within, name| match within.get_mut(*name) {
+                Some(Value::Object(inner)) => Some(inner),
+                _ => None,
+            });
+            let Some(within) = within else { continue };
+            let fresh = |id: &Value| id.as_str().is_some_and(|id| words.contains(&id.trim()));
+            if within.get(*last).is_some_and(fresh) {
+                within.remove(*last);
+                self.changed = true;
+            }
+        }
     }
 
     pub(crate) fn is_present(&self) -> bool {
@@ -201,6 +226,20 @@ mod tests {
         let mut odd = body(json!({"config": null}));
         odd.insert(&THREAD, "t1");
         assert_eq!(odd.tree, *json!({"config": {"thread_id": "t1"}}).as_object().unwrap());
+    }
+
+    #[test]
+    fn words_for_a_new_one_are_no_ids() {
+        for (given, expected) in [
+            (json!({"config": {"thread_id": "new", "a": 1}}), json!({"config": {"a": 1}})),
+            (json!({"config": {"thread_id": " new "}, "thread_id": ""}), json!({"config": {}})),
+            (json!({"config": {"thread_id": "t1"}}), json!({"config": {"thread_id": "t1"}})),
+            (json!({"config": "new"}), json!({"config": "new"})),
+        ] {
+            let mut body = body(given);
+            body.drop_fresh(&THREAD, &["", "new"]);
+            assert_eq!(Value::Object(body.tree), expected);
+        }
     }
 
     #[test]

@@ -13,10 +13,14 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::answer::Arrival;
 use super::breaker::Breaker;
+use super::socket::upstream_config;
 
 /// How long the upstream may take to accept a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -109,6 +113,52 @@ impl Upstream {
             return Err(super::unusable("the upstream switched protocols or redirected"));
         }
         Ok(Arrival::new(head.status, &head.headers, body))
+    }
+
+    /// Opens a WebSocket with these headers.
+    ///
+    /// # Errors
+    /// `upstream_unreachable` when it does not answer; `upstream_invalid` when it does not agree.
+    pub(crate) async fn open_socket(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        engine: &Engine,
+    ) -> Result<WebSocketStream<TcpStream>> {
+        let unreachable = || Error::new(codes::UPSTREAM_UNREACHABLE);
+        if let Err(seconds) = self.breaker.admit(engine.now_ms()) {
+            return Err(unreachable().retry_after_s(seconds).operator("the breaker is open"));
+        }
+        let host = (self.authority.host().trim_matches(['[', ']']), self.authority.port_u16().unwrap_or(80));
+        let connected = tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(host)).await;
+        let stream = match connected {
+            Ok(Ok(stream)) => {
+                self.breaker.reached();
+                stream
+            }
+            failed => {
+                if self.breaker.missed(engine.now_ms()) {
+                    tracing::warn!(upstream = %self.authority, "the agent server is not asked for a while");
+                }
+                return Err(match failed {
+                    Ok(Err(error)) => unreachable().caused_by(error),
+                    _ => unreachable().operator("it did not accept a connection in time"),
+                });
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let mut request = format!("ws://{}{path}", self.authority)
+            .into_client_request()
+            .map_err(|error| Error::new(codes::BAD_REQUEST).caused_by(error))?;
+        for (name, value) in &headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        let opening = client_async_with_config(request, stream, Some(upstream_config()));
+        match tokio::time::timeout(CONNECT_PATIENCE * 2, opening).await {
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(error)) => Err(Error::new(codes::UPSTREAM_INVALID).caused_by(error)),
+            Err(_) => Err(unreachable().message("The agent server did not begin its answer in time.")),
+        }
     }
 
     fn request(&self, outbound: Outbound) -> Result<http::Request<Full<Bytes>>> {

@@ -18,22 +18,34 @@ const MAX_USER_AGENT_BYTES: usize = 256;
 /// # Errors
 /// `bad_header` when a credential header is repeated or not ASCII text, or when two say different things.
 ///
-/// `key_headers` are those in which the surface takes API keys beside `X-API-Key`.
-pub(crate) fn offered<'h>(headers: &'h HeaderMap, key_headers: &[&str]) -> Result<Option<Offered<'h>>> {
+/// `key_headers` are those in which the surface takes API keys beside `X-API-Key`; `protocol_token` is what a
+/// WebSocket's handshake brought as a subprotocol.
+pub(crate) fn offered<'h>(
+    headers: &'h HeaderMap,
+    key_headers: &[&str],
+    protocol_token: Option<&'h str>,
+) -> Result<Option<Offered<'h>>> {
     let mut found = single(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
+    match (protocol_token, &found) {
+        (Some(text), Some(first)) if first.text != text => return Err(two_credentials()),
+        (Some(text), None) => found = Some(Offered { place: Place::Bearer, text }),
+        _ => {}
+    }
     for name in std::iter::once(X_API_KEY.as_str()).chain(key_headers.iter().copied()) {
         let Some(text) = single(headers, name)? else { continue };
         match &found {
             Some(first) if first.text != text => {
-                return Err(
-                    Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one.")
-                );
+                return Err(two_credentials());
             }
             Some(_) => {}
             None => found = Some(Offered { place: Place::ApiKeyHeader, text }),
         }
     }
     Ok(found)
+}
+
+fn two_credentials() -> Error {
+    Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one.")
 }
 
 fn from_authorization(value: &str) -> Result<Offered<'_>> {

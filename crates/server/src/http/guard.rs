@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ const READ_BYTES: usize = 16 << 10;
 pub(crate) struct InFlight {
     count: AtomicUsize,
     waker: AtomicWaker,
+    /// The connection speaks another protocol from here on.
+    tunnel: AtomicBool,
 }
 
 /// One request being answered; dropped with the answer's body.
@@ -69,6 +71,16 @@ impl InFlight {
     pub(crate) fn take(self: &Arc<Self>) -> Taken {
         self.count.fetch_add(1, Ordering::AcqRel);
         Taken(Arc::clone(self))
+    }
+
+    /// Says that what comes from here on is no HTTP: the answer that agreed to it is about to be sent.
+    pub(crate) fn become_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Acquire)
     }
 
     /// Ready when nothing is being answered.
@@ -156,6 +168,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
         loop {
             if self.cleared > 0 {
                 return Poll::Ready(Ok(true));
+            }
+            if self.in_flight.is_tunnel() {
+                // Whoever speaks the other protocol has limits and patience of its own.
+                if self.inbound.is_empty() && ready!(self.poll_fill(cx))? == 0 {
+                    return Poll::Ready(Ok(false));
+                }
+                self.cleared = self.inbound.len();
+                continue;
             }
             if self.refusal.is_some() {
                 if !self.refused_in_body {
@@ -297,8 +317,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<Io> {
                 }
                 Closing::ShuttingDown => {
                     ready!(this.poll_write_with(cx, |io, cx| io.poll_shutdown(cx)))?;
-                    let peer_may_send =
-                        this.refusal.is_some() || !this.framing.in_head() || !this.inbound.is_empty();
+                    let peer_may_send = !this.in_flight.is_tunnel()
+                        && (this.refusal.is_some() || !this.framing.in_head() || !this.inbound.is_empty());
                     this.closing = if peer_may_send {
                         this.arm(this.patience.drain);
                         Closing::Draining { left: MAX_DRAIN_BYTES }

@@ -1,8 +1,10 @@
 //! Accepting connections and answering what comes over them, until told to stop.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -63,12 +64,11 @@ pub(crate) async fn serve(
 ) {
     let room = Arc::new(Semaphore::new(manners.max_connections));
     let shares = Arc::new(Shares::new(manners.max_connections, Arc::clone(&manners.exempt)));
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = told(&mut stop) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = accept(&socket, &room) => accepted,
         };
@@ -78,8 +78,7 @@ pub(crate) async fn serve(
                     tracing::debug!(%peer, "holds its share of the connections already");
                     continue;
                 };
-                let watcher = graceful.watcher();
-                let arrived = Arrived { stream, peer, watcher, room: permit, share };
+                let arrived = Arrived { stream, peer, room: permit, share };
                 connections.spawn(arrived.serve(Arc::clone(&answering), manners.clone(), stop.clone()));
             }
             // Out of descriptors or memory: waiting is all that helps, spinning would make it worse.
@@ -91,7 +90,8 @@ pub(crate) async fn serve(
         }
     }
     drop(socket);
-    if tokio::time::timeout(manners.grace, graceful.shutdown()).await.is_err() {
+    let finished = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(manners.grace, finished).await.is_err() {
         tracing::warn!(connections = connections.len(), "grace period is over, connections are cut");
     }
     connections.shutdown().await;
@@ -101,7 +101,6 @@ pub(crate) async fn serve(
 struct Arrived {
     stream: TcpStream,
     peer: SocketAddr,
-    watcher: Watcher,
     room: OwnedSemaphorePermit,
     share: Share,
 }
@@ -114,7 +113,7 @@ impl Arrived {
         manners: Manners,
         mut stop: watch::Receiver<bool>,
     ) -> BoxFuture<'static, ()> {
-        let Self { stream, peer, watcher, room, share } = self;
+        let Self { stream, peer, room, share } = self;
         let held = (room, share);
         // Answers are small and written whole: waiting to fill a packet only adds latency.
         if let Err(error) = stream.set_nodelay(true) {
@@ -122,21 +121,37 @@ impl Arrived {
         }
         let patience = manners.patience;
         let Some(tls) = manners.tls else {
-            return converse(stream, peer, answering, patience, watcher, held);
+            return converse(stream, peer, answering, patience, stop, held);
         };
         let shaken_hands = async move {
             // Nothing was taken before the handshake is over: whoever is told to stop need not wait for it.
             let shaken = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = told(&mut stop) => return,
                 shaken = tls.accept(stream, patience.handshake).boxed() => shaken,
             };
             match shaken {
-                Ok(stream) => converse(stream, peer, answering, patience, watcher, held).await,
+                Ok(stream) => converse(stream, peer, answering, patience, stop, held).await,
                 Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
             }
         };
         shaken_hands.boxed()
+    }
+}
+
+/// The connection a request came over, for whoever takes it over.
+#[derive(Clone)]
+pub(crate) struct Line {
+    in_flight: Arc<InFlight>,
+    held: Arc<dyn Any + Send + Sync>,
+}
+
+impl Line {
+    /// Says that another protocol is spoken from here on. What is given back keeps the connection's place among those
+    /// that are counted.
+    pub(crate) fn become_tunnel(self) -> Arc<dyn Any + Send + Sync> {
+        self.in_flight.become_tunnel();
+        self.held
     }
 }
 
@@ -146,13 +161,17 @@ fn converse(
     peer: SocketAddr,
     answering: Arc<dyn Answering>,
     patience: Patience,
-    watcher: Watcher,
-    held: impl Send + 'static,
+    mut stop: watch::Receiver<bool>,
+    held: impl Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let in_flight = Arc::new(InFlight::default());
+    // An upgraded connection outlives its HTTP part and keeps its place until it ends itself.
+    let held: Arc<dyn Any + Send + Sync> = Arc::new(held);
+    let line = Line { in_flight: Arc::clone(&in_flight), held: Arc::clone(&held) };
     let refusing = Arc::clone(&answering);
     let guard = Guard::new(stream, patience, Arc::clone(&in_flight), move |refusal| refusing.refuse(refusal));
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(line.clone());
         let taken = in_flight.take();
         let answer = Arc::clone(&answering).answer(request, peer);
         async move {
@@ -165,14 +184,30 @@ fn converse(
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(guard), service);
-    let ended = move |outcome: hyper::Result<()>| {
+        .serve_connection(TokioIo::new(guard), service)
+        .with_upgrades();
+    async move {
+        let mut connection = pin!(connection);
+        let outcome = tokio::select! {
+            biased;
+            outcome = connection.as_mut() => outcome,
+            () = told(&mut stop) => {
+                // What was taken is answered, and nothing is taken after it.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
         if let Err(error) = outcome {
             tracing::debug!(%peer, %error, "connection ended early");
         }
         drop(held);
-    };
-    watcher.watch(connection).map(ended).boxed()
+    }
+    .boxed()
+}
+
+async fn told(stop: &mut watch::Receiver<bool>) {
+    // An error means that whoever could tell is gone, which is the same.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn accept(

@@ -21,6 +21,7 @@ fn line(surface: &str, route: &Route) -> String {
             Effect::Nothing => " ->".to_owned(),
             effect => format!(" -> {effect:?} {}", rule.resource.kind),
         },
+        Work::Socket(rule) => format!(" <-> {:?} {}", rule.effect, rule.resource.kind),
     };
     format!("{surface:<20} {:<6} {:<42} {leave}{work}\n", route.method.as_str(), route.pattern)
 }

@@ -7,5 +7,6 @@ mod gateway;
 mod house;
 mod limits;
 mod native;
+mod sockets;
 mod start;
 mod wire;

@@ -34,7 +34,7 @@ fn one_credential_is_found_where_it_stands() {
     ];
     for (name, lines, expected) in cases {
         let headers = headers(lines);
-        let found = offered(&headers, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let found = offered(&headers, &[], None).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(found.map(|found| (found.place, found.text)), *expected, "{name}");
     }
 }
@@ -51,7 +51,7 @@ fn contradicting_credentials_are_refused() {
     ];
     for (name, lines) in cases {
         let headers = headers(lines);
-        let error = offered(&headers, &[]).err().unwrap_or_else(|| panic!("{name} is taken"));
+        let error = offered(&headers, &[], None).err().unwrap_or_else(|| panic!("{name} is taken"));
         assert!(error.is(codes::BAD_HEADER), "{name}: {error}");
     }
 }

@@ -3,7 +3,7 @@
 use doorward_core::authz::catalogue::{Action, graph, message, run, service, thread};
 use http::Method;
 
-use super::subject::{CHANGE, DELETE as REMOVE, LIST, PLAIN, RUN, USE};
+use super::subject::{CHANGE, DELETE as REMOVE, LIST, PLAIN, RUN, SOCKET, USE};
 use super::{document, graph as described, runs, threads};
 use crate::route::Route;
 
@@ -70,7 +70,8 @@ pub(crate) static EMBEDDED: &[Route] = &[
 ];
 
 /// In front of the real server. Memories (`/v1/store`), files and evaluation reports are left out: the server keeps
-/// no owner for them that could be asked, so what cannot be kept apart is not reachable.
+/// no owner for them that could be asked, so what cannot be kept apart is not reachable. Nor is `/v1/graph/live`, whose
+/// messages are sound.
 pub(crate) static UPSTREAM: &[Route] = &[
     Route::open(GET, "/ping", |r| Box::pin(described::ping(r))),
     Route::open(GET, "/v1/ping", |r| Box::pin(described::ping(r))),
@@ -100,6 +101,7 @@ pub(crate) static UPSTREAM: &[Route] = &[
     Route::upstream(GET, "/v1/config/multimodal", &[service::Describe::DEF], &PLAIN),
     Route::upstream(POST, "/v1/graph/invoke", &[graph::Invoke::DEF], &RUN),
     Route::upstream(POST, "/v1/graph/stream", &[graph::Stream::DEF], &RUN),
+    Route::socket("/v1/graph/ws", &[graph::Stream::DEF], &SOCKET),
     Route::upstream(POST, "/v1/graph/stop", &[graph::Stop::DEF], &CHANGE),
     Route::upstream(POST, "/v1/graph/fix", &[graph::Fix::DEF], &CHANGE),
 ];

@@ -1,6 +1,9 @@
 //! Where AgentFlow's requests name a thread.
 
-use crate::gateway::{Effect, Reserved, Resource, Rule};
+use doorward_core::error::{Error, codes};
+use serde_json::json;
+
+use crate::gateway::{Effect, Reserved, Resource, Rule, SocketRule};
 
 /// Members of `config` that the server owns: release 0.6 drops them itself, earlier ones believe them.
 static RESERVED: Reserved =
@@ -31,3 +34,20 @@ pub(super) static RUN: Rule = Rule { effect: Effect::UseOrCreate, resource: &THR
 pub(super) static DELETE: Rule = Rule { effect: Effect::Delete, resource: &THREAD, takes_body: true };
 /// The route that lists threads.
 pub(super) static LIST: Rule = Rule { effect: Effect::List, resource: &THREAD, takes_body: false };
+/// The WebSocket that runs the graph once for each message. A blank id and `new` begin a thread, as in release 0.6.
+pub(super) static SOCKET: SocketRule = SocketRule {
+    effect: Effect::UseOrCreate,
+    resource: &THREAD,
+    fresh: &["", "new"],
+    token_protocol: Some("agentflow-bearer"),
+    refusal: chunk,
+};
+
+/// A refusal as the server's own stream says it: a chunk whose event is `error`.
+fn chunk(error: &Error) -> String {
+    let mut data = json!({ "reason": error.public_message(), "code": error.code().name });
+    if error.is(codes::RATE_LIMITED) {
+        data["retry_after_seconds"] = error.retry_after().into();
+    }
+    json!({ "event": "error", "data": data }).to_string()
+}
