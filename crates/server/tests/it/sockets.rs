@@ -122,7 +122,7 @@ async fn say(client: &mut Client, message: &Value) {
 }
 
 async fn error_of(client: &mut Client) -> Value {
-    let Message::Text(text) = next(client).await else { panic!("a text") };
+    let text = next(client).await.into_text().expect("a text");
     let chunk: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(chunk["event"], "error", "{chunk}");
     chunk["data"].clone()
@@ -136,14 +136,14 @@ async fn messages_pass_with_a_thread_of_the_callers_and_the_upstream_learns_who_
     let mut socket =
         connect(&alice, &[("x-forwarded-user", "mallory"), ("cookie", "a=b")]).await.expect("opens");
     say(&mut socket, &json!({"messages": [], "config": {"user_id": "mallory", "own": 1}})).await;
-    let Message::Text(text) = next(&mut socket).await else { panic!("a text") };
+    let text = next(&mut socket).await.into_text().expect("a text");
     let sent: Value = serde_json::from_str(&text).expect("JSON");
     let thread = sent["config"]["thread_id"].as_str().expect("an id was made up").to_owned();
     assert_eq!(sent, json!({"messages": [], "config": {"own": 1, "thread_id": thread}}));
     assert_eq!(next(&mut socket).await, Message::binary(&b"again"[..]));
     for word in ["new", "", " new "] {
         say(&mut socket, &json!({"config": {"thread_id": word}})).await;
-        let Message::Text(text) = next(&mut socket).await else { panic!("a text") };
+        let text = next(&mut socket).await.into_text().expect("a text");
         let sent: Value = serde_json::from_str(&text).expect("JSON");
         assert!(
             sent["config"]["thread_id"].as_str().is_some_and(|id| id.len() == 36 && id != thread),
