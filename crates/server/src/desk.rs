@@ -33,7 +33,7 @@ use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser;
 use crate::http::cors::Asked;
 use crate::http::extract::{Seen, offered, user_agent};
-use crate::http::framing::Refusal;
+use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client};
 use crate::http::respond::{About, Answer, Problems, Style, finish, header_value, no_content, refusal};
@@ -188,6 +188,10 @@ impl Desk {
             }
         };
         let logged = Some(whole.as_str().to_owned());
+        if head.headers.len() > MAX_HEADERS {
+            let error = Error::new(codes::TOO_LARGE).message("A request may have 100 headers.");
+            return Outcome::of(self.style(root), logged, Err(error));
+        }
         // 2.
         let (part, route, params) = match self.table.find(&head.method, &whole) {
             Found::Route { part, route, params } => (part, route, params),

@@ -87,7 +87,7 @@ fn a_public_listener_with_a_certificate_answers_over_https_and_asks_for_it_from_
     let clients: &[(&str, &[&SupportedProtocolVersion], &[&str])] = &[
         ("TLS 1.3", &[&TLS13], &[]),
         ("TLS 1.2", &[&TLS12], &[]),
-        ("a browser", &[&TLS12, &TLS13], &["h2", "http/1.1"]),
+        ("a program that names it", &[&TLS12, &TLS13], &["http/1.1"]),
     ];
     for (name, versions, protocols) in clients {
         let client = client(server.directory(), versions, protocols);
@@ -108,8 +108,11 @@ fn a_public_listener_with_a_certificate_answers_over_https_and_asks_for_it_from_
 #[test]
 fn other_protocols_get_no_answer_on_a_tls_listener() {
     let server = Server::start(with_identity(PUBLIC, &identity((2020, 2120))), &["serve"]);
-    let h2 = client(server.directory(), &[&TLS13], &["h2"]);
-    assert!(exchange(&server, &h2, ASK.as_bytes()).is_err(), "HTTP/2 alone is not spoken");
+    let other = client(server.directory(), &[&TLS13], &["h3"]);
+    assert!(exchange(&server, &other, ASK.as_bytes()).is_err(), "what is not spoken is not agreed to");
+    let h2 = client(server.directory(), &[&TLS13], &["h2", "http/1.1"]);
+    let answer = exchange(&server, &h2, ASK.as_bytes()).unwrap_or_default();
+    assert!(!answer.contains("HTTP/1.1"), "HTTP/2 was agreed to, and nothing else is spoken: {answer}");
     let stranger = tempfile::tempdir().expect("a directory");
     fs::create_dir(stranger.path().join("keys")).expect("made");
     fs::write(stranger.path().join("keys/chain.pem"), identity((2020, 2120)).0).expect("written");

@@ -14,7 +14,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Most bytes of an ordinary request body.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -28,6 +30,18 @@ pub(crate) type BodyError = Box<dyn StdError + Send + Sync>;
 pub(crate) struct Body {
     inner: UnsyncBoxBody<Bytes, BodyError>,
     held: Vec<Box<dyn Send>>,
+    pace: Option<Arc<Pace>>,
+}
+
+/// When a body was last asked for more, where it matters whether it is.
+#[derive(Default)]
+pub(crate) struct Pace(Mutex<Option<Instant>>);
+
+impl Pace {
+    /// Whether a part was handed over so long ago, and no further one was asked for since.
+    pub(crate) fn not_taken_for(&self, patience: Duration) -> bool {
+        self.0.lock().is_some_and(|handed| handed.elapsed() >= patience)
+    }
 }
 
 impl Body {
@@ -48,7 +62,12 @@ impl Body {
     }
 
     pub(crate) fn new(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
-        Self { inner: UnsyncBoxBody::new(body), held: Vec::new() }
+        Self { inner: UnsyncBoxBody::new(body), held: Vec::new(), pace: None }
+    }
+
+    /// Notes whether it is asked for more.
+    pub(crate) fn pace(&mut self, pace: Arc<Pace>) {
+        self.pace = Some(pace);
     }
 
     /// Keeps `value` until the body has been sent or given up.
@@ -65,7 +84,11 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Some(pace) = &self.pace {
+            *pace.0.lock() = polled.is_ready().then(Instant::now);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

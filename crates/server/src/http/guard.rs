@@ -83,6 +83,11 @@ impl InFlight {
         self.tunnel.load(Ordering::Acquire)
     }
 
+    /// Whether something is being answered.
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
     /// Ready when nothing is being answered.
     fn poll_none(&self, cx: &Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());

@@ -24,8 +24,9 @@ use super::body::Body;
 use super::framing::{MAX_HEADERS, Refusal};
 use super::guard::{Guard, InFlight, Patience};
 use super::origin::Network;
+use super::second;
 use super::shares::{Share, Shares};
-use super::tls::Tls;
+use super::tls::{Tls, speaks_http_2};
 
 /// What answers the requests of a listener.
 pub(crate) trait Answering: Send + Sync + 'static {
@@ -131,6 +132,9 @@ impl Arrived {
                 shaken = tls.accept(stream, patience.handshake).boxed() => shaken,
             };
             match shaken {
+                Ok(stream) if speaks_http_2(&stream) => {
+                    second::converse(stream, peer, answering, patience, stop, held).await;
+                }
                 Ok(stream) => converse(stream, peer, answering, patience, stop, held).await,
                 Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
             }
@@ -205,7 +209,7 @@ fn converse(
     .boxed()
 }
 
-async fn told(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn told(stop: &mut watch::Receiver<bool>) {
     // An error means that whoever could tell is gone, which is the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,7 +1,8 @@
-//! HTTP/1.1 for strangers: bounded, with one reading, and answered in one voice.
+//! HTTP for strangers: bounded, with one reading, and answered in one voice.
 //!
 //! ```text
 //! socket ─ guard (framing) ─► hyper ─► listener ─► Answering          bytes to requests
+//! TLS that agreed to it ─ second ─► hyper ─► Answering                the same over HTTP/2
 //! request ─ origin, extract, pairs ─► what the engine asks for        nothing verified here
 //! answer or error ─ respond ─► the surface's style                    errors become answers in one place
 //! ```
@@ -16,5 +17,6 @@ pub(crate) mod listener;
 pub(crate) mod origin;
 pub(crate) mod pairs;
 pub(crate) mod respond;
+mod second;
 pub(crate) mod shares;
 pub(crate) mod tls;

@@ -1,6 +1,6 @@
 //! TLS under HTTP: who the server is, and the handshake that shows it.
 //!
-//! TLS 1.2 and 1.3 with rustls' own choice of suites over aws-lc-rs, HTTP/1.1 as the only protocol on top, no client
+//! TLS 1.2 and 1.3 with rustls' own choice of suites over aws-lc-rs, HTTP/2 or HTTP/1.1 on top, no client
 //! certificates, no early data (RFC 8446 §8: it can be replayed). Certificate and key are read once, at the start.
 
 use std::fmt;
@@ -21,8 +21,9 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// The protocol spoken above TLS (RFC 7301).
-const ALPN: &[u8] = b"http/1.1";
+/// The protocols spoken above TLS, the preferred one first (RFC 7301).
+const ALPN: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+const HTTP_2: &[u8] = b"h2";
 /// Most certificates of a chain that are looked at.
 const MAX_CHAIN: usize = 16;
 
@@ -98,7 +99,7 @@ impl Tls {
                 RustlsError::InvalidCertificate(_) => TlsError::BadCertificate(error.to_string()),
                 _ => TlsError::BadKey,
             })?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
         Ok(Self { config: Arc::new(config) })
     }
 
@@ -116,6 +117,11 @@ impl Tls {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
+}
+
+/// Whether a peer agreed to HTTP/2.
+pub(crate) fn speaks_http_2<Io>(stream: &TlsStream<Io>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(HTTP_2)
 }
 
 /// At least one certificate.
