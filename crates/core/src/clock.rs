@@ -11,6 +11,11 @@ pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> i64;
 
+    /// Milliseconds from any start that never go back, whatever is done to the clock: for how old knowledge is.
+    fn steady_ms(&self) -> i64 {
+        self.now_ms()
+    }
+
     /// Whole seconds since the Unix epoch, rounded down: the unit of JWT times.
     fn now_s(&self) -> i64 {
         self.now_ms().div_euclid(1000)

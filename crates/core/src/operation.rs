@@ -60,7 +60,7 @@ impl Engine {
         origin: Origin,
         presented: &Presented<'_>,
     ) -> Result<Call> {
-        self.feed().fresh(self.now_ms())?;
+        self.feed().fresh(self.clock().steady_ms())?;
         let call =
             |auth| Call { engine: self.clone(), mount: Arc::clone(mount), origin: Arc::new(origin), auth };
         match mount.chain.authenticate(presented).await {

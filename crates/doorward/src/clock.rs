@@ -1,12 +1,16 @@
 //! The machine's clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use doorward_core::clock::Clock;
 
 /// The machine's clock, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
+
+/// Where the steady clock of this process began.
+static START: OnceLock<Instant> = OnceLock::new();
 
 impl Clock for SystemClock {
     #[expect(
@@ -18,5 +22,11 @@ impl Clock for SystemClock {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's steady clock")]
+    fn steady_ms(&self) -> i64 {
+        let start = *START.get_or_init(Instant::now);
+        i64::try_from(Instant::now().duration_since(start).as_millis()).unwrap_or(i64::MAX)
     }
 }

@@ -10,7 +10,12 @@ use crate::config::{Log, LogFormat};
 /// Sends the log to standard error from now on. A second call in one process changes nothing.
 pub fn start(log: &Log) {
     let filter = EnvFilter::builder().parse_lossy(&log.level);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written, because the disk of the log is full, must not take the process with it: saying so on the
+    // same standard error would fail again, loudly.
+    let lines = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let subscriber: Box<dyn tracing::Subscriber + Send + Sync> = match log.format {
         LogFormat::Pretty => {
             Box::new(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish())

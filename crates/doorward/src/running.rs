@@ -293,6 +293,9 @@ struct Stop {
 
 impl Stop {
     fn new() -> std::io::Result<Self> {
+        // A write beyond a limit on file sizes is to fail as on a full disk, not to end the process. Once taken over, the
+        // signal stays so.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

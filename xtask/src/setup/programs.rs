@@ -36,6 +36,7 @@ static PROGRAMS: &[Program] = &[
         used_for: "the platforms' JavaScript clients",
     },
     Program { probe: &["npm", "--version"], package: "npm", used_for: ".tools/node" },
+    Program { probe: &["faketime", "--version"], package: "faketime", used_for: "a clock that jumps" },
     Program {
         // The server's own programs are not in the PATH on Debian.
         probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb"],

@@ -21,6 +21,7 @@ const AT_ONCE: u32 = 1_000;
 #[derive(Default)]
 pub struct Feed {
     seq: AtomicI64,
+    /// On the steady clock: one that is set back must not make old knowledge new.
     read_at_ms: AtomicI64,
     following: AtomicBool,
     stop: Notify,
@@ -31,8 +32,8 @@ impl Feed {
     ///
     /// # Errors
     /// `revocations_unknown` when the store has not answered for [`STALE_AFTER_MS`].
-    pub fn fresh(&self, now_ms: i64) -> Result<()> {
-        let age_ms = now_ms - self.read_at_ms.load(Ordering::Acquire);
+    pub fn fresh(&self, steady_ms: i64) -> Result<()> {
+        let age_ms = steady_ms - self.read_at_ms.load(Ordering::Acquire);
         if self.following.load(Ordering::Acquire) && age_ms > STALE_AFTER_MS {
             return Err(Error::new(codes::FEED_STALE).retry_after_s(1));
         }
@@ -59,7 +60,7 @@ pub async fn load(engine: &Engine) -> Result<()> {
     })
     .await?;
     engine.feed().seq.store(newest, Ordering::Release);
-    engine.feed().read_at_ms.store(now_ms, Ordering::Release);
+    engine.feed().read_at_ms.store(engine.clock().steady_ms(), Ordering::Release);
     Ok(())
 }
 
@@ -90,7 +91,7 @@ async fn scan(
 /// The store's; nothing is skipped then.
 pub async fn catch_up(engine: &Engine) -> Result<()> {
     let feed = engine.feed();
-    let asked_at_ms = engine.now_ms();
+    let asked_at_ms = engine.clock().steady_ms();
     loop {
         let seq = feed.seq.load(Ordering::Acquire);
         let news = engine.store().changes_after(seq, AT_ONCE).await?;
