@@ -9,6 +9,9 @@
 #![allow(clippy::print_stdout, reason = "the terminal is what a bench speaks to")]
 
 mod api_keys;
+mod audit;
+mod caller;
+mod gateway;
 mod house;
 mod keys;
 mod login;
@@ -61,6 +64,16 @@ static BENCHES: &[Bench] = &[
         name: "login",
         about: "log-ins against bare argon2id, and other requests meanwhile (needs target/release/doorward)",
         run: login::run,
+    },
+    Bench {
+        name: "gateway",
+        about: "the gateway against nginx with auth_request (needs target/release/doorward and Debian's nginx-light)",
+        run: gateway::run,
+    },
+    Bench {
+        name: "audit",
+        about: "what the audit log costs a request that reads (needs target/release/doorward)",
+        run: audit::run,
     },
     Bench {
         name: "process",

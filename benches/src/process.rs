@@ -16,6 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// CPU time it has used, in seconds.
+    pub(crate) fn cpu_s(&self) -> Option<f64> {
+        cpu_s(self.0.id())
+    }
+
     pub(crate) fn resident_mb(&self) -> Option<f64> {
         resident_mb(self.0.id())
     }
@@ -46,6 +51,16 @@ pub(crate) fn start_with(
     data: &Path,
     settings: &[(&str, &str)],
 ) -> Result<(Running, String, f64), String> {
+    start_as(binary, data, &[], settings)
+}
+
+/// As [`start_with`], with more arguments.
+pub(crate) fn start_as(
+    binary: &Path,
+    data: &Path,
+    arguments: &[&str],
+    settings: &[(&str, &str)],
+) -> Result<(Running, String, f64), String> {
     let ready = data.join("ready.json");
     let _ = std::fs::remove_file(&ready);
     let begun = wall();
@@ -54,6 +69,7 @@ pub(crate) fn start_with(
         .arg(data.join("store"))
         .arg("--ready-file")
         .arg(&ready)
+        .args(arguments)
         .envs(settings.iter().copied())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -82,6 +98,15 @@ fn answer(address: &str) -> Result<(), String> {
     let mut text = String::new();
     socket.read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(text.lines().next().unwrap_or("").to_owned()) }
+}
+
+/// CPU time of a process, in seconds, as the system counts it: in hundredths.
+pub(crate) fn cpu_s(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may hold anything, but no closing bracket follows its own.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 fn resident_mb(pid: u32) -> Option<f64> {

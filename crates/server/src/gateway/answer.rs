@@ -10,9 +10,10 @@ use doorward_core::live::LiveGuard;
 use doorward_core::operation::Grant;
 use doorward_protocols::json::{self, Limits};
 use futures_util::stream;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use serde_json::Value;
 use tokio::time::{Sleep, sleep_until};
 
@@ -89,10 +90,15 @@ impl Arrival {
 
     /// Passes it on as it comes; the grant is closed when its last byte has been sent.
     pub(crate) fn into_answer(self, grant: Option<Grant>) -> Answer {
-        let status = self.status;
-        let body =
-            if has_no_body(status) { nothing() } else { passed_on(self.body, grant, self.access, status) };
-        answer(status, self.headers, body)
+        let (status, mut headers) = (self.status, self.headers);
+        if has_no_body(status) {
+            return answer(status, headers, nothing());
+        }
+        // A length that is known beforehand is told: whoever counts on it sees that an answer broke off.
+        if let Some(length) = self.body.size_hint().exact() {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        answer(status, headers, passed_on(self.body, grant, self.access, status))
     }
 
     /// Reads it whole.

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,8 +189,9 @@ fn converse(
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
+    // Pinned before it is captured: a future keeps room for what it captures and for where it is moved.
+    let mut connection = Box::pin(connection);
     async move {
-        let mut connection = pin!(connection);
         let outcome = tokio::select! {
             biased;
             outcome = connection.as_mut() => outcome,

@@ -11,7 +11,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -81,8 +80,9 @@ pub(super) fn converse(
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .serve_connection(TokioIo::new(stream), service);
+    // Pinned before it is captured: a future keeps room for what it captures and for where it is moved.
+    let mut connection = Box::pin(connection);
     async move {
-        let mut connection = pin!(connection);
         let mut looking = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         looking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut busy = Instant::now();
