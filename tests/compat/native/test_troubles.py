@@ -2,8 +2,6 @@
 acknowledged is lost."""
 
 import contextlib
-import glob
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.client import Client
+from harness.clock import HOUR_S, Clock
 from harness.doorward import Doorward, Refused, run_command
 from harness.native import log_in, new_name, person, sign_up
-from harness.programs import left_out, wait_until
-
-HOUR_S = 3600
+from harness.programs import wait_until
 
 
 # A full disk ----------------------------------------------------------------------------------------------------------------
@@ -100,29 +97,6 @@ def test_on_a_full_disk_writes_are_503_reads_go_on_and_nothing_acknowledged_is_l
 
 
 # A clock that jumps ---------------------------------------------------------------------------------------------------------
-
-
-class Clock:
-    """The clock of one process, moved while it runs (Debian's `faketime`); the steady clock stays as it is."""
-
-    def __init__(self, home: Path) -> None:
-        found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-        if not found:
-            raise left_out("faketime is not installed, so no clock can jump")
-        self.file = home / "faketime"
-        self.set(0)
-        self.environment = {
-            "LD_PRELOAD": found[0],
-            "FAKETIME_TIMESTAMP_FILE": str(self.file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def set(self, offset_s: int) -> None:
-        whole = self.file.with_suffix(".new")
-        whole.write_text(f"{offset_s:+d}\n")
-        os.replace(whole, self.file)
 
 
 @pytest.fixture

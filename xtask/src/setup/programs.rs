@@ -38,6 +38,11 @@ static PROGRAMS: &[Program] = &[
     Program { probe: &["npm", "--version"], package: "npm", used_for: ".tools/node" },
     Program { probe: &["faketime", "--version"], package: "faketime", used_for: "a clock that jumps" },
     Program {
+        probe: &["sh", "-c", "command -v chromium && command -v chromedriver"],
+        package: "chromium-driver",
+        used_for: "pages and cookies in a real browser",
+    },
+    Program {
         // The server's own programs are not in the PATH on Debian.
         probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb || command -v initdb"],
         package: "postgresql",
