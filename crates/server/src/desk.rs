@@ -30,7 +30,7 @@ use hyper::body::Incoming;
 
 use crate::gateway::{self, Handshake};
 use crate::http::body::{Body, BodyRoom, Inbound};
-use crate::http::browser;
+use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
 use crate::http::extract::{Seen, offered, user_agent};
 use crate::http::framing::{MAX_HEADERS, Refusal};
@@ -253,11 +253,13 @@ impl Desk {
                 call = Err(refused);
             }
         }
-        let public = self.public_origin.as_deref();
-        if let Ok(Some(known)) = &call
-            && let Err(refused) = browser::check(known, &head.method, &head.headers, public)
-        {
-            call = Err(refused);
+        if let Ok(Some(known)) = &call {
+            let explicit = matches!(offered(&head.headers, site.surface.key_headers, token), Ok(Some(_)));
+            let brought = Brought { method: &head.method, headers: &head.headers, explicit };
+            let public = self.public_origin.as_deref();
+            if let Err(refused) = browser::check(known, &brought, public, |origin| site.cors.lists(origin)) {
+                call = Err(refused);
+            }
         }
         let key_header =
             site.surface.key_headers.iter().copied().find(|name| head.headers.contains_key(*name));

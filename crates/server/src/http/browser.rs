@@ -74,14 +74,45 @@ pub(crate) fn own_origin(headers: &HeaderMap, public: Option<&str>) -> bool {
     }
 }
 
-/// Refuses what a cookie must not do for a page that is not ours. Requests that change nothing pass.
+/// Whether a browser says that the page is of another origin, and of none that is let in. Nothing is said by programs.
+fn foreign(headers: &HeaderMap, public: Option<&str>, listed: impl Fn(&HeaderValue) -> bool) -> bool {
+    let origin = headers.get(ORIGIN);
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+        _ if origin.is_some_and(listed) => false,
+        Some(b"same-origin" | b"none") => false,
+        Some(_) => true,
+        None => origin.is_some() && !own_origin(headers, public),
+    }
+}
+
+/// What a request came with.
+pub(crate) struct Brought<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) headers: &'r HeaderMap,
+    /// Whether a token or key was sent, which no browser does by itself.
+    pub(crate) explicit: bool,
+}
+
+/// Refuses what a browser must not do for a page that is not ours: with the cookie, by the strict rules above; where nobody
+/// shows a credential at all, because the mount is open or a proxy vouches, if it says itself that the page is another's. Requests
+/// that change nothing pass.
 ///
 /// # Errors
 /// `cross_site`; `unsupported_media_type` for a body that is not JSON.
-pub(crate) fn check(call: &Call, method: &Method, headers: &HeaderMap, public: Option<&str>) -> Result<()> {
+pub(crate) fn check(
+    call: &Call,
+    brought: &Brought<'_>,
+    public: Option<&str>,
+    listed: impl Fn(&HeaderValue) -> bool,
+) -> Result<()> {
+    let Brought { method, headers, explicit } = *brought;
     let upgrade = headers.contains_key(UPGRADE);
-    if !call.auth.ambient || (method.is_safe() && !upgrade) {
+    if explicit || (method.is_safe() && !upgrade) {
         return Ok(());
+    }
+    if !call.auth.ambient {
+        let own_origin = !foreign(headers, public, listed);
+        return call.made_by_own_page(Provenance { own_origin, csrf_token: None, needs_token: false });
     }
     let csrf_token = headers.get(X_CSRF_TOKEN).and_then(|value| value.to_str().ok());
     // A page cannot add headers to the request that opens a WebSocket; its origin has to do.
@@ -151,6 +182,36 @@ mod tests {
         ];
         for (name, public, pairs, expected) in cases {
             assert_eq!(own_origin(&headers(pairs), public), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_foreign_when_its_browser_says_so_and_it_is_not_listed() {
+        let listed = |origin: &HeaderValue| origin == "https://app.example";
+        let host = ("host", "auth.example");
+        for (name, pairs, expected) in [
+            ("a program", &[host][..], false),
+            ("a page of ours", &[host, ("origin", "https://auth.example")], false),
+            (
+                "a page of ours behind a proxy",
+                &[host, ("origin", "https://x"), ("sec-fetch-site", "same-origin")],
+                false,
+            ),
+            (
+                "a listed one",
+                &[host, ("origin", "https://app.example"), ("sec-fetch-site", "cross-site")],
+                false,
+            ),
+            ("another's", &[host, ("origin", "https://evil.example")], true),
+            (
+                "another's, said twice",
+                &[host, ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+                true,
+            ),
+            ("a sibling's", &[host, ("origin", "https://b.example"), ("sec-fetch-site", "same-site")], true),
+            ("an opaque one", &[host, ("origin", "null")], true),
+        ] {
+            assert_eq!(foreign(&headers(pairs), None, listed), expected, "{name}");
         }
     }
 

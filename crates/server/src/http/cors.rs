@@ -48,6 +48,11 @@ impl Cors {
         }
     }
 
+    /// Whether the operator lets pages of this origin in.
+    pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
+        self.origins.contains(origin)
+    }
+
     /// Says on an answer whether the page that asked may read it.
     pub(crate) fn stamp(&self, asked: &Asked, mount: &str, headers: &mut HeaderMap) {
         if self.origins.is_empty() {

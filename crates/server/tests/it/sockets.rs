@@ -334,3 +334,31 @@ async fn each_side_hears_of_the_others_end_and_of_the_servers() {
     assert_eq!(close_of(&mut open).await.0, CloseCode::Away);
     house.stop().await;
 }
+
+#[tokio::test]
+async fn another_sites_page_opens_no_socket_to_a_mount_that_is_open_to_everybody() {
+    let (upstream, seen) = echo().await;
+    let house = House::with(Plan { upstream: Some(upstream), open: true, ..Plan::default() }).await;
+    let anybody = Actor { prefix: "/agentflow", ..house.nobody() };
+    let mut program = connect(&anybody, &[]).await.expect("opens");
+    say(&mut program, &json!({})).await;
+    assert!(matches!(next(&mut program).await, Message::Text(_)), "a program says nothing of a page");
+    for headers in [&[("origin", "https://evil.example")][..], &[("sec-fetch-site", "cross-site")]] {
+        let mut page = connect(&anybody, headers).await.expect("agreed to");
+        assert_eq!(close_of(&mut page).await, (CloseCode::Policy, "cross_site".to_owned()), "{headers:?}");
+    }
+    assert_eq!(seen.heads.lock().len(), 1);
+    let elsewhere = [("Origin", "https://evil.example"), ("Content-Type", "application/json")];
+    let form = anybody.send("POST", "/v1/graph/stop", &elsewhere, br#"{"thread_id":"t"}"#).await;
+    assert_eq!((form.status, form.code().as_str()), (403, "PERMISSION_ERROR"), "{form:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_has_a_token_may_open_a_socket_from_anywhere() {
+    let (upstream, _) = echo().await;
+    let house = House::before(upstream).await;
+    let alice = house.visitor("alice");
+    let mut page = connect(&alice, &[("origin", "https://app.example")]).await.expect("opens");
+    say(&mut page, &json!({})).await;
+    assert!(matches!(next(&mut page).await, Message::Text(_)));
+}
