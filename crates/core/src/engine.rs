@@ -28,7 +28,7 @@ use crate::identity::password::{Hashing, HashingSettings};
 use crate::identity::sessions::Sessions;
 use crate::identity::setup::Setup;
 use crate::identity::users::Users;
-use crate::limits::failures::{FailureRule, Failures};
+use crate::limits::failures::FailureRule;
 use crate::limits::rules::{self, LimitRule, Standing};
 use crate::live::LiveGuard;
 use crate::memory::Memory;
@@ -96,7 +96,6 @@ struct Inner {
     memory: Memory,
     feed: Feed,
     journal: Journal,
-    failures: Failures,
     events: Events,
     hashing: Hashing,
     node: NodeId,
@@ -137,7 +136,6 @@ impl Engine {
             memory: Memory::new(),
             feed: Feed::default(),
             journal: Journal::default(),
-            failures: Failures::new(settings.failures),
             hashing: Hashing::new(settings.hashing)?,
             api_key_pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()),
             refresh_key: hmac::Key::new(hmac::HMAC_SHA256, refresh.expose()),
@@ -412,8 +410,8 @@ impl Engine {
         &self.0.journal
     }
 
-    pub(crate) fn failures(&self) -> &Failures {
-        &self.0.failures
+    pub(crate) fn failure_rule(&self) -> &FailureRule {
+        &self.0.settings.failures
     }
 
     pub(crate) fn hashing(&self) -> &Hashing {

@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::events::{EventDef, Told};
 use crate::id::RequestId;
+use crate::limits::failures::counter_of;
 use crate::mount::Mount;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
@@ -76,7 +77,7 @@ impl Engine {
                 let nobody = call(Arc::new(AuthContext::anonymous(Vec::new())));
                 let reason = error.operator_detail().unwrap_or(error.code().name).to_owned();
                 self.denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
-                Err(self.count_failure(nobody.origin.address, error))
+                Err(self.count_failure(nobody.origin.address, error).await)
             }
         }
     }
@@ -104,7 +105,7 @@ impl Engine {
     }
 
     /// Counts a failure of this address; the answer is the error to give.
-    fn count_failure(&self, address: Option<IpAddr>, error: Error) -> Error {
+    async fn count_failure(&self, address: Option<IpAddr>, error: Error) -> Error {
         // An expired credential was good once: showing it again is no guess.
         let guess = error.code().kind == Kind::Unauthenticated
             && ![codes::TOKEN_EXPIRED, codes::KEY_EXPIRED, codes::CREDENTIALS_MISSING]
@@ -113,7 +114,8 @@ impl Engine {
         if !guess {
             return error;
         }
-        match self.failures().record(address, self.now_ms()) {
+        let counter = counter_of(address);
+        match self.shared().fail(&counter, self.failure_rule(), self.now_ms()).get().await {
             None => error,
             Some(wait_s) => Error::new(codes::TOO_MANY_FAILURES)
                 .retry_after_s(wait_s)
@@ -327,11 +329,11 @@ impl Grant {
 
     /// Closes with a refusal that may be a guess, such as a wrong password: counted per address.
     #[must_use]
-    pub fn refuse(mut self, error: Error) -> Error {
+    pub async fn refuse(mut self, error: Error) -> Error {
         self.closed = true;
         let reason = Some(error.code().name.to_owned());
         self.call.engine.denied(self.entry(Outcome::Denied, reason));
-        self.call.engine.count_failure(self.call.origin.address, error)
+        self.call.engine.count_failure(self.call.origin.address, error).await
     }
 
     /// Says that an act which leaves the store is about to be tried: on stable storage for durable actions.
@@ -399,8 +401,8 @@ impl<A: Action> Permit<A> {
 
     /// See [`Grant::refuse`].
     #[must_use]
-    pub fn refuse(self, error: Error) -> Error {
-        self.grant.refuse(error)
+    pub async fn refuse(self, error: Error) -> Error {
+        self.grant.refuse(error).await
     }
 
     /// Names the resource once it is known.

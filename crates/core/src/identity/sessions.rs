@@ -207,7 +207,7 @@ impl<'e> Sessions<'e> {
         let (user, client, scope, expected, rehash) = match prepared {
             Ok(ready) => ready,
             Err(error) if error.code().kind == Kind::Unauthenticated => {
-                return Err(permit.refuse(error));
+                return Err(permit.refuse(error).await);
             }
             Err(error) => return permit.close(Err(error)),
         };
@@ -347,7 +347,7 @@ impl<'e> Sessions<'e> {
     ) -> Result<Granted> {
         match self.exchange(&mut permit, presented, client).await {
             Ok(granted) => Ok(granted),
-            Err(error) if error.code().kind == Kind::Unauthenticated => Err(permit.refuse(error)),
+            Err(error) if error.code().kind == Kind::Unauthenticated => Err(permit.refuse(error).await),
             Err(error) => permit.close(Err(error)),
         }
     }

@@ -91,7 +91,7 @@ impl<'e> Setup<'e> {
                         let error = Error::from(error);
                         // A wrong secret is a guess and is counted.
                         match call.permit::<user::SignUp>(crate::authz::Target::any()) {
-                            Ok(permit) if error.is(codes::CODE_SPENT) => Err(permit.refuse(error)),
+                            Ok(permit) if error.is(codes::CODE_SPENT) => Err(permit.refuse(error).await),
                             Ok(permit) => permit.close(Err(error)),
                             Err(_) => Err(error),
                         }

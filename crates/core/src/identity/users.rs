@@ -358,7 +358,7 @@ impl<'e> Users<'e> {
         };
         match prepared.await {
             Ok(writes) => Ok(permit.commit(writes).await?),
-            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error)),
+            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error).await),
             Err(error) => permit.close(Err(error)),
         }
     }

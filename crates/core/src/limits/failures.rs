@@ -1,4 +1,4 @@
-//! Failed attempts per client address.
+//! Failed attempts per client address, behind [`crate::ports::Shared`].
 //!
 //! The credential is always looked at first; only a *further failure* is answered "too many attempts". A stranger
 //! therefore cannot lock anybody out, and a guesser learns nothing but to wait, twice as long each time.
@@ -52,11 +52,10 @@ impl Window {
     }
 }
 
-/// The counters, at most 65,536 addresses.
-pub struct Failures {
-    rule: FailureRule,
+/// The counters that one process keeps, at most 65,536 of them. Names are kept as hashes under a key of this process.
+pub(crate) struct Failures {
     hasher: RandomState,
-    shards: Box<[Mutex<HashMap<IpAddr, Window>>]>,
+    shards: Box<[Mutex<HashMap<u64, Window>>]>,
 }
 
 /// What counts as one client: an IPv4 address, or the /64 that an IPv6 host has to itself.
@@ -71,31 +70,37 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The name under which failures of an address are counted. Callers without a known address share one counter.
+#[must_use]
+pub fn counter_of(address: Option<IpAddr>) -> String {
+    format!("failures {}", network_of(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+}
+
 impl Failures {
-    /// No failures yet.
-    #[must_use]
-    pub fn new(rule: FailureRule) -> Self {
-        Self { rule, hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    pub(crate) fn new() -> Self {
+        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
-    /// Notes a failure. `Some(seconds)` when the address has used up what is allowed: how long to wait. Callers
-    /// without a known address share one counter.
-    pub fn record(&self, address: Option<IpAddr>, now_ms: i64) -> Option<u32> {
-        let network = network_of(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        let index = usize::try_from(self.hasher.hash_one(network) % SHARDS as u64).unwrap_or(0);
-        let mut shard = self.shards[index].lock();
-        if shard.len() >= PER_SHARD && !shard.contains_key(&network) {
+    /// See [`crate::ports::Shared::fail`].
+    pub(crate) fn record(&self, key: &str, rule: &FailureRule, now_ms: i64) -> Option<u32> {
+        let name = self.hasher.hash_one(key);
+        let mut shard = self.shards[usize::try_from(name % SHARDS as u64).unwrap_or(0)].lock();
+        if shard.len() >= PER_SHARD && !shard.contains_key(&name) {
             // Of a few, the window that ends first makes room: a flood must not make each failure cost a scan.
             let oldest =
                 shard.iter().take(8).min_by_key(|(_, window)| window.ends_at_ms).map(|(key, _)| *key);
             oldest.and_then(|key| shard.remove(&key));
         }
-        let window = shard.entry(network).or_insert_with(|| Window::beginning(now_ms, self.rule.window_ms));
+        let window = shard.entry(name).or_insert_with(|| Window::beginning(now_ms, rule.window_ms));
+        // A clock that was set back must not make anybody wait for longer than a window.
+        if window.ends_at_ms.saturating_sub(now_ms) > window.length_ms {
+            *window = Window { count: window.count, ..Window::beginning(now_ms, window.length_ms) };
+        }
         if window.ends_at_ms <= now_ms {
-            *window = window.next(&self.rule, now_ms);
+            *window = window.next(rule, now_ms);
         }
         window.count = window.count.saturating_add(1);
-        (window.count > self.rule.allowed)
+        (window.count > rule.allowed)
             .then(|| u32::try_from((window.ends_at_ms - now_ms + 999) / 1000).unwrap_or(1).max(1))
     }
 }
@@ -104,30 +109,40 @@ impl Failures {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> Option<IpAddr> {
-        Some(text.parse().expect("an address"))
+    fn address(text: &str) -> String {
+        counter_of(Some(text.parse().expect("an address")))
+    }
+
+    /// Counters under one rule.
+    struct Ruled(Failures, FailureRule);
+
+    impl Ruled {
+        fn record(&self, key: impl AsRef<str>, now_ms: i64) -> Option<u32> {
+            self.0.record(key.as_ref(), &self.1, now_ms)
+        }
     }
 
     #[test]
     fn the_failure_after_those_allowed_is_told_to_wait_until_the_window_ends() {
-        let failures = Failures::new(FailureRule { allowed: 2, ..FailureRule::default() });
+        let failures = Ruled(Failures::new(), FailureRule { allowed: 2, ..FailureRule::default() });
         let here = address("192.0.2.1");
-        assert_eq!(failures.record(here, 0), None);
-        assert_eq!(failures.record(here, 1_000), None);
-        assert_eq!(failures.record(here, 2_000), Some(58));
+        assert_eq!(failures.record(&here, 0), None);
+        assert_eq!(failures.record(&here, 1_000), None);
+        assert_eq!(failures.record(&here, 2_000), Some(58));
         assert_eq!(failures.record(address("192.0.2.2"), 2_000), None, "another address");
-        assert_eq!(failures.record(here, 60_000), None, "a new window");
+        assert_eq!(failures.record(&here, 60_000), None, "a new window");
     }
 
     #[test]
     fn whoever_goes_on_waits_twice_as_long_each_time_and_a_quiet_window_forgives() {
-        let failures = Failures::new(FailureRule { allowed: 1, window_ms: 1_000, longest_ms: 3_000 });
+        let failures =
+            Ruled(Failures::new(), FailureRule { allowed: 1, window_ms: 1_000, longest_ms: 3_000 });
         let here = address("192.0.2.1");
         let mut now_ms = 0;
         let mut wait = |pause_ms: i64| {
             now_ms += pause_ms;
-            assert_eq!(failures.record(here, now_ms), None, "the first of a window is answered plainly");
-            let seconds = failures.record(here, now_ms).expect("the second has to wait");
+            assert_eq!(failures.record(&here, now_ms), None, "the first of a window is answered plainly");
+            let seconds = failures.record(&here, now_ms).expect("the second has to wait");
             now_ms += i64::from(seconds) * 1000;
             seconds
         };
@@ -136,8 +151,19 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_back_makes_nobody_wait_for_longer_than_a_window() {
+        let failures =
+            Ruled(Failures::new(), FailureRule { allowed: 1, window_ms: 60_000, longest_ms: 60_000 });
+        let here = address("192.0.2.1");
+        assert_eq!(failures.record(&here, 7_200_000), None);
+        assert_eq!(failures.record(&here, 0), Some(60));
+        assert_eq!(failures.record(&here, 60_000), None);
+    }
+
+    #[test]
     fn one_ipv6_network_and_mapped_ipv4_count_as_one_client() {
-        let failures = Failures::new(FailureRule { allowed: 1, window_ms: 1_000, longest_ms: 1_000 });
+        let failures =
+            Ruled(Failures::new(), FailureRule { allowed: 1, window_ms: 1_000, longest_ms: 1_000 });
         assert_eq!(failures.record(address("2001:db8::1"), 0), None);
         assert!(failures.record(address("2001:db8::2:1"), 0).is_some());
         assert_eq!(failures.record(address("192.0.2.9"), 0), None);
@@ -146,10 +172,10 @@ mod tests {
 
     #[test]
     fn memory_stays_bounded_under_many_addresses() {
-        let failures = Failures::new(FailureRule::default());
+        let failures = Ruled(Failures::new(), FailureRule::default());
         for n in 0..(SHARDS * PER_SHARD * 2) as u32 {
-            failures.record(Some(IpAddr::V4(Ipv4Addr::from(n))), 0);
+            failures.record(counter_of(Some(IpAddr::V4(Ipv4Addr::from(n)))), 0);
         }
-        assert!(failures.shards.iter().all(|shard| shard.lock().len() <= PER_SHARD));
+        assert!(failures.0.shards.iter().all(|shard| shard.lock().len() <= PER_SHARD));
     }
 }

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use parking_lot::Mutex;
 
+use super::failures::{FailureRule, Failures};
 use crate::ports::shared::{Hit, Shared, Soon};
 
 const SHARDS: usize = 16;
@@ -20,13 +21,18 @@ struct Window {
 pub struct Windows {
     hasher: RandomState,
     shards: Box<[Mutex<HashMap<u64, Window>>]>,
+    failures: Failures,
 }
 
 impl Windows {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self {
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            failures: Failures::new(),
+        }
     }
 
     fn count(&self, key: &str, limit: u32, window_ms: i64, now_ms: i64) -> Hit {
@@ -61,6 +67,10 @@ impl Default for Windows {
 impl Shared for Windows {
     fn hit<'a>(&'a self, key: &'a str, limit: u32, window_ms: i64, now_ms: i64) -> Soon<'a, Hit> {
         Soon::Now(self.count(key, limit, window_ms, now_ms))
+    }
+
+    fn fail<'a>(&'a self, key: &'a str, rule: &'a FailureRule, now_ms: i64) -> Soon<'a, Option<u32>> {
+        Soon::Now(self.failures.record(key, rule, now_ms))
     }
 }
 

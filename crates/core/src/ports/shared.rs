@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::limits::failures::FailureRule;
+
 /// What came of counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit {
@@ -37,4 +39,8 @@ pub trait Shared: Send + Sync {
     /// Counts one under `key`, unless `limit` are counted in the window that runs. A window begins with the first one in
     /// it and is `window_ms` long.
     fn hit<'a>(&'a self, key: &'a str, limit: u32, window_ms: i64, now_ms: i64) -> Soon<'a, Hit>;
+
+    /// Notes a failure under `key`, in windows that grow by `rule`. `Some(seconds)` when what is allowed is used up: how long to
+    /// wait.
+    fn fail<'a>(&'a self, key: &'a str, rule: &'a FailureRule, now_ms: i64) -> Soon<'a, Option<u32>>;
 }

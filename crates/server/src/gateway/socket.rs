@@ -205,7 +205,7 @@ pub(crate) async fn open(mut request: Request, rule: &'static SocketRule) -> Res
     };
     let access = match Access::watch(&grant) {
         Ok(access) => access,
-        Err(error) => return Ok(handshake.refuse(&grant.refuse(error))),
+        Err(error) => return Ok(handshake.refuse(&grant.refuse(error).await)),
     };
     let opened = async {
         let mut sent = headers::own(&request, grant.auth(), false);
