@@ -33,6 +33,8 @@ const LOG_LINE_BYTES: usize = 1 << 10;
 const LOG_RUN_BYTES: usize = 64 << 10;
 /// What is left of standard error is waited for this long once the group is gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often it is looked whether the program has ended while its output stays open.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// When to come back once every place is taken.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -137,6 +139,7 @@ impl Shared {
             () = tokio::time::sleep(self.settings.time_limit) => {
                 Err((Fault::TimedOut, format!("it took longer than {:?}", self.settings.time_limit)))
             }
+            () = group.left_alone() => Err((Fault::Exited, "what it started holds its output open".to_owned())),
             () = events.closed() => Ok(()),
         };
         // Standard output can end a moment before the process does; only then is there a code to report.
@@ -225,6 +228,18 @@ impl Group {
             (None, Some(signal)) => format!(", ended by signal {signal}"),
             (None, None) => String::new(),
         }
+    }
+
+    /// Returns a moment after the leader has ended. What it started may hold its output open for as long as it likes, but has nothing
+    /// to say any more. The leader is not reaped.
+    async fn left_alone(&self) {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let Some(id) = self.id else { return std::future::pending().await };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while !matches!(waitid(WaitId::Pid(id), options), Ok(Some(_)) | Err(_)) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(LAST_WORDS).await;
     }
 
     fn kill(&mut self) {
