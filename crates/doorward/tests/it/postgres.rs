@@ -160,3 +160,28 @@ fn a_database_is_migrated_beforehand_and_served_without_an_administrator() {
     assert!(server.log().contains("/v1/setup"), "{}", server.log());
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn a_database_behind_tls_is_reached_by_a_certificate_that_is_believed_and_not_otherwise() {
+    let database = postgres::Server::start_tls();
+    let url = format!("{}?sslmode=require", database.database());
+    let home = home(&url);
+    let certificate = home.path().join("database.pem");
+    fs::write(&certificate, database.certificate()).expect("written");
+    let status = |believed: Option<&Path>| {
+        let mut command = command(home.path(), &["migrate", "apply", "--config", "doorward.toml", "--json"]);
+        match believed {
+            Some(file) => command.env("SSL_CERT_FILE", file),
+            None => command.env_remove("SSL_CERT_FILE"),
+        };
+        command.output().expect("it runs")
+    };
+    let distrusted = status(None);
+    assert!(!distrusted.status.success(), "{}", printed(&distrusted));
+    let said = String::from_utf8_lossy(&distrusted.stderr).to_lowercase();
+    assert!(said.contains("certificate"), "{said}");
+    let believed = status(Some(&certificate));
+    assert!(believed.status.success(), "{}", String::from_utf8_lossy(&believed.stderr));
+    private(&home.path().join("store.url"), &url.replace("sslmode=require", "sslmode=disable"));
+    assert!(!status(Some(&certificate)).status.success(), "the server takes nobody without TLS");
+}

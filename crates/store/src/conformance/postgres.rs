@@ -14,6 +14,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 const SCRIPT: &str = r#"
 set -e
 bin=$1; shift
+tls=$1; shift
 home=$(mktemp -d /tmp/doorward-postgres.XXXXXX)
 as() { "$@"; }
 if [ "$(id -u)" = 0 ]; then chown postgres "$home"; as() { runuser -u postgres -- "$@"; }; fi
@@ -21,10 +22,19 @@ stop() { as "$bin/pg_ctl" -D "$home/data" -m immediate stop >/dev/null 2>&1 || t
 trap stop EXIT
 cd "$home"
 as "$bin/initdb" -D "$home/data" -U doorward -A trust -E UTF8 --locale=C --no-sync >"$home/initdb" 2>&1 || { cat "$home/initdb" >&2; exit 1; }
-start() { as "$bin/pg_ctl" -D "$home/data" -l "$home/data/log" -w -t 60 -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories= -c max_connections=400" start >/dev/null 2>&1; }
+encrypted=
+if [ "$tls" = tls ]; then
+  # For 127.0.0.1, by itself; and nobody is let in without it.
+  printf '%s\n' '[req]' 'distinguished_name=dn' 'x509_extensions=ext' 'prompt=no' '[dn]' 'CN=127.0.0.1' '[ext]' 'basicConstraints=critical,CA:FALSE' 'subjectAltName=IP:127.0.0.1' >"$home/tls.cnf"
+  as openssl req -new -x509 -days 2 -newkey rsa:2048 -nodes -config "$home/tls.cnf" -out "$home/data/server.crt" -keyout "$home/data/server.key" 2>/dev/null
+  as chmod 600 "$home/data/server.key"
+  echo "hostssl all all 127.0.0.1/32 trust" >"$home/data/pg_hba.conf"
+  encrypted="-c ssl=on"
+fi
+start() { as "$bin/pg_ctl" -D "$home/data" -l "$home/data/log" -w -t 60 -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories= -c max_connections=400 $encrypted" start >/dev/null 2>&1; }
 for port in "$@"; do start && break; port=; done
 [ -n "$port" ] || { cat "$home/data/log" >&2; exit 1; }
-echo "ready $port"
+echo "ready $port $home"
 while read -r word; do
   case "$word" in
     down) as "$bin/pg_ctl" -D "$home/data" -m immediate -w stop >/dev/null 2>&1; echo down ;;
@@ -39,6 +49,7 @@ pub struct Server {
     words: Option<ChildStdin>,
     answers: BufReader<std::process::ChildStdout>,
     port: u16,
+    home: PathBuf,
     databases: AtomicU32,
 }
 
@@ -49,12 +60,26 @@ impl Server {
     /// When its programs are not installed, or it does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_as("plain")
+    }
+
+    /// Starts one that speaks TLS and nothing else, with a certificate of its own ([`Server::certificate`]).
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    #[must_use]
+    pub fn start_tls() -> Self {
+        Self::start_as("tls")
+    }
+
+    fn start_as(how: &str) -> Self {
         let programs = programs();
         // Somebody may take a free port before the server does: several, one of which will be free.
         let ports: Vec<String> = (0..5).map(|_| free_port().to_string()).collect();
         let mut child = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .arg(&programs)
+            .arg(how)
             .args(&ports)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -63,11 +88,23 @@ impl Server {
             .expect("a shell starts");
         let answers = BufReader::new(child.stdout.take().expect("piped"));
         let words = child.stdin.take();
-        let mut server = Self { child, words, answers, port: 0, databases: AtomicU32::new(0) };
+        let (port, home, databases) = (0, PathBuf::new(), AtomicU32::new(0));
+        let mut server = Self { child, words, answers, port, home, databases };
         let answer = server.answer();
-        let port = answer.strip_prefix("ready ").and_then(|port| port.parse().ok());
-        server.port = port.expect("PostgreSQL does not start; what it said is above");
+        let place = answer.strip_prefix("ready ").and_then(|place| place.split_once(' '));
+        let (port, home) = place.expect("PostgreSQL does not start; what it said is above");
+        server.port = port.parse().expect("a port");
+        server.home = home.into();
         server
+    }
+
+    /// The certificate of a server that speaks TLS, in PEM.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn certificate(&self) -> String {
+        std::fs::read_to_string(self.home.join("data/server.crt")).expect("it was started with TLS")
     }
 
     fn answer(&mut self) -> String {
@@ -114,7 +151,12 @@ impl Server {
     /// When it cannot be made.
     pub fn database(&self) -> String {
         let name = format!("store_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let made = self.program("createdb").arg(&name).status().expect("createdb is there");
+        let made = self
+            .program("createdb")
+            .arg(&name)
+            .env("PGSSLMODE", "prefer")
+            .status()
+            .expect("createdb is there");
         assert!(made.success(), "a database is made");
         format!("postgres://doorward@127.0.0.1:{}/{name}", self.port)
     }
