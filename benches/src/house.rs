@@ -42,7 +42,11 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open(path: &Path, algorithm: Algorithm) -> Self {
-        let store = SqlStore::open_path(path, &Options::default()).expect("opens");
+        Self::over(SqlStore::open_path(path, &Options::default()).expect("opens"), algorithm).await
+    }
+
+    /// As [`House::open`], on this store.
+    pub(crate) async fn over(store: SqlStore, algorithm: Algorithm) -> Self {
         let parts = Parts {
             store: Arc::new(store.clone()),
             clock: Arc::new(ManualClock::new(NOW_S * 1000)),

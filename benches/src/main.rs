@@ -18,6 +18,7 @@ mod login;
 mod measure;
 mod postgres;
 mod process;
+mod processes;
 mod python;
 mod scale;
 mod seen;
@@ -59,6 +60,11 @@ static BENCHES: &[Bench] = &[
         name: "scale",
         about: "verification and start with 10^5 users and 10^6 revocations",
         run: scale::run,
+    },
+    Bench {
+        name: "processes",
+        about: "several processes on one store: from revocation to refusal (needs Debian's postgresql)",
+        run: processes::run,
     },
     Bench {
         name: "login",
