@@ -125,6 +125,46 @@ fn bad_settings_are_refused_by_name() {
         ("counted by nothing there is", "[rate_limits.a]\nby = \"people\"\n", "people"),
         ("a limit of none", "[rate_limits.a]\nrequests = 0\n", "rate_limits.a.requests"),
         ("a limit that is no section", "[rate_limits]\nlogin = 5\n", "rate_limits.login"),
+        (
+            "an issuer nobody described",
+            "[mounts.native]\nissuers = [\"compny\"]\n",
+            "there is no issuer \"compny\"",
+        ),
+        (
+            "an issuer nearly described",
+            "[mounts.native]\nissuers = [\"compny\"]\n[issuers.company]\nissuer = \"https://i\"\naudience = [\"a\"]\n",
+            "did you mean \"company\"?",
+        ),
+        ("an issuer for nobody", "[issuers.a]\nissuer = \"https://i\"\n", "no audience is named"),
+        ("an issuer without a name", "[issuers.a]\naudience = [\"a\"]\n", "issuers.a.issuer"),
+        (
+            "an issuer called local",
+            "[issuers.local]\nissuer = \"x\"\naudience = [\"a\"]\n",
+            "cannot be an issuer's name",
+        ),
+        (
+            "an issuer called like a mount",
+            "[issuers.native]\nissuer = \"x\"\naudience = [\"a\"]\n",
+            "would vouch for the same subjects",
+        ),
+        (
+            "an issuer twice",
+            "[issuers.a]\nissuer = \"x\"\naudience = [\"a\"]\n[issuers.b]\nissuer = \"x\"\naudience = [\"a\"]\n",
+            "have the same issuer",
+        ),
+        (
+            "keys at no URL",
+            "[issuers.a]\nissuer = \"x\"\naudience = [\"a\"]\njwks_url = \"jwks.json\"\n",
+            "is not a URL",
+        ),
+        (
+            "an issuer's keys for HMAC",
+            "[issuers.a]\nissuer = \"x\"\naudience = [\"a\"]\nalgorithm = \"HS256\"\n",
+            "is not known",
+        ),
+        ("an origin with a path", "[outbound]\nallow = [\"https://x/y\"]\n", "is not an origin"),
+        ("everything allowed", "[outbound]\nallow = [\"*\"]\n", "is not an origin"),
+        ("a webhook without a secret", "[webhooks.a]\nurl = \"https://x\"\n", "there is no secret"),
         ("unknown parent", "[roles.a]\ninherits = [\"premum\"]\n", "did you mean \"premium\"?"),
         (
             "a permission of nothing",

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use doorward_core::authz::Target;
 use doorward_core::error::{Error, Kind, Result, codes};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{Response, StatusCode, Version};
@@ -67,6 +67,10 @@ impl Handshake {
         let headers = &head.headers;
         if head.version != Version::HTTP_11 || !has_word(headers, &UPGRADE, "websocket") {
             return Err(bad("HTTP/1.1 with Upgrade: websocket"));
+        }
+        // What follows the head is the other protocol's; a body would be read as both.
+        if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+            return Err(bad("no body"));
         }
         if !has_word(headers, &CONNECTION, "upgrade") {
             return Err(bad("Connection: Upgrade"));

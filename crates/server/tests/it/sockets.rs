@@ -242,6 +242,8 @@ async fn what_is_no_handshake_is_400_and_an_upstream_that_is_away_502() {
         &[upgrade, version, ("Sec-WebSocket-Key", "short")],
         &[("Upgrade", "h2c"), version, key],
         &[upgrade, version, key, key],
+        &[upgrade, version, key, ("Content-Length", "0")],
+        &[upgrade, version, key, ("Transfer-Encoding", "chunked")],
     ] {
         let mut all = headers.to_vec();
         let bearer = format!("Bearer {}", alice.token.as_deref().expect("a token"));
