@@ -343,12 +343,12 @@ impl Engine {
         self.memory().live.register(keys)
     }
 
-    /// Whether the very credential or session of a caller was revoked since it was let in.
-    #[must_use]
-    pub fn is_revoked(&self, auth: &AuthContext) -> bool {
+    /// Whether the credential or session of a caller, or everything of theirs, was revoked since that moment.
+    pub(crate) fn is_revoked_since(&self, auth: &AuthContext, since_ms: i64) -> bool {
         let revocations = &self.memory().revocations;
         auth.credential.as_deref().is_some_and(|id| revocations.holds(Key::of_token(id)))
             || auth.session.as_ref().is_some_and(|id| revocations.holds(Key::of_session(id.as_str())))
+            || revocations.cover_since(Key::of_principal(&auth.principal.owner_key()), since_ms)
     }
 
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {

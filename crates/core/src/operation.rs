@@ -24,6 +24,7 @@ use crate::mount::Mount;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
 use crate::principal::{AuthContext, Principal};
+use crate::tokens::seen::usable;
 use serde_json::Value;
 
 /// Where a request came from.
@@ -47,6 +48,8 @@ pub struct Call {
     pub origin: Arc<Origin>,
     /// Who it is from.
     pub auth: Arc<AuthContext>,
+    /// When it was looked at who that is.
+    since_ms: i64,
 }
 
 impl Engine {
@@ -62,8 +65,14 @@ impl Engine {
         presented: &Presented<'_>,
     ) -> Result<Call> {
         self.feed().fresh(self.clock().steady_ms())?;
-        let call =
-            |auth| Call { engine: self.clone(), mount: Arc::clone(mount), origin: Arc::new(origin), auth };
+        let since_ms = self.now_ms();
+        let call = |auth| Call {
+            engine: self.clone(),
+            mount: Arc::clone(mount),
+            origin: Arc::new(origin),
+            auth,
+            since_ms,
+        };
         match mount.chain.authenticate(presented).await {
             Ok(auth) => {
                 let call = call(auth);
@@ -94,6 +103,7 @@ impl Engine {
                 user_agent: None,
             }),
             auth: Arc::new(AuthContext::system(job)),
+            since_ms: self.now_ms(),
         }
     }
 
@@ -154,6 +164,33 @@ impl Call {
                 Err(denial.into())
             }
         }
+    }
+
+    /// The same call at this moment, for connections that go on after they were let in: what was revoked since ends it, and
+    /// roles are those of now.
+    ///
+    /// # Errors
+    /// `token_revoked`, `user_disabled`, `token_invalid` when the user is gone; `revocations_unknown` while the store's news
+    /// cannot be had.
+    pub async fn now(&self) -> Result<Self> {
+        self.engine.feed().fresh(self.engine.clock().steady_ms())?;
+        if self.is_revoked() {
+            return Err(Error::new(codes::TOKEN_REVOKED));
+        }
+        let Some(id) = self.auth.principal.user_id() else { return Ok(self.clone()) };
+        let copy = self.engine.user_copy(&id).await?;
+        let user = &usable(copy.as_ref())?.user;
+        if user.roles == self.auth.roles {
+            return Ok(self.clone());
+        }
+        let auth = AuthContext { roles: user.roles.clone(), ..(*self.auth).clone() };
+        Ok(Self { auth: Arc::new(auth), ..self.clone() })
+    }
+
+    /// Whether the caller's credential, session or everything of theirs was revoked since they were let in.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.engine.is_revoked_since(&self.auth, self.since_ms)
     }
 
     pub(crate) fn note_refusal(&self, reason: &str) {

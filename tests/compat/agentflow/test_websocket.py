@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 from harness.agentflow.tokens import token
 from harness.agentflow.wire import text_message
 from harness.client import Client
+from harness.native import person
 from harness.programs import wait_until
 
 LIMIT_S = 30
@@ -105,4 +106,25 @@ def test_revoking_the_token_closes_the_socket(gateway):
         gateway.command("token", "revoke", "--principal", f"agentflow|{alice}")
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=LIMIT_S)
+    assert closed.value.rcvd.code == 1008
+
+
+def test_a_role_that_was_taken_away_counts_on_the_next_message(start, real_server):
+    server = start("dev", "--upstream", real_server.url, "--surface", "agentflow")
+    alice, boss = person(server.url), person(server.url)
+    admin = Client(server.url, server.admin_key)
+    with connect(address(server), **bearer(alice.tokens.access)) as hers:
+        run(hers, "a secret")
+    listed = Client(server.mount("agentflow"), alice.tokens.access).get("/v1/threads").json()
+    [thread] = [thread["thread_id"] for thread in listed["data"]["threads"]]
+    assert admin.patch(f"/v1/users/{boss.id}", json={"roles": ["admin"]}).status_code == 200
+    with connect(address(server), **bearer(boss.tokens.access)) as his:
+        assert "Echo: as administrator" in json.dumps(run(his, "as administrator", thread))
+        assert admin.patch(f"/v1/users/{boss.id}", json={"roles": ["user"]}).status_code == 200
+        refused = run(his, "as nobody", thread)
+        assert refused[-1]["event"] == "error" and "Echo: as nobody" not in json.dumps(refused)
+        assert admin.patch(f"/v1/users/{boss.id}", json={"disabled": True}).status_code == 200
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                his.recv(timeout=LIMIT_S)
     assert closed.value.rcvd.code == 1008

@@ -12,11 +12,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
 use doorward_protocols::jose::{Algorithm, JwkSet, KeySet};
 use doorward_protocols::json::{self, Limits};
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
@@ -51,24 +53,23 @@ pub struct RemoteKeys {
     source: Source,
     /// What RSA keys are for that name no algorithm.
     unnamed: Algorithm,
+    /// Read with every token, so without a lock.
+    kept: ArcSwapOption<Kept>,
     state: Mutex<State>,
-    fetching: tokio::sync::Mutex<()>,
+    /// Held while a fetch is under way.
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
 struct State {
-    kept: Option<Kept>,
     /// When a fetch last began.
     asked: Option<Instant>,
     /// When a token that names an unknown key last caused one.
     missed: Option<Instant>,
     /// Fetches that failed since the last that did not.
     failures: u32,
-    /// Whether a fetch beside a request is under way.
-    renewing: bool,
 }
 
-#[derive(Clone)]
 struct Kept {
     keys: Arc<KeySet>,
     digest: [u8; 32],
@@ -109,47 +110,51 @@ impl RemoteKeys {
     /// Keys of the issuer called `name`; nothing is fetched yet.
     #[must_use]
     pub fn new(name: String, source: Source, unnamed: Algorithm) -> Arc<Self> {
-        let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { name, source, unnamed, state, fetching })
+        let (kept, state, fetching) = (ArcSwapOption::empty(), Mutex::default(), Arc::default());
+        Arc::new(Self { name, source, unnamed, kept, state, fetching })
     }
 
     /// The keys, if they need not be waited for.
     pub(crate) fn at_hand(self: &Arc<Self>, engine: &Engine) -> Option<Arc<KeySet>> {
-        let mut state = self.state.lock();
-        let kept = state.kept.clone()?;
+        let kept = self.kept.load();
+        let kept = kept.as_ref()?;
         match age(kept.since.elapsed(), kept.fresh) {
-            Age::Fresh => return Some(kept.keys),
+            Age::Fresh => return Some(Arc::clone(&kept.keys)),
             Age::Old => {}
             Age::TooOld | Age::Dead => return None,
         }
-        if !state.renewing && state.may_ask() {
-            state.renewing = true;
+        if let Ok(alone) = Arc::clone(&self.fetching).try_lock_owned()
+            && self.may_ask()
+        {
             let (this, engine) = (Arc::clone(self), engine.clone());
             tokio::spawn(async move {
-                let renewed = this.fetch(&engine).await;
-                this.state.lock().renewing = false;
-                if let Err(error) = renewed {
+                if let Err(error) = this.fetch(alone, engine).await {
                     tracing::warn!(issuer = %this.name, %error, "the issuer's keys were not renewed");
                 }
             });
         }
-        Some(kept.keys)
+        Some(Arc::clone(&kept.keys))
     }
 
     /// The keys, fetched if they have to be.
     ///
     /// # Errors
     /// `issuer_unavailable` when there are none that may be believed.
-    pub(crate) async fn current(&self, engine: &Engine) -> Result<Arc<KeySet>> {
-        let fetched = self.fetch(engine).await;
-        let state = self.state.lock();
-        match (&state.kept, fetched) {
+    pub(crate) async fn current(self: &Arc<Self>, engine: &Engine) -> Result<Arc<KeySet>> {
+        // Whoever comes while a fetch is under way waits for that one.
+        let alone = Arc::clone(&self.fetching).lock_owned().await;
+        let fetched = match self.at_hand(engine) {
+            Some(keys) => return Ok(keys),
+            None if self.may_ask() => self.fetch(alone, engine.clone()).await,
+            None => Err("it failed a moment ago".to_owned()),
+        };
+        match (&*self.kept.load(), fetched) {
             (Some(kept), _) if age(kept.since.elapsed(), kept.fresh) != Age::Dead => {
                 Ok(Arc::clone(&kept.keys))
             }
             (_, failed) => {
-                let why = failed.err().unwrap_or_else(|| "it failed a moment ago".to_owned());
-                let wait = u32::try_from(state.pause().as_secs()).unwrap_or(u32::MAX).max(1);
+                let why = failed.err().unwrap_or_default();
+                let wait = u32::try_from(self.state.lock().pause().as_secs()).unwrap_or(u32::MAX).max(1);
                 Err(Error::new(codes::ISSUER_UNAVAILABLE)
                     .retry_after_s(wait)
                     .operator(format!("{}: {why}", self.name)))
@@ -158,71 +163,74 @@ impl RemoteKeys {
     }
 
     /// The keys after a token named one that is not among `known`: other ones, if there are any.
-    pub(crate) async fn after_miss(&self, engine: &Engine, known: &Arc<KeySet>) -> Option<Arc<KeySet>> {
+    pub(crate) async fn after_miss(
+        self: &Arc<Self>,
+        engine: &Engine,
+        known: &Arc<KeySet>,
+    ) -> Option<Arc<KeySet>> {
+        let newer = || {
+            let kept = self.kept.load_full()?;
+            (!Arc::ptr_eq(&kept.keys, known)).then(|| Arc::clone(&kept.keys))
+        };
+        let alone = Arc::clone(&self.fetching).lock_owned().await;
+        if let Some(newer) = newer() {
+            return Some(newer);
+        }
         if !self.may_miss() {
-            // Perhaps another request's fetch is under way.
-            drop(self.fetching.lock().await);
-        } else if let Err(error) = self.fetch(engine).await {
+            return None;
+        }
+        if let Err(error) = self.fetch(alone, engine.clone()).await {
             tracing::warn!(issuer = %self.name, %error, "a token names an unknown key, and the issuer's keys cannot be had");
         }
-        let kept = self.state.lock().kept.clone()?;
-        (!Arc::ptr_eq(&kept.keys, known)).then_some(kept.keys)
+        newer()
     }
 
     /// Whether this minute's fetch for unknown keys is still to be had; it is taken.
     fn may_miss(&self) -> bool {
         let mut state = self.state.lock();
-        let may = state.missed.is_none_or(|missed| missed.elapsed() >= MISS_EVERY);
+        let may = state.may_ask() && state.missed.is_none_or(|missed| missed.elapsed() >= MISS_EVERY);
         if may {
             state.missed = Some(Instant::now());
         }
         may
     }
 
-    /// Fetches, unless within the pause after a failure. Whoever comes while a fetch is under way waits for that one.
-    async fn fetch(&self, engine: &Engine) -> Result<(), String> {
-        let came = Instant::now();
-        let _alone = self.fetching.lock().await;
-        {
-            let mut state = self.state.lock();
-            // Another one's fetch that began after we came has brought what we came for.
-            let done = state.asked.is_some_and(|asked| asked > came);
-            if done || !state.may_ask() {
-                return Ok(());
+    fn may_ask(&self) -> bool {
+        self.state.lock().may_ask()
+    }
+
+    /// Fetches, alone, on a task of its own: a stranger who causes a fetch and leaves must not take it along.
+    async fn fetch(self: &Arc<Self>, alone: OwnedMutexGuard<()>, engine: Engine) -> Result<(), String> {
+        let this = Arc::clone(self);
+        let fetching = tokio::spawn(async move {
+            this.state.lock().asked = Some(Instant::now());
+            let fetched = this.ask(engine.outbound()).await;
+            let mut state = this.state.lock();
+            state.failures = if fetched.is_ok() { 0 } else { state.failures.saturating_add(1) };
+            drop(state);
+            // Tokens that were verified under the old keys are looked at anew.
+            if this.keep(fetched?) {
+                engine.memory().apply(&Change::Keys);
             }
-            state.asked = Some(Instant::now());
-        }
-        let fetched = self.ask(engine.outbound()).await;
-        let mut state = self.state.lock();
-        match fetched {
-            Ok(fetched) => {
-                state.failures = 0;
-                if self.keep(&mut state, fetched) {
-                    drop(state);
-                    // Tokens that were verified under the old keys are looked at anew.
-                    engine.memory().apply(&Change::Keys);
-                }
-                Ok(())
-            }
-            Err(why) => {
-                state.failures = state.failures.saturating_add(1);
-                Err(why)
-            }
-        }
+            drop(alone);
+            Ok(())
+        });
+        fetching.await.unwrap_or_else(|fault| Err(fault.to_string()))
     }
 
     /// Whether the keys changed.
-    fn keep(&self, state: &mut State, fetched: Fetched) -> bool {
+    fn keep(&self, fetched: Fetched) -> bool {
         let Fetched { keys, digest, fresh } = fetched;
+        let before = self.kept.load_full();
         let since = Instant::now();
-        if let Some(kept) = state.kept.as_mut().filter(|kept| kept.digest == digest) {
-            (kept.since, kept.fresh) = (since, fresh);
+        if let Some(same) = before.as_ref().filter(|kept| kept.digest == digest) {
+            let keys = Arc::clone(&same.keys);
+            self.kept.store(Some(Arc::new(Kept { keys, digest, since, fresh })));
             return false;
         }
         tracing::info!(issuer = %self.name, keys = keys.len(), "the issuer's keys");
-        let first = state.kept.is_none();
-        state.kept = Some(Kept { keys: Arc::new(keys), digest, since, fresh });
-        !first
+        self.kept.store(Some(Arc::new(Kept { keys: Arc::new(keys), digest, since, fresh })));
+        before.is_some()
     }
 
     async fn ask(&self, outbound: &dyn Outbound) -> Result<Fetched, String> {

@@ -162,3 +162,16 @@ async fn a_hundred_first_tokens_at_once_fetch_the_keys_once() {
     assert!(shown.into_iter().all(|outcome| outcome.expect("mine").is_ok()));
     assert_eq!(door.published.asked.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn a_stranger_who_asks_for_a_fetch_and_leaves_does_not_take_it_along() {
+    let (old, new) = (key_called("a"), key_called("b"));
+    let door = Door::of(json!([public(&old)])).await;
+    assert_eq!(code(door.show(&door.token(&old, &[])).await.expect("mine")), "ok");
+    *door.published.document.lock() = json!({ "keys": [public(&old), public(&new)] });
+    // The stranger's token names a key nobody has; they leave before the fetch is over.
+    let made_up = door.token(&key_called("made-up"), &[]);
+    assert!(futures_util::FutureExt::now_or_never(door.show(&made_up)).is_none(), "a fetch is under way");
+    assert_eq!(code(door.show(&door.token(&new, &[])).await.expect("mine")), "ok");
+    assert_eq!(door.published.asked.load(Ordering::Relaxed), 2);
+}

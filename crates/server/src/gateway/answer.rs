@@ -48,7 +48,7 @@ impl Access {
         let (engine, auth) = (grant.call().engine(), grant.auth());
         // Registered first, then looked at once more: what is revoked between the two is seen by one of them.
         let guard = engine.watch(auth);
-        if engine.is_revoked(auth) {
+        if grant.call().is_revoked() {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }
         let expiry = events::expiry(engine, auth).map(|at| Box::pin(sleep_until(at)));

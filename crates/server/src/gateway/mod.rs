@@ -11,6 +11,7 @@ mod answer;
 mod breaker;
 mod headers;
 pub(crate) mod listing;
+mod metered;
 mod ownership;
 mod probe;
 mod relay;

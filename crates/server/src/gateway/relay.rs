@@ -7,7 +7,7 @@ use bytes::Bytes;
 use doorward_core::audit::Outcome;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::ActionDef;
-use doorward_core::error::{Error, Result, codes};
+use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::limits::rules::tighter;
 use doorward_core::operation::Grant;
 use futures_util::{SinkExt, StreamExt};
@@ -98,8 +98,15 @@ impl Relay {
         upstream: &mut Upstream,
     ) -> Next {
         let text = match message {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Next::On,
+            Some(Ok(Message::Text(text))) => {
+                client.get_mut().whole();
+                text
+            }
+            Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                client.get_mut().control(payload.len());
+                return Next::On;
+            }
+            Some(Ok(Message::Frame(_))) => return Next::On,
             Some(Ok(Message::Binary(_))) => return end(CloseCode::Unsupported, "only text is taken"),
             Some(Ok(Message::Close(frame))) => {
                 return frame.map_or_else(|| end(CloseCode::Normal, ""), |frame| Next::End(passed_on(frame)));
@@ -114,7 +121,10 @@ impl Relay {
         };
         match self.decide(Bytes::from(text)).await {
             Ok(message) => self.send(upstream, Message::Text(message)).await,
-            Err(error) if error.is(codes::TOKEN_REVOKED) => end(CloseCode::Policy, codes::TOKEN_REVOKED.name),
+            // Whoever is nobody any more is told so as at the handshake.
+            Err(error) if error.code().kind == Kind::Unauthenticated => {
+                Next::End(CloseFrame { code: CloseCode::Policy, reason: error.code().name.into() })
+            }
             Err(error) => {
                 tracing::debug!(request = %self.request.id, %error, "a message is refused");
                 self.send(client, Message::text((self.rule.refusal)(&error))).await
@@ -126,11 +136,8 @@ impl Relay {
     async fn decide(&self, message: Bytes) -> Result<tokio_tungstenite::tungstenite::Utf8Bytes> {
         let request = &self.request;
         self.count().await?;
-        let mut grant = request.permit_for(self.action, Target::any())?;
+        let mut grant = request.call()?.now().await?.permit_for(self.action, Target::any())?;
         let prepared = async {
-            if request.engine.is_revoked(grant.auth()) {
-                return Err(Error::new(codes::TOKEN_REVOKED));
-            }
             let mut body = JsonBody::of(message, self.rule.resource)?;
             body.drop_fresh(self.rule.resource, self.rule.fresh);
             settle(request, (self.rule.effect, self.rule.resource), &mut grant, &mut body).await?;

@@ -3,12 +3,14 @@
 //! A refusal of the caller is told as a close frame after the handshake, because browsers show their pages no other: 1008 for
 //! whoever may not, 1013 for whoever is to come again later.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorward_core::authz::Target;
 use doorward_core::error::{Error, Kind, Result, codes};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
@@ -21,9 +23,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use super::answer::Access;
+use super::metered::Metered;
 use super::relay::{self, Relay};
 use super::{Effect, Resource, headers};
-use crate::http::body::Body;
+use crate::http::body::{Body, BodyRoom};
 use crate::http::listener::Line;
 use crate::http::respond::Answer;
 use crate::request::Request;
@@ -31,6 +34,10 @@ use crate::request::Request;
 /// Largest message of a client, and of an upstream.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 const MAX_UPSTREAM_MESSAGE_BYTES: usize = 8 << 20;
+/// Largest message of a client that is being refused: there is nothing it could say.
+const MAX_REFUSED_BYTES: usize = 4 << 10;
+/// How long the connection may take to be handed over once the client was agreed to.
+const TAKEOVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the messages of a WebSocket are passed on. The action stands in the route's row, and is done once with each message.
 #[derive(Debug)]
@@ -69,7 +76,7 @@ impl Handshake {
             return Err(bad("HTTP/1.1 with Upgrade: websocket"));
         }
         // What follows the head is the other protocol's; a body would be read as both.
-        if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+        if [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT].iter().any(|name| headers.contains_key(name)) {
             return Err(bad("no body"));
         }
         if !has_word(headers, &CONNECTION, "upgrade") {
@@ -102,29 +109,32 @@ impl Handshake {
     /// Agrees, and closes at once with what is wrong.
     pub(crate) fn refuse(self, error: &Error) -> Answer {
         let frame = CloseFrame { code: close_code(error), reason: error.code().name.into() };
-        self.agree(move |client| async move {
+        let room = BodyRoom::new();
+        self.agree((room, MAX_REFUSED_BYTES), move |client| async move {
             relay::close(client, frame).await;
         })
     }
 
     /// Agrees; `then` gets the connection once the client knows.
-    fn agree<F>(self, then: impl FnOnce(Client) -> F + Send + 'static) -> Answer
+    fn agree<F>(
+        self,
+        (room, max_message_bytes): (BodyRoom, usize),
+        then: impl FnOnce(Client) -> F + Send + 'static,
+    ) -> Answer
     where
         F: Future<Output = ()> + Send,
     {
         let Self { upgrade, line, accept, protocol, .. } = self;
         let held = line.become_tunnel();
         tokio::spawn(async move {
-            match upgrade.await {
-                Ok(upgraded) => {
-                    let io = TokioIo::new(upgraded);
-                    then(
-                        WebSocketStream::from_raw_socket(io, Role::Server, Some(config(MAX_MESSAGE_BYTES)))
-                            .await,
-                    )
-                    .await;
+            match tokio::time::timeout(TAKEOVER_PATIENCE, upgrade).await {
+                Ok(Ok(upgraded)) => {
+                    let io = Metered::new(TokioIo::new(upgraded), room);
+                    let config = Some(config(max_message_bytes));
+                    then(WebSocketStream::from_raw_socket(io, Role::Server, config).await).await;
                 }
-                Err(error) => tracing::debug!(%error, "a WebSocket was not taken over"),
+                Ok(Err(error)) => tracing::debug!(%error, "a WebSocket was not taken over"),
+                Err(_) => tracing::debug!("a WebSocket was not taken over in time"),
             }
             drop(held);
         });
@@ -142,7 +152,7 @@ impl Handshake {
 }
 
 /// The client's end.
-pub(super) type Client = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+pub(super) type Client = WebSocketStream<Metered<TokioIo<hyper::upgrade::Upgraded>>>;
 
 /// What is never exceeded; nothing is compressed, so nothing unfolds.
 pub(super) fn config(max_message_bytes: usize) -> WebSocketConfig {
@@ -220,9 +230,11 @@ pub(crate) async fn open(mut request: Request, rule: &'static SocketRule) -> Res
         upstream.open_socket(request.path.as_str(), sent, &request.engine).await
     };
     match opened.await {
-        Ok(upstream) => Ok(handshake.agree(move |client| async move {
-            Relay { request, rule, action, access, grant }.run(client, upstream).await;
-        })),
+        Ok(upstream) => {
+            Ok(handshake.agree((request.body.give_up(), MAX_MESSAGE_BYTES), move |client| async move {
+                Relay { request, rule, action, access, grant }.run(client, upstream).await;
+            }))
+        }
         Err(error) => grant.close(Err(error)),
     }
 }

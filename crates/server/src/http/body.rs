@@ -105,7 +105,7 @@ impl HttpBody for Body {
 pub(crate) struct BodyRoom(Arc<Semaphore>);
 
 /// The step in which a body takes room.
-const PIECE: usize = 16 << 10;
+pub(crate) const PIECE: usize = 16 << 10;
 /// All bodies of a server together.
 const MAX_HELD_BYTES: usize = 64 << 20;
 
@@ -114,10 +114,22 @@ impl BodyRoom {
         Self(Arc::new(Semaphore::new(MAX_HELD_BYTES / PIECE)))
     }
 
-    fn take(&self) -> Result<OwnedSemaphorePermit> {
+    /// A piece of it.
+    ///
+    /// # Errors
+    /// `rate_limited` when there is none left.
+    pub(crate) fn take(&self) -> Result<OwnedSemaphorePermit> {
         let full =
             |_| Error::new(codes::RATE_LIMITED).message("Too many bodies are on their way.").retry_after_s(1);
         Arc::clone(&self.0).try_acquire_owned().map_err(full)
+    }
+}
+
+#[cfg(test)]
+impl BodyRoom {
+    /// Pieces that are left.
+    pub(crate) fn left(&self) -> usize {
+        self.0.available_permits()
     }
 }
 
@@ -132,6 +144,12 @@ pub(crate) struct Inbound {
 impl Inbound {
     pub(crate) fn new(body: Incoming, room: BodyRoom) -> Self {
         Self { body: Some(body), room, held: None }
+    }
+
+    /// Gives up what was not read, and answers the room it would have taken.
+    pub(crate) fn give_up(&mut self) -> BodyRoom {
+        self.body = None;
+        self.room.clone()
     }
 
     /// Reads all of it, once.

@@ -244,6 +244,7 @@ async fn what_is_no_handshake_is_400_and_an_upstream_that_is_away_502() {
         &[upgrade, version, key, key],
         &[upgrade, version, key, ("Content-Length", "0")],
         &[upgrade, version, key, ("Transfer-Encoding", "chunked")],
+        &[upgrade, version, key, ("Expect", "100-continue")],
     ] {
         let mut all = headers.to_vec();
         let bearer = format!("Bearer {}", alice.token.as_deref().expect("a token"));

@@ -103,19 +103,28 @@ impl Authenticator for ExternalJwt {
         };
         let now_ms = self.engine.now_ms();
         let key = key_of(text);
-        match self.seen.get(&self.engine, &key, now_ms) {
-            Err(error) => return Answer::Now(Outcome::Rejected(error)),
-            Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
-            Ok(None) => {}
+        // Keys that are too old are asked for first, also for a token that was seen: its key may be withdrawn by now.
+        let known = match &self.keys {
+            Source::Fixed(keys) => Some(Arc::clone(keys)),
+            Source::Remote(remote) => remote.at_hand(&self.engine),
+        };
+        if known.is_some() {
+            match self.seen.get(&self.engine, &key, now_ms) {
+                Err(error) => return Answer::Now(Outcome::Rejected(error)),
+                Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
+                Ok(None) => {}
+            }
         }
         if self.options.only_listed && !self.lists(claimed_issuer(text).as_deref()) {
             return Answer::Now(Outcome::NotPresent);
         }
-        let remote = match &self.keys {
-            Source::Fixed(keys) => return Answer::Now(outcome(self.verify(text, key, keys, now_ms))),
-            Source::Remote(remote) => remote,
+        let remote = match (&self.keys, &known) {
+            (Source::Fixed(_), Some(keys)) => {
+                return Answer::Now(outcome(self.verify(text, key, keys, now_ms)));
+            }
+            (Source::Remote(remote), _) => remote,
+            (Source::Fixed(_), None) => return Answer::Now(Outcome::NotPresent),
         };
-        let known = remote.at_hand(&self.engine);
         let first = known.as_ref().map(|keys| (self.verify(text, key, keys, now_ms), keys));
         match first {
             Some((result, keys)) if !missed(&result, keys) => Answer::Now(outcome(result)),
