@@ -95,7 +95,8 @@ impl Nginx {
                  }}
                  location = /check {{
                    internal; proxy_http_version 1.1; proxy_set_header Connection \"\";
-                   proxy_pass_request_body off; proxy_set_header Content-Length \"\"; proxy_pass http://check/v1/me;
+                   proxy_pass_request_body off; proxy_set_header Content-Length \"\";
+                   proxy_set_header Host localhost; proxy_pass http://check/v1/me;
                  }}
                }}
              }}"

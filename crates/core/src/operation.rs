@@ -353,7 +353,9 @@ impl Grant {
                 journal.read(self.entry(Outcome::Done, None))
             }
             Ok(_) => journal.line(self.entry(Outcome::Done, None)),
-            Err(error) if error.code().kind == Kind::Internal => {
+            Err(error)
+                if matches!(error.code().kind, Kind::Internal | Kind::Upstream | Kind::Unavailable) =>
+            {
                 journal.line(self.entry(Outcome::Failed, Some(error.code().name.to_owned())));
             }
             Err(error) => {

@@ -80,7 +80,12 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
     }));
     let weak =
         found.into_iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend));
-    setup.warnings.iter().cloned().chain(weak).chain(consents).collect()
+    let taken =
+        |name: &str| setup.config.mounts.iter().any(|mount| mount.issuers.iter().any(|one| one == name));
+    let idle = setup.config.issuers.keys().filter(|name| !taken(name));
+    let idle =
+        idle.map(|name| format!("issuers.{name}: no mount takes its tokens; name it in issuers of a mount"));
+    setup.warnings.iter().cloned().chain(weak).chain(consents).chain(idle).collect()
 }
 
 fn weak_secrets(setup: Judged<'_>) -> Vec<Problem> {

@@ -158,6 +158,8 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
     let settings = ServerSettings {
         tls,
         trusted_proxies: server.trusted_proxies.clone(),
+        // A name or a proxy that the operator declared is theirs to guard.
+        local_names: server.public_url.is_none() && server.trusted_proxies.is_empty(),
         public_origin: server.public_url.as_deref().and_then(origin_of),
         max_connections: server.max_connections,
         ..ServerSettings::default()

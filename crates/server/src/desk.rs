@@ -4,7 +4,8 @@
 //! 1. one canonical path, or a refusal;
 //! 2. the route: what no table declares does not exist;
 //! 3. limits by address;
-//! 4. the caller, unless the route is open: a bad credential is refused before any body is read; limits by account and key;
+//! 4. the caller, unless the route is open: a bad credential is refused before any body is read; what another site's page
+//!    asked for; limits by account and key;
 //! 5. the handler, which decides before it acts;
 //! 6. the answer in the surface's style, and one line in the log.
 
@@ -23,7 +24,9 @@ use doorward_core::operation::{Call, Origin};
 use doorward_protocols::path::canonical;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+};
 use http::{Method, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -35,7 +38,7 @@ use crate::http::cors::Asked;
 use crate::http::extract::{Seen, offered, user_agent};
 use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
-use crate::http::origin::{Client, Network, client};
+use crate::http::origin::{Client, Network, client, is_local_name};
 use crate::http::respond::{About, Answer, Problems, Style, finish, header_value, no_content, refusal};
 use crate::rate_limit::Standings;
 use crate::request::{Arrived, Matched, Request};
@@ -52,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) trusted_proxies: Arc<[Network]>,
     /// Whether clients are told never to come over plain HTTP again (RFC 6797).
     pub(crate) strict_transport: bool,
+    /// Whether only names of this machine are answered to.
+    pub(crate) local_names: bool,
     /// The origin of our own pages, where it is configured.
     pub(crate) public_origin: Option<Arc<str>>,
     /// Shared by every listener.
@@ -177,6 +182,7 @@ impl Desk {
         id: &RequestId,
     ) -> Outcome {
         let (mut head, body) = request.into_parts();
+        let body = Inbound::new(body, self.bodies.clone(), head.version);
         let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
         let root = self.sites.iter().position(|site| site.prefix.is_empty());
         // 1.
@@ -188,6 +194,11 @@ impl Desk {
             }
         };
         let logged = Some(whole.as_str().to_owned());
+        if self.local_names && !head.headers.get(HOST).is_none_or(names_this_machine) {
+            let message = "This server is reached by its address or as localhost; server.public_url gives it another name.";
+            let error = Error::new(codes::BAD_HEADER).message(message);
+            return Outcome::of(self.style(root), logged, Err(error));
+        }
         if head.headers.len() > MAX_HEADERS {
             let error = Error::new(codes::TOO_LARGE).message("A request may have 100 headers.");
             return Outcome::of(self.style(root), logged, Err(error));
@@ -247,17 +258,17 @@ impl Desk {
         let stale_cookie =
             cookie.is_some() && !used && matches!(&call, Ok(Some(known)) if known.auth.is_anonymous());
         if let Ok(Some(known)) = &call {
-            let standing = self.engine.limit_after(actions, &known.auth, seen_from.address).await;
-            standings.rules = tighter(standings.rules, standing);
-            if let Some(refused) = limited(&standings, actions) {
-                call = Err(refused);
-            }
-        }
-        if let Ok(Some(known)) = &call {
             let explicit = matches!(offered(&head.headers, site.surface.key_headers, token), Ok(Some(_)));
             let brought = Brought { method: &head.method, headers: &head.headers, explicit };
             let public = self.public_origin.as_deref();
             if let Err(refused) = browser::check(known, &brought, public, |origin| site.cors.lists(origin)) {
+                call = Err(refused);
+            }
+        }
+        if let Ok(Some(known)) = &call {
+            let standing = self.engine.limit_after(actions, &known.auth, seen_from.address).await;
+            standings.rules = tighter(standings.rules, standing);
+            if let Some(refused) = limited(&standings, actions) {
                 call = Err(refused);
             }
         }
@@ -273,7 +284,7 @@ impl Desk {
                     method: head.method,
                     query: head.uri.query().map(str::to_owned),
                     headers: head.headers,
-                    body: Inbound::new(body, self.bodies.clone()),
+                    body,
                     handshake,
                 };
                 self.handle(site, route, (params, actions), arrived, call).await
@@ -333,12 +344,17 @@ impl Desk {
     }
 }
 
+fn names_this_machine(host: &HeaderValue) -> bool {
+    host.to_str().is_ok_and(is_local_name)
+}
+
 fn is_login(action: &ActionDef) -> bool {
     (action.resource, action.name) == (Login::DEF.resource, Login::DEF.name)
 }
 
 fn limited(standings: &Standings, actions: &[&ActionDef]) -> Option<Error> {
     let exceeded = standings.exceeded()?;
+    tracing::info!(limit = %exceeded.rule, "a limit refuses");
     let mut error = Error::new(codes::RATE_LIMITED).retry_after_s(exceeded.reset_after_s);
     if actions.iter().any(|action| is_login(action)) {
         error = error.message("Too many login attempts");

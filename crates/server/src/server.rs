@@ -71,6 +71,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Network>,
     /// The origin of our own pages as browsers see it, such as `https://auth.example`; absent for whatever host they ask.
     pub public_origin: Option<String>,
+    /// Whether listeners that this machine alone reaches answer only to names of it.
+    pub local_names: bool,
     /// Most connections at once on each listener; one client, unless a trusted proxy or on this machine, holds at most a
     /// quarter of them.
     pub max_connections: usize,
@@ -84,6 +86,7 @@ impl Default for ServerSettings {
             tls: None,
             trusted_proxies: Vec::new(),
             public_origin: None,
+            local_names: false,
             max_connections: 16_384,
             grace: Duration::from_secs(20),
         }
@@ -175,6 +178,7 @@ pub async fn bind(
             trusted_proxies,
             strict_transport,
             public_origin: public_origin.clone(),
+            local_names: settings.local_names && listening.address.ip().to_canonical().is_loopback(),
             bodies: bodies.clone(),
         };
         let failed = |source| BindError::Address { address: listening.address, source };

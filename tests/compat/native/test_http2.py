@@ -232,7 +232,7 @@ def test_clear_text_that_wants_http_2_is_refused(server):
         assert plain.recv(64).startswith(b"HTTP/1.1 400")
     with socket.create_connection((host, int(port)), LIMIT_S) as plain:
         plain.sendall(
-            b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            b"GET /.well-known/jwks.json HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
             b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
         )
         assert plain.recv(64).startswith(b"HTTP/1.1 200")

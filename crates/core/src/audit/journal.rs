@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::entry::{AuditEntry, Outcome};
 use crate::engine::Engine;
 use crate::id::{ApiKeyId, SessionId};
+use crate::limits::failures::network_of;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
 
@@ -21,6 +22,8 @@ use crate::ports::{Batch, StoreError};
 pub const FLUSH_EVERY_MS: u64 = 250;
 const FOLD_MS: i64 = 10_000;
 const MOST_KEYS: usize = 8_192;
+/// The principal of refusals whose own could not be kept.
+const SEVERAL: &str = "several";
 const MOST_LINES: usize = 8_192;
 
 #[derive(PartialEq, Eq, Hash)]
@@ -62,8 +65,20 @@ fn fold_key(entry: &AuditEntry) -> FoldKey {
         action: entry.action.clone(),
         principal: entry.principal.clone(),
         reason: entry.reason.clone(),
-        address: entry.address.clone(),
+        address: entry.address.as_deref().map(network),
     }
+}
+
+/// An IPv6 host has a whole network to itself: refusals of all its addresses are one client's.
+fn network(address: &str) -> String {
+    address.parse().map_or_else(|_| address.to_owned(), |address| network_of(address).to_string())
+}
+
+/// Where refusals are counted that find no room of their own: who it was is lost, that it was is not.
+fn overflow(mut entry: AuditEntry) -> AuditEntry {
+    SEVERAL.clone_into(&mut entry.principal);
+    (entry.resource, entry.credential, entry.address) = (None, None, None);
+    entry
 }
 
 impl Journal {
@@ -74,11 +89,14 @@ impl Journal {
         if let Some(folded) = pending.denials.get_mut(&key) {
             folded.unwritten += 1;
             folded.entry.at_ms = entry.at_ms;
-        } else if pending.denials.len() < MOST_KEYS {
+        } else if pending.denials.len() < MOST_KEYS || entry.principal == SEVERAL {
             let ends_at_ms = entry.at_ms + FOLD_MS;
             pending.denials.insert(key, Folded { entry, unwritten: 1, ends_at_ms, written_once: false });
         } else {
+            drop(pending);
             self.lost.fetch_add(1, Ordering::Relaxed);
+            // There are few actions, mounts and reasons, so this needs little room.
+            self.denied(overflow(entry));
         }
     }
 
@@ -122,7 +140,7 @@ impl Journal {
         }
     }
 
-    /// How many lines found no room since the process began.
+    /// How many lines found no room of their own since the process began.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -239,6 +257,25 @@ mod tests {
         assert_eq!((lines.len(), lines[0].count), (1, 5));
         journal.denied(denial(FOLD_MS + 1));
         assert_eq!(journal.take(FOLD_MS + 1, false).lines.len(), 1, "a new window");
+    }
+
+    #[test]
+    fn a_flood_of_refusals_from_one_network_is_one_line_and_one_from_everywhere_is_still_counted() {
+        let journal = Journal::default();
+        for n in 0..20_000_u32 {
+            journal.denied(AuditEntry { address: Some(format!("2001:db8::{n:x}")), ..denial(0) });
+        }
+        assert_eq!(journal.take(0, true).lines.len(), 1);
+        for n in 0..10_000_u32 {
+            journal
+                .denied(AuditEntry { address: Some(std::net::Ipv4Addr::from(n).to_string()), ..denial(0) });
+        }
+        let lines = journal.take(0, true).lines;
+        assert_eq!(lines.len(), MOST_KEYS + 1);
+        assert_eq!(lines.iter().map(|line| line.count).sum::<i64>(), 10_000, "none is lost without a count");
+        let several: Vec<_> = lines.iter().filter(|line| line.principal == SEVERAL).collect();
+        assert_eq!(several.len(), 1);
+        assert_eq!(several[0].address, None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Authenticator, Outcome, Presented};
+use doorward_protocols::jose::claimed_issuer;
+
+use super::{Answer, Authenticator, Offered, Outcome, Place, Presented};
 use crate::authz::roles::ANONYMOUS;
 use crate::error::{Error, Result, codes};
 use crate::principal::AuthContext;
@@ -44,8 +46,22 @@ impl Chain {
         }
         match presented.offered {
             None => Ok(Arc::clone(&self.nobody)),
-            Some(_) => Err(Error::new(codes::TOKEN_INVALID).operator("no method recognised the credential")),
+            Some(offered) => Err(Error::new(codes::TOKEN_INVALID).operator(unrecognised(offered))),
         }
+    }
+}
+
+/// What is known of a credential that is nobody's. Its issuer is the most common mistake, a slash too many; it goes to the log alone,
+/// because a stranger chooses it, and lines of the audit log are folded by their reason.
+fn unrecognised(offered: Offered<'_>) -> &'static str {
+    let issuer = if offered.place == Place::Bearer { claimed_issuer(offered.text) } else { None };
+    match issuer {
+        Some(issuer) => {
+            let issuer: String = issuer.chars().take(128).collect();
+            tracing::info!(?issuer, "nobody here takes tokens of this issuer");
+            "no method takes tokens of its issuer; the log names it"
+        }
+        None => "no method recognised the credential",
     }
 }
 
@@ -53,7 +69,7 @@ impl Chain {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::{NoHeaders, Offered, Place};
+    use super::super::NoHeaders;
     use super::*;
 
     struct Fake {

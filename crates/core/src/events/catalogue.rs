@@ -2,6 +2,9 @@
 
 use crate::audit::{AuditEntry, Outcome};
 
+/// The method of Doorward's own calls ([`crate::principal::AuthContext::system`]).
+const SYSTEM: &str = "system";
+
 /// A kind of event.
 #[derive(Debug, PartialEq, Eq)]
 pub struct EventDef {
@@ -58,7 +61,10 @@ pub fn find(name: &str) -> Option<&'static EventDef> {
 /// The event that a line of the audit log is, if it is one.
 #[must_use]
 pub fn of_line(line: &AuditEntry) -> Option<&'static EventDef> {
+    // What an operator mistypes on the command line concerns nobody else.
+    let by_operator = line.method == SYSTEM;
     match (line.outcome, line.action.as_str()) {
+        (Outcome::Denied, _) if by_operator => None,
         (Outcome::Denied, "credential:verify") => Some(TOKEN_INVALID),
         (Outcome::Denied, "session:login") => Some(LOGIN_FAILED),
         (Outcome::Denied, _) => Some(DENIED),

@@ -71,6 +71,8 @@ impl Engine {
 pub struct Provenance<'a> {
     /// Whether the browser says that the page is of our own origin.
     pub own_origin: bool,
+    /// Whether it says anything of the page at all.
+    pub says_origin: bool,
     /// The token the page has read, where it can send one.
     pub csrf_token: Option<&'a str>,
     /// Whether it has to.
@@ -89,7 +91,11 @@ impl Call {
             Err(Error::new(codes::CROSS_SITE).message(why))
         };
         if !provenance.own_origin {
-            return refused("The request was not made by a page of this origin.");
+            return refused(if provenance.says_origin {
+                "The request was made by a page of another origin; behind a proxy, set server.public_url."
+            } else {
+                "The request names no Origin, which browsers send by themselves; programs use a token or an API key."
+            });
         }
         let Some(session) = self.auth.session.as_ref().filter(|_| provenance.needs_token) else {
             return Ok(());

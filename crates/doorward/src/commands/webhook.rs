@@ -148,15 +148,16 @@ fn retry(name: &str, common: &Common, surroundings: &Surroundings) -> Result<(),
     })?;
     common.output.answer(&json!({ "webhook": name, "waiting": waiting }), || match waiting {
         0 => "Nothing waits.".to_owned(),
-        1 => "One event is due now; the running server sends it.".to_owned(),
-        more => format!("{more} events are due now; the running server sends them."),
+        1 => "One event is due now; a running server sends it at once.".to_owned(),
+        more => format!("{more} events are due now; a running server sends them at once."),
     })
 }
 
 fn unknown(name: &str, error: doorward_core::error::Error) -> Failure {
     if error.is(doorward_core::error::codes::NOT_FOUND) {
-        let mend = "`doorward webhook list` shows which there are";
-        return Failure::refused(format!("there is no webhook {name:?}"), mend);
+        let mend = "`doorward webhook list` shows which there are; what waits for one that is not configured any more is cleared out \
+                    30 days after it happened";
+        return Failure::refused(format!("there is no webhook {name:?} in the configuration"), mend);
     }
     error.into()
 }

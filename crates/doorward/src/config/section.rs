@@ -135,7 +135,10 @@ impl<'r> Section<'r> {
         let node = self.table.get(name)?.clone();
         let value = if key.secret { "\"…\"".to_owned() } else { spelled(&node.value) };
         let setting = Setting { key: format!("{}.{name}", self.path), value, origin: node.origin.clone() };
-        self.reading.settings.push(setting);
+        // A file of a secret is asked for its path and for its content.
+        if self.reading.settings.iter().all(|known| known.key != setting.key) {
+            self.reading.settings.push(setting);
+        }
         Some(node)
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use doorward_core::error::{Error, Result, codes};
 use futures_util::{Stream, StreamExt};
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
@@ -139,11 +139,36 @@ pub(crate) struct Inbound {
     room: BodyRoom,
     /// What the body takes of the room, for as long as its request is being answered.
     held: Option<OwnedSemaphorePermit>,
+    /// Whether what is not read has to be taken off the wire all the same.
+    drained: bool,
+}
+
+/// Most bytes that are taken off the wire although nobody reads them, and the time for it.
+const MAX_DRAINED_BYTES: usize = 1 << 20;
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// An answer that comes before its request was read makes the library reset an HTTP/2 stream, and clients then drop the answer
+/// they have got. What is on its way is taken, within bounds, and thrown away.
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take().filter(|body| self.drained && !body.is_end_stream()) else {
+            return;
+        };
+        tokio::spawn(tokio::time::timeout(DRAIN_PATIENCE, async move {
+            let mut bytes = 0;
+            while let Some(Ok(frame)) = body.frame().await {
+                bytes += frame.data_ref().map_or(0, Bytes::len);
+                if bytes > MAX_DRAINED_BYTES {
+                    return;
+                }
+            }
+        }));
+    }
 }
 
 impl Inbound {
-    pub(crate) fn new(body: Incoming, room: BodyRoom) -> Self {
-        Self { body: Some(body), room, held: None }
+    pub(crate) fn new(body: Incoming, room: BodyRoom, version: Version) -> Self {
+        Self { body: Some(body), room, held: None, drained: version == Version::HTTP_2 }
     }
 
     /// Gives up what was not read, and answers the room it would have taken.
@@ -241,7 +266,7 @@ mod tests {
     }
 
     fn inbound(room: &BodyRoom) -> Inbound {
-        Inbound { body: None, room: room.clone(), held: None }
+        Inbound { body: None, room: room.clone(), held: None, drained: false }
     }
 
     #[tokio::test]

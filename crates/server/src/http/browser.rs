@@ -74,6 +74,11 @@ pub(crate) fn own_origin(headers: &HeaderMap, public: Option<&str>) -> bool {
     }
 }
 
+/// Whether anything is said of the page.
+pub(crate) fn says_origin(headers: &HeaderMap) -> bool {
+    headers.contains_key(ORIGIN) || headers.contains_key(SEC_FETCH_SITE)
+}
+
 /// Whether a browser says that the page is of another origin, and of none that is let in. Nothing is said by programs.
 fn foreign(headers: &HeaderMap, public: Option<&str>, listed: impl Fn(&HeaderValue) -> bool) -> bool {
     let origin = headers.get(ORIGIN);
@@ -112,12 +117,19 @@ pub(crate) fn check(
     }
     if !call.auth.ambient {
         let own_origin = !foreign(headers, public, listed);
-        return call.made_by_own_page(Provenance { own_origin, csrf_token: None, needs_token: false });
+        let provenance = Provenance { own_origin, says_origin: true, csrf_token: None, needs_token: false };
+        return call.made_by_own_page(provenance);
     }
     let csrf_token = headers.get(X_CSRF_TOKEN).and_then(|value| value.to_str().ok());
     // A page cannot add headers to the request that opens a WebSocket; its origin has to do.
     let needs_token = !upgrade;
-    call.made_by_own_page(Provenance { own_origin: own_origin(headers, public), csrf_token, needs_token })?;
+    let own_origin = own_origin(headers, public);
+    call.made_by_own_page(Provenance {
+        own_origin,
+        says_origin: says_origin(headers),
+        csrf_token,
+        needs_token,
+    })?;
     let has_body = headers.contains_key(TRANSFER_ENCODING)
         || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
     if (has_body || headers.contains_key(CONTENT_TYPE)) && media(headers)? != Media::Json {

@@ -62,6 +62,17 @@ impl FromStr for Network {
     }
 }
 
+/// Whether a `Host` is a name for this machine itself: an address, or `localhost`. Another name that leads here was made to do so by
+/// somebody who wants pages of theirs to pass for ours (DNS rebinding).
+pub(crate) fn is_local_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
+}
+
 /// The client's address, and whether the peer on the socket is a proxy we trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client {

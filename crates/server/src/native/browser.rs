@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::sessions::end_own;
-use crate::http::browser::{forget, keep, own_origin};
+use crate::http::browser::{forget, keep, own_origin, says_origin};
 use crate::http::respond::{Answer, json_answer, no_content};
 use crate::request::Request;
 
@@ -32,7 +32,9 @@ pub(super) async fn begin(mut request: Request) -> Result<Answer> {
         return Err(Error::new(codes::NO_COOKIES));
     }
     let own = own_origin(&request.headers, request.site.public_origin.as_deref());
-    request.call()?.made_by_own_page(Provenance { own_origin: own, csrf_token: None, needs_token: false })?;
+    let says_origin = says_origin(&request.headers);
+    let provenance = Provenance { own_origin: own, says_origin, csrf_token: None, needs_token: false };
+    request.call()?.made_by_own_page(provenance)?;
     let body: Credentials = request.json().await?;
     let login = Login {
         login: body.username,

@@ -271,6 +271,9 @@ fn is_subject(text: &str) -> bool {
 fn refusal(error: TokenError) -> Error {
     match error {
         TokenError::Expired => Error::new(codes::TOKEN_EXPIRED),
+        TokenError::MissingClaim(claim) => {
+            Error::new(codes::TOKEN_INVALID).operator(format!("{} {claim}", error.code()))
+        }
         other => Error::new(codes::TOKEN_INVALID).operator(other.code()),
     }
 }
