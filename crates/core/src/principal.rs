@@ -75,6 +75,26 @@ impl Principal {
         key
     }
 
+    /// Reads [`Principal::owner_key`] of a user; `None` for what is none.
+    #[must_use]
+    pub fn of_owner_key(key: &str) -> Option<Self> {
+        let mut authority = String::new();
+        let mut characters = key.char_indices();
+        while let Some((at, c)) = characters.next() {
+            match c {
+                '|' => {
+                    let subject = &key[at + 1..];
+                    let whole = !authority.is_empty() && !subject.is_empty();
+                    let (authority, subject) = (authority.into(), subject.into());
+                    return whole.then_some(Self { kind: PrincipalKind::User, authority, subject });
+                }
+                '\\' => authority.push(characters.next()?.1),
+                c => authority.push(c),
+            }
+        }
+        None
+    }
+
     /// The local user behind this principal, if it is one.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
@@ -171,5 +191,14 @@ mod tests {
         assert_ne!(make("a|b", "c").owner_key(), make("a", "b|c").owner_key());
         assert_ne!(make("a\\", "|c").owner_key(), make("a", "\\||c").owner_key());
         assert_eq!(make("local", "usr_1").owner_key(), "local|usr_1");
+        for (authority, subject) in
+            [("a|b", "c"), ("a\\", "|c"), ("local", "usr_1"), ("x/https://i", "s|t\\")]
+        {
+            let whole = make(authority, subject);
+            assert_eq!(Principal::of_owner_key(&whole.owner_key()), Some(whole));
+        }
+        for none in ["", "|", "a", "a|", "|b", "a\\|b", "a\\"] {
+            assert_eq!(Principal::of_owner_key(none), None, "{none}");
+        }
     }
 }

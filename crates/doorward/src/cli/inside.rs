@@ -7,6 +7,7 @@ use doorward_core::id::UserId;
 use doorward_core::identity::model::User;
 use doorward_core::operation::{Call, Permit};
 use doorward_core::ports::store::Users as _;
+use doorward_core::principal::{LOCAL, Principal};
 
 use super::{Failure, StoreOptions, Surroundings};
 use crate::assemble::{Assembled, assemble};
@@ -35,6 +36,34 @@ impl Inside {
         found.map_err(doorward_core::error::Error::from)?.ok_or_else(|| {
             Failure::refused(format!("there is no user {text:?}"), "`doorward user list` shows who there is")
         })
+    }
+
+    /// The principal that `key` spells, such as `company|ann`, if anybody here vouches for such ones: a slip must not look like
+    /// success.
+    pub(crate) fn principal(&self, key: &str) -> Result<Principal, Failure> {
+        let principal = Principal::of_owner_key(key).ok_or_else(|| {
+            let mend = "write it as the audit log does: local|usr_…, or the name of an issuer or mount, |, and its subject";
+            Failure::refused(format!("{key:?} names nobody"), mend)
+        })?;
+        let mut known = vec![LOCAL.to_owned()];
+        for mounted in &self.assembled.mounts {
+            known.push(mounted.mount.tokens.authority.to_string());
+            known.extend(mounted.config.issuers.iter().cloned());
+            known.extend(
+                mounted.config.trusted_header.as_ref().map(|_| format!("{}/proxy", mounted.mount.name)),
+            );
+        }
+        known.sort_unstable();
+        known.dedup();
+        let authority = &*principal.authority;
+        if known.iter().any(|name| authority == name || authority.starts_with(&format!("{name}/"))) {
+            return Ok(principal);
+        }
+        let mend = match nearest(authority, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("there are: {}", known.join(", ")),
+        };
+        Err(Failure::refused(format!("nobody here is called {authority:?} and vouches for anybody"), mend))
     }
 
     /// A caller at the mount called `name`.

@@ -5,6 +5,7 @@ use doorward_core::authn::Presented;
 use doorward_core::authn::methods::{api_key, own_token};
 use doorward_core::authz::catalogue::{self, ActionDef};
 use doorward_core::authz::filter::Filter;
+use doorward_core::authz::roles::USER;
 use doorward_core::authz::{Explanation, Target, explain};
 use doorward_core::error::Error;
 use doorward_core::id::{ApiKeyId, SessionId, ThreadId, UserId};
@@ -37,7 +38,8 @@ Examples:
 Exit codes: 0 allowed, 1 denied, 2 asked wrongly."
 )]
 struct Explain {
-    /// Who: a user's id, user name or e-mail address; an API key's id (key_…); or anonymous
+    /// Who: a user's id, user name or e-mail address; an API key's id (key_…); a caller of an issuer as the audit log spells it,
+    /// such as 'company|ann'; or anonymous
     #[arg(long, value_name = "WHO")]
     principal: String,
     /// What, such as thread:read; docs/reference/actions.md has them all
@@ -126,6 +128,18 @@ impl Explain {
 async fn caller(inside: &Inside, mount: &Mount, who: &str) -> Result<AuthContext, Failure> {
     if who == "anonymous" {
         return Ok((*mount.chain.authenticate(&Presented::nothing()).await?).clone());
+    }
+    if who.contains('|') {
+        let principal = inside.principal(who)?;
+        return match principal.user_id() {
+            Some(id) => Ok(own_token::caller(&inside.user(id.as_str()).await?)?),
+            // What others' tokens say of roles is not known here: a plain user, as without a word of it.
+            None => Ok(AuthContext {
+                principal,
+                method: "external_jwt",
+                ..AuthContext::anonymous(vec![USER.into()])
+            }),
+        };
     }
     let store = &inside.assembled.store;
     let Some(key) = store.api_key(&ApiKeyId::from(who)).await.map_err(Error::from)? else {

@@ -248,7 +248,13 @@ fn revoke(which: WhichTokens, common: &Common, surroundings: &Surroundings) -> R
             WhichTokens { user: Some(user), .. } => {
                 Revoked::Principal(Principal::local(&inside.user(&user).await?.id).owner_key())
             }
-            WhichTokens { principal: Some(key), .. } => Revoked::Principal(key),
+            WhichTokens { principal: Some(key), .. } => {
+                // What is no principal's name at all is for the engine to refuse.
+                if Principal::of_owner_key(&key).is_some() {
+                    inside.principal(&key)?;
+                }
+                Revoked::Principal(key)
+            }
             WhichTokens { .. } => Revoked::All,
         };
         let (kind, subject) = revoked.parts();

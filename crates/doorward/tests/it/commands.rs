@@ -240,3 +240,23 @@ fn without_a_store_a_command_says_where_to_look() {
     assert!(printed(&output).contains("--data-dir"), "{}", printed(&output));
     assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 0, "nothing was made");
 }
+
+#[test]
+fn a_principal_that_nobody_vouches_for_is_a_slip_and_not_revoked() {
+    let home = tempfile::tempdir().expect("a directory");
+    let text = "[outbound]\nallow = [\"http://127.0.0.1:9\"]\n[issuers.company]\nissuer = \"http://127.0.0.1:9\"\naudience = [\"us\"]\n\
+                [mounts.native]\nissuers = [\"company\"]\n";
+    fs::write(home.path().join("doorward.toml"), text).expect("written");
+    let server = Server::start(home, &["dev", "--config", "doorward.toml"]);
+    let with = |words: &[&str]| {
+        server.command(&[words, &["--config", "doorward.toml", "--data-dir", ".doorward"]].concat(), "")
+    };
+    let slip = with(&["token", "revoke", "--principal", "compnay|ann"]);
+    let said = printed(&slip);
+    assert!(!slip.status.success() && said.contains("did you mean company?"), "{said}");
+    let nobody = with(&["explain", "--principal", "|ann", "--action", "thread:create"]);
+    assert!(!nobody.status.success() && printed(&nobody).contains("names nobody"));
+    assert_eq!(json(&with(&["token", "revoke", "--principal", "company|ann"]))["subject"], "company|ann");
+    let explained = json(&with(&["explain", "--principal", "company|ann", "--action", "thread:create"]));
+    assert_eq!((&explained["allowed"], &explained["principal"]), (&json!(true), &json!("company|ann")));
+}
