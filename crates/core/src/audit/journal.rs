@@ -156,7 +156,7 @@ impl Journal {
         let mut writes: Vec<Write> = taken.lines.iter().chain(taken.reads.values()).map(audit).collect();
         let mut done = Vec::new();
         for line in &taken.lines {
-            let events = engine.events().of(engine, line, &[]);
+            let events = engine.events().of_journal(engine, line);
             writes.extend(engine.events().writes(&events));
             // Hooks heard of a refusal when it was made.
             if line.outcome != Outcome::Denied {

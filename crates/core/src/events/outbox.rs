@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use super::catalogue::EventDef;
 use super::deliver;
 use super::event::{Event, Told, named};
@@ -52,6 +54,21 @@ impl Events {
             Arc::new(Event { id, def, line: line.clone(), details })
         };
         wanted.map(event).collect()
+    }
+
+    /// What a line of the journal says happened. Its id is made from the line itself: whoever cannot tell whether writing it went through
+    /// writes it again, and receivers are to see the same id.
+    pub(crate) fn of_journal(&self, engine: &Engine, line: &AuditEntry) -> Vec<Arc<Event>> {
+        let mut events = self.of(engine, line, &[]);
+        for event in &mut events {
+            let text = serde_json::to_string(line).unwrap_or_default();
+            let hash = digest(&SHA256, format!("{} {text}", engine.node()).as_bytes());
+            let hex: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+            if let Some(event) = Arc::get_mut(event) {
+                event.id = EventId::from(format!("evt_{hex}"));
+            }
+        }
+        events
     }
 
     /// A refusal, for hooks alone: webhooks hear of it through the journal.

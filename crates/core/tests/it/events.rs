@@ -349,6 +349,31 @@ async fn two_processes_send_each_event_once() {
 }
 
 #[tokio::test]
+async fn a_refusal_whose_writing_was_done_without_an_answer_keeps_its_id() {
+    let (outbound, mut asked) = receiver(&[]);
+    let around = Around {
+        outbound,
+        webhooks: vec![webhook(&[catalogue::TOKEN_INVALID], LONG_MS)],
+        ..Around::default()
+    };
+    let house = House::with(around).await;
+    let refuse = async || {
+        let origin = doorward_core::operation::Origin { request: "req_1".into(), ..house.origin() };
+        let offered = Some(doorward_core::authn::Offered { place: Place::Bearer, text: "nonsense" });
+        let presented =
+            doorward_core::authn::Presented { offered, ..doorward_core::authn::Presented::nothing() };
+        house.engine.authenticate(&house.mount, origin, &presented).await.map(|_| ()).expect_err("no token");
+        house.engine.flush(true).await.expect("written");
+    };
+    refuse().await;
+    refuse().await;
+    house.engine.start();
+    next(&mut asked).await;
+    wait_until_empty(&house).await;
+    assert!(asked.try_recv().is_err(), "the same line twice is one event");
+}
+
+#[tokio::test]
 async fn a_flood_of_refusals_is_told_as_the_audit_log_has_it() {
     let (outbound, mut asked) = receiver(&[]);
     let webhooks = vec![webhook(&[catalogue::TOKEN_INVALID], LONG_MS)];
