@@ -148,7 +148,7 @@ impl Call {
     /// # Errors
     /// As there.
     pub fn permit_for(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
-        match decide(self.engine.roles(), &self.auth, action, target) {
+        match decide(self.engine.roles(), &self.auth, action, target.through(&self.mount.name)) {
             Ok(filter) => Ok(Grant {
                 call: self.clone(),
                 action,
@@ -245,15 +245,15 @@ impl Grant {
         &self.filter
     }
 
-    /// Refuses what belongs to an owner the action does not reach. Services call it with the owner they found, so that
-    /// a permit asked for one thing cannot be spent on another.
+    /// Refuses what the action does not reach. Services call it with the id and the owner they found, so that a permit
+    /// asked for one thing cannot be spent on another.
     ///
     /// # Errors
     /// `not_found`.
-    pub fn must_reach(&self, owner: &str) -> Result<()> {
+    pub fn must_reach(&self, id: &str, owner: &str) -> Result<()> {
         let reached = match &self.filter {
             Filter::Everything => true,
-            filter => filter.matches(&[(OWNER.to_owned(), Label::One(owner.to_owned()))].into()),
+            filter => filter.matches(id, &[(OWNER.to_owned(), Label::One(owner.to_owned()))].into()),
         };
         if reached { Ok(()) } else { Err(Denial::Owner.into()) }
     }

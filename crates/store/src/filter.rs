@@ -34,6 +34,15 @@ pub fn compile<'a>(filter: &'a Filter, on: Labelled, sql: &mut String, params: &
         Filter::Contains(key, _) if key == OWNER => sql.push_str("1 = 0"),
         Filter::Eq(key, value) => label(on, "=", key, value, sql, params),
         Filter::Contains(key, value) => label(on, "<>", key, value, sql, params),
+        Filter::Named(ids) if ids.is_empty() => sql.push_str("1 = 0"),
+        Filter::Named(ids) => {
+            written(write!(sql, "{} IN (", on.id));
+            for (place, id) in ids.iter().enumerate() {
+                let n = bind(params, id);
+                written(write!(sql, "{}${n}", if place > 0 { ", " } else { "" }));
+            }
+            sql.push(')');
+        }
         Filter::And(parts) => join(parts, " AND ", "1 = 1", on, sql, params),
         Filter::Or(parts) => join(parts, " OR ", "1 = 0", on, sql, params),
     }

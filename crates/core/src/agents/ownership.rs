@@ -32,6 +32,16 @@ fn owner_of(grant: &Grant) -> String {
     grant.auth().principal.owner_key()
 }
 
+/// What owns the things that are gone ([`Ownership::bury`]).
+fn gone() -> String {
+    Principal::system("gone").owner_key()
+}
+
+/// Whether the grant reaches a thing of this owner. What is gone stays hidden from who may reach it by its name.
+fn reaches(grant: &Grant, id: &str, owner: &str) -> bool {
+    grant.must_reach(id, owner).is_ok() && (*grant.filter() == Filter::Everything || owner != gone())
+}
+
 impl<'e> Ownership<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
         Self { engine }
@@ -47,7 +57,7 @@ impl<'e> Ownership<'e> {
             return Err(hidden());
         }
         match self.engine.store().owner_of(&grant.mount().name, resource, id).await? {
-            Some(owner) if grant.must_reach(&owner).is_ok() => Ok(()),
+            Some(owner) if reaches(grant, id, &owner) => Ok(()),
             None if *grant.filter() == Filter::Everything => Ok(()),
             _ => Err(hidden()),
         }
@@ -56,16 +66,17 @@ impl<'e> Ownership<'e> {
     /// Claims for the caller what nobody owns yet.
     ///
     /// # Errors
-    /// `not_found` for somebody else's.
+    /// `not_found` for somebody else's, and for callers who may have none.
     pub async fn claim(&self, grant: &Grant, resource: &str, id: &str) -> Result<Claim> {
         if id.is_empty() || id.len() > MAX_ID_BYTES {
             return Err(Error::new(codes::NOT_FOUND).operator("id"));
         }
         let mount = &grant.mount().name;
         match self.engine.store().owner_of(mount, resource, id).await? {
-            Some(owner) if grant.must_reach(&owner).is_ok() => return Ok(Claim::Held),
+            Some(owner) if reaches(grant, id, &owner) => return Ok(Claim::Held),
             Some(_) => return Err(Denial::Owner.into()),
-            None => {}
+            // Who may reach single things of others alone has no things of their own.
+            None => grant.must_reach("", &owner_of(grant))?,
         }
         let write = Write::ClaimOwnership {
             mount: mount.to_string(),
@@ -88,7 +99,7 @@ impl<'e> Ownership<'e> {
     pub async fn release(&self, grant: &Grant, resource: &str, id: &str) -> Result<()> {
         let mount = &grant.mount().name;
         let owner = match self.engine.store().owner_of(mount, resource, id).await? {
-            Some(owner) if grant.must_reach(&owner).is_ok() => owner,
+            Some(owner) if reaches(grant, id, &owner) => owner,
             _ => return Ok(()),
         };
         let write = Write::ReleaseOwnership {
@@ -113,7 +124,7 @@ impl<'e> Ownership<'e> {
             let (mount, resource, id) = (mount.clone(), resource.clone(), id.clone());
             writes.push(Write::ReleaseOwnership { mount, resource, id, owner });
         }
-        let (owner, at_ms) = (Principal::system("gone").owner_key(), self.engine.now_ms());
+        let (owner, at_ms) = (gone(), self.engine.now_ms());
         writes.push(Write::ClaimOwnership { mount, resource, id, owner, at_ms });
         Ok(self.engine.commit(Batch::durable(writes)).await?)
     }
@@ -131,9 +142,19 @@ impl<'e> Ownership<'e> {
         if *grant.filter() == Filter::Everything {
             return Ok(None);
         }
-        let owned =
-            self.engine.store().owned_among(&grant.mount().name, resource, ids, &owner_of(grant)).await?;
-        Ok(Some(owned.into_iter().collect()))
+        let (store, mount) = (self.engine.store(), &grant.mount().name);
+        let own = owner_of(grant);
+        let mut visible = HashSet::new();
+        if grant.must_reach("", &own).is_ok() {
+            visible.extend(store.owned_among(mount, resource, ids, &own).await?);
+        }
+        // Those that a role names are few; nobody's things stay hidden all the same.
+        for id in ids.iter().filter(|id| grant.must_reach(id, "").is_ok()) {
+            if store.owner_of(mount, resource, id).await?.is_some_and(|owner| reaches(grant, id, &owner)) {
+                visible.insert(id.clone());
+            }
+        }
+        Ok(Some(visible))
     }
 
     /// What the caller has claimed itself, newest first, at most 200.
@@ -141,7 +162,10 @@ impl<'e> Ownership<'e> {
     /// # Errors
     /// The store's.
     pub async fn mine(&self, grant: &Grant, resource: &str, limit: u32) -> Result<Vec<String>> {
-        let mount = &grant.mount().name;
-        Ok(self.engine.store().owned_by(mount, resource, &owner_of(grant), limit.min(200)).await?)
+        let (mount, own) = (&grant.mount().name, owner_of(grant));
+        if grant.must_reach("", &own).is_err() {
+            return Ok(Vec::new());
+        }
+        Ok(self.engine.store().owned_by(mount, resource, &own, limit.min(200)).await?)
     }
 }

@@ -38,6 +38,20 @@ pub struct ActionDef {
     pub audit: AuditClass,
 }
 
+impl ActionDef {
+    /// Whether the action is always aimed at a thread that there is, so that it can be allowed for a single one. What
+    /// makes a thread, or asks for what is no thread's, is not.
+    #[must_use]
+    pub fn is_of_one_thread(&self) -> bool {
+        match self.resource {
+            "thread" => self.name != "create",
+            "message" | "run" => true,
+            "graph" => self.name != "read",
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for ActionDef {
     /// `resource:action`, the spelling of scopes and of the audit log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

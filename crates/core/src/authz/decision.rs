@@ -15,6 +15,8 @@ pub struct Target<'a> {
     /// Who owns it ([`crate::principal::Principal::owner_key`]), where that is known before the act. Where it is
     /// not, the permit's filter goes into the query.
     pub owner: Option<&'a str>,
+    /// The mount it is asked through: ids are unique within one.
+    pub mount: &'a str,
 }
 
 impl<'a> Target<'a> {
@@ -27,13 +29,19 @@ impl<'a> Target<'a> {
     /// A resource to be found by a filtered query.
     #[must_use]
     pub fn named(id: &'a str) -> Self {
-        Self { id: Some(id), owner: None }
+        Self { id: Some(id), ..Self::default() }
     }
 
     /// A resource whose owner is known.
     #[must_use]
     pub fn owned(id: &'a str, owner: &'a str) -> Self {
-        Self { id: Some(id), owner: Some(owner) }
+        Self { id: Some(id), owner: Some(owner), ..Self::default() }
+    }
+
+    /// The same, asked through a mount.
+    #[must_use]
+    pub fn through(self, mount: &'a str) -> Self {
+        Self { mount, ..self }
     }
 }
 
@@ -101,20 +109,32 @@ pub fn decide(
         return Err(if auth.is_anonymous() { Denial::Unauthenticated } else { Denial::NotAdministrative });
     }
     // 3. What the roles allow.
-    let Some(mut reach) = roles.reach(&auth.roles, action) else {
+    let (mut reach, mut named) = (None, Vec::new());
+    for held in roles.held(&auth.roles, action) {
+        reach = reach.max(held.reach);
+        named.extend(held.named(target.mount).map(str::to_owned));
+    }
+    if reach.is_none() && named.is_empty() {
         return Err(if auth.is_anonymous() { Denial::Unauthenticated } else { Denial::Role });
-    };
+    }
     // 4. An administrator's everyday credential reaches the administrator's own things.
     if !auth.administrative {
-        reach = Reach::Own;
+        reach = reach.map(|_| Reach::Own);
     }
-    if reach == Reach::Any {
+    if reach == Some(Reach::Any) {
         return Ok(Filter::Everything);
     }
-    // 5. Whose it is.
-    let own = auth.principal.owner_key();
-    match target.owner {
-        Some(owner) if owner != own => Err(Denial::Owner),
-        _ => Ok(Filter::owned_by(&own)),
+    // 5. Whose it is, or whether it is one that a role names.
+    let own = reach.map(|_| auth.principal.owner_key());
+    if let Some(owner) = target.owner
+        && own.as_deref() != Some(owner)
+        && !target.id.is_some_and(|id| named.iter().any(|one| one == id))
+    {
+        return Err(Denial::Owner);
     }
+    Ok(match own {
+        Some(own) if named.is_empty() => Filter::owned_by(&own),
+        Some(own) => Filter::Or(vec![Filter::owned_by(&own), Filter::Named(named)]),
+        None => Filter::Named(named),
+    })
 }

@@ -24,11 +24,24 @@ pub struct Explanation {
     /// Whether the credential reaches administrative actions.
     pub is_administrative: bool,
     /// Each role of the caller, with how far it reaches in this action.
-    pub roles: Vec<(Arc<str>, Option<Reach>)>,
+    pub roles: Vec<RoleFact>,
     /// Who is asking ([`crate::principal::Principal::owner_key`]).
     pub principal: String,
     /// Whose the resource is, where that is known.
     pub owner: Option<String>,
+}
+
+/// What one role says of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleFact {
+    /// The role.
+    pub role: Arc<str>,
+    /// Whose resources it reaches; `None` when nobody's as such.
+    pub reach: Option<Reach>,
+    /// How many single resources of the mount it names.
+    pub named: usize,
+    /// Whether the one asked for is among them.
+    pub names_this: bool,
 }
 
 /// Decides, and says what was looked at.
@@ -39,7 +52,15 @@ pub fn explain(
     action: &'static ActionDef,
     target: Target<'_>,
 ) -> Explanation {
-    let of = |role: &Arc<str>| (Arc::clone(role), roles.reach(std::slice::from_ref(role), action));
+    let of = |role: &Arc<str>| {
+        let (mut reach, mut named) = (None, Vec::new());
+        for held in roles.held(std::slice::from_ref(role), action) {
+            reach = held.reach;
+            named.extend(held.named(target.mount));
+        }
+        let names_this = target.id.is_some_and(|id| named.contains(&id));
+        RoleFact { role: Arc::clone(role), reach, named: named.len(), names_this }
+    };
     Explanation {
         denial: decide(roles, auth, action, target).err(),
         scopes: auth.scopes.as_ref().map(|limits| (limits.clone(), scopes::cover(limits, action))),
@@ -75,10 +96,19 @@ impl Explanation {
             (true, true) => "The action is administrative, and so is the credential.",
             (true, false) => "The action is administrative; the credential is not.",
         };
-        let roles = self.roles.iter().map(|(role, reach)| match reach {
-            None => format!("The role {role} does not allow it."),
-            Some(Reach::Own) => format!("The role {role} allows it on one's own."),
-            Some(Reach::Any) => format!("The role {role} allows it on anybody's."),
+        let roles = self.roles.iter().map(|fact| {
+            let whose = match (fact.reach, fact.named, fact.names_this) {
+                (None, 0, _) => return format!("The role {} does not allow it.", fact.role),
+                (Some(Reach::Any), ..) => "anybody's".to_owned(),
+                (None, _, true) => "this very resource, whose ever it is".to_owned(),
+                (None, named, false) => format!("{named} other resource(s) named in it, not on this one"),
+                (Some(Reach::Own), _, true) => "one's own, and on this very resource".to_owned(),
+                (Some(Reach::Own), 0, false) => "one's own".to_owned(),
+                (Some(Reach::Own), named, false) => {
+                    format!("one's own, and on {named} other resource(s) named in it")
+                }
+            };
+            format!("The role {} allows it on {whose}.", fact.role)
         });
         let owner = match &self.owner {
             None => "Whose the resource is was not looked at.".to_owned(),
@@ -94,8 +124,11 @@ impl Explanation {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::authz::catalogue;
+    use crate::authz::roles::RoleDef;
     use crate::id::UserId;
     use crate::principal::Principal;
 
@@ -119,6 +152,31 @@ mod tests {
             let explained = explain(&roles, auth, action, target);
             assert_eq!(explained.denial, denial, "{fact}");
             assert_eq!(explained.denial, decide(&roles, auth, action, target).err());
+            assert!(explained.steps().iter().any(|step| step.contains(fact)), "{:?}", explained.steps());
+        }
+        let reviewer = BTreeMap::from([(
+            "reviewer".to_owned(),
+            RoleDef { permissions: vec!["thread:read@native/t".into()], ..RoleDef::default() },
+        )]);
+        let shared = Roles::new(&reviewer).expect("good");
+        let only = AuthContext { roles: vec!["reviewer".into()], ..ann.clone() };
+        let both = AuthContext { roles: vec!["user".into(), "reviewer".into()], ..ann.clone() };
+        let others = |id| Target::owned(id, "local|usr_bob").through("native");
+        for (auth, target, denial, fact) in [
+            (&only, others("t"), None, "on this very resource"),
+            (&both, others("t"), None, "on this very resource"),
+            (&only, others("u"), Some(Denial::Owner), "1 other resource(s) named in it, not on this one"),
+            (&both, others("u"), Some(Denial::Owner), "1 other resource(s)"),
+            (&only, others("t").through("flow"), Some(Denial::Role), "reviewer does not allow it"),
+            (
+                &only,
+                Target::owned("u", "local|usr_ann").through("native"),
+                Some(Denial::Owner),
+                "not on this one",
+            ),
+        ] {
+            let explained = explain(&shared, auth, read, target);
+            assert_eq!(explained.denial, denial, "{fact}: {:?}", explained.steps());
             assert!(explained.steps().iter().any(|step| step.contains(fact)), "{:?}", explained.steps());
         }
         let hidden = explain(&roles, &ann, read, Target::owned("t", "local|usr_bob"));

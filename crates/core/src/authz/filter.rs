@@ -38,6 +38,8 @@ pub enum Filter {
     Eq(String, String),
     /// The label is a list and holds this.
     Contains(String, String),
+    /// The resource's id is one of these. Policies say so; clients cannot ([`Filter::parse`] has no word for it).
+    Named(Vec<String>),
     /// All hold.
     And(Vec<Filter>),
     /// At least one holds.
@@ -74,9 +76,9 @@ impl Filter {
         parse(value, 0, &mut conditions)
     }
 
-    /// Whether a resource with these labels is let through.
+    /// Whether the resource with this id and these labels is let through.
     #[must_use]
-    pub fn matches(&self, labels: &Labels) -> bool {
+    pub fn matches(&self, id: &str, labels: &Labels) -> bool {
         match self {
             Self::Everything => true,
             Self::Nothing => false,
@@ -84,8 +86,9 @@ impl Filter {
             Self::Contains(key, wanted) => {
                 matches!(labels.get(key), Some(Label::Many(v)) if v.contains(wanted))
             }
-            Self::And(all) => all.iter().all(|f| f.matches(labels)),
-            Self::Or(any) => any.iter().any(|f| f.matches(labels)),
+            Self::Named(ids) => ids.iter().any(|one| one == id),
+            Self::And(all) => all.iter().all(|f| f.matches(id, labels)),
+            Self::Or(any) => any.iter().any(|f| f.matches(id, labels)),
         }
     }
 
@@ -206,8 +209,8 @@ mod tests {
 
     #[test]
     fn metadata_cannot_forge_the_owner() {
-        assert!(Filter::owned_by("local|me").matches(&labels()));
-        assert!(!Filter::owned_by("forged").matches(&labels()));
+        assert!(Filter::owned_by("local|me").matches("t", &labels()));
+        assert!(!Filter::owned_by("forged").matches("t", &labels()));
     }
 
     #[test]
@@ -227,7 +230,7 @@ mod tests {
             ("empty $or reaches nothing", json!({"$or": []}), false),
             ("empty filter reaches everything", json!({}), true),
         ] {
-            assert_eq!(Filter::parse(&filter).expect(name).matches(&labels()), expected, "{name}");
+            assert_eq!(Filter::parse(&filter).expect(name).matches("t", &labels()), expected, "{name}");
         }
     }
 

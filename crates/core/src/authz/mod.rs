@@ -8,5 +8,5 @@ pub mod roles;
 pub mod scopes;
 
 pub use decision::{Denial, Target, decide};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, RoleFact, explain};
 pub use roles::{Reach, RoleDef, Roles};

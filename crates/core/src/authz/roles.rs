@@ -1,11 +1,12 @@
 //! Roles: names for sets of permissions, each with a reach, inherited along a hierarchy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Access, ActionDef};
+use crate::id::MAX_ID_BYTES;
 
 /// Whose resources a permission reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +24,9 @@ pub struct RoleDef {
     /// Roles whose permissions it has too.
     #[serde(default)]
     pub inherits: Vec<String>,
-    /// `resource:action` or `resource:*` for one's own resources, with `@any` behind for anybody's. A `*` leaves
-    /// out administrative actions unless `@any` is behind it.
+    /// `resource:action` or `resource:*` for one's own resources, with `@any` behind for anybody's, or with
+    /// `@MOUNT/ID` behind for one thread of somebody's. A `*` leaves out administrative actions unless `@any` is
+    /// behind it.
     #[serde(default)]
     pub permissions: Vec<String>,
 }
@@ -57,7 +59,7 @@ pub enum RoleError {
     /// A permission that names nothing.
     #[error(
         "role {role:?}: the permission {permission:?} names nothing; \
-         use resource:action or resource:*, with @any behind for anybody's resources"
+         use resource:action or resource:*, with @any behind for anybody's resources, or @MOUNT/ID for one thread"
     )]
     UnknownPermission {
         /// The role.
@@ -65,12 +67,47 @@ pub enum RoleError {
         /// What it names.
         permission: String,
     },
+    /// One resource is named where an action is aimed at none.
+    #[error(
+        "role {role:?}: {permission:?} cannot be for one resource; what is done to a single thread can: thread:read, \
+         :update, :delete, :list, message:*, run:*, and graph:invoke, :stream, :stop, :fix"
+    )]
+    NotOfOne {
+        /// The role.
+        role: String,
+        /// What it names.
+        permission: String,
+    },
+    /// More single resources than are kept at hand.
+    #[error(
+        "role {0:?} names more than 64 single resources for one action; use a role with @any, or several roles"
+    )]
+    TooMany(String),
     /// A name that cannot be a role's, or that is Doorward's own.
     #[error("{0:?} cannot be a role: 1 to 64 of a-z, 0-9, '-', '_', and not \"system\"")]
     Name(String),
 }
 
-type Grants = HashMap<(&'static str, &'static str), Reach>;
+/// Most single resources of one role and action: they become conditions of a query.
+const MAX_NAMED: usize = 64;
+
+/// What a role gives for one action.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held {
+    /// Whose resources; `None` when only single ones.
+    pub(super) reach: Option<Reach>,
+    /// Single resources of whomever: mount and id.
+    named: BTreeSet<(Arc<str>, Arc<str>)>,
+}
+
+impl Held {
+    /// The ids of the single resources it gives in a mount.
+    pub(super) fn named<'h>(&'h self, mount: &'h str) -> impl Iterator<Item = &'h str> {
+        self.named.iter().filter(move |(at, _)| **at == *mount).map(|(_, id)| &**id)
+    }
+}
+
+type Grants = HashMap<(&'static str, &'static str), Held>;
 
 /// The roles there are, with everything inherited worked out.
 #[derive(Debug, Clone)]
@@ -135,19 +172,19 @@ impl Roles {
             collect(&all, name, name, &mut Vec::new(), &mut grants)?;
             by_name.insert(name.as_str().into(), grants);
         }
-        let everything = catalogue::ALL.iter().map(|a| ((a.resource, a.name), Reach::Any)).collect();
+        let any = || Held { reach: Some(Reach::Any), named: BTreeSet::new() };
+        let everything = catalogue::ALL.iter().map(|a| ((a.resource, a.name), any())).collect();
         by_name.insert(SYSTEM.into(), everything);
         Ok(Self { by_name })
     }
 
-    /// The widest reach that any of these roles gives for an action; `None` if none allows it. Unknown roles give
-    /// nothing.
-    #[must_use]
-    pub fn reach(&self, roles: &[Arc<str>], action: &ActionDef) -> Option<Reach> {
-        roles
-            .iter()
-            .filter_map(|role| self.by_name.get(role)?.get(&(action.resource, action.name)).copied())
-            .max()
+    /// What each of these roles gives for an action. Unknown roles give nothing.
+    pub(super) fn held<'r>(
+        &'r self,
+        roles: &'r [Arc<str>],
+        action: &'r ActionDef,
+    ) -> impl Iterator<Item = &'r Held> {
+        roles.iter().filter_map(|role| self.by_name.get(role)?.get(&(action.resource, action.name)))
     }
 
     /// Whether a person can be given this role.
@@ -179,20 +216,39 @@ fn collect(
     for permission in &definition.permissions {
         let unknown =
             || RoleError::UnknownPermission { role: name.to_owned(), permission: permission.clone() };
-        let (pattern, reach) = match permission.strip_suffix("@any") {
-            Some(pattern) => (pattern, Reach::Any),
-            None => (permission.as_str(), Reach::Own),
+        let (pattern, scope) = match permission.split_once('@') {
+            None => (permission.as_str(), Scope::Reach(Reach::Own)),
+            Some((pattern, "any")) => (pattern, Scope::Reach(Reach::Any)),
+            Some((pattern, one)) => match one.split_once('/') {
+                Some((mount, id)) if !mount.is_empty() && !id.is_empty() && id.len() <= MAX_ID_BYTES => {
+                    (pattern, Scope::One(mount.into(), id.into()))
+                }
+                _ => return Err(unknown()),
+            },
         };
-        let mut named = false;
-        for action in catalogue::ALL {
-            if matches_pattern(pattern, reach, action) {
-                named = true;
-                let held = grants.entry((action.resource, action.name)).or_insert(reach);
-                *held = reach.max(*held);
-            }
-        }
-        if !named {
+        let mut named =
+            catalogue::ALL.iter().filter(|action| matches_pattern(pattern, &scope, action)).peekable();
+        if named.peek().is_none() {
             return Err(unknown());
+        }
+        let mut is_given = false;
+        for action in named {
+            let held = grants.entry((action.resource, action.name)).or_default();
+            match &scope {
+                Scope::Reach(reach) => held.reach = held.reach.max(Some(*reach)),
+                Scope::One(..) if !action.is_of_one_thread() => continue,
+                Scope::One(mount, id) => {
+                    held.named.insert((Arc::clone(mount), Arc::clone(id)));
+                    if held.named.len() > MAX_NAMED {
+                        return Err(RoleError::TooMany(role.to_owned()));
+                    }
+                }
+            }
+            is_given = true;
+        }
+        if !is_given {
+            let permission = permission.clone();
+            return Err(RoleError::NotOfOne { role: name.to_owned(), permission });
         }
     }
     path.push(name.to_owned());
@@ -203,9 +259,15 @@ fn collect(
     Ok(())
 }
 
-fn matches_pattern(pattern: &str, reach: Reach, action: &ActionDef) -> bool {
+/// What stands behind a permission's `@`.
+enum Scope {
+    Reach(Reach),
+    One(Arc<str>, Arc<str>),
+}
+
+fn matches_pattern(pattern: &str, scope: &Scope, action: &ActionDef) -> bool {
     // A star for one's own resources must not hand out administration by accident.
-    let star_reaches = reach == Reach::Any || action.access != Access::Admin;
+    let star_reaches = matches!(scope, Scope::Reach(Reach::Any)) || action.access != Access::Admin;
     match pattern.split_once(':') {
         None => pattern == "*" && star_reaches,
         Some((resource, "*")) => resource == action.resource && star_reaches,
@@ -235,6 +297,27 @@ mod tests {
         assert!(matches!(define(&[("a", &["b"], &[])]), Err(RoleError::UnknownParent { .. })));
         assert!(matches!(define(&[("a", &["b"], &[]), ("b", &["a"], &[])]), Err(RoleError::Cycle(_))));
         assert!(matches!(define(&[("a", &[], &["thread:fly"])]), Err(RoleError::UnknownPermission { .. })));
+        for permission in [
+            "thread:fly@native/t",
+            "thread:read@native",
+            "thread:read@/t",
+            "thread:read@native/",
+            "@native/t",
+        ] {
+            assert!(matches!(define(&[("a", &[], &[permission])]), Err(RoleError::UnknownPermission { .. })));
+        }
+        for permission in
+            ["thread:create@native/t", "user:read@native/usr_a", "graph:read@native/t", "store:*@m/t"]
+        {
+            assert!(
+                matches!(define(&[("a", &[], &[permission])]), Err(RoleError::NotOfOne { .. })),
+                "{permission}"
+            );
+        }
+        let many: Vec<String> = (0..=MAX_NAMED).map(|n| format!("run:read@native/t{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(define(&[("a", &[], &many[1..])]).is_ok());
+        assert!(matches!(define(&[("a", &[], &many)]), Err(RoleError::TooMany(_))));
         assert!(matches!(define(&[("system", &[], &[])]), Err(RoleError::Name(_))));
         assert!(matches!(define(&[("Big Boss", &[], &[])]), Err(RoleError::Name(_))));
     }
@@ -242,12 +325,33 @@ mod tests {
     #[test]
     fn a_configured_role_has_what_it_inherits_and_the_wider_reach_wins() {
         let roles = define(&[("support", &["user"], &["thread:read@any"])]).expect("good");
-        let held = |name| roles.reach(&["support".into()], catalogue::find("thread", name).expect("there"));
-        assert_eq!((held("read"), held("delete")), (Some(Reach::Any), Some(Reach::Own)));
-        let administer = catalogue::find("user", "administer").expect("there");
-        assert_eq!(roles.reach(&["support".into(), "unheard-of".into()], administer), None);
+        let reach = |resource, name| {
+            let action = catalogue::find(resource, name).expect("there");
+            roles.held(&["support".into(), "unheard-of".into()], action).filter_map(|held| held.reach).max()
+        };
+        assert_eq!(reach("thread", "read"), Some(Reach::Any));
+        assert_eq!(reach("thread", "delete"), Some(Reach::Own));
+        assert_eq!(reach("user", "administer"), None);
         assert!(
             !roles.can_be_given(SYSTEM) && !roles.can_be_given(ANONYMOUS) && roles.can_be_given("support")
         );
+    }
+
+    #[test]
+    fn single_threads_are_inherited_and_a_star_names_what_is_done_to_one() {
+        let roles = define(&[
+            ("reader", &[], &["thread:*@flow/a/b@c"]),
+            ("editor", &["reader"], &["run:*@native/t"]),
+        ])
+        .expect("good");
+        let named = |resource, name, mount| {
+            let action = catalogue::find(resource, name).expect("there");
+            let editor = ["editor".into()];
+            let ids = roles.held(&editor, action).flat_map(|held| held.named(mount));
+            ids.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(named("thread", "read", "flow"), ["a/b@c"]);
+        assert_eq!(named("run", "create", "native"), ["t"]);
+        assert!(named("thread", "read", "native").is_empty() && named("thread", "create", "flow").is_empty());
     }
 }

@@ -449,7 +449,7 @@ impl<'e> Sessions<'e> {
     /// # Errors
     /// The store's.
     pub async fn list(&self, permit: Permit<session::Read>, user: &UserId) -> Result<Vec<Session>> {
-        if let Err(error) = permit.must_reach(&Principal::local(user).owner_key()) {
+        if let Err(error) = permit.must_reach(user.as_str(), &Principal::local(user).owner_key()) {
             return permit.close(Err(error));
         }
         let now_ms = self.engine.now_ms();
@@ -486,7 +486,7 @@ impl<'e> Sessions<'e> {
     pub async fn end(&self, permit: Permit<session::End>, user: &UserId, which: Which) -> Result<usize> {
         let now_ms = self.engine.now_ms();
         let prepared = async {
-            permit.must_reach(&Principal::local(user).owner_key())?;
+            permit.must_reach(user.as_str(), &Principal::local(user).owner_key())?;
             let sessions = self.engine.store().sessions_of(user, now_ms).await?;
             let ending: Vec<_> = sessions
                 .iter()

@@ -199,7 +199,7 @@ impl<'e> Users<'e> {
     }
 
     async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
-        grant.must_reach(&Principal::local(id).owner_key())?;
+        grant.must_reach(id.as_str(), &Principal::local(id).owner_key())?;
         self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
     }
 

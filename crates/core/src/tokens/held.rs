@@ -73,8 +73,9 @@ impl Tokens<'_> {
             Ok(facts) => facts,
             Err(error) => return permit.close(Err(error)),
         };
-        let reached =
-            facts.filter(|facts| permit.must_reach(&Principal::local(&facts.user).owner_key()).is_ok());
+        let reached = facts.filter(|facts| {
+            permit.must_reach(facts.user.as_str(), &Principal::local(&facts.user).owner_key()).is_ok()
+        });
         if let Some(id) = reached.as_ref().and_then(|facts| facts.claims.get("jti")?.as_str()) {
             permit.name_resource(id);
         }

@@ -5,10 +5,18 @@
 use std::fmt::Write as _;
 
 use doorward_core::authz::catalogue::{self, Access, ActionDef};
-use doorward_core::authz::{Denial, Roles, Target, decide};
+use doorward_core::authz::filter::labels_of;
+use doorward_core::authz::{Denial, RoleDef, Roles, Target, decide};
 use doorward_core::principal::{AuthContext, Principal};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/matrix.txt");
+const SHARED_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/matrix_of_a_shared_thread.txt");
+
+/// A policy that shares one thread, `shared`, to be read with one role and to be worked in with another.
+const SHARED: &[(&str, &[&str])] = &[
+    ("reader", &["thread:read@native/shared", "thread:list@native/shared", "message:read@native/shared"]),
+    ("editor", &["thread:*@native/shared", "message:*@native/shared", "run:*@native/shared"]),
+];
 
 struct Caller {
     title: &'static str,
@@ -75,6 +83,66 @@ fn the_matrix_is_as_checked_in() {
         std::fs::write(PATH, &now).expect("written");
     }
     let kept = std::fs::read_to_string(PATH).unwrap_or_default();
+    assert_eq!(kept, now, "the matrix changed: read the diff, then accept it with UPDATE_MATRIX=1");
+}
+
+/// Role × action × resource: what each role of the policy may do to one's own, to the shared thread of somebody else, to
+/// another of theirs, and to one of the same id in another mount.
+fn render_shared() -> String {
+    let policy = SHARED.iter().map(|(name, permissions)| {
+        let permissions = permissions.iter().map(|&text| text.to_owned()).collect();
+        ((*name).to_owned(), RoleDef { permissions, ..RoleDef::default() })
+    });
+    let roles = Roles::new(&policy.collect()).expect("a policy");
+    let callers: &[&[&str]] =
+        &[&["user"], &["reader"], &["user", "reader"], &["user", "editor"], &["anonymous"]];
+    let other = "local|usr_other";
+    let mut text = String::new();
+    for names in callers {
+        let title: &'static str = if *names == ["anonymous"] { "anonymous" } else { "" };
+        let auth = context(&Caller { title, roles: names, administrative: true });
+        let own = auth.principal.owner_key();
+        writeln!(text, "{}\n{:<20}own   shared  another  elsewhere  new", names.join(" + "), "")
+            .expect("a String");
+        for action in
+            catalogue::ALL.iter().filter(|def| ["thread", "message", "run", "graph"].contains(&def.resource))
+        {
+            let says = |target| match decide(&roles, &auth, action, target) {
+                Ok(_) => "yes",
+                Err(Denial::Owner) => "404",
+                Err(Denial::Unauthenticated) => "401",
+                Err(_) => "403",
+            };
+            let row = [
+                says(Target::owned("mine", &own).through("native")),
+                says(Target::owned("shared", other).through("native")),
+                says(Target::owned("another", other).through("native")),
+                says(Target::owned("shared", other).through("agentflow")),
+                match decide(&roles, &auth, action, Target::any().through("native")) {
+                    Ok(filter) if filter.matches("new", &labels_of(&own, &Default::default())) => "yes",
+                    Ok(_) => "-",
+                    Err(_) => "no",
+                },
+            ];
+            let [mine, shared, another, elsewhere, new] = row;
+            writeln!(
+                text,
+                "  {:<18}{mine:<6}{shared:<8}{another:<9}{elsewhere:<11}{new}",
+                action.to_string()
+            )
+            .expect("a String");
+        }
+    }
+    text
+}
+
+#[test]
+fn what_a_shared_thread_allows_is_as_checked_in() {
+    let now = render_shared();
+    if std::env::var_os("UPDATE_MATRIX").is_some() {
+        std::fs::write(SHARED_PATH, &now).expect("written");
+    }
+    let kept = std::fs::read_to_string(SHARED_PATH).unwrap_or_default();
     assert_eq!(kept, now, "the matrix changed: read the diff, then accept it with UPDATE_MATRIX=1");
 }
 

@@ -80,6 +80,7 @@ impl Run for Explain {
             let target = Target {
                 id: self.resource.as_deref(),
                 owner: owner.as_ref().and_then(|found| found.as_deref()),
+                mount: &mount.name,
             };
             let explained = explain(inside.assembled.engine.roles(), &auth, self.action, target);
             Ok((explained, matches!(owner, Some(None))))

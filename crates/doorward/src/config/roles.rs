@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use doorward_core::authz::Roles;
 use doorward_core::authz::roles::RoleDef;
 
+use super::mounts::Mount;
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::section::{Key, Reading, Section};
@@ -18,7 +19,8 @@ pub const BUILTIN_ROLES: [&str; 4] = ["admin", "premium", "user", "anonymous"];
 pub struct Role {
     /// Roles whose permissions it has as well.
     pub inherits: Vec<String>,
-    /// What it allows: `resource:action` or `resource:*` for one's own, with `@any` behind for anybody's.
+    /// What it allows: `resource:action` or `resource:*` for one's own, with `@any` behind for anybody's, or with
+    /// `@MOUNT/ID` for one thread of somebody's.
     pub permissions: Vec<String>,
 }
 
@@ -27,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "permissions",
         "[]",
-        "What it allows: resource:action or resource:* for one's own; with @any behind, for anybody's.",
+        "What it allows: resource:action or resource:* for one's own; with @any behind, for anybody's; with @MOUNT/ID, for one thread of whomever.",
     ),
 ];
 
@@ -86,8 +88,34 @@ fn check_permissions(roles: &BTreeMap<String, Role>, reading: &mut Reading) {
     for (name, role) in roles {
         let alone = RoleDef { inherits: Vec::new(), permissions: role.permissions.clone() };
         if let Err(error) = Roles::new(&BTreeMap::from([(name.clone(), alone)])) {
-            let mend = "write permissions like thread:read, thread:* or thread:read@any";
+            let mend =
+                "write permissions like thread:read, thread:*, thread:read@any or thread:read@native/thr_…";
             reading.problems.push(Problem::of(format!("roles.{name}"), error.to_string(), mend));
+        }
+    }
+}
+
+/// Notes mounts that permissions name and nobody describes.
+pub(super) fn know_mounts(
+    roles: Option<&BTreeMap<String, Role>>,
+    mounts: Option<&[Mount]>,
+    reading: &mut Reading,
+) {
+    let (Some(roles), Some(mounts)) = (roles, mounts) else { return };
+    let known = || mounts.iter().map(|mount| mount.name.as_str());
+    for (name, role) in roles {
+        for permission in &role.permissions {
+            let one = permission.split_once('@').and_then(|(_, one)| one.split_once('/'));
+            let Some((mount, _)) = one else { continue };
+            if known().any(|there| there == mount) {
+                continue;
+            }
+            let mend = match nearest(mount, known()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("known: {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            let what = format!("{permission:?}: there is no mount {mount:?}");
+            reading.problems.push(Problem::of(format!("roles.{name}.permissions"), what, mend));
         }
     }
 }

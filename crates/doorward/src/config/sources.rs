@@ -132,6 +132,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let limits = Limits::read(section("limits", tree, reading));
     let agents = Agents::read(section("agents", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
+    roles::know_mounts(roles.as_ref(), mounts.as_deref(), reading);
     let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
     let log = Log::read(section("log", tree, reading));
     Some(Config {

@@ -28,7 +28,9 @@ async fn compare(store: &Handle, filter: &Filter, name: &str) {
     let expected: Vec<_> = population()
         .into_iter()
         .enumerate()
-        .filter(|(_, (owner, metadata))| filter.matches(&labels_of(owner, &object(metadata.clone()))))
+        .filter(|(place, (owner, metadata))| {
+            filter.matches(&format!("thr_{place}"), &labels_of(owner, &object(metadata.clone())))
+        })
         .map(|(place, _)| format!("thr_{place}"))
         .collect();
     let list = store.threads("native", filter, Page { after: None, limit: 100 }).await.expect("a list");
@@ -83,6 +85,13 @@ pub async fn named_filters_match_as_core_does(open: Open<'_>) {
         compare(&store, &Filter::parse(&filter).expect(name), name).await;
     }
     compare(&store, &Filter::Nothing, "nothing").await;
+    let named = |ids: &[&str]| Filter::Named(ids.iter().map(|&id| id.to_owned()).collect());
+    compare(&store, &named(&["thr_2", "thr_6", "thr_none", "thr_2"]), "by id").await;
+    compare(&store, &named(&[]), "by no id").await;
+    let shared = Filter::Or(vec![Filter::owned_by("a"), named(&["thr_3", "thr_4"])]);
+    compare(&store, &shared, "one's own and by id").await;
+    let narrowed = shared.and(Filter::Eq("team".into(), "blue".into()));
+    compare(&store, &narrowed, "one's own and by id, narrowed").await;
     compare(&store, &Filter::Everything.and(Filter::owned_by("b")), "joined").await;
 }
 
@@ -92,12 +101,13 @@ fn any_filter(random: &dyn Random, depth: u8) -> Filter {
     let key = ["owner", "team", "tags", "size", "", "none"][usize::from(first) % 6].to_owned();
     let value = ["a", "b", "red", "blue", "x", "y", "3", "true", ""][usize::from(second) % 9].to_owned();
     let parts = || (0..count % 4).map(|_| any_filter(random, depth - 1)).collect();
-    match kind % if depth == 0 { 6 } else { 10 } {
+    match kind % if depth == 0 { 7 } else { 11 } {
         0 => Filter::Everything,
         1 => Filter::Nothing,
         2 | 3 => Filter::Eq(key, value),
         4 | 5 => Filter::Contains(key, value),
-        6 | 7 => Filter::And(parts()),
+        6 => Filter::Named((0..count % 4).map(|n| format!("thr_{}", first.wrapping_add(n) % 8)).collect()),
+        7 | 8 => Filter::And(parts()),
         _ => Filter::Or(parts()),
     }
 }

@@ -167,7 +167,7 @@ impl<'e> ApiKeys<'e> {
         page: Page,
     ) -> Result<Vec<ApiKey>> {
         let reached = match owner {
-            Some(owner) => permit.must_reach(&Principal::local(owner).owner_key()),
+            Some(owner) => permit.must_reach(owner.as_str(), &Principal::local(owner).owner_key()),
             None if *permit.filter() == Filter::Everything => Ok(()),
             None => Err(Error::new(codes::FORBIDDEN)),
         };
@@ -195,7 +195,7 @@ impl<'e> ApiKeys<'e> {
     pub async fn revoke(&self, permit: Permit<api_key::Revoke>, id: &ApiKeyId) -> Result<()> {
         let found = match self.engine.store().api_key(id).await {
             Ok(Some(key)) if key.revoked_at_ms.is_none() => {
-                permit.must_reach(&Principal::local(&key.owner).owner_key()).map(|()| key)
+                permit.must_reach(id.as_str(), &Principal::local(&key.owner).owner_key()).map(|()| key)
             }
             Ok(_) => Err(Error::new(codes::NOT_FOUND)),
             Err(error) => Err(error.into()),
