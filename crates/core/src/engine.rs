@@ -34,7 +34,7 @@ use crate::live::LiveGuard;
 use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
-use crate::memory::revocations::Key;
+use crate::memory::revocations::{Key, Moment};
 use crate::ports::store::Write;
 use crate::ports::{Batch, Conflict, Outbound, Shared, Store, StoreError};
 use crate::principal::AuthContext;
@@ -344,11 +344,11 @@ impl Engine {
     }
 
     /// Whether the credential or session of a caller, or everything of theirs, was revoked since that moment.
-    pub(crate) fn is_revoked_since(&self, auth: &AuthContext, since_ms: i64) -> bool {
+    pub(crate) fn is_revoked_since(&self, auth: &AuthContext, since: Moment) -> bool {
         let revocations = &self.memory().revocations;
         auth.credential.as_deref().is_some_and(|id| revocations.holds(Key::of_token(id)))
             || auth.session.as_ref().is_some_and(|id| revocations.holds(Key::of_session(id.as_str())))
-            || revocations.cover_since(Key::of_principal(&auth.principal.owner_key()), since_ms)
+            || revocations.applied_since(Key::of_principal(&auth.principal.owner_key()), since)
     }
 
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {

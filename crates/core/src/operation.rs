@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result, codes};
 use crate::events::{EventDef, Told};
 use crate::id::RequestId;
 use crate::limits::failures::counter_of;
+use crate::memory::revocations::Moment;
 use crate::mount::Mount;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
@@ -48,8 +49,8 @@ pub struct Call {
     pub origin: Arc<Origin>,
     /// Who it is from.
     pub auth: Arc<AuthContext>,
-    /// When it was looked at who that is.
-    since_ms: i64,
+    /// Which revocations could be known when it was looked at who that is.
+    since: Moment,
 }
 
 impl Engine {
@@ -65,13 +66,13 @@ impl Engine {
         presented: &Presented<'_>,
     ) -> Result<Call> {
         self.feed().fresh(self.clock().steady_ms())?;
-        let since_ms = self.now_ms();
+        let since = self.memory().revocations.moment();
         let call = |auth| Call {
             engine: self.clone(),
             mount: Arc::clone(mount),
             origin: Arc::new(origin),
             auth,
-            since_ms,
+            since,
         };
         match mount.chain.authenticate(presented).await {
             Ok(auth) => {
@@ -103,7 +104,7 @@ impl Engine {
                 user_agent: None,
             }),
             auth: Arc::new(AuthContext::system(job)),
-            since_ms: self.now_ms(),
+            since: self.memory().revocations.moment(),
         }
     }
 
@@ -190,7 +191,7 @@ impl Call {
     /// Whether the caller's credential, session or everything of theirs was revoked since they were let in.
     #[must_use]
     pub fn is_revoked(&self) -> bool {
-        self.engine.is_revoked_since(&self.auth, self.since_ms)
+        self.engine.is_revoked_since(&self.auth, self.since)
     }
 
     pub(crate) fn note_refusal(&self, reason: &str) {

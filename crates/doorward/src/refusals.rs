@@ -1,14 +1,14 @@
 //! What `serve` will not start with, and `dev` warns about: one function per rule, all judged at once.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use doorward_core::clock::Clock as _;
 use doorward_server::Network;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, Mount, Origin, Problem};
+use crate::config::{Config, Mount, Origin, Problem, Server};
 use crate::platform::agentflow::{AgentFlow, Auth};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
@@ -85,7 +85,8 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
     let idle = setup.config.issuers.keys().filter(|name| !taken(name));
     let idle =
         idle.map(|name| format!("issuers.{name}: no mount takes its tokens; name it in issuers of a mount"));
-    setup.warnings.iter().cloned().chain(weak).chain(consents).chain(idle).collect()
+    let unnamed = unnamed_behind_a_local_proxy(&setup.config.server);
+    setup.warnings.iter().cloned().chain(weak).chain(consents).chain(idle).chain(unnamed).collect()
 }
 
 fn weak_secrets(setup: Judged<'_>) -> Vec<Problem> {
@@ -292,6 +293,17 @@ fn everybody_is_a_proxy(setup: Judged<'_>) -> Option<Problem> {
             "every address is declared a proxy, so anybody can say where a request comes from",
             "name the addresses or networks of the proxies alone",
         )
+    })
+}
+
+/// A page whose name leads to this machine (DNS rebinding) comes from the proxy's own address.
+fn unnamed_behind_a_local_proxy(server: &Server) -> Option<String> {
+    let local = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let is_local = |proxy: &Network| local.iter().any(|address| proxy.contains(*address));
+    (server.public_url.is_none() && server.trusted_proxies.iter().any(is_local)).then(|| {
+        "server.trusted_proxies: the proxy is on this machine and server.public_url is not set, so any host name is answered \
+         to and a page in a browser of this machine could pass for one of ours; set public_url to the name the proxy serves"
+            .to_owned()
     })
 }
 

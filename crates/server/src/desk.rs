@@ -258,7 +258,9 @@ impl Desk {
         let stale_cookie =
             cookie.is_some() && !used && matches!(&call, Ok(Some(known)) if known.auth.is_anonymous());
         if let Ok(Some(known)) = &call {
-            let explicit = matches!(offered(&head.headers, site.surface.key_headers, token), Ok(Some(_)));
+            // What an open mount takes unread proves nothing: a foreign page can offer a token in a handshake's protocols.
+            let explicit = !known.auth.is_anonymous()
+                && matches!(offered(&head.headers, site.surface.key_headers, token), Ok(Some(_)));
             let brought = Brought { method: &head.method, headers: &head.headers, explicit };
             let public = self.public_origin.as_deref();
             if let Err(refused) = browser::check(known, &brought, public, |origin| site.cors.lists(origin)) {

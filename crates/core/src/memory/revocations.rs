@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hasher, RandomState};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use doorward_protocols::jose::Claims;
 use parking_lot::RwLock;
@@ -123,7 +123,22 @@ pub struct Revocations {
     all_at_ms: AtomicI64,
     newest_principal_ms: AtomicI64,
     len: AtomicUsize,
+    order: Order,
 }
+
+/// In which order revocations of everything of somebody were applied in this process. Clocks cannot tell what came first: a
+/// revocation's own moment is before its transaction, and another machine's.
+#[derive(Default)]
+struct Order {
+    applied: AtomicU64,
+    newest: AtomicU64,
+    all: AtomicU64,
+    principals: RwLock<HashMap<u64, u64, BuildHasherDefault<Hashed>>>,
+}
+
+/// A place in the order in which revocations are applied ([`Revocations::moment`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
 
 /// What a token can be revoked by, hashed once.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +175,7 @@ impl Revocations {
             all_at_ms: AtomicI64::new(i64::MIN),
             newest_principal_ms: AtomicI64::new(i64::MIN),
             len: AtomicUsize::new(0),
+            order: Order::default(),
         }
     }
 
@@ -171,7 +187,10 @@ impl Revocations {
     pub fn insert(&self, revoked: &Revoked, at_ms: i64, until_ms: i64) -> Key {
         let key = Key::of(revoked);
         if matches!(revoked, Revoked::All) {
-            self.all_at_ms.fetch_max(at_ms, Ordering::AcqRel);
+            if self.all_at_ms.fetch_max(at_ms, Ordering::AcqRel) < at_ms {
+                let place = self.order.applied.fetch_add(1, Ordering::AcqRel) + 1;
+                self.order.all.fetch_max(place, Ordering::AcqRel);
+            }
             return key;
         }
         if matches!(revoked, Revoked::Principal(_)) {
@@ -180,12 +199,38 @@ impl Revocations {
         let Shard { occupied, times: shard } = self.shard(key);
         let mut shard = shard.write();
         let before = shard.len();
+        let known_ms = shard.get(&key.0).map(|times| times.at_ms);
         let times = shard.entry(key.0).or_insert(Times { at_ms, until_ms });
         times.at_ms = times.at_ms.max(at_ms);
         times.until_ms = times.until_ms.max(until_ms);
         self.len.fetch_add(shard.len() - before, Ordering::AcqRel);
         occupied.store(true, Ordering::Release);
+        drop(shard);
+        // After the entry itself: whoever takes a moment from here on is refused by the entry. What is told again, as the
+        // feed does, is no new revocation.
+        if matches!(revoked, Revoked::Principal(_)) && known_ms.is_none_or(|known_ms| known_ms < at_ms) {
+            let mut principals = self.order.principals.write();
+            let place = self.order.applied.fetch_add(1, Ordering::AcqRel) + 1;
+            principals.insert(key.0, place);
+            self.order.newest.store(place, Ordering::Release);
+        }
         key
+    }
+
+    /// Where the order of revocations is now. Taken before a credential is looked at, [`Revocations::applied_since`] tells
+    /// later what that look could not see.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment(self.order.applied.load(Ordering::Acquire))
+    }
+
+    /// Whether everything of a principal, or everything, was revoked after that moment.
+    #[must_use]
+    pub fn applied_since(&self, principal: Key, moment: Moment) -> bool {
+        let Order { newest, all, principals, .. } = &self.order;
+        all.load(Ordering::Acquire) > moment.0
+            || (newest.load(Ordering::Acquire) > moment.0
+                && principals.read().get(&principal.0).is_some_and(|place| *place > moment.0))
     }
 
     fn at_ms(&self, key: Key) -> Option<i64> {
@@ -267,6 +312,8 @@ impl Revocations {
             shard.retain(|_, times| times.until_ms > now_ms);
             self.len.fetch_sub(before - shard.len(), Ordering::AcqRel);
         }
+        // Requests that began before the oldest of these are over: a revocation stands for longer than any of them.
+        self.order.principals.write().retain(|key, _| self.at_ms(Key(*key)).is_some());
     }
 }
 
@@ -314,6 +361,31 @@ mod tests {
         assert_eq!(set.earliest_issue_s(Key::of_principal("local|u")), Some(11));
         assert!(!set.cover(&handles(Some(11))));
         assert!(set.cover(&handles(None)), "a token that hides its age is refused");
+    }
+
+    #[test]
+    fn what_is_applied_after_a_moment_counts_whatever_the_clocks_say_and_once() {
+        let set = Revocations::new();
+        let of = Key::of_principal("local|u");
+        let revoked = Revoked::Principal("local|u".into());
+        let before = set.moment();
+        set.insert(&revoked, 10_000, 99_000);
+        let after = set.moment();
+        assert!(set.applied_since(of, before) && !set.applied_since(of, after));
+        assert!(!set.applied_since(Key::of_principal("local|v"), before), "another's");
+        set.insert(&revoked, 10_000, 99_000);
+        assert!(!set.applied_since(of, after), "the same again is no new one");
+        set.insert(&revoked, 11_000, 99_000);
+        assert!(set.applied_since(of, after), "a later one is");
+        let after = set.moment();
+        set.insert(&Revoked::Token("t".into()), 1, 2);
+        assert_eq!(set.moment(), after, "tokens are asked about by their names");
+        set.insert(&Revoked::All, 5, 99_000);
+        assert!(set.applied_since(Key::of_principal("local|v"), after));
+        set.insert(&Revoked::All, 5, 99_000);
+        assert!(!set.applied_since(of, set.moment()));
+        set.prune(99_000);
+        assert!(set.order.principals.read().is_empty());
     }
 
     #[test]

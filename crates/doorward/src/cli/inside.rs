@@ -38,9 +38,10 @@ impl Inside {
         })
     }
 
-    /// The principal that `key` spells, such as `company|ann`, if anybody here vouches for such ones: a slip must not look like
-    /// success.
-    pub(crate) fn principal(&self, key: &str) -> Result<Principal, Failure> {
+    /// The principal that `key` spells, such as `company|ann`, and whether anybody here vouches for such ones. What looks like a
+    /// slip is refused: it must not look like success. Another name may be one that a server has from flags of its own, and
+    /// what has to be revoked has to be revoked.
+    pub(crate) fn principal(&self, key: &str) -> Result<(Principal, bool), Failure> {
         let principal = Principal::of_owner_key(key).ok_or_else(|| {
             let mend = "write it as the audit log does: local|usr_…, or the name of an issuer or mount, |, and its subject";
             Failure::refused(format!("{key:?} names nobody"), mend)
@@ -57,13 +58,15 @@ impl Inside {
         known.dedup();
         let authority = &*principal.authority;
         if known.iter().any(|name| authority == name || authority.starts_with(&format!("{name}/"))) {
-            return Ok(principal);
+            return Ok((principal, true));
         }
-        let mend = match nearest(authority, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("there are: {}", known.join(", ")),
-        };
-        Err(Failure::refused(format!("nobody here is called {authority:?} and vouches for anybody"), mend))
+        match nearest(authority, known.iter().map(String::as_str)) {
+            Some(near) => {
+                let what = format!("nobody here is called {authority:?} and vouches for anybody");
+                Err(Failure::refused(what, format!("did you mean {near}?")))
+            }
+            None => Ok((principal, false)),
+        }
     }
 
     /// A caller at the mount called `name`.

@@ -131,7 +131,7 @@ async fn caller(inside: &Inside, mount: &Mount, who: &str) -> Result<AuthContext
         return Ok((*mount.chain.authenticate(&Presented::nothing()).await?).clone());
     }
     if who.contains('|') {
-        let principal = inside.principal(who)?;
+        let (principal, _) = inside.principal(who)?;
         return match principal.user_id() {
             Some(id) => Ok(own_token::caller(&inside.user(id.as_str()).await?)?),
             // What others' tokens say of roles is not known here: a plain user, as without a word of it.

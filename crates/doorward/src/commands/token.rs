@@ -241,7 +241,8 @@ fn part(token: &str, at: usize) -> Value {
 }
 
 fn revoke(which: WhichTokens, common: &Common, surroundings: &Surroundings) -> Result<(), Failure> {
-    let (kind, subject) = inside(&common.store, surroundings, async |inside: &Inside| {
+    let (kind, subject, is_known) = inside(&common.store, surroundings, async |inside: &Inside| {
+        let mut is_known = true;
         let revoked = match which {
             WhichTokens { jti: Some(jti), .. } => Revoked::Token(jti),
             WhichTokens { session: Some(id), .. } => Revoked::Session(id),
@@ -251,26 +252,36 @@ fn revoke(which: WhichTokens, common: &Common, surroundings: &Surroundings) -> R
             WhichTokens { principal: Some(key), .. } => {
                 // What is no principal's name at all is for the engine to refuse.
                 if Principal::of_owner_key(&key).is_some() {
-                    inside.principal(&key)?;
+                    is_known = inside.principal(&key)?.1;
                 }
                 Revoked::Principal(key)
             }
             WhichTokens { .. } => Revoked::All,
         };
         let (kind, subject) = revoked.parts();
-        let named = (kind, subject.to_owned());
+        let named = (kind, subject.to_owned(), is_known);
         let permit = inside.permit::<token::RevokeAny>(Target::any())?;
         inside.assembled.engine.tokens().revoke_any(permit, revoked).await?;
         Ok(named)
     })?;
-    common.output.answer(&json!({ "revoked": kind, "subject": subject }), || {
+    let note = "No mount or issuer of this configuration has that name: it counts where a server has one from flags of its own.";
+    let mut told = json!({ "revoked": kind, "subject": subject });
+    if !is_known {
+        told["note"] = note.into();
+    }
+    common.output.answer(&told, || {
         let what = match kind {
             "token" => format!("whatever token has the id {subject}"),
             "session" => format!("the tokens of the session {subject}"),
             "principal" => format!("everything of {subject}"),
             _ => "every token issued up to now".to_owned(),
         };
-        format!("Revoked {what}. Servers on this store refuse it within half a second.")
+        let mut told = format!("Revoked {what}. Servers on this store refuse it within half a second.");
+        if !is_known {
+            told.push('\n');
+            told.push_str(note);
+        }
+        told
     })
 }
 

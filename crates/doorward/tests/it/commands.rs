@@ -254,9 +254,12 @@ fn a_principal_that_nobody_vouches_for_is_a_slip_and_not_revoked() {
     let slip = with(&["token", "revoke", "--principal", "compnay|ann"]);
     let said = printed(&slip);
     assert!(!slip.status.success() && said.contains("did you mean company?"), "{said}");
+    let flagged = json(&with(&["token", "revoke", "--principal", "agentflow|ann"]));
+    assert!(flagged["note"].as_str().is_some_and(|note| note.contains("flags of its own")), "{flagged}");
     let nobody = with(&["explain", "--principal", "|ann", "--action", "thread:create"]);
     assert!(!nobody.status.success() && printed(&nobody).contains("names nobody"));
-    assert_eq!(json(&with(&["token", "revoke", "--principal", "company|ann"]))["subject"], "company|ann");
+    let known = json(&with(&["token", "revoke", "--principal", "company|ann"]));
+    assert_eq!(known, json!({ "revoked": "principal", "subject": "company|ann" }));
     let explained = json(&with(&["explain", "--principal", "company|ann", "--action", "thread:create"]));
     assert_eq!((&explained["allowed"], &explained["principal"]), (&json!(true), &json!("company|ann")));
 }

@@ -35,16 +35,18 @@ impl<Io> Metered<Io> {
         Self { io, room, patience: PATIENCE, bytes: 0, held: None, overdue: None }
     }
 
-    /// Says that a message is whole: what was sent until now needs no room and no time.
-    pub(super) fn whole(&mut self) {
-        (self.bytes, self.held, self.overdue) = (0, None, None);
+    /// Says that a message is whole: what comes next has a time of its own. The answer is the room that the message takes,
+    /// for as long as it is at hand.
+    pub(super) fn whole(&mut self) -> Option<OwnedSemaphorePermit> {
+        (self.bytes, self.overdue) = (0, None);
+        self.held.take()
     }
 
     /// Says that a control frame came, which may stand between the pieces of a message.
     pub(super) fn control(&mut self, payload_bytes: usize) {
         self.bytes = self.bytes.saturating_sub(payload_bytes + CONTROL_FRAME);
         if self.bytes == 0 {
-            self.whole();
+            drop(self.whole());
         }
     }
 
@@ -69,13 +71,16 @@ impl<Io> Metered<Io> {
 impl<Io: AsyncRead + Unpin> AsyncRead for Metered<Io> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(overdue) = &mut this.overdue
+        let before = out.filled().len();
+        let read = Pin::new(&mut this.io).poll_read(cx, out);
+        // What has come already was in time, even if nobody looked until now.
+        if read.is_pending()
+            && let Some(overdue) = &mut this.overdue
             && overdue.as_mut().poll(cx).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let before = out.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, out))?;
+        ready!(read)?;
         match out.filled().len() - before {
             0 => Poll::Ready(Ok(())),
             read => Poll::Ready(this.take(read)),
@@ -118,9 +123,13 @@ mod tests {
         assert_eq!(room.left(), all - 3);
         metered.control(4 * PIECE - 1_000 - CONTROL_FRAME);
         assert_eq!(metered.bytes, 1_000, "a control frame is taken off, the message goes on");
-        metered.whole();
-        assert_eq!((room.left(), metered.bytes), (all, 0));
-        drop(metered);
+        let at_hand = metered.whole();
+        assert_eq!(
+            (room.left(), metered.bytes),
+            (all - 3, 0),
+            "the message takes its room until it is sent on"
+        );
+        drop(at_hand);
         assert_eq!(room.left(), all);
     }
 

@@ -87,7 +87,9 @@ impl Relay {
                 break frame;
             }
         };
-        tokio::join!(close(client, frame.clone()), close(upstream, frame));
+        // What a client goes on sending is thrown away message by message.
+        let thrown_away = |client: &mut Client| drop(client.get_mut().whole());
+        tokio::join!(close(client, frame.clone(), thrown_away), close(upstream, frame, |_| ()));
         self.grant.finish(Outcome::Done, None).await;
     }
 
@@ -97,11 +99,9 @@ impl Relay {
         client: &mut Client,
         upstream: &mut Upstream,
     ) -> Next {
-        let text = match message {
-            Some(Ok(Message::Text(text))) => {
-                client.get_mut().whole();
-                text
-            }
+        // Its room is held until the message is sent on.
+        let (_room, text) = match message {
+            Some(Ok(Message::Text(text))) => (client.get_mut().whole(), text),
             Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
                 client.get_mut().control(payload.len());
                 return Next::On;
@@ -213,13 +213,18 @@ fn passed_on(frame: CloseFrame) -> CloseFrame {
 }
 
 /// Closes a side and waits a moment for it to agree, so that what was sent last is not cut off.
-pub(super) async fn close<S>(mut side: WebSocketStream<S>, frame: CloseFrame)
-where
+pub(super) async fn close<S>(
+    mut side: WebSocketStream<S>,
+    frame: CloseFrame,
+    thrown_away: impl Fn(&mut WebSocketStream<S>),
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let agreed = async {
         if side.close(Some(frame)).await.is_ok() {
-            while let Some(Ok(_)) = side.next().await {}
+            while let Some(Ok(_)) = side.next().await {
+                thrown_away(&mut side);
+            }
         }
     };
     // Whoever does not agree in time is left.

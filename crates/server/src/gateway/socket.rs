@@ -111,7 +111,8 @@ impl Handshake {
         let frame = CloseFrame { code: close_code(error), reason: error.code().name.into() };
         let room = BodyRoom::new();
         self.agree((room, MAX_REFUSED_BYTES), move |client| async move {
-            relay::close(client, frame).await;
+            // What is sent on takes the room of this connection alone.
+            relay::close(client, frame, |_| ()).await;
         })
     }
 

@@ -185,16 +185,20 @@ impl Inbound {
     pub(crate) async fn read(&mut self, headers: &HeaderMap, max_bytes: usize) -> Result<Bytes> {
         refuse_compressed(headers)?;
         refuse_announced(headers, max_bytes)?;
-        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
-        match tokio::time::timeout(BODY_PATIENCE, self.gather(body, max_bytes)).await {
-            Ok(read) => read,
-            Err(_) => Err(Error::new(codes::BAD_REQUEST).message("The body did not arrive in 30 seconds.")),
+        let Some(mut body) = self.body.take() else { return Ok(Bytes::new()) };
+        let read = tokio::time::timeout(BODY_PATIENCE, self.gather(&mut body, max_bytes)).await;
+        let late = |_| Err(Error::new(codes::BAD_REQUEST).message("The body did not arrive in 30 seconds."));
+        let read = read.unwrap_or_else(late);
+        if read.is_err() {
+            // Its rest is taken off the wire where that is needed.
+            self.body = Some(body);
         }
+        read
     }
 
     /// Copies the frames together. A frame is a piece of the library's read buffer and keeps all of it alive: a body of
     /// single bytes whose frames were kept would cost thousands of times its size.
-    async fn gather<B>(&mut self, mut body: B, max_bytes: usize) -> Result<Bytes>
+    async fn gather<B>(&mut self, body: &mut B, max_bytes: usize) -> Result<Bytes>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -281,7 +285,7 @@ mod tests {
         });
         let room = BodyRoom::new();
         let mut inbound = inbound(&room);
-        let whole = inbound.gather(StreamBody::new(frames), MAX_BODY_BYTES).await.unwrap();
+        let whole = inbound.gather(&mut StreamBody::new(frames), MAX_BODY_BYTES).await.unwrap();
         assert_eq!(whole, vec![b'x'; 1_000]);
         assert!(most.load(Ordering::SeqCst) <= 2, "frames were kept: {most:?}");
         assert_eq!(alive.load(Ordering::SeqCst), 0);
@@ -295,10 +299,10 @@ mod tests {
         let room = BodyRoom(Arc::new(Semaphore::new(2)));
         let body = |bytes: usize| Full::new(Bytes::from(vec![0; bytes]));
         let mut first = inbound(&room);
-        assert!(first.gather(body(2 * PIECE), MAX_BODY_BYTES).await.is_ok());
-        let refused = inbound(&room).gather(body(1), MAX_BODY_BYTES).await.unwrap_err();
+        assert!(first.gather(&mut body(2 * PIECE), MAX_BODY_BYTES).await.is_ok());
+        let refused = inbound(&room).gather(&mut body(1), MAX_BODY_BYTES).await.unwrap_err();
         assert!(refused.is(codes::RATE_LIMITED));
         drop(first);
-        assert!(inbound(&room).gather(body(1), MAX_BODY_BYTES).await.is_ok());
+        assert!(inbound(&room).gather(&mut body(1), MAX_BODY_BYTES).await.is_ok());
     }
 }

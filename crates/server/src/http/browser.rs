@@ -94,7 +94,7 @@ fn foreign(headers: &HeaderMap, public: Option<&str>, listed: impl Fn(&HeaderVal
 pub(crate) struct Brought<'r> {
     pub(crate) method: &'r Method,
     pub(crate) headers: &'r HeaderMap,
-    /// Whether a token or key was sent, which no browser does by itself.
+    /// Whether a token or key let the caller in, which no browser sends by itself.
     pub(crate) explicit: bool,
 }
 

@@ -346,7 +346,10 @@ async fn another_sites_page_opens_no_socket_to_a_mount_that_is_open_to_everybody
     let mut program = connect(&anybody, &[]).await.expect("opens");
     say(&mut program, &json!({})).await;
     assert!(matches!(next(&mut program).await, Message::Text(_)), "a program says nothing of a page");
-    for headers in [&[("origin", "https://evil.example")][..], &[("sec-fetch-site", "cross-site")]] {
+    let evil = ("origin", "https://evil.example");
+    // A page can offer a token in the handshake; an open mount does not read it, so it proves nothing.
+    let offers = ("sec-websocket-protocol", "agentflow-bearer, anything");
+    for headers in [&[evil][..], &[("sec-fetch-site", "cross-site")], &[evil, offers]] {
         let mut page = connect(&anybody, headers).await.expect("agreed to");
         assert_eq!(close_of(&mut page).await, (CloseCode::Policy, "cross_site".to_owned()), "{headers:?}");
     }

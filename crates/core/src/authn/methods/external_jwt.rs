@@ -103,6 +103,8 @@ impl Authenticator for ExternalJwt {
         };
         let now_ms = self.engine.now_ms();
         let key = key_of(text);
+        // Taken before the keys are: ones that come meanwhile make what is kept of this token out of date.
+        let version = self.engine.memory().keys_version();
         // Keys that are too old are asked for first, also for a token that was seen: its key may be withdrawn by now.
         let known = match &self.keys {
             Source::Fixed(keys) => Some(Arc::clone(keys)),
@@ -120,12 +122,12 @@ impl Authenticator for ExternalJwt {
         }
         let remote = match (&self.keys, &known) {
             (Source::Fixed(_), Some(keys)) => {
-                return Answer::Now(outcome(self.verify(text, key, keys, now_ms)));
+                return Answer::Now(outcome(self.verify(text, (key, version), keys, now_ms)));
             }
             (Source::Remote(remote), _) => remote,
             (Source::Fixed(_), None) => return Answer::Now(Outcome::NotPresent),
         };
-        let first = known.as_ref().map(|keys| (self.verify(text, key, keys, now_ms), keys));
+        let first = known.as_ref().map(|keys| (self.verify(text, (key, version), keys, now_ms), keys));
         match first {
             Some((result, keys)) if !missed(&result, keys) => Answer::Now(outcome(result)),
             _ => Answer::Later(Box::pin(async move {
@@ -185,17 +187,18 @@ impl ExternalJwt {
         text: &str,
         key: [u8; 32],
     ) -> Verdict {
+        let version = self.engine.memory().keys_version();
         let keys = match known {
             // Just fetched: there are no newer ones.
             None => remote.current(&self.engine).await?,
             Some(known) => remote.after_miss(&self.engine, &known).await.unwrap_or(known),
         };
-        self.verify(text, key, &keys, self.engine.now_ms())
+        self.verify(text, (key, version), &keys, self.engine.now_ms())
     }
 
-    fn verify(&self, text: &str, key: [u8; 32], keys: &KeySet, now_ms: i64) -> Verdict {
-        // Taken before the signature is checked: keys that change meanwhile make what is kept out of date.
-        let version = self.engine.memory().keys_version();
+    /// `kept_as` is what the token is kept by once it was good, and the version of the keys it is good under.
+    fn verify(&self, text: &str, kept_as: ([u8; 32], u64), keys: &KeySet, now_ms: i64) -> Verdict {
+        let (key, version) = kept_as;
         let expect = Expect {
             now_s: now_ms.div_euclid(1000),
             leeway_s: self.options.leeway_s,
