@@ -1,16 +1,19 @@
 //! The embedded agent server: each caller's own threads and nobody else's.
 
 use doorward_core::agents::model::{MessageRole, RunStatus};
+use doorward_core::agents::ownership::Claim;
 use doorward_core::agents::runs::Progress;
 use doorward_core::agents::threads::{NewMessage, NewThread};
-use doorward_core::authz::Target;
+use doorward_core::authz::catalogue;
 use doorward_core::authz::filter::Filter;
+use doorward_core::authz::{RoleDef, Target};
 use doorward_core::id::ThreadId;
 use doorward_core::operation::Call;
 use doorward_core::ports::store::Page;
+use doorward_core::principal::AuthContext;
 use serde_json::{Map, json};
 
-use crate::house::{House, code};
+use crate::house::{Around, House, code};
 
 fn page() -> Page {
     Page { after: None, limit: 100 }
@@ -142,4 +145,42 @@ async fn the_first_claim_of_an_upstreams_thread_wins_and_is_given_back_when_aske
     assert_eq!(code(ownership.check(&grant(winner), "thread", "t1").await), "ok");
     ownership.release(&grant(winner), "thread", "t1").await.expect("given back");
     assert_eq!(code(ownership.claim(&grant(loser), "thread", "t1").await), "ok");
+}
+
+#[tokio::test]
+async fn an_upstreams_thread_that_a_role_names_is_reached_and_neither_claimed_nor_dug_up() {
+    let permissions = ["thread:read@native/t1", "thread:update@native/t1", "thread:list@native/t1"];
+    let reader = RoleDef { permissions: permissions.map(str::to_owned).to_vec(), ..RoleDef::default() };
+    let house =
+        House::with(Around { roles: [("reader".to_owned(), reader)].into(), ..Around::default() }).await;
+    let (ann, rob) = (house.person("ann").await, house.person("rob").await);
+    let (ann, mut rob) = (ann.call(&house).await, rob.call(&house).await);
+    rob.auth = std::sync::Arc::new(AuthContext { roles: vec!["reader".into()], ..(*rob.auth).clone() });
+    let grant = |call: &Call, name: &str, id: &str| {
+        let action = catalogue::find("thread", name).expect("there");
+        call.permit_for(action, Target::named(id))
+    };
+    let may = |call: &Call, id: &str| grant(call, "update", id).expect("may");
+    let ids = ["t1", "t2", "t3"].map(str::to_owned);
+    let ownership = house.engine.ownership();
+
+    assert_eq!(code(ownership.claim(&may(&rob, "t1"), "thread", "t1").await), "not_found", "nobody's yet");
+    assert_eq!(code(ownership.check(&may(&rob, "t1"), "thread", "t1").await), "not_found");
+    for id in ["t1", "t2"] {
+        ownership.claim(&may(&ann, id), "thread", id).await.expect("ann's");
+    }
+    assert_eq!(code(ownership.check(&may(&rob, "t1"), "thread", "t1").await), "ok");
+    assert_eq!(ownership.claim(&may(&rob, "t1"), "thread", "t1").await.expect("reached"), Claim::Held);
+    assert_eq!(code(ownership.check(&may(&rob, "t2"), "thread", "t2").await), "not_found");
+    assert_eq!(code(grant(&rob, "delete", "t1").map(drop)), "forbidden", "not in the role");
+    let list = grant(&rob, "list", "t1").expect("may");
+    let visible = ownership.visible(&list, "thread", &ids).await.expect("read").expect("not all");
+    assert_eq!(visible.into_iter().collect::<Vec<_>>(), ["t1"]);
+    assert!(ownership.mine(&list, "thread", 10).await.expect("read").is_empty());
+
+    ownership.bury(&may(&ann, "t1"), "thread", "t1").await.expect("gone");
+    assert_eq!(code(ownership.check(&may(&rob, "t1"), "thread", "t1").await), "not_found", "stays gone");
+    assert_eq!(code(ownership.claim(&may(&rob, "t1"), "thread", "t1").await), "not_found");
+    let visible = ownership.visible(&list, "thread", &ids).await.expect("read").expect("not all");
+    assert!(visible.is_empty());
 }

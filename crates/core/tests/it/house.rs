@@ -1,12 +1,13 @@
 //! A running engine for tests, and actors that use it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use doorward_core::agents::runner;
 use doorward_core::authn::methods::{Section, build};
 use doorward_core::authn::{Chain, NoHeaders, Offered, Place, Presented};
-use doorward_core::authz::{Roles, Target};
+use doorward_core::authz::{RoleDef, Roles, Target};
 use doorward_core::clock::ManualClock;
 use doorward_core::engine::{Parts, Settings};
 use doorward_core::events::{Hook, Webhook};
@@ -86,7 +87,7 @@ impl House {
             hooks: around.hooks,
         };
         let settings = Settings {
-            roles: Roles::new(&Default::default()).expect("the defaults"),
+            roles: Roles::new(&around.roles).expect("a policy"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
             failures: FailureRule::default(),
@@ -225,11 +226,12 @@ pub(crate) struct Around {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) roles: BTreeMap<String, RoleDef>,
 }
 
 impl Default for Around {
     fn default() -> Self {
-        Self { outbound: Arc::new(NoWayOut), hooks: Vec::new(), webhooks: Vec::new() }
+        Self { outbound: Arc::new(NoWayOut), hooks: Vec::new(), webhooks: Vec::new(), roles: BTreeMap::new() }
     }
 }
 

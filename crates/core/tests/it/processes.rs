@@ -36,6 +36,29 @@ async fn revocations_keys_and_roles_reach_the_other_process_through_the_feed() {
 }
 
 #[tokio::test]
+async fn who_was_let_in_before_the_news_of_a_revocation_came_is_told_by_it_and_who_came_after_is_not() {
+    let here = House::new().await;
+    let there = here.neighbour().await;
+    let ann = here.person("ann").await;
+    let permit = here.system().permit(Target::any()).expect("the system may");
+    let everything = Revoked::Principal(format!("local|{}", ann.user.id));
+    here.engine.tokens().revoke_any(permit, everything).await.expect("revoked");
+    // The revocation's own moment is over when the other process, which has not heard of it, lets somebody in.
+    here.clock.advance_ms(50);
+    let early = there.bearer(ann.token()).await.expect("not known yet");
+    assert!(!early.is_revoked());
+    feed::catch_up(&there.engine).await.expect("reads");
+    assert!(early.is_revoked(), "a stream of this request ends");
+
+    here.clock.advance_ms(2_000);
+    let again = here.login("ann").await;
+    feed::catch_up(&there.engine).await.expect("reads");
+    let late = there.bearer(again.access.token.expose()).await.expect("a token made since");
+    feed::catch_up(&there.engine).await.expect("reads");
+    assert!(!late.is_revoked());
+}
+
+#[tokio::test]
 async fn a_restarted_process_still_knows_what_was_revoked() {
     let house = House::new().await;
     let ann = house.person("ann").await;
