@@ -207,6 +207,8 @@ impl RemoteKeys {
             let fetched = this.ask(engine.outbound()).await;
             let mut state = this.state.lock();
             state.failures = if fetched.is_ok() { 0 } else { state.failures.saturating_add(1) };
+            // The pause begins when the answer did not come: whoever waited in line does not ask at once again.
+            state.asked = Some(Instant::now());
             drop(state);
             // Tokens that were verified under the old keys are looked at anew.
             if this.keep(fetched?) {

@@ -11,6 +11,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -56,8 +57,11 @@ pub(super) fn converse(
 ) -> BoxFuture<'static, ()> {
     let in_flight = Arc::new(InFlight::default());
     let answers = Arc::new(Answers::default());
-    let (taking, pacing) = (Arc::clone(&in_flight), Arc::clone(&answers));
+    // Requests that come and go between two looks keep a connection alive too.
+    let asked = Arc::new(AtomicBool::new(false));
+    let (taking, pacing, asking) = (Arc::clone(&in_flight), Arc::clone(&answers), Arc::clone(&asked));
     let service = service_fn(move |request| {
+        asking.store(true, Ordering::Release);
         let taken = taking.take();
         let pace = pacing.begin();
         let answer = Arc::clone(&answering).answer(with_host(request), peer);
@@ -101,7 +105,7 @@ pub(super) fn converse(
                     ending = Some(None);
                 }
                 _ = looking.tick() => {
-                    if in_flight.any() {
+                    if asked.swap(false, Ordering::AcqRel) || in_flight.any() {
                         busy = Instant::now();
                     }
                     if answers.not_taken_for(patience.write) {
@@ -113,8 +117,8 @@ pub(super) fn converse(
                             connection.as_mut().graceful_shutdown();
                             ending = Some(Some(Instant::now() + patience.write));
                         }
-                        // What was handed over for the last answers is still not taken.
-                        Some(Some(end)) if Instant::now() >= end => break,
+                        // What was handed over for the last answers is still not taken. One that goes on has time.
+                        Some(Some(end)) if Instant::now() >= end && !in_flight.any() => break,
                         _ => {}
                     }
                 }
