@@ -182,8 +182,8 @@ impl Desk {
         id: &RequestId,
     ) -> Outcome {
         let (mut head, body) = request.into_parts();
-        let body = Inbound::new(body, self.bodies.clone(), head.version);
         let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
+        let body = Inbound::new(body, self.bodies.for_client(seen_from.address), head.version);
         let root = self.sites.iter().position(|site| site.prefix.is_empty());
         // 1.
         let whole = match canonical(head.uri.path().as_bytes()) {

@@ -9,10 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use crate::http::body::{BodyRoom, PIECE};
+use crate::http::body::{BodyRoom, PIECE, Room};
 
 /// How long a message may take from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,7 +25,7 @@ pub(super) struct Metered<Io> {
     patience: Duration,
     /// Bytes that belong to no whole message yet.
     bytes: usize,
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<Room>,
     overdue: Option<Pin<Box<Sleep>>>,
 }
 
@@ -37,7 +36,7 @@ impl<Io> Metered<Io> {
 
     /// Says that a message is whole: what comes next has a time of its own. The answer is the room that the message takes,
     /// for as long as it is at hand.
-    pub(super) fn whole(&mut self) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn whole(&mut self) -> Option<Room> {
         (self.bytes, self.overdue) = (0, None);
         self.held.take()
     }
@@ -57,7 +56,7 @@ impl<Io> Metered<Io> {
         self.bytes += read;
         // The first piece is the read buffer that every connection has.
         let wanted = self.bytes.div_ceil(PIECE).saturating_sub(1);
-        while self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) < wanted {
+        while self.held.as_ref().map_or(0, Room::pieces) < wanted {
             let piece = self.room.take().map_err(|_| io::Error::other("the server holds too much"))?;
             match &mut self.held {
                 Some(held) => held.merge(piece),

@@ -1,6 +1,7 @@
 //! Bodies: bounded in, boxed out.
 
 use std::error::Error as StdError;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +18,8 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use super::shares::{Share, Shares};
 
 /// Most bytes of an ordinary request body.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
@@ -100,9 +103,32 @@ impl HttpBody for Body {
     }
 }
 
-/// Room for the bodies that a server holds at once, in pieces of [`PIECE`].
+/// Room for the bodies that a server holds at once, in pieces of [`PIECE`]. A client may hold its share of it and no more.
 #[derive(Clone)]
-pub(crate) struct BodyRoom(Arc<Semaphore>);
+pub(crate) struct BodyRoom {
+    all: Arc<Semaphore>,
+    shares: Arc<Shares>,
+    client: IpAddr,
+}
+
+/// What a body takes of the room; dropped when it is gone.
+pub(crate) struct Room {
+    all: OwnedSemaphorePermit,
+    share: Share,
+}
+
+impl Room {
+    /// Pieces of it.
+    pub(crate) fn pieces(&self) -> usize {
+        self.all.num_permits()
+    }
+
+    /// Holds what `other`, of the same client, holds as well.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.all.merge(other.all);
+        self.share.merge(other.share);
+    }
+}
 
 /// The step in which a body takes room.
 pub(crate) const PIECE: usize = 16 << 10;
@@ -111,17 +137,29 @@ const MAX_HELD_BYTES: usize = 64 << 20;
 
 impl BodyRoom {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_HELD_BYTES / PIECE)))
+        Self::of_pieces(MAX_HELD_BYTES / PIECE)
+    }
+
+    fn of_pieces(pieces: usize) -> Self {
+        let shares = Arc::new(Shares::new(pieces, Arc::new([])));
+        Self { all: Arc::new(Semaphore::new(pieces)), shares, client: Ipv4Addr::UNSPECIFIED.into() }
+    }
+
+    /// The same room, for what this client sends.
+    pub(crate) fn for_client(&self, client: IpAddr) -> Self {
+        Self { client, ..self.clone() }
     }
 
     /// A piece of it.
     ///
     /// # Errors
     /// `rate_limited` when there is none left.
-    pub(crate) fn take(&self) -> Result<OwnedSemaphorePermit> {
-        let full =
-            |_| Error::new(codes::RATE_LIMITED).message("Too many bodies are on their way.").retry_after_s(1);
-        Arc::clone(&self.0).try_acquire_owned().map_err(full)
+    pub(crate) fn take(&self) -> Result<Room> {
+        let full = |message: &'static str| Error::new(codes::RATE_LIMITED).message(message).retry_after_s(1);
+        let share = self.shares.take(self.client);
+        let share = share.ok_or_else(|| full("Too many bodies of yours are on their way."))?;
+        let all = Arc::clone(&self.all).try_acquire_owned();
+        Ok(Room { all: all.map_err(|_| full("Too many bodies are on their way."))?, share })
     }
 }
 
@@ -129,7 +167,7 @@ impl BodyRoom {
 impl BodyRoom {
     /// Pieces that are left.
     pub(crate) fn left(&self) -> usize {
-        self.0.available_permits()
+        self.all.available_permits()
     }
 }
 
@@ -138,7 +176,7 @@ pub(crate) struct Inbound {
     body: Option<Incoming>,
     room: BodyRoom,
     /// What the body takes of the room, for as long as its request is being answered.
-    held: Option<OwnedSemaphorePermit>,
+    held: Option<Room>,
     /// Whether what is not read has to be taken off the wire all the same.
     drained: bool,
 }
@@ -289,20 +327,27 @@ mod tests {
         assert_eq!(whole, vec![b'x'; 1_000]);
         assert!(most.load(Ordering::SeqCst) <= 2, "frames were kept: {most:?}");
         assert_eq!(alive.load(Ordering::SeqCst), 0);
-        assert_eq!(room.0.available_permits(), MAX_HELD_BYTES / PIECE - 1, "a thousand bytes take one piece");
+        assert_eq!(room.left(), MAX_HELD_BYTES / PIECE - 1, "a thousand bytes take one piece");
         drop(inbound);
-        assert_eq!(room.0.available_permits(), MAX_HELD_BYTES / PIECE);
+        assert_eq!(room.left(), MAX_HELD_BYTES / PIECE);
     }
 
     #[tokio::test]
     async fn bodies_beyond_the_room_of_the_server_are_refused() {
-        let room = BodyRoom(Arc::new(Semaphore::new(2)));
+        let room = BodyRoom::of_pieces(8);
         let body = |bytes: usize| Full::new(Bytes::from(vec![0; bytes]));
-        let mut first = inbound(&room);
+        let client = |last: u8| room.for_client(Ipv4Addr::new(192, 0, 2, last).into());
+        let mut first = inbound(&client(1));
         assert!(first.gather(&mut body(2 * PIECE), MAX_BODY_BYTES).await.is_ok());
-        let refused = inbound(&room).gather(&mut body(1), MAX_BODY_BYTES).await.unwrap_err();
-        assert!(refused.is(codes::RATE_LIMITED));
+        let refused = inbound(&client(1)).gather(&mut body(1), MAX_BODY_BYTES).await.unwrap_err();
+        assert!(refused.is(codes::RATE_LIMITED), "one client has a quarter");
+        let mut others: Vec<_> = (2..=4).map(|last| inbound(&client(last))).collect();
+        for other in &mut others {
+            assert!(other.gather(&mut body(2 * PIECE), MAX_BODY_BYTES).await.is_ok());
+        }
+        let refused = inbound(&client(5)).gather(&mut body(1), MAX_BODY_BYTES).await.unwrap_err();
+        assert!(refused.is(codes::RATE_LIMITED), "nothing is left");
         drop(first);
-        assert!(inbound(&room).gather(&mut body(1), MAX_BODY_BYTES).await.is_ok());
+        assert!(inbound(&client(5)).gather(&mut body(1), MAX_BODY_BYTES).await.is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! How many connections one client may hold, so that nobody holds them all.
+//! How much of a thing one client may hold, such as connections, so that nobody holds it all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 
 use super::origin::Network;
 
-/// The part of a listener's connections that one client may hold.
+/// The part that one client may hold.
 const PART: usize = 4;
 
-/// The connections of each client: an IPv4 address, or the /64 of an IPv6 host.
+/// What each client holds: an IPv4 address, or the /64 of an IPv6 host.
 pub(crate) struct Shares {
     most: usize,
     /// Many clients come through these.
@@ -20,22 +20,31 @@ pub(crate) struct Shares {
     held: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One connection of a client; dropped when it ends.
+/// What a client holds of it; dropped when it is given back.
 pub(crate) struct Share {
     shares: Arc<Shares>,
     network: Option<IpAddr>,
+    count: usize,
+}
+
+impl Share {
+    /// Holds what `other`, of the same client, holds as well.
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        debug_assert_eq!(self.network, other.network);
+        self.count += std::mem::take(&mut other.count);
+    }
 }
 
 impl Shares {
-    /// Shares of a listener that takes `max_connections`. Peers in `exempt` may hold any number.
-    pub(crate) fn new(max_connections: usize, exempt: Arc<[Network]>) -> Self {
-        Self { most: (max_connections / PART).max(1), exempt, held: Mutex::default() }
+    /// Shares of something of which there is `all`. Peers in `exempt` may hold any number.
+    pub(crate) fn new(all: usize, exempt: Arc<[Network]>) -> Self {
+        Self { most: (all / PART).max(1), exempt, held: Mutex::default() }
     }
 
-    /// One more connection of this peer; `None` when it holds its share already.
+    /// One more for this peer; `None` when it holds its share already.
     pub(crate) fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Share> {
         if self.exempt.iter().any(|network| network.contains(peer)) {
-            return Some(Share { shares: Arc::clone(self), network: None });
+            return Some(Share { shares: Arc::clone(self), network: None, count: 1 });
         }
         let network = network_of(peer);
         let mut held = self.held.lock();
@@ -44,7 +53,7 @@ impl Shares {
             return None;
         }
         *count += 1;
-        Some(Share { shares: Arc::clone(self), network: Some(network) })
+        Some(Share { shares: Arc::clone(self), network: Some(network), count: 1 })
     }
 }
 
@@ -53,7 +62,7 @@ impl Drop for Share {
         let Some(network) = self.network else { return };
         let mut held = self.shares.held.lock();
         if let Some(count) = held.get_mut(&network) {
-            *count -= 1;
+            *count -= self.count;
             if *count == 0 {
                 held.remove(&network);
             }
