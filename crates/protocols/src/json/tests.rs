@@ -120,3 +120,15 @@ fn a_string_ends_at_its_quote_wherever_that_falls_in_a_word() {
         }
     }
 }
+
+#[test]
+fn a_number_that_is_read_and_spelled_again_stays_the_same_number() {
+    for text in
+        ["22000000000078458082794351129034", "0.1", "1e-7", "2.2250738585072011e-308", "9007199254740993.5"]
+    {
+        let once = parse(text.as_bytes(), Limits::STRANGER).expect(text);
+        let again = parse(once.to_string().as_bytes(), Limits::STRANGER).expect(text);
+        assert_eq!(once, again, "{text}");
+        assert_eq!(once.as_f64(), text.parse().ok(), "{text}: the nearest there is");
+    }
+}
