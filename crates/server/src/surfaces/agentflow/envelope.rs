@@ -1,6 +1,7 @@
 //! The envelope of today's answers, and the platform's way of writing time.
 
 use doorward_core::agents::model::{Message, Thread};
+use doorward_core::clock::rfc3339;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -9,18 +10,8 @@ use crate::request::Request;
 
 /// A moment as the platform writes it: UTC without a zone, such as `2026-11-25T00:44:43.532000`.
 pub(super) fn timestamp(at_ms: i64) -> String {
-    let (days, ms_of_day) = (at_ms.div_euclid(86_400_000), at_ms.rem_euclid(86_400_000));
-    // Days to a date in the proleptic Gregorian calendar, in eras of 400 years that begin in March.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (s, ms) = (ms_of_day / 1000, ms_of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}000", s / 3600, s / 60 % 60, s % 60)
+    let second = rfc3339(at_ms);
+    format!("{}.{:03}000", second.trim_end_matches('Z'), at_ms.rem_euclid(1000))
 }
 
 /// The `metadata` member.
