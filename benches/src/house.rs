@@ -61,6 +61,7 @@ impl House {
             roles: Roles::new(&Default::default()).expect("the defaults"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
+            anomalies: Default::default(),
             failures: Default::default(),
             webhooks: Vec::new(),
             longest_token_ms: 86_400_000,

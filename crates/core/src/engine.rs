@@ -15,6 +15,7 @@ use crate::agents::ownership::Ownership;
 use crate::agents::runner::Runner;
 use crate::agents::runs::Runs;
 use crate::agents::threads::Threads;
+use crate::anomalies::Anomalies;
 use crate::audit::journal::FLUSH_EVERY_MS;
 use crate::audit::{Audit, AuditEntry, Journal};
 use crate::authz::Roles;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub failures: FailureRule,
     /// The operator's limits.
     pub limits: Vec<LimitRule>,
+    /// What is odd about a log-in, and what to do then.
+    pub anomalies: Anomalies,
     /// Where events are POSTed to.
     pub webhooks: Vec<Webhook>,
     /// Longest life of any token issued or accepted without a revocation outliving it.
@@ -408,6 +411,10 @@ impl Engine {
 
     pub(crate) fn journal(&self) -> &Journal {
         &self.0.journal
+    }
+
+    pub(crate) fn anomalies(&self) -> &Anomalies {
+        &self.0.settings.anomalies
     }
 
     pub(crate) fn failure_rule(&self) -> &FailureRule {

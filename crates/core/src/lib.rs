@@ -10,6 +10,7 @@
 //! randomness is [`random::Random`], durable state is [`ports::Store`].
 
 pub mod agents;
+pub mod anomalies;
 pub mod audit;
 pub mod authn;
 pub mod authz;

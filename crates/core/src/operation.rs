@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::anomalies::Finding;
 use crate::audit::{AuditEntry, Outcome};
 use crate::authn::Presented;
 use crate::authz::catalogue::{Action, ActionDef, AuditClass};
@@ -156,6 +157,7 @@ impl Call {
                 resource: target.id.map(str::to_owned),
                 filter,
                 told: Vec::new(),
+                findings: Vec::new(),
                 closed: false,
             }),
             Err(denial) => {
@@ -236,6 +238,7 @@ pub struct Grant {
     resource: Option<String>,
     filter: Filter,
     told: Vec<Told>,
+    findings: Vec<Finding>,
     closed: bool,
 }
 
@@ -304,6 +307,29 @@ impl Grant {
         }
     }
 
+    /// Adds findings: each becomes a line of its own beside the act's.
+    pub fn suspect(&mut self, findings: Vec<Finding>) {
+        self.findings.extend(findings);
+    }
+
+    /// The lines of the findings so far, with the act's resource.
+    fn found(&self) -> Vec<AuditEntry> {
+        let line = |finding: &Finding| {
+            let outcome = if finding.blocks { Outcome::Denied } else { Outcome::Noted };
+            let action = format!("{}{}", crate::anomalies::ACTION, finding.rule);
+            self.call.entry(&action, self.resource.as_deref(), outcome, Some(finding.reason.clone()))
+        };
+        self.findings.iter().map(line).collect()
+    }
+
+    /// Writes the findings about an act that is refused or fails.
+    fn note_findings(&mut self) {
+        for line in self.found() {
+            self.call.engine.denied(line);
+        }
+        self.findings.clear();
+    }
+
     fn entry(&self, outcome: Outcome, reason: Option<String>) -> AuditEntry {
         self.call.entry(&self.action.to_string(), self.resource.as_deref(), outcome, reason)
     }
@@ -316,11 +342,16 @@ impl Grant {
     pub async fn attempt(&mut self, mut writes: Vec<Write>) -> Result<(), StoreError> {
         let engine = self.call.engine.clone();
         let line = self.entry(Outcome::Done, None);
-        let events = engine.events().of(&engine, &line, &self.told);
+        let mut events = engine.events().of(&engine, &line, &self.told);
+        let mut lines = vec![line];
+        lines.extend(self.found());
+        events.extend(lines[1..].iter().flat_map(|found| engine.events().of(&engine, found, &[])));
         writes.extend(engine.events().writes(&events));
-        writes.push(Write::Audit { node: engine.node().clone(), entry: line });
+        let node = engine.node();
+        writes.extend(lines.into_iter().map(|entry| Write::Audit { node: node.clone(), entry }));
         engine.commit(Batch::durable(writes)).await?;
         engine.events().tell(&events);
+        self.findings.clear();
         self.closed = true;
         Ok(())
     }
@@ -338,6 +369,7 @@ impl Grant {
                 other => other.to_string(),
             };
             self.call.engine.journal().line(self.entry(Outcome::Failed, Some(reason)));
+            self.note_findings();
         }
         done
     }
@@ -348,6 +380,7 @@ impl Grant {
     /// The result it was given.
     pub fn close<T>(mut self, result: Result<T>) -> Result<T> {
         self.closed = true;
+        self.note_findings();
         let journal = self.call.engine.journal();
         match &result {
             Ok(_) if self.action.audit == AuditClass::Buffered => {
@@ -371,6 +404,7 @@ impl Grant {
     #[must_use]
     pub async fn refuse(mut self, error: Error) -> Error {
         self.closed = true;
+        self.note_findings();
         let reason = Some(error.code().name.to_owned());
         self.call.engine.denied(self.entry(Outcome::Denied, reason));
         self.call.engine.count_failure(self.call.origin.address, error).await
@@ -458,6 +492,11 @@ impl<A: Action> Permit<A> {
     /// See [`Grant::tell`].
     pub fn tell(&mut self, def: &'static EventDef, details: impl FnOnce() -> Value) {
         self.grant.tell(def, details);
+    }
+
+    /// See [`Grant::suspect`].
+    pub fn suspect(&mut self, findings: Vec<Finding>) {
+        self.grant.suspect(findings);
     }
 
     /// Forgets what was to be told: another attempt tells its own.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::agents::runner::{self, Runner};
+use doorward_core::anomalies::Anomalies;
 use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
 use doorward_core::authn::{Authenticator, Chain};
 use doorward_core::authz::Roles;
@@ -28,6 +29,7 @@ use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config, Issuer, Problems};
+use crate::locations::LocationFile;
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
@@ -200,6 +202,18 @@ fn unusable(config: &Config, error: &ports::StoreError) -> Failure {
     )
 }
 
+fn anomalies(config: &Config) -> Result<Anomalies, Failure> {
+    let section = &config.anomalies;
+    let locations: Arc<dyn ports::Locations> = match &section.locations {
+        None => Arc::new(ports::Nowhere),
+        Some(path) => Arc::new(LocationFile::open(path).map_err(|what| {
+            let mend = "give the path of a MaxMind DB file of cities, such as GeoLite2-City.mmdb";
+            Failure::refused(format!("anomalies.locations: {}: {what}", path.display()), mend)
+        })?),
+    };
+    Ok(Anomalies { policies: section.policies.clone(), measures: section.measures.clone(), locations })
+}
+
 fn settings(config: &Config) -> Result<Settings, Failure> {
     let roles: BTreeMap<String, RoleDef> = config
         .roles
@@ -223,6 +237,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
             queue: passwords.queue,
         },
         limits: config.rate_limits.values().cloned().collect(),
+        anomalies: anomalies(config)?,
         failures: FailureRule {
             allowed: config.limits.failures,
             window_ms: i64::from(config.limits.window_s) * 1000,

@@ -16,6 +16,8 @@ pub enum Outcome {
     Denied,
     /// It was tried and failed.
     Failed,
+    /// It was noticed; the act it is about has a line of its own.
+    Noted,
 }
 
 impl Outcome {
@@ -27,6 +29,7 @@ impl Outcome {
             Self::Done => "done",
             Self::Denied => "denied",
             Self::Failed => "failed",
+            Self::Noted => "noted",
         }
     }
 
@@ -38,6 +41,7 @@ impl Outcome {
             "done" => Self::Done,
             "denied" => Self::Denied,
             "failed" => Self::Failed,
+            "noted" => Self::Noted,
             _ => return None,
         })
     }

@@ -1,5 +1,6 @@
 //! Every event there is. `docs/reference/events.md` is generated from [`ALL`].
 
+use crate::anomalies::ACTION;
 use crate::audit::{AuditEntry, Outcome};
 
 /// The method of Doorward's own calls ([`crate::principal::AuthContext::system`]).
@@ -49,6 +50,7 @@ events! {
     KEY_REVOKED = "api_key.revoked", "on_key_revoked", true, "An API key was revoked.";
     SIGNING_KEY_ROTATED = "signing_key.rotated", "on_signing_key_rotated", true, "A new key signs tokens.";
     SIGNING_KEY_RETIRED = "signing_key.retired", "on_signing_key_retired", true, "A key verifies no more.";
+    ANOMALY = "login.anomaly", "on_login_anomaly", true, "Something is odd about a log-in; action names the rule, reason says why.";
     DENIED = "access.denied", "on_denied", true, "Somebody may not do what they asked for.";
 }
 
@@ -63,6 +65,9 @@ pub fn find(name: &str) -> Option<&'static EventDef> {
 pub fn of_line(line: &AuditEntry) -> Option<&'static EventDef> {
     // What an operator mistypes on the command line concerns nobody else.
     let by_operator = line.method == SYSTEM;
+    if line.action.starts_with(ACTION) {
+        return Some(ANOMALY);
+    }
     match (line.outcome, line.action.as_str()) {
         (Outcome::Denied, _) if by_operator => None,
         (Outcome::Denied, "credential:verify") => Some(TOKEN_INVALID),

@@ -1,9 +1,11 @@
 //! What the engine asks of the world: traits that other crates implement.
 
+pub mod locations;
 pub mod outbound;
 pub mod shared;
 pub mod store;
 
+pub use locations::{Locations, Nowhere};
 pub use outbound::{Ask, NoWayOut, Outbound, OutboundError, Reply};
 pub use shared::Shared;
 pub use store::{Batch, Conflict, Durability, Store, StoreError, StoreFuture, Write};

@@ -37,7 +37,7 @@ impl<T> Soon<'_, T> {
 /// Shared state. Counters never refuse by themselves: what cannot be counted, because whoever counts is away, is let in.
 pub trait Shared: Send + Sync {
     /// Counts one under `key`, unless `limit` are counted in the window that runs. A window begins with the first one in
-    /// it and is `window_ms` long.
+    /// it and is `window_ms` long. A limit of 0 looks without counting.
     fn hit<'a>(&'a self, key: &'a str, limit: u32, window_ms: i64, now_ms: i64) -> Soon<'a, Hit>;
 
     /// Notes a failure under `key`, in windows that grow by `rule`. `Some(seconds)` when what is allowed is used up: how long to

@@ -228,6 +228,8 @@ pub trait Sessions: Send + Sync {
     fn session<'a>(&'a self, id: &'a SessionId) -> StoreFuture<'a, Option<Session>>;
     /// A user's sessions that have not ended and not passed their absolute limit, newest first.
     fn sessions_of<'a>(&'a self, user: &'a UserId, now_ms: i64) -> StoreFuture<'a, Vec<Session>>;
+    /// A user's sessions, newest first, ended and expired ones included; at most `limit`.
+    fn recent_sessions<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<Session>>;
 }
 
 /// Refresh families.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use doorward_core::agents::runner;
+use doorward_core::anomalies::Anomalies;
 use doorward_core::authn::methods::{Section, build};
 use doorward_core::authn::{Chain, NoHeaders, Offered, Place, Presented};
 use doorward_core::authz::{RoleDef, Roles, Target};
@@ -91,6 +92,7 @@ impl House {
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
             failures: FailureRule::default(),
+            anomalies: around.anomalies,
             webhooks: around.webhooks,
             longest_token_ms: 86_400_000,
         };
@@ -227,11 +229,18 @@ pub(crate) struct Around {
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) roles: BTreeMap<String, RoleDef>,
+    pub(crate) anomalies: Anomalies,
 }
 
 impl Default for Around {
     fn default() -> Self {
-        Self { outbound: Arc::new(NoWayOut), hooks: Vec::new(), webhooks: Vec::new(), roles: BTreeMap::new() }
+        Self {
+            outbound: Arc::new(NoWayOut),
+            hooks: Vec::new(),
+            webhooks: Vec::new(),
+            roles: BTreeMap::new(),
+            anomalies: Anomalies::default(),
+        }
     }
 }
 

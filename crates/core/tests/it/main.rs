@@ -1,6 +1,7 @@
 //! The engine over a real store: what people and agents can and cannot do.
 
 mod agents;
+mod anomalies;
 mod api_keys;
 mod audit;
 mod events;

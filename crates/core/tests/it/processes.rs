@@ -86,6 +86,7 @@ async fn another_master_key_does_not_open_the_store() {
         roles: doorward_core::authz::Roles::new(&Default::default()).expect("the defaults"),
         hashing: Default::default(),
         limits: Vec::new(),
+        anomalies: Default::default(),
         failures: Default::default(),
         webhooks: Vec::new(),
         longest_token_ms: 1,

@@ -28,6 +28,7 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Audit>("audit");
 Examples:
   doorward audit list --outcome denied --since 1h
   doorward audit list --action thread:read --json
+  doorward audit list --outcome noted --since 1d
   doorward audit export --output audit.jsonl
   doorward audit verify"
 )]
@@ -94,6 +95,7 @@ enum Went {
     Done,
     Denied,
     Failed,
+    Noted,
 }
 
 impl From<Went> for Outcome {
@@ -103,6 +105,7 @@ impl From<Went> for Outcome {
             Went::Done => Self::Done,
             Went::Denied => Self::Denied,
             Went::Failed => Self::Failed,
+            Went::Noted => Self::Noted,
         }
     }
 }

@@ -15,6 +15,7 @@
 //! ```
 
 mod agents;
+mod anomalies;
 mod expand;
 mod issuers;
 mod limits;
@@ -43,6 +44,7 @@ use doorward_core::limits::rules::LimitRule;
 use doorward_outbound::Settings as Outbound;
 
 pub use agents::Agents;
+pub use anomalies::Anomalies;
 pub use issuers::Issuer;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
@@ -87,6 +89,8 @@ pub struct Config {
     pub limits: Limits,
     /// How many requests of a kind there may be, by name.
     pub rate_limits: BTreeMap<String, LimitRule>,
+    /// What to do about odd log-ins.
+    pub anomalies: Anomalies,
     /// The embedded agent server.
     pub agents: Agents,
     /// Roles beyond the built-in ones, by name.
@@ -146,6 +150,7 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
     },
     SectionRow { heading: "agents", keys: agents::KEYS, doc: "The embedded agent server." },
     SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
+    SectionRow { heading: "anomalies", keys: anomalies::KEYS, doc: "What to do about odd log-ins." },
     SectionRow {
         heading: "rate_limits.login",
         keys: limits::RULE_KEYS,

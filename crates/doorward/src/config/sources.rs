@@ -9,8 +9,8 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
-    Agents, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions, Store, Tokens,
-    issuers, limits, mounts, outbound, roles, webhooks,
+    Agents, Anomalies, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions,
+    Store, Tokens, issuers, limits, mounts, outbound, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -130,6 +130,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let sessions = Sessions::read(section("sessions", tree, reading));
     let passwords = Passwords::read(section("passwords", tree, reading));
     let limits = Limits::read(section("limits", tree, reading));
+    let anomalies = Anomalies::read(section("anomalies", tree, reading));
     let agents = Agents::read(section("agents", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
     roles::know_mounts(roles.as_ref(), mounts.as_deref(), reading);
@@ -147,6 +148,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         sessions: sessions?,
         passwords: passwords?,
         limits: limits?,
+        anomalies: anomalies?,
         agents: agents?,
         roles: roles?,
         rate_limits: rate_limits?,

@@ -75,6 +75,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         roles: Roles::new(&Default::default()).expect("the defaults"),
         hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
         limits,
+        anomalies: Default::default(),
         failures: FailureRule::default(),
         webhooks: Vec::new(),
         longest_token_ms: 86_400_000,

@@ -285,6 +285,28 @@ pub async fn live_sessions_are_listed_newest_first(open: Open<'_>) {
     }
 }
 
+/// What an account did before is there after its sessions ended: newest first, no more than asked for.
+pub async fn recent_sessions_are_there_after_their_end(open: Open<'_>) {
+    let store = one(open);
+    let mut writes = vec![Write::InsertUser(user("a")), Write::InsertUser(user("b"))];
+    for (name, owner) in [("1", "a"), ("3", "a"), ("2", "a"), ("4", "b")] {
+        writes.push(Write::InsertSession(session(name, owner)));
+    }
+    writes.push(Write::EndSession { id: "ses_3".into(), at_ms: NOW_MS });
+    put(&store, writes).await;
+    for (owner, limit, expected) in [
+        ("usr_a", 10, vec!["ses_3", "ses_2", "ses_1"]),
+        ("usr_a", 2, vec!["ses_3", "ses_2"]),
+        ("usr_a", 0, vec![]),
+        ("usr_b", 10, vec!["ses_4"]),
+        ("usr_c", 10, vec![]),
+    ] {
+        let list = store.recent_sessions(&owner.into(), limit).await.expect("a list");
+        let ids: Vec<_> = list.iter().map(|session| session.id.as_str()).collect();
+        assert_eq!(ids, expected, "{owner}, {limit}");
+    }
+}
+
 /// A key is found by the whole MAC or by its handle; neither can be given twice.
 pub async fn an_api_key_is_found_by_mac_and_id(open: Open<'_>) {
     let store = one(open);

@@ -64,6 +64,7 @@ macro_rules! conformance {
             identity: a_session_comes_back_and_ends_once,
             identity: a_touch_never_moves_back_or_revives,
             identity: live_sessions_are_listed_newest_first,
+            identity: recent_sessions_are_there_after_their_end,
             identity: an_api_key_is_found_by_mac_and_id,
             identity: an_api_key_is_revoked_once,
             identity: api_keys_are_paged_by_owner,

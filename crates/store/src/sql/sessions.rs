@@ -88,4 +88,11 @@ impl Sessions for SqlStore {
             self.list(sql, &[user.into(), now_ms.into()], read).await
         })
     }
+
+    fn recent_sessions<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<Session>> {
+        Box::pin(async move {
+            let sql = select!("WHERE account = $1 ORDER BY id DESC LIMIT $2");
+            self.list(sql, &[user.into(), i64::from(limit).into()], read).await
+        })
+    }
 }

@@ -1,0 +1,86 @@
+//! Whether a session goes on: asked with every request, answered from memory.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::SessionId;
+use crate::identity::model::Session;
+use crate::memory::caches::SessionCopy;
+use crate::memory::revocations::Key;
+use crate::principal::Principal;
+
+/// The store is told of a session's use this often.
+const NOTE_EVERY_MS: i64 = 30_000;
+
+/// Whether a session that was last seen then goes on.
+fn goes_on(session: &Session, last_seen_at_ms: i64, now_ms: i64) -> bool {
+    session.ended_at_ms.is_none()
+        && now_ms < session.expires_at_ms
+        && now_ms - last_seen_at_ms < session.idle_limit_ms
+}
+
+impl Engine {
+    /// Whether a session, or everything of its user since it began, was revoked.
+    pub(crate) fn stay_revoked(&self, session: &Session) -> bool {
+        let revocations = &self.memory().revocations;
+        let owner = Key::of_principal(&Principal::local(&session.user).owner_key());
+        revocations.holds(Key::of_session(session.id.as_str()))
+            || revocations.cover_since(owner, session.created_at_ms)
+    }
+
+    /// A session that goes on, without using it: asking what a token is worth keeps nobody logged in.
+    pub(crate) async fn session_unused(&self, id: &SessionId, now_ms: i64) -> Result<Option<Session>> {
+        // The moment it was last seen reaches the store later.
+        let in_memory = self.memory().caches.sessions.get(id);
+        let seen_at_ms = in_memory.map_or(i64::MIN, |copy| copy.last_seen_at_ms.load(Ordering::Acquire));
+        let session = self.store().session(id).await?;
+        Ok(session.filter(|session| goes_on(session, session.last_seen_at_ms.max(seen_at_ms), now_ms)))
+    }
+
+    /// Notes that a session is used; false when it may have ended and the store has to be asked.
+    pub(crate) fn use_session(&self, copy: &SessionCopy, now_ms: i64) -> bool {
+        let session = &copy.session;
+        let last_seen = copy.last_seen_at_ms.load(Ordering::Acquire);
+        if !goes_on(session, last_seen, now_ms) {
+            return false;
+        }
+        copy.last_seen_at_ms.fetch_max(now_ms, Ordering::AcqRel);
+        let noted = copy.noted_at_ms.load(Ordering::Acquire);
+        let due = now_ms - noted >= NOTE_EVERY_MS;
+        if due
+            && copy.noted_at_ms.compare_exchange(noted, now_ms, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        {
+            self.journal().session_seen(&session.id, now_ms);
+        }
+        true
+    }
+
+    /// A session that goes on.
+    ///
+    /// # Errors
+    /// `session_ended`.
+    pub(crate) async fn live_session(&self, id: &SessionId, now_ms: i64) -> Result<Arc<SessionCopy>> {
+        let ended = || Error::new(codes::SESSION_ENDED);
+        if let Some(copy) = self.memory().caches.sessions.get(id)
+            && self.memory().generations.is_current(copy.stamp)
+            && self.use_session(&copy, now_ms)
+        {
+            return Ok(copy);
+        }
+        let stamp = self.memory().generations.stamp(id.as_str());
+        let session = self.store().session(id).await?.ok_or_else(ended)?;
+        let copy = Arc::new(SessionCopy {
+            last_seen_at_ms: session.last_seen_at_ms.into(),
+            noted_at_ms: session.last_seen_at_ms.into(),
+            session,
+            stamp,
+        });
+        if !self.use_session(&copy, now_ms) {
+            return Err(ended());
+        }
+        self.memory().caches.sessions.insert(id.clone(), Arc::clone(&copy));
+        Ok(copy)
+    }
+}
