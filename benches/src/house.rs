@@ -62,6 +62,7 @@ impl House {
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
             anomalies: Default::default(),
+            providers: Vec::new(),
             failures: Default::default(),
             webhooks: Vec::new(),
             longest_token_ms: 86_400_000,

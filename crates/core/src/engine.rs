@@ -32,6 +32,8 @@ use crate::identity::users::Users;
 use crate::limits::failures::FailureRule;
 use crate::limits::rules::{self, LimitRule, Standing};
 use crate::live::LiveGuard;
+use crate::login::attempt::Tickets;
+use crate::login::{Identities, Logins, Provider};
 use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
@@ -80,6 +82,8 @@ pub struct Settings {
     pub limits: Vec<LimitRule>,
     /// What is odd about a log-in, and what to do then.
     pub anomalies: Anomalies,
+    /// Others through whom people log in.
+    pub providers: Vec<Arc<Provider>>,
     /// Where events are POSTed to.
     pub webhooks: Vec<Webhook>,
     /// Longest life of any token issued or accepted without a revocation outliving it.
@@ -105,6 +109,7 @@ struct Inner {
     api_key_pepper: hmac::Key,
     refresh_key: hmac::Key,
     browser_key: hmac::Key,
+    tickets: Tickets,
     rings: Mutex<HashMap<String, Arc<KeyRing>>>,
     /// Work in flight holds a receiver; stopping waits until none is left.
     working: watch::Sender<()>,
@@ -125,6 +130,7 @@ impl Engine {
         let pepper = raw_key(&parts, &sealer, "pepper:api-key").await?;
         let refresh = raw_key(&parts, &sealer, "refresh").await?;
         let browser = raw_key(&parts, &sealer, "browser").await?;
+        let tickets = Tickets::new(&raw_key(&parts, &sealer, "login").await?)?;
         let engine = Self(Arc::new(Inner {
             node: NodeId::new(&*parts.clock, &*parts.random),
             store: parts.store,
@@ -143,6 +149,7 @@ impl Engine {
             api_key_pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()),
             refresh_key: hmac::Key::new(hmac::HMAC_SHA256, refresh.expose()),
             browser_key: hmac::Key::new(hmac::HMAC_SHA256, browser.expose()),
+            tickets,
             rings: Mutex::default(),
             working: watch::channel(()).0,
             settings,
@@ -415,6 +422,28 @@ impl Engine {
 
     pub(crate) fn anomalies(&self) -> &Anomalies {
         &self.0.settings.anomalies
+    }
+
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.0.tickets
+    }
+
+    /// Others through whom people log in.
+    #[must_use]
+    pub fn providers(&self) -> &[Arc<Provider>] {
+        &self.0.settings.providers
+    }
+
+    /// Logging in through them.
+    #[must_use]
+    pub fn logins(&self) -> Logins<'_> {
+        Logins::new(self)
+    }
+
+    /// What they say of accounts' owners.
+    #[must_use]
+    pub fn identities(&self) -> Identities<'_> {
+        Identities::new(self)
     }
 
     pub(crate) fn failure_rule(&self) -> &FailureRule {

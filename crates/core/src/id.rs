@@ -74,6 +74,8 @@ ids! {
     SessionId = "ses";
     /// A family of refresh tokens.
     FamilyId = "fam";
+    /// What a provider says somebody is.
+    IdentityId = "idn";
     /// An API key (its public handle, not the key).
     ApiKeyId = "key";
     /// A signing key.

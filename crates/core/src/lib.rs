@@ -22,6 +22,7 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod live;
+pub mod login;
 pub mod memory;
 pub mod mount;
 pub mod operation;

@@ -12,6 +12,12 @@ use crate::id::{SessionId, UserId};
 /// The authority of users kept in our own store.
 pub const LOCAL: &str = "local";
 
+/// Whether a text can be a subject: it becomes part of owner keys, headers and log lines, so it is bounded and without control
+/// characters.
+pub(crate) fn is_subject(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control)
+}
+
 /// What kind of actor a principal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -16,6 +16,7 @@ use doorward_core::events::Webhook;
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
+use doorward_core::login::{self, Provider};
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports::{self, Outbound};
 use doorward_core::principal::LOCAL;
@@ -92,7 +93,8 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         outbound: Arc::new(way_out(config)?),
         hooks: Vec::new(),
     };
-    let settings = settings(config)?;
+    let mut settings = settings(config)?;
+    settings.providers = providers(config, &*parts.outbound)?;
     for (webhook, url) in settings.webhooks.iter().map(|webhook| (&webhook.name, &webhook.url)) {
         parts.outbound.check(url).map_err(|error| {
             Failure::refused(
@@ -183,6 +185,33 @@ fn issuers(config: &Config, outbound: &dyn Outbound) -> Result<BTreeMap<String, 
     config.issuers.values().map(keys).collect()
 }
 
+/// Nothing is asked yet: a provider that is away keeps nobody from logging in otherwise.
+fn providers(config: &Config, outbound: &dyn Outbound) -> Result<Vec<Arc<Provider>>, Failure> {
+    let provider = |(name, given): (&String, &config::Provider)| {
+        let row = login::methods::BUILTIN.iter().find(|row| row.name == given.method);
+        let row = row.expect("every preset has a method");
+        let section = login::methods::Section {
+            client: login::methods::Client {
+                id: given.client_id.clone(),
+                secret: given.client_secret.clone(),
+                auth: given.client_auth,
+                scopes: given.scopes.clone(),
+            },
+            issuer: given.issuer.clone(),
+            endpoints: given.endpoints.clone(),
+        };
+        let method = (row.build)(section, outbound).map_err(|(key, what)| {
+            let mend = "give it, or list its origin in outbound.allow";
+            Failure::refused(format!("providers.{name}.{key}: {what}"), mend)
+        })?;
+        let mut provider = Provider::new(name, given.label.clone(), method);
+        provider.sign_up = given.sign_up;
+        provider.allowed_domains.clone_from(&given.allowed_domains);
+        Ok(Arc::new(provider))
+    };
+    config.providers.iter().map(provider).collect()
+}
+
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {
     let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
     SqlStore::open(config.store.address().expose(), &options).map_err(|error| unusable(config, &error))
@@ -243,6 +272,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
             window_ms: i64::from(config.limits.window_s) * 1000,
             longest_ms: i64::from(config.limits.longest_window_s) * 1000,
         },
+        providers: Vec::new(),
         webhooks: config.webhooks.iter().map(webhook).collect(),
         longest_token_ms: LONGEST_TOKEN_S.max(config.tokens.absolute_ttl_s) * 1000,
     })

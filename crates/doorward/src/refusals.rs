@@ -43,12 +43,13 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(store_address_others_can_read(setup));
     found.extend(master_key_beside_the_store(setup));
     found.extend(signing_keys_others_can_read(setup));
-    found.extend(webhook_secrets_others_can_read(setup));
+    found.extend(secret_files_others_can_read(setup));
     found.extend(tls_key_others_can_read(setup));
     found.extend(tls::read(&setup.config.server, SystemClock.now_ms()).err());
     found.extend(public_without_protection(setup));
     found.extend(everybody_is_a_proxy(setup));
     found.extend(plain_public_url(setup));
+    found.extend(providers_that_cannot_send_back(setup));
     found.extend(open_mounts_in_public(setup));
     found
 }
@@ -174,8 +175,10 @@ fn tls_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
 
 /// Secrets that stand in the configuration file itself.
 fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
-    let of_webhook = |key: &str| key.starts_with("webhooks.") && key.ends_with("secret");
-    let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url") || of_webhook(key);
+    let of_a_party = |key: &str| {
+        (key.starts_with("webhooks.") || key.starts_with("providers.")) && key.ends_with("secret")
+    };
+    let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url") || of_a_party(key);
     let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
     let open = settings.filter_map(|setting| {
         let Origin::File { path, variable: false, .. } = &setting.origin else { return None };
@@ -209,13 +212,18 @@ fn store_address_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     ))
 }
 
-fn webhook_secrets_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
-    let files = setup.config.webhooks.iter().flat_map(|(name, webhook)| {
-        webhook.secret_files.iter().filter_map(move |file| Some((name, file, lone_reader(file)?)))
+fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
+    let of_webhooks = setup.config.webhooks.iter().flat_map(|(name, webhook)| {
+        webhook.secret_files.iter().map(move |file| (format!("webhooks.{name}.secret_file"), file))
     });
-    let problem = |(name, file, mode): (&String, &std::path::PathBuf, u32)| {
+    let of_providers = setup.config.providers.iter().flat_map(|(name, provider)| {
+        provider.secret_file.iter().map(move |file| (format!("providers.{name}.client_secret_file"), file))
+    });
+    let files = of_webhooks.chain(of_providers);
+    let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
+    let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(
-            format!("webhooks.{name}.secret_file"),
+            key,
             format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
             format!("run: chmod 600 '{}'; if others have read it, make a new secret", file.display()),
         )
@@ -318,6 +326,18 @@ fn plain_public_url(setup: Judged<'_>) -> Option<Problem> {
             "give the https:// address of this server, or of the proxy before it",
         )
     })
+}
+
+/// Where a provider sends browsers back to must not come from a header that a stranger writes.
+fn providers_that_cannot_send_back(setup: Judged<'_>) -> Option<Problem> {
+    let server = &setup.config.server;
+    let known = server.public_url.is_some() || (server.tls.is_none() && is_loopback(server.listen));
+    let provider = setup.config.providers.keys().next().filter(|_| !known)?;
+    Some(Problem::of(
+        "server.public_url",
+        format!("[providers.{provider}] has to send browsers back here, and nothing says by which name"),
+        "give the https:// address that browsers use; register its /v1/login/NAME/callback with the provider",
+    ))
 }
 
 fn is_open(setup: Judged<'_>, mount: &Mount) -> bool {

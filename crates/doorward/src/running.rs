@@ -161,6 +161,7 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
         // A name or a proxy that the operator declared is theirs to guard.
         local_names: server.public_url.is_none() && server.trusted_proxies.is_empty(),
         public_origin: server.public_url.as_deref().and_then(origin_of),
+        public_path: server.public_url.as_deref().map(path_of).unwrap_or_default(),
         max_connections: server.max_connections,
         ..ServerSettings::default()
     };
@@ -259,6 +260,12 @@ fn origin_of(url: &str) -> Option<String> {
     let usual = if scheme == "https" { ":443" } else { ":80" };
     let authority = authority.strip_suffix(usual).unwrap_or(authority);
     Some(format!("{scheme}://{authority}").to_ascii_lowercase())
+}
+
+/// What stands behind the host of an address, without a final slash.
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split_once('/').map(|(_, path)| format!("/{}", path.trim_end_matches('/'))).unwrap_or_default()
 }
 
 fn scheme(setup: &Setup) -> &'static str {

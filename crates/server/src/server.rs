@@ -71,6 +71,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Network>,
     /// The origin of our own pages as browsers see it, such as `https://auth.example`; absent for whatever host they ask.
     pub public_origin: Option<String>,
+    /// What a proxy has taken away from the paths that browsers know, such as `/auth`; mostly empty.
+    pub public_path: String,
     /// Whether listeners that this machine alone reaches answer only to names of it.
     pub local_names: bool,
     /// Most connections at once on each listener; one client, unless a trusted proxy or on this machine, holds at most a
@@ -86,6 +88,7 @@ impl Default for ServerSettings {
             tls: None,
             trusted_proxies: Vec::new(),
             public_origin: None,
+            public_path: String::new(),
             local_names: false,
             max_connections: 16_384,
             grace: Duration::from_secs(20),
@@ -163,8 +166,10 @@ pub async fn bind(
     let public_origin: Option<Arc<str>> = settings.public_origin.as_deref().map(Into::into);
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
-        let sites =
-            listening.mounts.into_iter().map(|at| site(at, public_origin.as_ref(), stopping.subscribe()));
+        let sites = listening
+            .mounts
+            .into_iter()
+            .map(|at| site(at, (public_origin.as_ref(), &settings.public_path), stopping.subscribe()));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<Part> = sites.iter().map(part).collect();
         let table = Table::new(&parts).map_err(BindError::Clash)?;
@@ -224,7 +229,7 @@ fn exempt(trusted_proxies: &[Network]) -> Arc<[Network]> {
 
 fn site(
     at: MountAt,
-    public_origin: Option<&Arc<str>>,
+    (public_origin, public_path): (Option<&Arc<str>>, &str),
     stopping: watch::Receiver<bool>,
 ) -> Result<Site, BindError> {
     let name = || at.mount.name.to_string();
@@ -245,6 +250,7 @@ fn site(
     let cors = Cors::new(&at.cors_origins, surface.key_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, public_origin.cloned());
+    let public_prefix = format!("{public_path}{prefix}");
     let mount = at.mount;
     Ok(Site {
         mount,
@@ -257,6 +263,7 @@ fn site(
         cors,
         cookies,
         public_origin,
+        public_prefix,
         stopping,
         docs,
     })

@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) cookies: bool,
     /// The origin of our own pages, where it is configured.
     pub(crate) public_origin: Option<Arc<str>>,
+    /// Where browsers know it to stand on that origin.
+    pub(crate) public_prefix: String,
     /// True once the server stops, for connections that go on.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Whether the surface describes itself to people and programs.

@@ -111,12 +111,26 @@ catalogue! {
     }
     /// Stays of a person, from login to logout.
     session {
-        /// Logging in with a password.
+        /// Logging in, with a password or through a provider.
         Login = "login", Write, Durable;
         /// Seeing sessions.
         Read = "read", Read, Buffered;
         /// Ending sessions, with their tokens.
         End = "end", Write, Durable;
+    }
+    /// Logging in through somebody else, up to where they send the browser back.
+    login {
+        /// Beginning. Does not imply `session:login`, which the way back needs.
+        Begin = "begin", Write, Buffered;
+    }
+    /// Who providers say that somebody is.
+    identity {
+        /// Seeing one's own.
+        Read = "read", Read, Buffered;
+        /// Adding one to one's account, so that it opens it.
+        Link = "link", Write, Durable;
+        /// Removing one.
+        Unlink = "unlink", Write, Durable;
     }
     /// JWTs and refresh tokens.
     token {

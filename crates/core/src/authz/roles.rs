@@ -125,7 +125,17 @@ pub fn defaults() -> BTreeMap<String, RoleDef> {
     BTreeMap::from([
         (
             ANONYMOUS.to_owned(),
-            role(&[], &["user:sign_up", "session:login", "token:refresh", "token:surrender", "service:ping"]),
+            role(
+                &[],
+                &[
+                    "user:sign_up",
+                    "session:login",
+                    "login:begin",
+                    "token:refresh",
+                    "token:surrender",
+                    "service:ping",
+                ],
+            ),
         ),
         (
             USER.to_owned(),
@@ -134,6 +144,7 @@ pub fn defaults() -> BTreeMap<String, RoleDef> {
                 &[
                     "user:*",
                     "session:*",
+                    "identity:*",
                     "token:*",
                     "api_key:*",
                     "thread:*",

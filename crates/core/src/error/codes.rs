@@ -33,6 +33,7 @@ codes! {
     BAD_FIELD = "bad_field", Invalid, "A field has a value that is not allowed.", "The message names the field and what is allowed.";
     BAD_PATH = "bad_path", Invalid, "The path has more than one reading.", "Send each path in its one plain spelling: no encoded slashes, dots or empty segments.";
     BAD_HEADER = "bad_header", Invalid, "A header is malformed or contradicts another.", "Send each credential once, in ASCII.";
+    LOGIN_EXPIRED = "login_expired", Invalid, "This log-in is over: it was used, took longer than ten minutes, or began in another browser.", "Begin again.";
     WEAK_PASSWORD = "weak_password", Invalid, "The password is not acceptable.", "The message says which rule it breaks.";
     UNKNOWN_SCOPE = "unknown_scope", Invalid, "A scope names nothing.", "Use read, write, *, resource:* or resource:action.";
     UNKNOWN_ROLE = "unknown_role", Invalid, "A role is not defined.", "Define it under [roles] or use one of the built-in ones.";
@@ -53,12 +54,15 @@ codes! {
     USER_DISABLED = "user_disabled", Unauthenticated, "The account is disabled.", "An administrator can enable it.";
     REFRESH_INVALID = "refresh_token_invalid", Unauthenticated, "The refresh token is not valid.", "Log in again.";
     REFRESH_REUSED = "refresh_token_reused", Unauthenticated, "The refresh token was used before; its family has ended.", "Log in again, and find out who else had the token.";
+    PROVIDER_REFUSED = "provider_refused", Unauthenticated, "The provider did not confirm who you are.", "Begin again; the audit log says what the provider answered.";
     CODE_SPENT = "code_spent", Unauthenticated, "The code was used, has expired or never existed.", "Ask for a new one.";
 
     FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
     WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";
     SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
     CROSS_SITE = "cross_site", Forbidden, "The request was not made by a page of this origin.", "Pages send Origin and, in X-CSRF-Token, what GET /v1/session answers; behind a proxy set server.public_url. Programs use a token or an API key.";
+    LOGIN_REFUSED = "login_refused", Forbidden, "This log-in was refused.", "It was too odd for what `[anomalies]` says; the audit log has the finding.";
+    EMAIL_NOT_ALLOWED = "email_not_allowed", Forbidden, "Accounts here are for other e-mail addresses.", "`allowed_domains` of the provider says whose; the provider must have confirmed the address.";
     NO_COOKIES = "no_cookies", Forbidden, "This mount keeps no sessions in cookies.", "Set cookie_sessions of the mount, or log in for a token.";
     SIGN_UP_CLOSED = "sign_up_closed", Forbidden, "Sign-up is closed here.", "An administrator can make the account.";
     SETUP_CLOSED = "setup_closed", Forbidden, "Setup is done; an administrator exists.", "Log in as that administrator.";
@@ -70,6 +74,9 @@ codes! {
 
     EMAIL_TAKEN = "email_taken", Conflict, "This e-mail address is taken.", "Log in, or use another one.";
     USERNAME_TAKEN = "username_taken", Conflict, "This user name is taken.", "Use another one.";
+    ACCOUNT_EXISTS = "account_exists", Conflict, "There is an account with this e-mail address, and this provider does not open it yet.", "Log in as before, then add the provider with POST /v1/me/identities.";
+    IDENTITY_TAKEN = "identity_taken", Conflict, "This identity opens another account.", "Remove it there first.";
+    LAST_WAY_IN = "last_way_in", Conflict, "Nothing else opens this account.", "Set a password or add another provider first.";
     CONFLICT = "conflict", Conflict, "It changed since it was read.", "Read it again and repeat.";
     LAST_ADMIN = "last_admin", Conflict, "This is the only administrator.", "Make another administrator first.";
 
@@ -84,6 +91,7 @@ codes! {
     UPSTREAM_UNREACHABLE = "upstream_unreachable", Upstream, "The agent server cannot be reached.", "Check that the upstream runs and its address is right.";
     UPSTREAM_INVALID = "upstream_invalid", Upstream, "The agent server's answer cannot be used.", "The log says what was wrong with it.";
     WEBHOOK_FAILED = "webhook_failed", Upstream, "The webhook did not answer.", "Check its URL; `[outbound] allow` lets origins inside through.";
+    PROVIDER_UNAVAILABLE = "provider_unavailable", Upstream, "The provider cannot be asked now.", "Retry; the log says why. `[outbound]` says what may be reached.";
     STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
     ISSUER_UNAVAILABLE = "issuer_unavailable", Unavailable, "The keys of the token's issuer cannot be had now.", "Retry; the log says why the issuer's keys could not be fetched.";

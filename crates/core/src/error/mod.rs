@@ -206,6 +206,7 @@ impl From<StoreError> for Error {
                 Conflict::EmailTaken => codes::EMAIL_TAKEN,
                 Conflict::UsernameTaken => codes::USERNAME_TAKEN,
                 Conflict::LastHolder => codes::LAST_ADMIN,
+                Conflict::LastWayIn => codes::LAST_WAY_IN,
                 Conflict::CodeSpent => codes::CODE_SPENT,
                 Conflict::Missing | Conflict::Owned => codes::NOT_FOUND,
                 Conflict::Stale | Conflict::Exists => codes::CONFLICT,

@@ -41,6 +41,8 @@ events! {
     LOGIN = "login.succeeded", "on_login", true, "Somebody logged in.";
     LOGIN_FAILED = "login.failed", "on_login_failed", true, "A log-in was refused.";
     SESSION_CREATED = "session.created", "on_session_created", true, "A session began.";
+    IDENTITY_LINKED = "identity.linked", "on_identity_linked", true, "Somebody added a provider to an account.";
+    IDENTITY_UNLINKED = "identity.unlinked", "on_identity_unlinked", true, "Somebody removed a provider from an account.";
     LOGOUT = "session.ended", "on_logout", true, "Sessions were ended, by their owner or an administrator.";
     TOKEN_GENERATED = "token.generated", "on_token_generated", true, "A token was made.";
     TOKEN_VALIDATED = "token.validated", "on_token_validated", false, "A credential let a request in.";
@@ -77,6 +79,8 @@ pub fn of_line(line: &AuditEntry) -> Option<&'static EventDef> {
         (Outcome::Done, "user:update") => Some(USER_UPDATED),
         (Outcome::Done, "user:delete") => Some(USER_DELETED),
         (Outcome::Done, "session:login") => Some(LOGIN),
+        (Outcome::Done, "identity:link") => Some(IDENTITY_LINKED),
+        (Outcome::Done, "identity:unlink") => Some(IDENTITY_UNLINKED),
         (Outcome::Done, "session:end") => Some(LOGOUT),
         (Outcome::Done, "token:revoke" | "token:surrender" | "token:revoke_any") => Some(TOKEN_REVOKED),
         (Outcome::Done, "api_key:create" | "api_key:create_admin") => Some(KEY_CREATED),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{ApiKeyId, SessionId, UserId};
+use crate::id::{ApiKeyId, IdentityId, SessionId, UserId};
 
 /// A person known to the local authority.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +68,26 @@ pub struct SessionOrigin {
     pub address: Option<String>,
     /// `User-Agent`.
     pub user_agent: Option<String>,
+}
+
+/// A provider's word for who somebody is, and whose account that is here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Stable id.
+    pub id: IdentityId,
+    /// Whose account it opens.
+    pub user: UserId,
+    /// Who vouches for the subject: the issuer, or the URL that said who it is. Never the provider's name in a configuration, which
+    /// could come to mean somebody else.
+    pub authority: String,
+    /// The subject, in the authority's own words.
+    pub subject: String,
+    /// How its owner recognises it, such as an address or a name at the provider.
+    pub shown: Option<String>,
+    /// When it was added.
+    pub created_at_ms: i64,
+    /// When somebody last logged in by it.
+    pub last_used_at_ms: i64,
 }
 
 /// Whether a key may reach administrative actions.

@@ -120,7 +120,7 @@ impl<'e> Users<'e> {
         Ok(user)
     }
 
-    pub(super) async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         mount: &Mount,
         new: NewUser,

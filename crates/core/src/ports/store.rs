@@ -14,8 +14,10 @@ use crate::agents::model::{Message, Run, RunStatus, Thread};
 use crate::audit::entry::{AuditEntry, AuditRecord, Outcome};
 use crate::authz::filter::Filter;
 use crate::events::webhooks::Waiting;
-use crate::id::{ApiKeyId, FamilyId, KeyId, MessageId, NodeId, RunId, SessionId, ThreadId, UserId};
-use crate::identity::model::{ApiKey, Session, User};
+use crate::id::{
+    ApiKeyId, FamilyId, IdentityId, KeyId, MessageId, NodeId, RunId, SessionId, ThreadId, UserId,
+};
+use crate::identity::model::{ApiKey, Identity, Session, User};
 use crate::tokens::model::{Family, Revocation, SealedKey};
 
 /// The answer of a store, later.
@@ -54,6 +56,8 @@ pub enum Conflict {
     Exists,
     /// Nobody else holds the role.
     LastHolder,
+    /// Nothing else opens the account.
+    LastWayIn,
 }
 
 /// How sure a commit is before it is acknowledged.
@@ -116,6 +120,14 @@ pub enum Write {
     EndFamily { id: FamilyId, at_ms: i64 },
     /// Ends every family of a session.
     EndFamiliesOfSession { session: SessionId, at_ms: i64 },
+    /// Adds an identity. Conflict: `Exists` when the provider's subject has an account.
+    InsertIdentity(Identity),
+    /// Moves "last used" of a user's identity forward. Conflict: `Stale` if it is not theirs any more.
+    TouchIdentity { id: IdentityId, user: UserId, at_ms: i64 },
+    /// Removes a user's identity. Conflict: `Missing`.
+    DeleteIdentity { id: IdentityId, user: UserId },
+    /// Changes nothing; the rest holds only if the user has a password or another identity. Conflict: `LastWayIn`.
+    ExpectAnotherWayIn { user: UserId, but: IdentityId },
     /// Adds an API key. Conflict: `Exists`.
     InsertApiKey(ApiKey),
     /// Revokes a key that is not revoked. Conflict: `Missing`.
@@ -230,6 +242,14 @@ pub trait Sessions: Send + Sync {
     fn sessions_of<'a>(&'a self, user: &'a UserId, now_ms: i64) -> StoreFuture<'a, Vec<Session>>;
     /// A user's sessions, newest first, ended and expired ones included; at most `limit`.
     fn recent_sessions<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<Session>>;
+}
+
+/// Who providers say that people are.
+pub trait Identities: Send + Sync {
+    /// Whose account a provider's subject is.
+    fn identity<'a>(&'a self, authority: &'a str, subject: &'a str) -> StoreFuture<'a, Option<Identity>>;
+    /// A user's identities, in the order they were added.
+    fn identities_of<'a>(&'a self, user: &'a UserId) -> StoreFuture<'a, Vec<Identity>>;
 }
 
 /// Refresh families.
@@ -387,6 +407,7 @@ pub trait Store:
     Commit
     + Users
     + Sessions
+    + Identities
     + Families
     + ApiKeys
     + SealedKeys
@@ -403,6 +424,7 @@ impl<T> Store for T where
     T: Commit
         + Users
         + Sessions
+        + Identities
         + Families
         + ApiKeys
         + SealedKeys

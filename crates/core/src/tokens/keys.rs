@@ -94,7 +94,7 @@ impl KeyRing {
 }
 
 fn generate(engine: &Engine, purpose: &str, algorithm: Algorithm) -> Result<SealedKey> {
-    let id = KeyId::new(engine.clock(), engine.random());
+    let id = KeyId::new(engine.ordered_clock(), engine.random());
     let (_, secret) =
         SigningKey::generate(algorithm).map_err(|error| Error::new(codes::INTERNAL).caused_by(error))?;
     let name = algorithm.name();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
-use doorward_protocols::jose::{Algorithm, JwkSet, KeySet};
+use doorward_protocols::jose::{Algorithm, JwkSet, KeySet, TokenError};
 use doorward_protocols::json::{self, Limits};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -286,16 +286,28 @@ impl State {
 
 /// The issuer must call itself what we call it (OpenID Connect Discovery 1.0 §4.3): metadata of another one would bring
 /// another one's keys.
-fn key_set_url(metadata: &[u8], issuer: &str) -> Result<String, String> {
-    let metadata =
-        json::parse(metadata, Limits::STRANGER).map_err(|error| format!("its metadata: {error}"))?;
-    let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-    match text("issuer") {
-        Some(own) if own == issuer => {}
-        Some(own) => return Err(format!("its metadata are of {own:?}")),
-        None => return Err("its metadata name no issuer".to_owned()),
+pub(crate) fn metadata(body: &[u8], issuer: &str) -> Result<Value, String> {
+    let metadata = json::parse(body, Limits::STRANGER).map_err(|error| format!("its metadata: {error}"))?;
+    match metadata.get("issuer").and_then(Value::as_str) {
+        Some(own) if own == issuer => Ok(metadata),
+        Some(own) => Err(format!("its metadata are of {own:?}")),
+        None => Err("its metadata name no issuer".to_owned()),
     }
-    text("jwks_uri").map(str::to_owned).ok_or_else(|| "its metadata name no jwks_uri".to_owned())
+}
+
+fn key_set_url(body: &[u8], issuer: &str) -> Result<String, String> {
+    let metadata = metadata(body, issuer)?;
+    let url = metadata.get("jwks_uri").and_then(Value::as_str);
+    url.map(str::to_owned).ok_or_else(|| "its metadata name no jwks_uri".to_owned())
+}
+
+/// Whether other keys might do for a token: one that we do not know is named, or none is and those without a name do not fit.
+pub(crate) fn missed(refused: Option<&TokenError>, keys: &KeySet) -> bool {
+    match refused {
+        Some(TokenError::UnknownKey) => true,
+        Some(TokenError::BadSignature) => keys.iter().any(|key| key.kid().is_none()),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use doorward_core::identity::sessions::{Granted, Login};
 use doorward_core::identity::users::NewUser;
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
+use doorward_core::login::Provider;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
 use doorward_core::ports::{NoWayOut, Outbound};
@@ -93,6 +94,7 @@ impl House {
             limits: Vec::new(),
             failures: FailureRule::default(),
             anomalies: around.anomalies,
+            providers: around.providers,
             webhooks: around.webhooks,
             longest_token_ms: 86_400_000,
         };
@@ -108,6 +110,7 @@ impl House {
         let chain = Chain::new(vec![
             build("api_key", section(serde_json::json!({})), &engine).expect("built"),
             build("own_token", section(own), &engine).expect("built"),
+            build("session_cookie", section(serde_json::json!({})), &engine).expect("built"),
         ]);
         let mount = Arc::new(Mount {
             name: "native".into(),
@@ -230,6 +233,7 @@ pub(crate) struct Around {
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) roles: BTreeMap<String, RoleDef>,
     pub(crate) anomalies: Anomalies,
+    pub(crate) providers: Vec<Arc<Provider>>,
 }
 
 impl Default for Around {
@@ -240,6 +244,7 @@ impl Default for Around {
             webhooks: Vec::new(),
             roles: BTreeMap::new(),
             anomalies: Anomalies::default(),
+            providers: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod events;
 mod house;
 mod identity;
 mod issuers;
+mod logins;
 mod matrix;
 mod processes;
 mod refresh;

@@ -87,6 +87,7 @@ async fn another_master_key_does_not_open_the_store() {
         hashing: Default::default(),
         limits: Vec::new(),
         anomalies: Default::default(),
+        providers: Vec::new(),
         failures: Default::default(),
         webhooks: Vec::new(),
         longest_token_ms: 1,

@@ -26,6 +26,7 @@ mod origin;
 mod outbound;
 mod passwords;
 mod problem;
+mod providers;
 mod roles;
 mod secrets;
 mod section;
@@ -52,6 +53,7 @@ pub use mounts::{Mount, SurfaceKind};
 pub use origin::Origin;
 pub use passwords::Passwords;
 pub use problem::{Problem, Problems};
+pub use providers::Provider;
 pub use roles::{BUILTIN_ROLES, Role};
 pub use secrets::Secrets;
 pub use section::{Key, Setting};
@@ -77,6 +79,8 @@ pub struct Config {
     pub issuers: BTreeMap<String, Issuer>,
     /// Requests to addresses that others have a say in.
     pub outbound: Outbound,
+    /// Others through whom people log in, by name.
+    pub providers: BTreeMap<String, Provider>,
     /// Where events are POSTed to, by name.
     pub webhooks: BTreeMap<String, Webhook>,
     /// The tokens Doorward issues.
@@ -133,9 +137,14 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         doc: "Others whose tokens mounts may take; one section for each. The name vouches for its subjects.",
     },
     SectionRow {
+        heading: "providers.google",
+        keys: providers::KEYS,
+        doc: "Others through whom people log in, in a browser; one section for each. The name stands in URLs.",
+    },
+    SectionRow {
         heading: "outbound",
         keys: outbound::KEYS,
-        doc: "Requests to addresses that others have a say in: issuers' keys, webhooks.",
+        doc: "Requests to addresses that others have a say in: issuers' keys, providers, webhooks.",
     },
     SectionRow {
         heading: "webhooks.audit",

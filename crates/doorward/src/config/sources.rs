@@ -10,7 +10,7 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions,
-    Store, Tokens, issuers, limits, mounts, outbound, roles, webhooks,
+    Store, Tokens, issuers, limits, mounts, outbound, providers, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -123,6 +123,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let secrets = Secrets::read(section("secrets", tree, reading));
     let mounts = mounts::read(tree.get("mounts"), reading);
     let issuers = issuers::read(tree.get("issuers"), reading);
+    let providers = providers::read(tree.get("providers"), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
     mounts::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
     let webhooks = webhooks::read(tree.get("webhooks"), reading);
@@ -142,6 +143,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         secrets: secrets?,
         mounts: mounts?,
         issuers: issuers?,
+        providers: providers?,
         outbound: outbound?,
         webhooks: webhooks?,
         tokens: tokens?,

@@ -1,4 +1,4 @@
-//! Our session cookie, and whether a request that came with it was made by a page of ours.
+//! Our cookies, and whether a request that came with it was made by a page of ours.
 //!
 //! A browser sends a cookie whoever made the page, so what a request changes by it needs three things that another site's
 //! page cannot bring together: the `Origin` of ours, a body that is JSON (which a form cannot send), and a token that only a page
@@ -6,6 +6,8 @@
 
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::identity::browser::{Provenance, Stay};
+use doorward_core::login::Ticket;
+use doorward_core::login::attempt::{LIFE_MS, slot};
 use doorward_core::operation::Call;
 use doorward_protocols::http_auth::parse_cookies;
 use http::Method;
@@ -18,15 +20,21 @@ use super::extract::{Media, media};
 /// The cookie's name: with this prefix a browser takes it only over TLS (or from this machine), for this host alone and
 /// for all of it.
 const NAME: &str = "__Host-doorward-session";
+/// The cookies of log-ins that are under way, but for their place.
+const TICKET: &str = "__Host-doorward-login-";
 const X_CSRF_TOKEN: &str = "x-csrf-token";
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// What our cookie says. One that is there twice, or in a header that cannot be read, says nothing: a sibling domain may have planted it.
 pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, NAME)
+}
+
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut found = None;
     for value in headers.get_all(COOKIE) {
         let cookies = parse_cookies(value.as_bytes()).ok()?;
-        if let Some(text) = cookies.get(NAME).ok()? {
+        if let Some(text) = cookies.get(name).ok()? {
             if found.is_some() {
                 return None;
             }
@@ -47,6 +55,25 @@ pub(crate) fn keep(stay: &Stay) -> HeaderValue {
 /// The header that takes it back.
 pub(crate) fn forget() -> HeaderValue {
     HeaderValue::from_static("__Host-doorward-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
+/// The ticket of the log-in with this state.
+pub(crate) fn ticket<'h>(headers: &'h HeaderMap, state: &str) -> Option<&'h str> {
+    cookie(headers, &format!("{TICKET}{}", slot(state)?))
+}
+
+/// The header that leaves a ticket with the browser, for as long as its log-in may take.
+pub(crate) fn keep_ticket(ticket: &Ticket) -> HeaderValue {
+    let (slot, text, life_s) = (ticket.slot, ticket.text.expose(), LIFE_MS / 1000);
+    let value = HeaderValue::from_str(&format!("{TICKET}{slot}={text}; {ATTRIBUTES}; Max-Age={life_s}"));
+    let mut value = value.expect("base64url is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// The header that takes the ticket of the log-in with this state back.
+pub(crate) fn forget_ticket(state: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{TICKET}{}=; {ATTRIBUTES}; Max-Age=0", slot(state)?)).ok()
 }
 
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";

@@ -15,6 +15,7 @@ pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod listener;
 pub(crate) mod origin;
+pub(crate) mod page;
 pub(crate) mod pairs;
 pub(crate) mod respond;
 mod second;

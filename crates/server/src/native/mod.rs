@@ -4,8 +4,10 @@ mod account;
 mod api_keys;
 mod audit;
 mod browser;
+mod identities;
 mod keys;
 mod listing;
+mod login;
 mod oauth;
 mod runs;
 mod sessions;
@@ -17,7 +19,8 @@ mod views;
 pub(crate) use sessions::end_own;
 
 use doorward_core::authz::catalogue::{
-    Action, api_key, audit as log, message, run, session, signing_key, thread, token, user,
+    Action, api_key, audit as log, identity, login as log_in, message, run, session, signing_key, thread,
+    token, user,
 };
 use http::Method;
 
@@ -54,6 +57,19 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(GET, "/v1/session", &[session::Read::DEF], |r| Box::pin(browser::get(r))),
     Route::guarded(DELETE, "/v1/session", &[session::End::DEF, token::Revoke::DEF], |r| {
         Box::pin(browser::end(r))
+    }),
+    Route::open(GET, "/v1/login", |r| Box::pin(login::list(r))),
+    Route::guarded(GET, "/v1/login/{provider}", &[log_in::Begin::DEF], |r| Box::pin(login::begin(r))),
+    Route::guarded(
+        GET,
+        "/v1/login/{provider}/callback",
+        &[session::Login::DEF, user::SignUp::DEF, identity::Link::DEF],
+        |r| Box::pin(login::callback(r)),
+    ),
+    Route::guarded(GET, "/v1/me/identities", &[identity::Read::DEF], |r| Box::pin(identities::list(r))),
+    Route::guarded(POST, "/v1/me/identities", &[identity::Link::DEF], |r| Box::pin(identities::begin(r))),
+    Route::guarded(DELETE, "/v1/me/identities/{id}", &[identity::Unlink::DEF], |r| {
+        Box::pin(identities::delete(r))
     }),
     Route::guarded(POST, "/v1/introspect", &[token::Introspect::DEF], |r| Box::pin(oauth::introspect(r))),
     Route::guarded(POST, "/v1/revoke", &[token::Surrender::DEF], |r| Box::pin(oauth::revoke(r))),

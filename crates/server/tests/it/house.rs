@@ -76,6 +76,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
         limits,
         anomalies: Default::default(),
+        providers: Vec::new(),
         failures: FailureRule::default(),
         webhooks: Vec::new(),
         longest_token_ms: 86_400_000,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use doorward_core::id::{
-    ApiKeyId, FamilyId, KeyId, MessageId, NodeId, RequestId, RunId, SessionId, ThreadId, UserId,
+    ApiKeyId, FamilyId, IdentityId, KeyId, MessageId, NodeId, RequestId, RunId, SessionId, ThreadId, UserId,
 };
 
 /// A typed value: what a placeholder stands for.
@@ -105,7 +105,7 @@ macro_rules! ids {
     )*};
 }
 
-ids!(ApiKeyId, FamilyId, KeyId, MessageId, NodeId, RequestId, RunId, SessionId, ThreadId, UserId);
+ids!(ApiKeyId, IdentityId, FamilyId, KeyId, MessageId, NodeId, RequestId, RunId, SessionId, ThreadId, UserId);
 
 /// A list of owned values: `owned![a, b, c]`.
 macro_rules! owned {

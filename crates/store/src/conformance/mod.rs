@@ -29,6 +29,7 @@ pub mod audit;
 pub mod chains;
 pub mod deliveries;
 pub mod filters;
+pub mod identities;
 pub mod identity;
 pub mod parallelism;
 pub mod postgres;
@@ -65,6 +66,10 @@ macro_rules! conformance {
             identity: a_touch_never_moves_back_or_revives,
             identity: live_sessions_are_listed_newest_first,
             identity: recent_sessions_are_there_after_their_end,
+            identities: an_identity_opens_one_account,
+            identities: identities_are_their_owners,
+            identities: the_last_way_in_is_known,
+            identities: a_hostile_subject_is_only_text,
             identity: an_api_key_is_found_by_mac_and_id,
             identity: an_api_key_is_revoked_once,
             identity: api_keys_are_paged_by_owner,

@@ -3,7 +3,7 @@
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
 use doorward_core::audit::entry::{AuditEntry, Outcome};
 use doorward_core::id::SessionId;
-use doorward_core::identity::model::{ApiKey, ApiKeyKind, Session, SessionOrigin, User};
+use doorward_core::identity::model::{ApiKey, ApiKeyKind, Identity, Session, SessionOrigin, User};
 use doorward_core::ports::Write;
 use doorward_core::tokens::model::{Family, Revocation, Revoked, SealedKey};
 use serde_json::{Map, Value, json};
@@ -194,4 +194,18 @@ pub fn entry(action: &str, at_ms: i64) -> AuditEntry {
 #[must_use]
 pub fn line(node: &str, action: &str) -> Write {
     Write::Audit { node: node.into(), entry: entry(action, NOW_MS) }
+}
+
+/// An identity `idn_NAME` of `usr_OWNER`.
+#[must_use]
+pub fn identity(name: &str, owner: &str) -> Identity {
+    Identity {
+        id: format!("idn_{name}").into(),
+        user: format!("usr_{owner}").into(),
+        authority: "https://idp.example".to_owned(),
+        subject: format!("subject of {name}"),
+        shown: Some(format!("{name}@idp.example")),
+        created_at_ms: NOW_MS,
+        last_used_at_ms: NOW_MS + 1,
+    }
 }

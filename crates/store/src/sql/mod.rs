@@ -6,6 +6,7 @@ mod changes;
 mod codes;
 mod deliveries;
 mod families;
+mod identities;
 mod labels;
 mod messages;
 mod ownership;
@@ -54,6 +55,10 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::EndFamiliesOfSession { session, at_ms } => {
             to.push(families::end_of_session(&session, at_ms));
         }
+        Write::InsertIdentity(identity) => to.push(identities::insert(identity)),
+        Write::TouchIdentity { id, user, at_ms } => to.push(identities::touch(&id, &user, at_ms)),
+        Write::DeleteIdentity { id, user } => to.push(identities::delete(&id, &user)),
+        Write::ExpectAnotherWayIn { user, but } => to.push(identities::expect_another_way_in(&user, &but)),
         Write::InsertApiKey(key) => to.push(api_keys::insert(key)?),
         Write::RevokeApiKey { id, at_ms } => to.push(api_keys::revoke(&id, at_ms)),
         Write::TouchApiKey { id, at_ms } => to.push(api_keys::touch(&id, at_ms)),

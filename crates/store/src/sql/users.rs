@@ -100,6 +100,7 @@ pub(super) fn delete(id: &UserId, to: &mut Vec<Step>) {
         "DELETE FROM api_key WHERE account = $1",
         "DELETE FROM family WHERE account = $1",
         "DELETE FROM session WHERE account = $1",
+        "DELETE FROM identity WHERE account = $1",
     ] {
         to.push(Step::any(sql, owned![id]));
     }

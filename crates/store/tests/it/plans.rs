@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use doorward_core::authz::filter::Filter;
 use doorward_core::ports::store::{
     ApiKeys, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Delivery, DeliveryQueue, Families,
-    OwnershipClaims, Page, SealedKeys, Sessions, Threads, Users,
+    Identities, OwnershipClaims, Page, SealedKeys, Sessions, Threads, Users,
 };
 use doorward_core::ports::{Durability, StoreFuture, Write};
 use doorward_store::backend::{Answer, Backend, EachRows, Rows, Sqlite, Step, Value};
 use doorward_store::conformance::samples::{
-    NOW_MS, api_key, family, line, message, revocation, run, sealed_key, session, thread, user,
+    NOW_MS, api_key, family, identity, line, message, revocation, run, sealed_key, session, thread, user,
 };
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
@@ -86,6 +86,9 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         "any_user_with_role": store.any_user_with_role("admin");
         "session": store.session(&ses);
         "sessions_of": store.sessions_of(&usr, NOW_MS);
+        "recent_sessions": store.recent_sessions(&usr, 50);
+        "identity": store.identity("https://idp.example", "subject of a");
+        "identities_of": store.identities_of(&usr);
         "family": store.family(&"fam_a".into());
         "api_key_by_mac": store.api_key_by_mac([1; 32]);
         "api_key": store.api_key(&"key_a".into());
@@ -146,6 +149,10 @@ fn writes() -> Vec<(&'static str, Write)> {
         ("EndFamily", Write::EndFamily { id: "fam_a".into(), at_ms }),
         ("EndFamiliesOfSession", Write::EndFamiliesOfSession { session: "ses_a".into(), at_ms }),
         ("InsertApiKey", Write::InsertApiKey(api_key("n", "a", 9))),
+        ("InsertIdentity", Write::InsertIdentity(identity("n", "a"))),
+        ("TouchIdentity", Write::TouchIdentity { id: "idn_a".into(), user: "usr_a".into(), at_ms }),
+        ("ExpectAnotherWayIn", Write::ExpectAnotherWayIn { user: "usr_a".into(), but: "idn_a".into() }),
+        ("DeleteIdentity", Write::DeleteIdentity { id: "idn_a".into(), user: "usr_a".into() }),
         ("RevokeApiKey", Write::RevokeApiKey { id: "key_a".into(), at_ms }),
         ("TouchApiKey", Write::TouchApiKey { id: "key_a".into(), at_ms }),
         ("InsertSealedKey", Write::InsertSealedKey(sealed_key("n", "p", at_ms))),

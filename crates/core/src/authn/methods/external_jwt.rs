@@ -16,8 +16,9 @@ use crate::authz::roles::USER;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::memory::revocations::Handles;
-use crate::principal::{AuthContext, Principal, PrincipalKind};
+use crate::principal::{AuthContext, Principal, PrincipalKind, is_subject};
 use crate::tokens::RemoteKeys;
+use crate::tokens::remote_keys::missed;
 use crate::tokens::seen::{Seen, SeenTokens, key_of};
 
 #[derive(Deserialize)]
@@ -129,7 +130,7 @@ impl Authenticator for ExternalJwt {
         };
         let first = known.as_ref().map(|keys| (self.verify(text, (key, version), keys, now_ms), keys));
         match first {
-            Some((result, keys)) if !missed(&result, keys) => Answer::Now(outcome(result)),
+            Some((result, keys)) if !missed(token_error(&result), keys) => Answer::Now(outcome(result)),
             _ => Answer::Later(Box::pin(async move {
                 outcome(self.fetch_and_verify(remote, known, text, key).await)
             })),
@@ -144,13 +145,9 @@ fn outcome(result: Verdict) -> Outcome {
     }
 }
 
-/// Whether other keys might do: one that we do not know is named, or none is and those without a name do not fit.
-fn missed(result: &Verdict, keys: &KeySet) -> bool {
-    match result.as_ref().err().and_then(|refused| refused.token) {
-        Some(TokenError::UnknownKey) => true,
-        Some(TokenError::BadSignature) => keys.iter().any(|key| key.kid().is_none()),
-        _ => false,
-    }
+/// The check of the token that failed.
+fn token_error(result: &Verdict) -> Option<&TokenError> {
+    result.as_ref().err().and_then(|refused| refused.token.as_ref())
 }
 
 /// Who it is, or why not.
@@ -263,11 +260,6 @@ impl ExternalJwt {
             ..AuthContext::anonymous(roles)
         })
     }
-}
-
-/// A subject becomes part of owner keys, headers and log lines: bounded, and without control characters.
-fn is_subject(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 512 && !text.chars().any(char::is_control)
 }
 
 /// One answer to strangers for everything but expiry; the log says which check failed.

@@ -25,6 +25,7 @@ use crate::tokens::refresh::{self, UNNAMED};
 use crate::tokens::revoke::revoke_writes;
 
 pub use login::Login;
+pub(crate) use login::{Arrival, Keep};
 
 /// The claim that holds the user's name, where the profile has it.
 pub const USERNAME_CLAIM: &str = "username";

@@ -1,0 +1,193 @@
+//! `/v1/login`: logging in through a provider. A browser is sent there, and comes back with a code.
+
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{identity, login, session, user};
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::login::{Answered, Arrived, Attempt, Begun};
+use http::header::{HOST, LOCATION, SET_COOKIE};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::users::own;
+use crate::http::body::Body;
+use crate::http::browser::{forget_ticket, keep, keep_ticket, ticket};
+use crate::http::origin::is_local_name;
+use crate::http::page::{escaped, page, wants_page};
+use crate::http::pairs::Pairs;
+use crate::http::respond::{Answer, header_value, json_answer};
+use crate::request::Request;
+
+/// Where browsers find a provider's route.
+fn path_of(request: &Request, provider: &str) -> String {
+    format!("{}/v1/login/{provider}", request.site.public_prefix)
+}
+
+/// Where the provider sends the browser back to.
+///
+/// # Errors
+/// `bad_header` when this server does not know by which name browsers reach it.
+pub(super) fn redirect_uri(request: &Request, provider: &str) -> Result<String> {
+    let path = path_of(request, provider);
+    if let Some(origin) = &request.site.public_origin {
+        return Ok(format!("{origin}{path}/callback"));
+    }
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    // A name that a stranger wrote into `Host` must not become where codes are sent.
+    let host = host.filter(|host| is_local_name(host)).ok_or_else(|| {
+        Error::new(codes::BAD_HEADER).message("Log-ins through a provider need server.public_url here.")
+    })?;
+    Ok(format!("http://{host}{path}/callback"))
+}
+
+/// 303 to where a log-in goes on, with the ticket that the browser keeps meanwhile.
+pub(super) fn sent_away(begun: &Begun, status: StatusCode) -> Answer {
+    let mut answer = match status {
+        StatusCode::SEE_OTHER => Response::new(Body::empty()),
+        status => json_answer(status, &json!({ "location": begun.location })),
+    };
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(LOCATION, header_value(&begun.location));
+    answer.headers_mut().append(SET_COOKIE, keep_ticket(&begun.ticket));
+    answer
+}
+
+fn needs_cookies(request: &Request) -> Result<()> {
+    if request.site.cookies { Ok(()) } else { Err(Error::new(codes::NO_COOKIES)) }
+}
+
+/// Where to go in the end: `?return_to=`, a path of ours.
+fn return_to(request: &Request, query: &Pairs) -> String {
+    let otherwise = || format!("{}/v1/me", request.site.public_prefix);
+    query.text("return_to").map_or_else(otherwise, str::to_owned)
+}
+
+/// `GET /v1/login`: the providers there are; a page for people.
+pub(super) async fn list(request: Request) -> Result<Answer> {
+    let query = request.query()?;
+    let providers = if request.site.cookies { request.engine.providers() } else { &[] };
+    if !wants_page(&request.headers) {
+        let shown = providers.iter().map(|provider| {
+            let url = path_of(&request, &provider.name);
+            json!({ "name": &*provider.name, "label": provider.label, "url": url })
+        });
+        return Ok(json_answer(StatusCode::OK, &json!({ "providers": shown.collect::<Vec<_>>() })));
+    }
+    let suffix = query.text("return_to").map(|path| {
+        let path = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
+        format!("?return_to={path}")
+    });
+    let suffix = suffix.unwrap_or_default();
+    let links = providers.iter().map(|provider| {
+        let url = format!("{}{suffix}", path_of(&request, &provider.name));
+        format!("<li><a href=\"{}\">Sign in with {}</a></li>\n", escaped(&url), escaped(&provider.label))
+    });
+    let body = match providers {
+        [] => "<p>No provider is configured here.</p>\n".to_owned(),
+        _ => format!("<ul>\n{}</ul>\n", links.collect::<String>()),
+    };
+    Ok(page(StatusCode::OK, "Sign in", &body))
+}
+
+/// `GET /v1/login/{provider}?return_to=`: sends the browser there.
+pub(super) async fn begin(request: Request) -> Result<Answer> {
+    needs_cookies(&request)?;
+    let provider = request.param("provider")?;
+    let (query, redirect_uri) = (request.query()?, redirect_uri(&request, provider)?);
+    let permit = request.permit::<login::Begin>(Target::any())?;
+    let begun =
+        request.engine.logins().begin(permit, provider, redirect_uri, return_to(&request, &query)).await;
+    match begun {
+        Ok(begun) => Ok(sent_away(&begun, StatusCode::SEE_OTHER)),
+        Err(error) => explained(&request, error, None),
+    }
+}
+
+/// `GET /v1/login/{provider}/callback`: the browser is back.
+pub(super) async fn callback(request: Request) -> Result<Answer> {
+    needs_cookies(&request)?;
+    let query = request.query()?;
+    let state = query.text("state");
+    let text = |name: &str| query.text(name).map(str::to_owned);
+    let answered = Answered { code: text("code"), error: text("error"), iss: text("iss") };
+    let kept = state.and_then(|state| ticket(&request.headers, state));
+    let provider = request.param("provider")?;
+    let attempt = request.engine.logins().attempt(&request.site.mount, provider, kept, state);
+    let attempt = match attempt {
+        Ok(attempt) => attempt,
+        Err(error) => {
+            let refused = request.permit::<session::Login>(Target::any())?.close(Err(error));
+            return refused.or_else(|error| explained(&request, error, None));
+        }
+    };
+    let arrived = arrive(&request, &attempt, &answered).await;
+    let mut answer = match arrived {
+        Ok(cookie) => {
+            let mut answer = Response::new(Body::empty());
+            *answer.status_mut() = StatusCode::SEE_OTHER;
+            answer.headers_mut().insert(LOCATION, header_value(attempt.return_to()));
+            if let Some(cookie) = cookie {
+                answer.headers_mut().append(SET_COOKIE, cookie);
+            }
+            answer
+        }
+        Err(error) => explained(&request, error, Some(&attempt))?,
+    };
+    if let Some(forget) = state.and_then(forget_ticket) {
+        answer.headers_mut().append(SET_COOKIE, forget);
+    }
+    Ok(answer)
+}
+
+/// The cookie of a new session; none where an identity was added to an account.
+async fn arrive(
+    request: &Request,
+    attempt: &Attempt,
+    answered: &Answered,
+) -> Result<Option<http::HeaderValue>> {
+    let engine = &request.engine;
+    if attempt.links() {
+        let (id, owner) = own(request)?;
+        let permit = request.permit::<identity::Link>(Target::owned(id.as_str(), &owner))?;
+        engine.identities().link(permit, attempt, answered).await?;
+        return Ok(None);
+    }
+    let permit = request.permit::<session::Login>(Target::any())?;
+    let stay = match engine.logins().finish(permit, attempt, answered).await? {
+        Arrived::Known(stay) => stay,
+        Arrived::Stranger(stranger) => {
+            let (newcomer, permit) = *stranger;
+            match request.permit::<user::SignUp>(Target::any()) {
+                Ok(sign_up) => engine.logins().welcome(permit, sign_up, newcomer).await?,
+                Err(error) => return permit.close(Err(error)),
+            }
+        }
+    };
+    Ok(Some(keep(&stay)))
+}
+
+/// A refusal as a page, where a person's browser asks; programs are refused as everywhere.
+fn explained(request: &Request, error: Error, attempt: Option<&Attempt>) -> Result<Answer> {
+    if !wants_page(&request.headers) {
+        return Err(error);
+    }
+    let status =
+        StatusCode::from_u16(error.code().kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // A name that nobody has is not worth another try.
+    let again = match error.is(codes::NOT_FOUND) {
+        true => format!("{}/v1/login", request.site.public_prefix),
+        false => path_of(request, request.param("provider")?),
+    };
+    let back = attempt.map(|attempt| escaped(attempt.return_to()));
+    let back = back.map(|path| format!("<p><a href=\"{path}\">Back</a></p>\n")).unwrap_or_default();
+    let body = format!(
+        "<p>{}</p>\n<p><a href=\"{}\">Try again</a></p>\n{back}<p>Request {} · {}</p>\n",
+        escaped(error.public_message()),
+        escaped(&again),
+        escaped(&request.id),
+        error.code().name,
+    );
+    tracing::info!(
+        request = %request.id, %error, detail = error.operator_detail().unwrap_or_default(), "a log-in through a provider failed"
+    );
+    Ok(page(status, "You are not signed in", &body))
+}
