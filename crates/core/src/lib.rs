@@ -31,6 +31,7 @@ pub mod principal;
 pub mod random;
 pub mod secret;
 pub mod tokens;
+pub mod vitals;
 
 pub use engine::Engine;
 pub use error::{Error, Result};

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::memory::revocations::Key;
+use crate::tokens::model::Revoked;
 
 type Streams = Mutex<HashMap<Key, HashMap<u64, watch::Sender<bool>>>>;
 
@@ -47,6 +48,13 @@ impl Live {
         }
         drop(streams);
         LiveGuard { streams: Arc::clone(&self.streams), keys, number, ended }
+    }
+
+    /// How many streams there are: all of them end when everything is revoked.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let everything = Key::of(&Revoked::All);
+        self.streams.lock().get(&everything).map_or(0, |all| u32::try_from(all.len()).unwrap_or(u32::MAX))
     }
 
     /// Ends every stream that was let in by this.

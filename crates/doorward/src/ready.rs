@@ -16,6 +16,9 @@ pub struct Ready<'r> {
     pub url: &'r str,
     /// Base address of each mount, by name.
     pub mounts: &'r BTreeMap<String, String>,
+    /// Address of `/metrics`, where it is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<&'r str>,
     /// A key that may do everything; in `dev` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key: Option<&'r str>,
@@ -62,7 +65,8 @@ mod tests {
         let path = directory.path().join("ready.json");
         fs::write(&path, "old").expect("written");
         let mounts = BTreeMap::from([("native".to_owned(), "http://127.0.0.1:1".to_owned())]);
-        let ready = Ready { pid: 7, url: "http://127.0.0.1:1", mounts: &mounts, admin_key: None };
+        let ready =
+            Ready { pid: 7, url: "http://127.0.0.1:1", mounts: &mounts, metrics: None, admin_key: None };
         write(&path, &ready).expect("written");
         let read: serde_json::Value =
             serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
@@ -77,7 +81,7 @@ mod tests {
     #[test]
     fn a_place_that_cannot_be_written_is_an_error() {
         let mounts = BTreeMap::new();
-        let ready = Ready { pid: 7, url: "", mounts: &mounts, admin_key: None };
+        let ready = Ready { pid: 7, url: "", mounts: &mounts, metrics: None, admin_key: None };
         assert!(write(Path::new("no-such-directory/ready.json"), &ready).is_err());
     }
 }

@@ -86,8 +86,22 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
     let idle = setup.config.issuers.keys().filter(|name| !taken(name));
     let idle =
         idle.map(|name| format!("issuers.{name}: no mount takes its tokens; name it in issuers of a mount"));
+    let open = setup.config.metrics.listen.filter(|address| !is_loopback(*address)).map(|address| {
+        format!(
+            "metrics.listen: whoever reaches {address} reads what is counted; let only Prometheus reach it"
+        )
+    });
     let unnamed = unnamed_behind_a_local_proxy(&setup.config.server);
-    setup.warnings.iter().cloned().chain(weak).chain(consents).chain(idle).chain(unnamed).collect()
+    setup
+        .warnings
+        .iter()
+        .cloned()
+        .chain(weak)
+        .chain(consents)
+        .chain(idle)
+        .chain(open)
+        .chain(unnamed)
+        .collect()
 }
 
 fn weak_secrets(setup: Judged<'_>) -> Vec<Problem> {

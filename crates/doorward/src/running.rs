@@ -63,6 +63,9 @@ pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
             }
             place.listening.address.set_port(0);
         }
+        if let Some(address) = &mut setup.config.metrics.listen {
+            address.set_port(0);
+        }
         bind(&setup, &assembled, places).await?;
         assembled.close().await;
         Ok(notes)
@@ -121,7 +124,8 @@ async fn announce_and_serve(
         tell(&mut std::io::stderr(), &walkthrough::setup(url, secret.expose()))?;
     }
     let admin_key = key.as_ref().map(|key| key.secret.expose().as_str());
-    let ready = Ready { pid: std::process::id(), url, mounts, admin_key };
+    let metrics = bound.metrics_address().map(|address| format!("http://{address}/metrics"));
+    let ready = Ready { pid: std::process::id(), url, mounts, metrics: metrics.as_deref(), admin_key };
     if json {
         let text = serde_json::to_string(&ready).map_err(std::io::Error::from)?;
         tell(&mut std::io::stdout(), &text)?;
@@ -163,6 +167,7 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
         public_origin: server.public_url.as_deref().and_then(origin_of),
         public_path: server.public_url.as_deref().map(path_of).unwrap_or_default(),
         max_connections: server.max_connections,
+        metrics: setup.config.metrics.listen,
         ..ServerSettings::default()
     };
     let listenings = listenings.into_iter().map(|place| place.listening).collect();

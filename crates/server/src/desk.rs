@@ -24,11 +24,8 @@ use doorward_core::operation::{Call, Origin};
 use doorward_protocols::path::canonical;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{
-    ALLOW, CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
-};
+use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Response};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::gateway::{self, Handshake};
@@ -39,7 +36,10 @@ use crate::http::extract::{Seen, offered, user_agent};
 use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client, is_local_name};
-use crate::http::respond::{About, Answer, Problems, Style, finish, header_value, no_content, refusal};
+use crate::http::respond::{
+    About, Answer, Problems, Style, finish, header_value, no_content, refusal, written_out,
+};
+use crate::metrics::{MountMetrics, Stopwatch};
 use crate::rate_limit::Standings;
 use crate::request::{Arrived, Matched, Request};
 use crate::route::{Gate, Route, Work};
@@ -61,6 +61,8 @@ pub(crate) struct Desk {
     pub(crate) public_origin: Option<Arc<str>>,
     /// Shared by every listener.
     pub(crate) bodies: BodyRoom,
+    /// What is counted of requests that reach no mount.
+    pub(crate) nobody: MountMetrics,
 }
 
 /// What is known of a request when its answer goes out.
@@ -106,7 +108,7 @@ impl Answering for Desk {
         peer: SocketAddr,
     ) -> BoxFuture<'static, Response<Body>> {
         async move {
-            let started_ms = self.engine.now_ms();
+            let stopwatch = Stopwatch::start();
             let id = RequestId::new(self.engine.clock(), self.engine.random());
             let method = request.method().clone();
             let asked = Asked::of(request.headers(), method == Method::OPTIONS);
@@ -116,11 +118,11 @@ impl Answering for Desk {
                 now_ms: self.engine.now_ms(),
                 key_header: outcome.key_header,
             };
-            let mut answer = match outcome.result {
-                Ok(answer) => answer,
+            let (mut answer, code) = match outcome.result {
+                Ok(answer) => (answer, None),
                 Err(error) => {
                     log_error(&error, &id);
-                    refusal(outcome.style, &error, None, about)
+                    (refusal(outcome.style, &error, None, about), Some(error.code()))
                 }
             };
             if let Some(allow) = outcome.allow {
@@ -135,11 +137,17 @@ impl Answering for Desk {
                 site.cors.stamp(&asked, &site.mount.name, answer.headers_mut());
             }
             self.secure(&mut answer);
+            let took = stopwatch.took();
+            outcome.part.map_or(&self.nobody, |part| &self.sites[part].metrics).answered(
+                answer.status(),
+                took,
+                code,
+            );
             tracing::info!(
                 %method,
                 path = outcome.path.as_deref().unwrap_or("(refused)"),
                 status = answer.status().as_u16(),
-                ms = about.now_ms - started_ms,
+                ms = took.as_millis(),
                 request = %id,
                 "answered"
             );
@@ -390,21 +398,4 @@ fn log_error(error: &Error, id: &RequestId) {
         }
         _ => tracing::debug!(request = %id, %error, detail, "refused"),
     }
-}
-
-/// An answer as bytes, for a connection that the HTTP library no longer serves.
-fn written_out(answer: Answer) -> Bytes {
-    let (head, body) = answer.into_parts();
-    let collected = body.collect().now_or_never();
-    let body = collected.and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
-    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
-    for (name, value) in head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-    bytes.extend_from_slice(&body);
-    bytes.into()
 }

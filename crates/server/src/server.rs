@@ -22,6 +22,7 @@ use crate::http::guard::Patience;
 use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
 use crate::http::tls::Tls;
+use crate::metrics::{Metrics, MetricsDesk};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
 use crate::surfaces::{self, Surface};
@@ -78,6 +79,8 @@ pub struct ServerSettings {
     /// Most connections at once on each listener; one client, unless a trusted proxy or on this machine, holds at most a
     /// quarter of them.
     pub max_connections: usize,
+    /// Where `GET /metrics` is answered, in plain HTTP; nowhere if absent.
+    pub metrics: Option<SocketAddr>,
     /// How long requests that were taken may still take once the server stops.
     pub grace: Duration,
 }
@@ -91,6 +94,7 @@ impl Default for ServerSettings {
             public_path: String::new(),
             local_names: false,
             max_connections: 16_384,
+            metrics: None,
             grace: Duration::from_secs(20),
         }
     }
@@ -144,9 +148,13 @@ pub enum BindError {
     },
 }
 
+/// Most connections at once that ask for metrics.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// A server that holds its sockets and answers nobody yet.
 pub struct Bound {
     listeners: Vec<(TcpListener, SocketAddr, Arc<Desk>)>,
+    metrics: Option<(TcpListener, SocketAddr, Arc<MetricsDesk>)>,
     manners: Manners,
     stopping: watch::Sender<bool>,
 }
@@ -164,12 +172,15 @@ pub async fn bind(
     let bodies = BodyRoom::new();
     let stopping = watch::channel(false).0;
     let public_origin: Option<Arc<str>> = settings.public_origin.as_deref().map(Into::into);
+    let metrics = Metrics::new(engine);
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
-        let sites = listening
-            .mounts
-            .into_iter()
-            .map(|at| site(at, (public_origin.as_ref(), &settings.public_path), stopping.subscribe()));
+        let around = Around {
+            public_origin: public_origin.as_ref(),
+            public_path: &settings.public_path,
+            metrics: &metrics,
+        };
+        let sites = listening.mounts.into_iter().map(|at| site(at, &around, stopping.subscribe()));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<Part> = sites.iter().map(part).collect();
         let table = Table::new(&parts).map_err(BindError::Clash)?;
@@ -185,20 +196,26 @@ pub async fn bind(
             public_origin: public_origin.clone(),
             local_names: settings.local_names && listening.address.ip().to_canonical().is_loopback(),
             bodies: bodies.clone(),
+            nobody: metrics.mount(""),
         };
         let failed = |source| BindError::Address { address: listening.address, source };
         let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         bound.push((socket, address, Arc::new(desk)));
     }
+    let metrics_at = match settings.metrics {
+        Some(address) => Some(metrics_listener(engine, &metrics, address).await?),
+        None => None,
+    };
     let manners = Manners {
         tls: settings.tls.clone(),
+        connections: metrics.connections(),
         max_connections: settings.max_connections,
         exempt: exempt(&settings.trusted_proxies),
         patience: Patience::default(),
         grace: settings.grace,
     };
-    Ok(Bound { listeners: bound, manners, stopping })
+    Ok(Bound { listeners: bound, metrics: metrics_at, manners, stopping })
 }
 
 impl Bound {
@@ -208,6 +225,12 @@ impl Bound {
         self.listeners.iter().map(|(_, address, _)| *address).collect()
     }
 
+    /// Where `GET /metrics` is answered.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(_, address, _)| *address)
+    }
+
     /// Answers until `stop` completes, then finishes what was taken.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let stopping = self.stopping;
@@ -215,6 +238,11 @@ impl Bound {
         for (socket, address, desk) in self.listeners {
             tracing::info!(%address, "listening");
             serving.spawn(serve(socket, desk, self.manners.clone(), stopping.subscribe()));
+        }
+        if let Some((socket, address, desk)) = self.metrics {
+            tracing::info!(%address, "listening for /metrics");
+            let manners = Manners { tls: None, max_connections: METRICS_CONNECTIONS, ..self.manners.clone() };
+            serving.spawn(serve(socket, desk, manners, stopping.subscribe()));
         }
         stop.await;
         stopping.send_replace(true);
@@ -227,11 +255,28 @@ fn exempt(trusted_proxies: &[Network]) -> Arc<[Network]> {
     trusted_proxies.iter().copied().chain(Network::LOOPBACK).collect()
 }
 
-fn site(
-    at: MountAt,
-    (public_origin, public_path): (Option<&Arc<str>>, &str),
-    stopping: watch::Receiver<bool>,
-) -> Result<Site, BindError> {
+/// Takes the socket of the listener for `/metrics`.
+async fn metrics_listener(
+    engine: &Engine,
+    metrics: &Metrics,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr, Arc<MetricsDesk>), BindError> {
+    let failed = |source| BindError::Address { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    let local = address.ip().to_canonical().is_loopback();
+    let desk = MetricsDesk { engine: engine.clone(), metrics: metrics.clone(), local };
+    Ok((socket, bound, Arc::new(desk)))
+}
+
+/// What all mounts have in common.
+struct Around<'a> {
+    public_origin: Option<&'a Arc<str>>,
+    public_path: &'a str,
+    metrics: &'a Metrics,
+}
+
+fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Result<Site, BindError> {
     let name = || at.mount.name.to_string();
     let surface = surfaces::find(at.mount.surface)
         .ok_or_else(|| BindError::UnknownSurface { mount: name(), surface: at.mount.surface.to_owned() })?;
@@ -249,8 +294,9 @@ fn site(
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
     let cors = Cors::new(&at.cors_origins, surface.key_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
-    let (assertions, docs, public_origin) = (at.assertions, at.docs, public_origin.cloned());
-    let public_prefix = format!("{public_path}{prefix}");
+    let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
+    let public_prefix = format!("{}{prefix}", around.public_path);
+    let metrics = around.metrics.mount(&at.mount.name);
     let mount = at.mount;
     Ok(Site {
         mount,
@@ -264,6 +310,7 @@ fn site(
         cookies,
         public_origin,
         public_prefix,
+        metrics,
         stopping,
         docs,
     })

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::gateway::Upstream;
 use crate::http::cors::Cors;
 use crate::http::respond::Style;
+use crate::metrics::MountMetrics;
 use crate::rate_limit::RateLimiter;
 use crate::surfaces::Surface;
 
@@ -34,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) public_prefix: String,
     /// True once the server stops, for connections that go on.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What is counted of its requests.
+    pub(crate) metrics: MountMetrics,
     /// Whether the surface describes itself to people and programs.
     pub(crate) docs: bool,
 }

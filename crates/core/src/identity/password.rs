@@ -133,6 +133,7 @@ impl Default for HashingSettings {
 /// The pool.
 pub struct Hashing {
     params: Params,
+    workers: usize,
     slots: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     queue: usize,
@@ -203,6 +204,7 @@ impl Hashing {
             .map_err(|error| Error::new(codes::BAD_FIELD).message(format!("argon2id settings: {error}")))?;
         Ok(Self {
             params,
+            workers: settings.workers.clamp(1, 256),
             slots: Arc::new(Semaphore::new(settings.workers.clamp(1, 256))),
             waiting: Arc::default(),
             queue: settings.queue,
@@ -210,6 +212,14 @@ impl Hashing {
             // A quarter of the places, and never none.
             share: u32::try_from((settings.queue + settings.workers) / 4).unwrap_or(u32::MAX).max(1),
         })
+    }
+
+    /// How many wait, and how many are at work.
+    pub(crate) fn load(&self) -> (u32, u32) {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let busy = self.workers.saturating_sub(self.slots.available_permits());
+        // Whoever is at work no longer waits, but for a moment counts as both.
+        (number(self.waiting.load(Ordering::Acquire)), number(busy))
     }
 
     /// Runs `work` when its turn comes. The slot goes with the work: a client that leaves does not free memory that

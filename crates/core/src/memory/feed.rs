@@ -40,6 +40,14 @@ impl Feed {
         Ok(())
     }
 
+    /// How old what memory knows is, in seconds; 0 where nothing follows the store.
+    pub(crate) fn age_s(&self, steady_ms: i64) -> f64 {
+        let age_ms = steady_ms - self.read_at_ms.load(Ordering::Acquire);
+        let followed = self.following.load(Ordering::Acquire);
+        let age_ms = u32::try_from(age_ms.max(0)).unwrap_or(u32::MAX);
+        if followed { f64::from(age_ms) / 1000.0 } else { 0.0 }
+    }
+
     /// Ends [`follow`].
     pub fn stop(&self) {
         self.following.store(false, Ordering::Release);

@@ -20,6 +20,7 @@ mod expand;
 mod issuers;
 mod limits;
 mod log;
+mod metrics;
 mod mounts;
 pub(crate) mod nearest;
 mod origin;
@@ -49,6 +50,7 @@ pub use anomalies::Anomalies;
 pub use issuers::Issuer;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
+pub use metrics::Metrics;
 pub use mounts::{Mount, SurfaceKind};
 pub use origin::Origin;
 pub use passwords::Passwords;
@@ -99,6 +101,8 @@ pub struct Config {
     pub agents: Agents,
     /// Roles beyond the built-in ones, by name.
     pub roles: BTreeMap<String, Role>,
+    /// Where metrics are to be had.
+    pub metrics: Metrics,
     /// What is written to standard error.
     pub log: Log,
     /// Every effective setting with its place; secrets are not shown.
@@ -170,6 +174,7 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         keys: roles::KEYS,
         doc: "Roles beyond the built-in admin > premium > user; one section for each.",
     },
+    SectionRow { heading: "metrics", keys: metrics::KEYS, doc: "What is counted, for Prometheus." },
     SectionRow { heading: "log", keys: log::KEYS, doc: "What is written to standard error." },
 ];
 

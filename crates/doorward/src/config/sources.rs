@@ -9,8 +9,8 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
-    Agents, Anomalies, Config, Limits, Log, Passwords, SECTIONS, Secrets, SectionRow, Server, Sessions,
-    Store, Tokens, issuers, limits, mounts, outbound, providers, roles, webhooks,
+    Agents, Anomalies, Config, Limits, Log, Metrics, Passwords, SECTIONS, Secrets, SectionRow, Server,
+    Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -136,6 +136,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let roles = roles::read(tree.get("roles"), reading);
     roles::know_mounts(roles.as_ref(), mounts.as_deref(), reading);
     let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
+    let metrics = Metrics::read(section("metrics", tree, reading));
     let log = Log::read(section("log", tree, reading));
     Some(Config {
         server: server?,
@@ -154,6 +155,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         agents: agents?,
         roles: roles?,
         rate_limits: rate_limits?,
+        metrics: metrics?,
         log: log?,
         settings: Vec::new(),
     })

@@ -26,6 +26,7 @@ use super::origin::Network;
 use super::second;
 use super::shares::{Share, Shares};
 use super::tls::{Tls, speaks_http_2};
+use crate::metrics::Connections;
 
 /// What answers the requests of a listener.
 pub(crate) trait Answering: Send + Sync + 'static {
@@ -43,6 +44,8 @@ pub(crate) trait Answering: Send + Sync + 'static {
 /// How a listener treats its connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Manners {
+    /// Counts connections.
+    pub(crate) connections: Connections,
     /// What it answers with when it speaks TLS.
     pub(crate) tls: Option<Tls>,
     /// Most connections at once, handshakes counted; more wait in the system's queue.
@@ -114,7 +117,7 @@ impl Arrived {
         mut stop: watch::Receiver<bool>,
     ) -> BoxFuture<'static, ()> {
         let Self { stream, peer, room, share } = self;
-        let held = (room, share);
+        let held = (room, share, manners.connections.one());
         // Answers are small and written whole: waiting to fill a packet only adds latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");

@@ -1,12 +1,15 @@
 //! From a result to an answer: the parts every surface shares, and the native style of errors.
 
+use bytes::Bytes;
 use doorward_core::error::{Error, Kind};
 use doorward_protocols::http_auth::Challenge;
+use futures_util::FutureExt;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Response, StatusCode};
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::json;
 
@@ -95,6 +98,23 @@ pub(crate) fn finish(style: &dyn Style, answer: &mut Answer, about: About<'_>) {
     );
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     style.stamp(headers, about);
+}
+
+/// An answer as bytes, for a connection that the HTTP library no longer serves.
+pub(crate) fn written_out(answer: Answer) -> Bytes {
+    let (head, body) = answer.into_parts();
+    let collected = body.collect().now_or_never();
+    let body = collected.and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+    for (name, value) in head.headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes.into()
 }
 
 /// RFC 9457 problems: the native style.

@@ -56,7 +56,8 @@ async fn start(patience: Patience) -> Running {
 }
 
 fn manners(max_connections: usize, patience: Patience) -> Manners {
-    Manners { tls: None, max_connections, exempt: Arc::new([]), patience, grace: Duration::from_secs(5) }
+    let (connections, exempt, grace) = (Connections::default(), Arc::new([]), Duration::from_secs(5));
+    Manners { connections, tls: None, max_connections, exempt, patience, grace }
 }
 
 fn everybody() -> Arc<[Network]> {

@@ -1,0 +1,33 @@
+//! How the engine fares, for whoever watches over it.
+
+use crate::engine::Engine;
+
+/// What can be told at a glance, without asking the store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Vitals {
+    /// Passwords that wait to be hashed.
+    pub hashing_waiting: u32,
+    /// Passwords that are being hashed.
+    pub hashing_busy: u32,
+    /// Time since the store's news were last heard, in seconds; 0 where nothing follows them.
+    pub news_age_s: f64,
+    /// Streams and sockets that a revocation would end.
+    pub watched: u32,
+    /// Audit lines whose details were given up for want of room.
+    pub audit_lost: u64,
+}
+
+impl Engine {
+    /// How it fares at this moment.
+    #[must_use]
+    pub fn vitals(&self) -> Vitals {
+        let (hashing_waiting, hashing_busy) = self.hashing().load();
+        Vitals {
+            hashing_waiting,
+            hashing_busy,
+            news_age_s: self.feed().age_s(self.clock().steady_ms()),
+            watched: self.memory().live.count(),
+            audit_lost: self.journal().lost(),
+        }
+    }
+}
