@@ -29,16 +29,16 @@ impl Rule for ImpossibleTravel {
         let What::LogIn { .. } = sight.what else { return None };
         let here = sight.locations.place(sight.address?)?;
         // The last one that can be located; behind it, older ones say nothing new.
-        let (there, last) = sight.before.iter().find_map(|session| {
-            let address = session.origin.address.as_deref()?.parse().ok()?;
-            Some((sight.locations.place(address)?, session))
+        let (there, last) = sight.before.iter().find_map(|login| {
+            let address = login.address.as_deref()?.parse().ok()?;
+            Some((sight.locations.place(address)?, login))
         })?;
-        let elapsed_ms = (sight.now_ms - last.created_at_ms).max(1_000);
+        let elapsed_ms = (sight.now_ms - last.at_ms).max(1_000);
         let km = apart_km(there, here);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries fit into 53 bits")]
         let kmh = km / (elapsed_ms as f64 / HOUR_MS);
         (km >= sight.measures.least_km && kmh > sight.measures.top_speed_kmh).then(|| {
-            let from = last.origin.address.as_deref().unwrap_or("?");
+            let from = last.address.as_deref().unwrap_or("?");
             format!("at least {km:.0} km from the log-in {} ago at {from}: {kmh:.0} km/h", span(elapsed_ms))
         })
     }

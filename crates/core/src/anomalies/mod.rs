@@ -22,7 +22,7 @@ pub use failed::Tally;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::UserId;
-use crate::identity::model::Session;
+use crate::identity::model::PastLogin;
 use crate::operation::Origin;
 use crate::ports::{Locations, Nowhere};
 use failed::{login_name, note, peek};
@@ -30,7 +30,7 @@ use failed::{login_name, note, peek};
 /// What the audit action of every finding begins with.
 pub(crate) const ACTION: &str = "anomaly:";
 /// Log-ins of an account that are looked at, the newest.
-const HISTORY: u32 = 50;
+const HISTORY: u32 = 20;
 
 /// The table of rules.
 pub static BUILTIN: &[&dyn Rule] =
@@ -55,8 +55,8 @@ pub struct Sight<'a> {
     pub address: Option<IpAddr>,
     /// With what.
     pub user_agent: Option<&'a str>,
-    /// The account's log-ins before this one, newest first, ended ones included; at most 50.
-    pub before: &'a [Session],
+    /// The account's log-ins before this one, newest first; at most 20.
+    pub before: &'a [PastLogin],
     /// The operator's measures.
     pub measures: &'a Measures,
     /// Where addresses are.
@@ -160,7 +160,7 @@ impl Anomalies {
 }
 
 impl Engine {
-    fn sight<'a>(&'a self, what: What, origin: &'a Origin, before: &'a [Session]) -> Sight<'a> {
+    fn sight<'a>(&'a self, what: What, origin: &'a Origin, before: &'a [PastLogin]) -> Sight<'a> {
         let anomalies = self.anomalies();
         Sight {
             what,
@@ -175,7 +175,7 @@ impl Engine {
 
     /// What is odd about a log-in that is about to begin a session.
     pub(crate) async fn odd_login(&self, user: &UserId, origin: &Origin) -> Result<Vec<Finding>> {
-        let before = self.store().recent_sessions(user, HISTORY).await?;
+        let before = self.store().recent_logins(user, HISTORY).await?;
         let measures = &self.anomalies().measures;
         let failed = peek(self.shared(), measures, origin.address, self.now_ms()).await;
         Ok(self.anomalies().judge(&self.sight(What::LogIn { failed }, origin, &before)))

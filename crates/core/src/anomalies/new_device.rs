@@ -23,7 +23,7 @@ impl Rule for NewDevice {
     fn judge(&self, sight: &Sight<'_>) -> Option<String> {
         let What::LogIn { .. } = sight.what else { return None };
         let known: BTreeSet<String> =
-            sight.before.iter().map(|session| print(session.origin.user_agent.as_deref())).collect();
+            sight.before.iter().map(|login| print(login.user_agent.as_deref())).collect();
         if known.is_empty() || known.contains(&print(sight.user_agent)) {
             return None;
         }

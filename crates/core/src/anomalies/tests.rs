@@ -1,5 +1,4 @@
 use super::*;
-use crate::identity::model::SessionOrigin;
 use crate::ports::locations::Place;
 
 const NOW: i64 = 1_800_000_000_000;
@@ -21,25 +20,11 @@ impl Locations for Atlas {
     }
 }
 
-fn session(address: &str, user_agent: &str, ago_ms: i64) -> Session {
-    Session {
-        id: "ses_a".into(),
-        user: "usr_a".into(),
-        mount: "native".into(),
-        origin: SessionOrigin {
-            address: Some(address.into()),
-            user_agent: Some(user_agent.into()),
-            ..SessionOrigin::default()
-        },
-        created_at_ms: NOW - ago_ms,
-        last_seen_at_ms: NOW,
-        idle_limit_ms: 1,
-        expires_at_ms: NOW,
-        ended_at_ms: Some(NOW),
-    }
+fn login(address: &str, user_agent: &str, ago_ms: i64) -> PastLogin {
+    PastLogin { address: Some(address.into()), user_agent: Some(user_agent.into()), at_ms: NOW - ago_ms }
 }
 
-fn judge(what: What, address: &str, user_agent: &str, before: &[Session]) -> Vec<(&'static str, String)> {
+fn judge(what: What, address: &str, user_agent: &str, before: &[PastLogin]) -> Vec<(&'static str, String)> {
     let measures = Measures { stuffing: 3, ..Measures::default() };
     let sight = Sight {
         what,
@@ -60,12 +45,12 @@ const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 
 #[test]
 fn nothing_is_odd_about_the_first_log_in_or_one_like_the_last() {
     assert_eq!(judge(LOG_IN, "192.0.2.1", FIREFOX, &[]), []);
-    assert_eq!(judge(LOG_IN, "192.0.2.1", FIREFOX, &[session("192.0.2.1", FIREFOX, MINUTE)]), []);
+    assert_eq!(judge(LOG_IN, "192.0.2.1", FIREFOX, &[login("192.0.2.1", FIREFOX, MINUTE)]), []);
 }
 
 #[test]
 fn an_update_is_no_new_device_but_another_browser_is() {
-    let before = [session("192.0.2.1", FIREFOX, MINUTE)];
+    let before = [login("192.0.2.1", FIREFOX, MINUTE)];
     assert_eq!(judge(LOG_IN, "192.0.2.1", &FIREFOX.replace("128", "131"), &before), []);
     let found = judge(LOG_IN, "192.0.2.1", "curl/8.5.0", &before);
     assert_eq!(found, [("new_device", "the first log-in with curl/8.5.0; known: 1".to_owned())]);
@@ -73,14 +58,14 @@ fn an_update_is_no_new_device_but_another_browser_is() {
 
 #[test]
 fn what_a_client_calls_itself_reaches_the_log_without_control_characters_and_shortened() {
-    let before = [session("192.0.2.1", FIREFOX, MINUTE)];
+    let before = [login("192.0.2.1", FIREFOX, MINUTE)];
     let found = judge(LOG_IN, "192.0.2.1", &format!("evil\u{1b}[2J\n{}", "x".repeat(500)), &before);
     assert!(!found[0].1.contains(char::is_control) && found[0].1.len() < 250, "{found:?}");
 }
 
 #[test]
 fn crossing_an_ocean_takes_hours() {
-    let at = |ago_ms| judge(LOG_IN, "198.51.100.1", FIREFOX, &[session("192.0.2.1", FIREFOX, ago_ms)]);
+    let at = |ago_ms| judge(LOG_IN, "198.51.100.1", FIREFOX, &[login("192.0.2.1", FIREFOX, ago_ms)]);
     let found = at(30 * MINUTE);
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].0, "impossible_travel");
@@ -92,7 +77,7 @@ fn crossing_an_ocean_takes_hours() {
 
 #[test]
 fn what_locating_may_be_wrong_by_is_no_travel() {
-    let at = |address| judge(LOG_IN, address, FIREFOX, &[session("192.0.2.1", FIREFOX, 1)]);
+    let at = |address| judge(LOG_IN, address, FIREFOX, &[login("192.0.2.1", FIREFOX, 1)]);
     assert_eq!(at("192.0.2.2"), [], "next town");
     assert_eq!(at("203.0.113.1"), [], "somewhere in Europe");
     assert_eq!(at("10.0.0.1"), [], "nobody knows where");
@@ -100,7 +85,7 @@ fn what_locating_may_be_wrong_by_is_no_travel() {
 
 #[test]
 fn an_address_without_a_place_does_not_hide_the_one_before_it() {
-    let before = [session("10.0.0.1", FIREFOX, MINUTE), session("192.0.2.1", FIREFOX, 30 * MINUTE)];
+    let before = [login("10.0.0.1", FIREFOX, MINUTE), login("192.0.2.1", FIREFOX, 30 * MINUTE)];
     assert_eq!(judge(LOG_IN, "198.51.100.1", FIREFOX, &before)[0].0, "impossible_travel");
 }
 
@@ -127,7 +112,7 @@ fn a_network_that_tries_many_accounts_is_told_once_and_its_success_always() {
 #[test]
 fn a_policy_of_ignore_keeps_a_rule_from_looking_and_block_marks_what_it_finds() {
     let measures = Measures::default();
-    let before = [session("192.0.2.1", FIREFOX, MINUTE)];
+    let before = [login("192.0.2.1", FIREFOX, MINUTE)];
     let sight = Sight {
         what: LOG_IN,
         now_ms: NOW,

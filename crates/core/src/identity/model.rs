@@ -70,6 +70,17 @@ pub struct SessionOrigin {
     pub user_agent: Option<String>,
 }
 
+/// What is worth knowing of a log-in afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastLogin {
+    /// Network address.
+    pub address: Option<String>,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
+    /// When.
+    pub at_ms: i64,
+}
+
 /// A provider's word for who somebody is, and whose account that is here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identity {

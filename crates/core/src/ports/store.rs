@@ -17,7 +17,7 @@ use crate::events::webhooks::Waiting;
 use crate::id::{
     ApiKeyId, FamilyId, IdentityId, KeyId, MessageId, NodeId, RunId, SessionId, ThreadId, UserId,
 };
-use crate::identity::model::{ApiKey, Identity, Session, User};
+use crate::identity::model::{ApiKey, Identity, PastLogin, Session, User};
 use crate::tokens::model::{Family, Revocation, SealedKey};
 
 /// The answer of a store, later.
@@ -240,8 +240,8 @@ pub trait Sessions: Send + Sync {
     fn session<'a>(&'a self, id: &'a SessionId) -> StoreFuture<'a, Option<Session>>;
     /// A user's sessions that have not ended and not passed their absolute limit, newest first.
     fn sessions_of<'a>(&'a self, user: &'a UserId, now_ms: i64) -> StoreFuture<'a, Vec<Session>>;
-    /// A user's sessions, newest first, ended and expired ones included; at most `limit`.
-    fn recent_sessions<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<Session>>;
+    /// A user's log-ins, newest first, those of ended and expired sessions included; at most `limit`.
+    fn recent_logins<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<PastLogin>>;
 }
 
 /// Who providers say that people are.

@@ -1,6 +1,6 @@
 //! Users, sessions and API keys.
 
-use doorward_core::identity::model::{ApiKey, ApiKeyKind, User};
+use doorward_core::identity::model::{ApiKey, ApiKeyKind, PastLogin, User};
 use doorward_core::ports::store::Page;
 use doorward_core::ports::{Conflict, Write};
 use serde_json::json;
@@ -286,24 +286,31 @@ pub async fn live_sessions_are_listed_newest_first(open: Open<'_>) {
 }
 
 /// What an account did before is there after its sessions ended: newest first, no more than asked for.
-pub async fn recent_sessions_are_there_after_their_end(open: Open<'_>) {
+pub async fn log_ins_are_remembered_after_their_end(open: Open<'_>) {
     let store = one(open);
     let mut writes = vec![Write::InsertUser(user("a")), Write::InsertUser(user("b"))];
     for (name, owner) in [("1", "a"), ("3", "a"), ("2", "a"), ("4", "b")] {
-        writes.push(Write::InsertSession(session(name, owner)));
+        let mut session = session(name, owner);
+        session.origin.address = Some(format!("192.0.2.{name}"));
+        session.origin.user_agent = (name != "2").then(|| format!("agent {name}"));
+        writes.push(Write::InsertSession(session));
     }
     writes.push(Write::EndSession { id: "ses_3".into(), at_ms: NOW_MS });
     put(&store, writes).await;
+    let login = |n: &str| PastLogin {
+        address: Some(format!("192.0.2.{n}")),
+        user_agent: (n != "2").then(|| format!("agent {n}")),
+        at_ms: session(n, "a").created_at_ms,
+    };
     for (owner, limit, expected) in [
-        ("usr_a", 10, vec!["ses_3", "ses_2", "ses_1"]),
-        ("usr_a", 2, vec!["ses_3", "ses_2"]),
+        ("usr_a", 10, vec!["3", "2", "1"]),
+        ("usr_a", 2, vec!["3", "2"]),
         ("usr_a", 0, vec![]),
-        ("usr_b", 10, vec!["ses_4"]),
+        ("usr_b", 10, vec!["4"]),
         ("usr_c", 10, vec![]),
     ] {
-        let list = store.recent_sessions(&owner.into(), limit).await.expect("a list");
-        let ids: Vec<_> = list.iter().map(|session| session.id.as_str()).collect();
-        assert_eq!(ids, expected, "{owner}, {limit}");
+        let list = store.recent_logins(&owner.into(), limit).await.expect("a list");
+        assert_eq!(list, expected.into_iter().map(login).collect::<Vec<_>>(), "{owner}, {limit}");
     }
 }
 

@@ -65,7 +65,7 @@ macro_rules! conformance {
             identity: a_session_comes_back_and_ends_once,
             identity: a_touch_never_moves_back_or_revives,
             identity: live_sessions_are_listed_newest_first,
-            identity: recent_sessions_are_there_after_their_end,
+            identity: log_ins_are_remembered_after_their_end,
             identities: an_identity_opens_one_account,
             identities: identities_are_their_owners,
             identities: the_last_way_in_is_known,

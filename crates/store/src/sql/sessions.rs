@@ -1,7 +1,7 @@
 //! Sessions.
 
 use doorward_core::id::{SessionId, UserId};
-use doorward_core::identity::model::{Session, SessionOrigin};
+use doorward_core::identity::model::{PastLogin, Session, SessionOrigin};
 use doorward_core::ports::store::Sessions;
 use doorward_core::ports::{Conflict, StoreError, StoreFuture};
 
@@ -89,9 +89,14 @@ impl Sessions for SqlStore {
         })
     }
 
-    fn recent_sessions<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<Session>> {
+    fn recent_logins<'a>(&'a self, user: &'a UserId, limit: u32) -> StoreFuture<'a, Vec<PastLogin>> {
         Box::pin(async move {
-            let sql = select!("WHERE account = $1 ORDER BY id DESC LIMIT $2");
+            let sql = "SELECT address, user_agent, created_at_ms FROM session \
+                       WHERE account = $1 ORDER BY id DESC LIMIT $2";
+            let read = |row: Row<'_>| {
+                let (address, user_agent) = (row.maybe_string(0)?, row.maybe_string(1)?);
+                Ok(PastLogin { address, user_agent, at_ms: row.i64(2)? })
+            };
             self.list(sql, &[user.into(), i64::from(limit).into()], read).await
         })
     }

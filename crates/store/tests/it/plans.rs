@@ -86,7 +86,7 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         "any_user_with_role": store.any_user_with_role("admin");
         "session": store.session(&ses);
         "sessions_of": store.sessions_of(&usr, NOW_MS);
-        "recent_sessions": store.recent_sessions(&usr, 50);
+        "recent_logins": store.recent_logins(&usr, 20);
         "identity": store.identity("https://idp.example", "subject of a");
         "identities_of": store.identities_of(&usr);
         "family": store.family(&"fam_a".into());
