@@ -322,6 +322,23 @@ impl Grant {
         self.findings.iter().map(line).collect()
     }
 
+    /// Does what findings demand, in one transaction with their lines. The grant stays open for the refusal of the act itself.
+    ///
+    /// # Errors
+    /// The store's; the findings are then kept for another try.
+    pub async fn act_on_findings(&mut self, mut writes: Vec<Write>) -> Result<(), StoreError> {
+        let engine = self.call.engine.clone();
+        let lines = self.found();
+        let events: Vec<_> = lines.iter().flat_map(|line| engine.events().of(&engine, line, &[])).collect();
+        writes.extend(engine.events().writes(&events));
+        let node = engine.node();
+        writes.extend(lines.into_iter().map(|entry| Write::Audit { node: node.clone(), entry }));
+        engine.commit(Batch::durable(writes)).await?;
+        engine.events().tell(&events);
+        self.findings.clear();
+        Ok(())
+    }
+
     /// Writes the findings about an act that is refused or fails.
     fn note_findings(&mut self) {
         for line in self.found() {
@@ -390,11 +407,16 @@ impl Grant {
             Err(error)
                 if matches!(error.code().kind, Kind::Internal | Kind::Upstream | Kind::Unavailable) =>
             {
-                journal.line(self.entry(Outcome::Failed, Some(error.code().name.to_owned())));
+                let line = self.entry(Outcome::Failed, Some(error.code().name.to_owned()));
+                // What anybody can make fail must not fill the log.
+                if self.call.auth.is_anonymous() {
+                    journal.denied(line);
+                } else {
+                    journal.line(line);
+                }
             }
             Err(error) => {
-                let reason = error.rule().unwrap_or(error.code().name);
-                self.call.engine.denied(self.entry(Outcome::Denied, Some(reason.to_owned())));
+                self.call.engine.denied(self.entry(Outcome::Denied, Some(error.audited())));
             }
         }
         result
@@ -405,7 +427,7 @@ impl Grant {
     pub async fn refuse(mut self, error: Error) -> Error {
         self.closed = true;
         self.note_findings();
-        let reason = Some(error.code().name.to_owned());
+        let reason = Some(error.audited());
         self.call.engine.denied(self.entry(Outcome::Denied, reason));
         self.call.engine.count_failure(self.call.origin.address, error).await
     }
@@ -497,6 +519,14 @@ impl<A: Action> Permit<A> {
     /// See [`Grant::suspect`].
     pub fn suspect(&mut self, findings: Vec<Finding>) {
         self.grant.suspect(findings);
+    }
+
+    /// See [`Grant::act_on_findings`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn act_on_findings(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.grant.act_on_findings(writes).await
     }
 
     /// Forgets what was to be told: another attempt tells its own.

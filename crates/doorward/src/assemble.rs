@@ -198,6 +198,7 @@ fn providers(config: &Config, outbound: &dyn Outbound) -> Result<Vec<Arc<Provide
                 scopes: given.scopes.clone(),
             },
             issuer: given.issuer.clone(),
+            domain_claim: given.domain_claim,
             endpoints: given.endpoints.clone(),
         };
         let method = (row.build)(section, outbound).map_err(|(key, what)| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use doorward_core::anomalies::Policy;
 use doorward_core::clock::Clock as _;
 use doorward_server::Network;
 
@@ -91,6 +92,13 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
             "metrics.listen: whoever reaches {address} reads what is counted; let only Prometheus reach it"
         )
     });
+    let stuffing = setup.config.anomalies.policies.get("credential_stuffing") == Some(&Policy::Block);
+    let behind = setup.config.server.public_url.is_some() && setup.config.server.trusted_proxies.is_empty();
+    let alike = (stuffing && behind).then(|| {
+        "anomalies.credential_stuffing: if a proxy stands before this server, everybody is one network; name it in \
+         server.trusted_proxies"
+            .to_owned()
+    });
     let unnamed = unnamed_behind_a_local_proxy(&setup.config.server);
     setup
         .warnings
@@ -100,6 +108,7 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
         .chain(consents)
         .chain(idle)
         .chain(open)
+        .chain(alike)
         .chain(unnamed)
         .collect()
 }

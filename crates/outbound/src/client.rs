@@ -95,8 +95,12 @@ impl Outbound for Client {
         .boxed()
     }
 
-    fn check(&self, url: &str) -> Result<(), OutboundError> {
-        self.policy.target(url).map(drop)
+    fn check(&self, url: &str) -> Result<String, OutboundError> {
+        let target = self.policy.target(url)?;
+        if target.url.fragment().is_some() {
+            return Err(OutboundError::Refused("it has a fragment (#)".to_owned()));
+        }
+        Ok(target.url.into())
     }
 }
 

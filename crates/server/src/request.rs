@@ -18,6 +18,7 @@ use crate::http::body::{Inbound, MAX_BODY_BYTES};
 use crate::http::extract::{Media, json_body, media};
 use crate::http::origin::Client;
 use crate::http::pairs::Pairs;
+use crate::http::respond::About;
 use crate::site::Site;
 
 /// What a handler gets.
@@ -118,6 +119,11 @@ impl Request {
             return Ok(());
         }
         Err(Error::new(codes::INTERNAL).operator(format!("the route does not declare {action}")))
+    }
+
+    /// What its answer may say of it.
+    pub(crate) fn about(&self) -> About<'_> {
+        About { request_id: &self.id, now_ms: self.engine.now_ms(), key_header: None }
     }
 
     /// The actions of its route.

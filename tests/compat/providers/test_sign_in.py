@@ -23,6 +23,8 @@ def through_company(browser, server, name: str) -> None:
     browser.find_element(By.NAME, "login").send_keys(name)
     browser.find_element(By.NAME, "password").send_keys("whatever")
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+    consent = (By.CSS_SELECTOR, "input[name=prompt][value=consent]")
+    wait_until(lambda: browser.find_elements(*consent), "the page that asks for consent")
     browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
 
 
@@ -33,8 +35,14 @@ def through_github(browser, server, button: str = "yes") -> None:
 
 
 def me(browser) -> dict:
-    wait_until(lambda: urlsplit(browser.current_url).path == "/v1/me", "the way back")
-    return json.loads(browser.find_element(By.TAG_NAME, "pre").text)
+    """What /v1/me shows, once the browser is there."""
+
+    def shown():
+        # One script, so that the page cannot change between two looks at it.
+        path, text = browser.execute_script("return [location.pathname, document.body ? document.body.innerText : '']")
+        return json.loads(text) if path == "/v1/me" and text.startswith("{") else None
+
+    return wait_until(shown, "the way back")
 
 
 def page(browser) -> str:
@@ -137,8 +145,12 @@ def test_an_account_with_the_same_address_is_not_opened_until_its_owner_adds_the
     assert "account_exists" in page(browser)
     csrf = log_in(browser, server, name)
     body = json.dumps({"provider": "company", "return_to": "/v1/me"})
-    adding = {"method": "POST", "headers": {**JSON, "X-CSRF-Token": csrf}, "body": body}
     assert fetch(browser, "/v1/me/identities", method="POST", headers=JSON, body=body)[0] == 403, "no CSRF token"
+    acted = {**JSON, "X-CSRF-Token": csrf}
+    status, text = fetch(browser, "/v1/me/identities", method="POST", headers=acted, body=body)
+    assert (status, json.loads(text)["code"]) == (401, "bad_credentials"), "a session alone is not its owner"
+    body = json.dumps({"provider": "company", "return_to": "/v1/me", "current_password": PASSWORD})
+    adding = {"method": "POST", "headers": acted, "body": body}
     status, text = fetch(browser, "/v1/me/identities", **adding)
     assert status == 200, text
     browser.get(json.loads(text)["location"])
@@ -149,7 +161,8 @@ def test_an_account_with_the_same_address_is_not_opened_until_its_owner_adds_the
     browser.get(f"{server.url}/v1/login/company?return_to=/v1/me")
     assert me(browser)["id"] == made.json()["id"]
     csrf = json.loads(fetch(browser, "/v1/session")[1])["csrf_token"]
-    gone = fetch(browser, f"/v1/me/identities/{identity['id']}", method="DELETE", headers={"X-CSRF-Token": csrf})
+    acted, proof = {**JSON, "X-CSRF-Token": csrf}, json.dumps({"current_password": PASSWORD})
+    gone = fetch(browser, f"/v1/me/identities/{identity['id']}", method="DELETE", headers=acted, body=proof)
     assert gone[0] == 204, "the password is left"
 
 
@@ -160,6 +173,37 @@ def test_the_only_way_into_an_account_cannot_be_removed(server, browser):
     csrf = json.loads(fetch(browser, "/v1/session")[1])["csrf_token"]
     status, text = fetch(browser, f"/v1/me/identities/{identity['id']}", method="DELETE", headers={"X-CSRF-Token": csrf})
     assert (status, json.loads(text)["code"]) == (409, "last_way_in")
+
+
+def test_attempts_that_are_never_finished_leave_room_in_the_head_of_a_request(server):
+    """A page can begin as many as it likes in a visitor's browser; what that keeps must not lock the visitor out."""
+    jar: dict[str, str] = {}
+    for _ in range(40):
+        begun = requests.get(
+            f"{server.url}/v1/login/company", params={"return_to": "/" + "x" * 255}, allow_redirects=False, timeout=30
+        )
+        assert begun.status_code == 303, begun.text
+        name, _, value = begun.headers["Set-Cookie"].split(";")[0].partition("=")
+        jar[name] = value
+    sent = "; ".join(f"{name}={value}" for name, value in jar.items())
+    assert len(jar) == 4 and len(sent) < 6_800
+    assert requests.get(f"{server.url}/v1/login", headers={"Cookie": sent}, timeout=30).status_code == 200
+    longer = requests.get(f"{server.url}/v1/login/company", params={"return_to": "/" + "x" * 256}, timeout=30, allow_redirects=False)
+    assert (longer.status_code, longer.json()["code"]) == (400, "bad_field")
+
+
+def test_an_operator_sees_and_removes_what_opens_an_account(server, browser):
+    name = new_name()
+    through_company(browser, server, name)
+    account = me(browser)
+    [identity] = server.command("user", "identities", account["id"])
+    assert identity["subject"] == name
+    gone = server.command("user", "unlink", account["id"], identity["id"])
+    assert gone["unlinked"] == identity["id"]
+    wait_until(lambda: fetch(browser, "/v1/me")[0] == 401, "the end of the session")
+    admin = {"Authorization": f"Bearer {server.admin_key}"}
+    listed = requests.get(f"{server.url}/v1/users/{account['id']}/identities", headers=admin, timeout=30)
+    assert listed.json() == {"identities": []}
 
 
 def test_an_address_that_the_provider_did_not_confirm_is_not_taken_over(server, browser):

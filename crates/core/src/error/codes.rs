@@ -54,13 +54,14 @@ codes! {
     USER_DISABLED = "user_disabled", Unauthenticated, "The account is disabled.", "An administrator can enable it.";
     REFRESH_INVALID = "refresh_token_invalid", Unauthenticated, "The refresh token is not valid.", "Log in again.";
     REFRESH_REUSED = "refresh_token_reused", Unauthenticated, "The refresh token was used before; its family has ended.", "Log in again, and find out who else had the token.";
-    PROVIDER_REFUSED = "provider_refused", Unauthenticated, "The provider did not confirm who you are.", "Begin again; the audit log says what the provider answered.";
+    PROVIDER_REFUSED = "provider_refused", Unauthenticated, "The provider did not confirm who you are.", "Begin again; the audit log has what was wrong with its answer.";
     CODE_SPENT = "code_spent", Unauthenticated, "The code was used, has expired or never existed.", "Ask for a new one.";
 
     FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
     WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";
     SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
     CROSS_SITE = "cross_site", Forbidden, "The request was not made by a page of this origin.", "Pages send Origin and, in X-CSRF-Token, what GET /v1/session answers; behind a proxy set server.public_url. Programs use a token or an API key.";
+    LOGIN_TOO_OLD = "login_too_old", Forbidden, "This needs a fresh log-in.", "Log in again, then repeat it within five minutes.";
     LOGIN_REFUSED = "login_refused", Forbidden, "This log-in was refused.", "It was too odd for what `[anomalies]` says; the audit log has the finding.";
     EMAIL_NOT_ALLOWED = "email_not_allowed", Forbidden, "Accounts here are for other e-mail addresses.", "`allowed_domains` of the provider says whose; the provider must have confirmed the address.";
     NO_COOKIES = "no_cookies", Forbidden, "This mount keeps no sessions in cookies.", "Set cookie_sessions of the mount, or log in for a token.";
@@ -74,7 +75,7 @@ codes! {
 
     EMAIL_TAKEN = "email_taken", Conflict, "This e-mail address is taken.", "Log in, or use another one.";
     USERNAME_TAKEN = "username_taken", Conflict, "This user name is taken.", "Use another one.";
-    ACCOUNT_EXISTS = "account_exists", Conflict, "There is an account with this e-mail address, and this provider does not open it yet.", "Log in as before, then add the provider with POST /v1/me/identities.";
+    ACCOUNT_EXISTS = "account_exists", Conflict, "There is an account with this e-mail address, and this provider does not open it yet.", "Log in as before, then add the provider with POST /v1/me/identities. If the account is not yours, an administrator can free the address.";
     IDENTITY_TAKEN = "identity_taken", Conflict, "This identity opens another account.", "Remove it there first.";
     LAST_WAY_IN = "last_way_in", Conflict, "Nothing else opens this account.", "Set a password or add another provider first.";
     CONFLICT = "conflict", Conflict, "It changed since it was read.", "Read it again and repeat.";
@@ -86,6 +87,7 @@ codes! {
     TOO_MANY_FAILURES = "too_many_failures", Limited, "Too many attempts", "Wait as long as Retry-After says. A valid credential is never refused.";
     RATE_LIMITED = "rate_limited", Limited, "Too many requests", "Wait as long as Retry-After says.";
     HASHING_BUSY = "hashing_busy", Limited, "Too many password checks are waiting.", "Retry after a second.";
+    PROVIDER_BUSY = "provider_busy", Limited, "Too many log-ins through this provider are under way.", "Wait as long as Retry-After says, then load the same page again.";
     AGENTS_BUSY = "agents_busy", Limited, "Every agent is at work.", "Wait as long as Retry-After says; `[agents] processes` and `queue` say how many there are.";
 
     UPSTREAM_UNREACHABLE = "upstream_unreachable", Upstream, "The agent server cannot be reached.", "Check that the upstream runs and its address is right.";

@@ -112,6 +112,18 @@ impl Error {
         self
     }
 
+    /// What the audit log says of it: the rule, or else the code, with the detail where that comes from a provider and was cleaned.
+    #[must_use]
+    pub(crate) fn audited(&self) -> String {
+        match (self.rule, &self.operator) {
+            (Some(rule), _) => rule.to_owned(),
+            (None, Some(detail)) if self.code == codes::PROVIDER_REFUSED => {
+                format!("{}: {detail}", self.code.name)
+            }
+            (None, _) => self.code.name.to_owned(),
+        }
+    }
+
     /// When a retry may help, in seconds from now.
     #[must_use]
     pub fn retry_after_s(mut self, seconds: u32) -> Self {

@@ -1,19 +1,17 @@
 //! Passwords: rules, and hashing in a pool that queues instead of exhausting memory.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Error, Result, codes};
-use crate::limits::failures::network_of;
+use crate::limits::shares::Shares;
 use crate::random::{Random, bytes};
 use crate::secret::{Secret, SecretText};
 
@@ -138,41 +136,8 @@ pub struct Hashing {
     waiting: Arc<AtomicUsize>,
     queue: usize,
     /// How many of each network are in the pool, waiting or at work.
-    shares: Arc<Shares>,
+    shares: Shares,
     share: u32,
-}
-
-type Shares = Mutex<HashMap<IpAddr, u32>>;
-
-/// A place that counts against its network: one that floods the pool leaves room for others.
-struct Share {
-    shares: Arc<Shares>,
-    network: IpAddr,
-}
-
-impl Share {
-    fn take(shares: &Arc<Shares>, from: Option<IpAddr>, most: u32) -> Option<Self> {
-        let network = network_of(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        let mut counts = shares.lock();
-        let count = counts.entry(network).or_insert(0);
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        Some(Self { shares: Arc::clone(shares), network })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut counts = self.shares.lock();
-        if let Some(count) = counts.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.network);
-            }
-        }
-    }
 }
 
 struct Waiting(Arc<AtomicUsize>);
@@ -208,7 +173,7 @@ impl Hashing {
             slots: Arc::new(Semaphore::new(settings.workers.clamp(1, 256))),
             waiting: Arc::default(),
             queue: settings.queue,
-            shares: Arc::default(),
+            shares: Shares::default(),
             // A quarter of the places, and never none.
             share: u32::try_from((settings.queue + settings.workers) / 4).unwrap_or(u32::MAX).max(1),
         })
@@ -235,7 +200,7 @@ impl Hashing {
             return Err(busy());
         }
         let waiting = Waiting(Arc::clone(&self.waiting));
-        let share = Share::take(&self.shares, from, self.share).ok_or_else(busy)?;
+        let share = self.shares.take(from, self.share).ok_or_else(busy)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| busy())?;
         drop(waiting);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::model::User;
+use super::password::Compared;
 use super::validate;
 use crate::authz::catalogue::user;
 use crate::authz::roles::{ADMIN, USER};
@@ -342,13 +343,8 @@ impl<'e> Users<'e> {
                 let message = "A password is changed from a log-in without limits, or by an administrator.";
                 return Err(Error::new(codes::FORBIDDEN).message(message));
             }
-            if own && let Some(phc) = self.engine.store().password(id).await? {
-                let wrong = || Error::new(codes::BAD_CREDENTIALS).message("The current password is wrong.");
-                let current = current.ok_or_else(wrong)?;
-                let compared = self.engine.hashing().compare(current, Some(phc), address).await?;
-                if compared == super::password::Compared::Wrong {
-                    return Err(wrong());
-                }
+            if own {
+                self.engine.prove_password(id, current, address).await?;
             }
             let write = self.password_write(&mount, &user, new, address).await?;
             let keep = own.then(|| permit.auth().session.clone()).flatten();
@@ -381,6 +377,27 @@ impl<'e> Users<'e> {
         writes.push(Write::DeleteUser(id.clone()));
         writes.push(Write::Announce(Change::User(id.clone())));
         Ok(permit.commit(writes).await?)
+    }
+}
+
+impl Engine {
+    /// Whether whoever asks knows the current password; false for an account that has none.
+    ///
+    /// # Errors
+    /// `bad_credentials`, `hashing_busy`.
+    pub(crate) async fn prove_password(
+        &self,
+        user: &UserId,
+        current: Option<&SecretText>,
+        from: Option<IpAddr>,
+    ) -> Result<bool> {
+        let Some(phc) = self.store().password(user).await? else { return Ok(false) };
+        let wrong = || Error::new(codes::BAD_CREDENTIALS).message("The current password is wrong.");
+        let current = current.ok_or_else(wrong)?;
+        match self.hashing().compare(current, Some(phc), from).await? {
+            Compared::Wrong => Err(wrong()),
+            Compared::Right | Compared::RightButOld => Ok(true),
+        }
     }
 }
 

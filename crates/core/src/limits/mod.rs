@@ -2,4 +2,5 @@
 
 pub mod failures;
 pub mod rules;
+pub(crate) mod shares;
 pub mod windows;

@@ -21,6 +21,8 @@ pub struct Identified {
     pub name: Option<String>,
     /// What they are called at the provider.
     pub username: Option<String>,
+    /// The domain they belong to, where the provider says so by itself: an address alone may outlive its owner's place there.
+    pub domain: Option<Option<String>>,
 }
 
 impl Identified {
@@ -44,6 +46,7 @@ impl Identified {
             email: email.and_then(|email| validate::email(email).ok()),
             name: name.and_then(|name| validate::display_name(name).ok()),
             username: username.and_then(|name| validate::username(name).ok()),
+            domain: None,
         })
     }
 
@@ -57,7 +60,8 @@ impl Identified {
     #[must_use]
     pub fn fallback_username(&self, provider: &str) -> String {
         let plain: String = self.subject.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
-        let name = format!("{provider}-{plain}").to_lowercase();
+        // Room for what makes it unique, here and when somebody took it first.
+        let name: String = format!("{provider}-{plain}").to_lowercase().chars().take(48).collect();
         if plain == self.subject && self.subject.chars().all(|c| c.is_ascii_digit()) {
             return name;
         }
@@ -69,7 +73,12 @@ impl Identified {
     /// Whether the address is of one of these domains; every one is of none.
     #[must_use]
     pub fn is_of(&self, domains: &[String]) -> bool {
-        let domain = self.email.as_deref().and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
+        let of_email =
+            self.email.as_deref().and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
+        let domain = match &self.domain {
+            Some(said) => said.as_deref(),
+            None => of_email,
+        };
         domains.is_empty() || domains.iter().any(|allowed| domain == Some(allowed.as_str()))
     }
 }
@@ -98,6 +107,8 @@ mod tests {
     #[test]
     fn a_subject_without_an_address_gets_a_name_that_nobody_else_gets() {
         assert_eq!(of("583231", None).fallback_username("github"), "github-583231");
+        let long = of("auth0|0123456789abcdef01234567", None).fallback_username(&"p".repeat(40));
+        assert!(long.len() <= 57, "{long}: there is room for what makes it unique");
         let names = ["auth0|5831", "auth05831", "AUTH05831", "ünï", "日本", &"x".repeat(200)]
             .map(|subject| of(subject, None).fallback_username("idp"));
         let different: std::collections::HashSet<_> = names.iter().collect();
@@ -121,6 +132,10 @@ mod tests {
             assert_eq!(of("1", email).is_of(&allowed), expected, "{email:?}");
         }
         assert!(of("1", None).is_of(&[]));
+        // A private account at Google that was made with an address of a former employer.
+        let left = Identified { domain: Some(None), ..of("1", Some("ann@example.com")) };
+        let hosted = Identified { domain: Some(Some("example.com".into())), ..left.clone() };
+        assert!(!left.is_of(&allowed) && left.is_of(&[]) && hosted.is_of(&allowed));
     }
 
     #[test]

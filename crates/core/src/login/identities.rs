@@ -6,18 +6,22 @@ use super::attempt::Attempt;
 use super::identified::Identified;
 use super::methods::Answered;
 use super::service::{Begun, Logins};
+use crate::audit::Outcome;
 use crate::authz::catalogue::identity;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
-use crate::id::{IdentityId, UserId};
+use crate::id::{IdentityId, SessionId, UserId};
 use crate::identity::model::Identity;
 use crate::operation::{Grant, Permit};
 use crate::ports::store::Write;
 use crate::ports::{Conflict, StoreError};
 use crate::principal::Principal;
+use crate::secret::SecretText;
 
 /// Most identities of one account.
 const MOST: usize = 20;
+/// How old a log-in may be that stands for a password, where there is none.
+const FRESH_MS: i64 = 300_000;
 
 /// Identities as a service.
 pub struct Identities<'e> {
@@ -54,21 +58,31 @@ impl<'e> Identities<'e> {
         permit.close(found.map_err(Into::into))
     }
 
-    /// Sends its owner's browser to a provider, to add what it says to the account. Only from a log-in without limits: what is
-    /// added opens everything.
+    /// Sends its owner's browser to a provider, to add what it says to the account. Whoever merely has a token of theirs must not be able
+    /// to: the owner shows the current password, or has just logged in.
     ///
     /// # Errors
-    /// `forbidden` from an API key or a limited token; as [`Logins::begin`].
+    /// `forbidden` from an API key or a limited token, `bad_credentials`, `login_too_old`; as [`Logins::begin`].
     pub async fn begin(
         &self,
-        grant: &Grant,
-        provider: &str,
-        redirect_uri: String,
-        return_to: String,
+        permit: Permit<identity::Link>,
+        (provider, redirect_uri, return_to): (&str, String, String),
+        current_password: Option<&SecretText>,
     ) -> Result<Begun> {
-        let user = whole_owner(grant)?;
-        let mount = Arc::clone(grant.mount());
-        Logins::new(self.engine).leave(&mount, provider, (redirect_uri, return_to), Some(user)).await
+        let mount = Arc::clone(permit.mount());
+        let begun = async {
+            let owner = self.proven_owner(&permit, current_password).await?;
+            Logins::new(self.engine).leave(&mount, provider, (redirect_uri, return_to), Some(owner)).await
+        };
+        match begun.await {
+            // Nothing is added yet; the way back asks for leave once more.
+            Ok(begun) => {
+                permit.into_grant().finish(Outcome::Begun, None).await;
+                Ok(begun)
+            }
+            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error).await),
+            Err(error) => permit.close(Err(error)),
+        }
     }
 
     /// Adds what the provider says to the account that began.
@@ -81,15 +95,16 @@ impl<'e> Identities<'e> {
         attempt: &Attempt,
         answered: &Answered,
     ) -> Result<Identity> {
+        let from = permit.call().origin.address;
         let prepared = async {
-            let user = whole_owner(&permit)?;
-            if attempt.link_to.as_ref() != Some(&user) {
-                return Err(Error::new(codes::LOGIN_EXPIRED).operator("another account began it"));
+            let (user, session) = whole_owner(&permit)?;
+            if attempt.link_to.as_ref() != Some(&user) || attempt.session.as_ref() != Some(&session) {
+                return Err(Error::new(codes::LOGIN_EXPIRED).operator("another log-in began it"));
             }
             if self.engine.store().identities_of(&user).await?.len() >= MOST {
                 return Err(Error::new(codes::BAD_FIELD).message("An account has at most 20 identities."));
             }
-            let (_, identified) = Logins::new(self.engine).identify(attempt, answered).await?;
+            let (_, identified) = Logins::new(self.engine).identify(attempt, answered, from).await?;
             Ok(self.made(&user, &identified))
         };
         let identity = match prepared.await {
@@ -106,39 +121,78 @@ impl<'e> Identities<'e> {
                 let known = self.engine.store().identity(&identity.authority, &identity.subject).await?;
                 match known.filter(|known| known.user == identity.user) {
                     Some(own) => permit.close(Ok(own)),
-                    None => permit.close(Err(Error::new(codes::IDENTITY_TAKEN))),
+                    None => {
+                        permit.name_resource(identity.user.as_str());
+                        permit.close(Err(Error::new(codes::IDENTITY_TAKEN)))
+                    }
                 }
             }
             Err(error) => permit.close(Err(error.into())),
         }
     }
 
-    /// Removes one. What is left must still open the account.
+    /// Removes one, and ends the sessions of its account but the caller's. An owner proves who they are as in [`Identities::begin`], and
+    /// what is left must still open the account; an administrator removes what they want.
     ///
     /// # Errors
-    /// `not_found`, `last_way_in`, `forbidden` from an API key or a limited token.
-    pub async fn unlink(&self, mut permit: Permit<identity::Unlink>, id: &IdentityId) -> Result<()> {
-        permit.name_resource(id.as_str());
-        let user = match whole_owner(&permit) {
-            Ok(user) => user,
-            Err(error) => return permit.close(Err(error)),
+    /// `not_found`, `last_way_in`, `forbidden` from an API key or a limited token, `bad_credentials`, `login_too_old`.
+    pub async fn unlink(
+        &self,
+        mut permit: Permit<identity::Unlink>,
+        user: &UserId,
+        id: &IdentityId,
+        current_password: Option<&SecretText>,
+    ) -> Result<()> {
+        let own = permit.auth().principal.user_id().as_ref() == Some(user);
+        let prepared = async {
+            permit.must_reach(user.as_str(), &Principal::local(user).owner_key())?;
+            let mut writes = vec![Write::DeleteIdentity { id: id.clone(), user: user.clone() }];
+            if own {
+                self.proven_owner(&permit, current_password).await?;
+                writes.push(Write::ExpectAnotherWayIn { user: user.clone(), but: id.clone() });
+            }
+            // Somebody may have come in by it.
+            let keep = own.then(|| permit.auth().session.clone()).flatten();
+            writes.extend(self.engine.sessions().end_writes(user, keep.as_ref()).await?);
+            Ok(writes)
         };
-        let (id, but) = (id.clone(), id.clone());
-        let writes =
-            vec![Write::DeleteIdentity { id, user: user.clone() }, Write::ExpectAnotherWayIn { user, but }];
-        match permit.attempt(writes).await {
-            Ok(()) => Ok(()),
-            Err(error) => permit.close(Err(error.into())),
+        let prepared: Result<Vec<Write>> = prepared.await;
+        permit.name_resource(id.as_str());
+        match prepared {
+            Ok(writes) => match permit.attempt(writes).await {
+                Ok(()) => Ok(()),
+                Err(error) => permit.close(Err(error.into())),
+            },
+            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error).await),
+            Err(error) => permit.close(Err(error)),
         }
+    }
+
+    /// The owner, who has shown the current password or, where there is none, has just logged in.
+    async fn proven_owner(
+        &self,
+        grant: &Grant,
+        current_password: Option<&SecretText>,
+    ) -> Result<(UserId, SessionId)> {
+        let (user, session) = whole_owner(grant)?;
+        let from = grant.call().origin.address;
+        if !self.engine.prove_password(&user, current_password, from).await? {
+            let begun = self.engine.store().session(&session).await?.map(|session| session.created_at_ms);
+            let age_ms = begun.map_or(i64::MAX, |begun| self.engine.now_ms().saturating_sub(begun));
+            if age_ms > FRESH_MS {
+                return Err(Error::new(codes::LOGIN_TOO_OLD));
+            }
+        }
+        Ok((user, session))
     }
 }
 
 /// The local user who asks, logged in and unlimited: ways into an account are not for credentials that are less than it.
-fn whole_owner(grant: &Grant) -> Result<UserId> {
+fn whole_owner(grant: &Grant) -> Result<(UserId, SessionId)> {
     let auth = grant.auth();
-    let user = auth.principal.user_id().filter(|_| auth.session.is_some() && auth.scopes.is_none());
     let message = "Ways into an account are changed from a log-in without limits.";
-    let user = user.ok_or_else(|| Error::new(codes::FORBIDDEN).message(message))?;
+    let unlimited = auth.principal.user_id().zip(auth.session.clone()).filter(|_| auth.scopes.is_none());
+    let (user, session) = unlimited.ok_or_else(|| Error::new(codes::FORBIDDEN).message(message))?;
     grant.must_reach(user.as_str(), &Principal::local(&user).owner_key())?;
-    Ok(user)
+    Ok((user, session))
 }

@@ -24,14 +24,17 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::limits::shares::Shares;
+
 pub use attempt::{Attempt, Ticket};
 pub use identified::Identified;
 pub use identities::Identities;
 pub use methods::{Answered, LoginMethod};
 pub use service::{Arrived, Begun, Logins, Newcomer};
 
-/// Log-ins that are asked of one provider at once; more are told to come again.
+/// Log-ins that are asked of one provider at once, and those of one network; more are told to come again.
 const AT_ONCE: usize = 32;
+const OF_ONE_NETWORK: u32 = 8;
 
 /// Somebody who says who people are.
 pub struct Provider {
@@ -46,6 +49,7 @@ pub struct Provider {
     /// Domains of e-mail addresses that people must have; empty for all.
     pub allowed_domains: Vec<String>,
     asking: Semaphore,
+    shares: Shares,
 }
 
 impl Provider {
@@ -59,6 +63,7 @@ impl Provider {
             sign_up: None,
             allowed_domains: Vec::new(),
             asking: Semaphore::new(AT_ONCE),
+            shares: Shares::default(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Preset {
     pub urls: [Option<&'static str>; 4],
     /// Members that name the subject, an address, whether it is confirmed, a name, a user name.
     pub claims: [Option<&'static str>; 5],
+    /// The claim with the domain that people belong to, where addresses do not tell.
+    pub domain_claim: Option<&'static str>,
     /// What is asked for.
     pub scopes: &'static [&'static str],
     /// How we prove who we are.
@@ -30,6 +32,7 @@ const OIDC: Preset = Preset {
     issuer: None,
     urls: [None; 4],
     claims: [None; 5],
+    domain_claim: None,
     scopes: &["openid", "email", "profile"],
     auth: ClientAuth::Basic,
 };
@@ -47,7 +50,14 @@ pub static ALL: &[Preset] = &[
         ..OIDC
     },
     // https://accounts.google.com/.well-known/openid-configuration
-    Preset { name: "google", label: "Google", issuer: Some("https://accounts.google.com"), ..OIDC },
+    // `hd`: an address of a company can be confirmed for a private account, and stays so after its owner has left.
+    Preset {
+        name: "google",
+        label: "Google",
+        issuer: Some("https://accounts.google.com"),
+        domain_claim: Some("hd"),
+        ..OIDC
+    },
     // https://gitlab.com/.well-known/openid-configuration
     Preset { name: "gitlab", label: "GitLab", issuer: Some("https://gitlab.com"), ..OIDC },
     // https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps

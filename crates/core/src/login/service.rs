@@ -1,15 +1,16 @@
 //! There and back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::attempt::{Attempt, LIFE_MS, MAX_RETURN_BYTES, Ticket};
 use super::identified::Identified;
 use super::methods::Answered;
-use super::{Identities, Provider};
+use super::{Identities, OF_ONE_NETWORK, Provider};
 use crate::authz::catalogue::{login, session, user};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
-use crate::id::{IdentityId, UserId};
+use crate::id::{IdentityId, SessionId, UserId};
 use crate::identity::browser::Stay;
 use crate::identity::model::User;
 use crate::identity::sessions::{Arrival, Keep};
@@ -90,19 +91,21 @@ impl<'e> Logins<'e> {
         mount: &Mount,
         provider: &str,
         (redirect_uri, return_to): (String, String),
-        link_to: Option<UserId>,
+        link_to: Option<(UserId, SessionId)>,
     ) -> Result<Begun> {
         let provider = self.provider(provider)?;
         if !is_local_path(&return_to) {
-            let message = "return_to: a path of this server, such as /docs, of at most 1024 bytes.";
+            let message = "return_to: a path of this server, such as /docs, of at most 256 bytes.";
             return Err(Error::new(codes::BAD_FIELD).message(message));
         }
+        let (link_to, session) = link_to.unzip();
         let attempt = Attempt {
             provider: provider.name.to_string(),
             mount: mount.name.to_string(),
             redirect_uri,
             return_to,
             link_to,
+            session,
             ..Attempt::new(self.engine.random(), self.engine.now_ms())
         };
         let ticket = self.engine.tickets().seal(self.engine.random(), &attempt)?;
@@ -138,22 +141,25 @@ impl<'e> Logins<'e> {
     /// `email_not_allowed`, `login_refused`.
     pub async fn finish(
         &self,
-        permit: Permit<session::Login>,
+        mut permit: Permit<session::Login>,
         attempt: &Attempt,
         answered: &Answered,
     ) -> Result<Arrived> {
+        let from = permit.call().origin.address;
+        permit.name_resource(&attempt.provider);
         let known = async {
-            let (provider, identified) = self.identify(attempt, answered).await?;
+            let (provider, identified) = self.identify(attempt, answered, from).await?;
             let identity = self.engine.store().identity(&identified.authority, &identified.subject).await?;
             let Some(identity) = identity else { return Ok((provider, identified, None)) };
             let user = self.engine.store().user(&identity.user).await?;
             let user = user.ok_or_else(|| Error::new(codes::CONFLICT))?;
-            if user.disabled {
-                return Err(Error::new(codes::USER_DISABLED));
-            }
-            Ok((provider, identified, Some((identity, user))))
+            Ok::<_, Error>((provider, identified, Some((identity, user))))
         };
         match known.await {
+            Ok((_, _, Some((_, user)))) if user.disabled => {
+                permit.name_resource(user.id.as_str());
+                Err(permit.refuse(Error::new(codes::USER_DISABLED)).await)
+            }
             Ok((provider, _, Some((identity, user)))) => {
                 self.arrive(permit, &provider, identity.id, user).await.map(Arrived::Known)
             }
@@ -242,6 +248,8 @@ impl<'e> Logins<'e> {
             device: None,
             writes: vec![touch],
             refusal: codes::LOGIN_REFUSED,
+            typed: None,
+            rehash: None,
         };
         let sessions = self.engine.sessions();
         let (session, _) = sessions.begin(permit, arrival, Keep::Cookie).await?;
@@ -253,12 +261,13 @@ impl<'e> Logins<'e> {
         &self,
         attempt: &Attempt,
         answered: &Answered,
+        from: Option<IpAddr>,
     ) -> Result<(Arc<Provider>, Identified)> {
         let provider = self.provider(&attempt.provider)?;
-        let Ok(_asking) = provider.asking.try_acquire() else {
-            let error = Error::new(codes::PROVIDER_UNAVAILABLE).operator("too many log-ins at once");
-            return Err(error.retry_after_s(1));
-        };
+        // Before the attempt is used up: whoever is told to come again can.
+        let busy = || Error::new(codes::PROVIDER_BUSY).retry_after_s(1);
+        let _share = provider.shares.take(from, OF_ONE_NETWORK).ok_or_else(busy)?;
+        let _asking = provider.asking.try_acquire().map_err(|_| busy())?;
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, attempt.state.as_bytes()).as_ref());
         let used = Write::InsertCode {
@@ -311,7 +320,7 @@ mod tests {
             "/\t/evil.example",
             "/é",
             " /",
-            &format!("/{}", "x".repeat(1_024)),
+            &format!("/{}", "x".repeat(256)),
         ] {
             assert!(!is_local_path(bad), "{bad:?}");
         }

@@ -81,11 +81,12 @@ pub trait Outbound: Send + Sync {
     /// Makes a request and reads the whole answer.
     fn send(&self, ask: Ask) -> BoxFuture<'_, Result<Reply, OutboundError>>;
 
-    /// Whether the policy could let such a URL out, without asking anybody: for configuration.
+    /// Whether the policy could let such a URL out, without asking anybody: for configuration, and for where browsers are sent. What comes
+    /// back is the URL in its one spelling (WHATWG URL): ASCII, and without a fragment.
     ///
     /// # Errors
     /// [`OutboundError::Refused`] with what is wrong.
-    fn check(&self, url: &str) -> Result<(), OutboundError>;
+    fn check(&self, url: &str) -> Result<String, OutboundError>;
 }
 
 /// A way out that leads nowhere, for whoever needs none.
@@ -96,7 +97,7 @@ impl Outbound for NoWayOut {
         Box::pin(async { Err(OutboundError::Refused("there is no way out".to_owned())) })
     }
 
-    fn check(&self, _: &str) -> Result<(), OutboundError> {
-        Ok(())
+    fn check(&self, url: &str) -> Result<String, OutboundError> {
+        Ok(url.to_owned())
     }
 }

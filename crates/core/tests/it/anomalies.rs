@@ -162,3 +162,47 @@ async fn what_is_ignored_leaves_no_line() {
     }
     assert_eq!(house.findings().await, []);
 }
+
+#[tokio::test]
+async fn a_blocked_log_in_counts_as_every_wrong_guess_does() {
+    let house = house(&[("new_device", Policy::Block), ("credential_stuffing", Policy::Block)]).await;
+    for name in ["ann", "eve"] {
+        house.sign_up(name).await.expect("signs up");
+        house.login_from("192.0.2.1", "Firefox", name, PASSWORD).await.expect("a known device");
+    }
+    // With one more account failing, the network's own log-ins are refused: whether the guess was right must not be told by that.
+    for (network, guess) in [("192.0.2.50", PASSWORD), ("192.0.2.51", "wrong")] {
+        for other in ["x", "y"] {
+            assert_eq!(code(house.login_from(network, "Firefox", other, "wrong").await), "bad_credentials");
+        }
+        assert_eq!(code(house.login_from(network, "curl", "ann", guess).await), "bad_credentials");
+        assert_eq!(
+            code(house.login_from(network, "Firefox", "eve", PASSWORD).await),
+            "bad_credentials",
+            "{guess}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn reuse_ends_every_session_whatever_else_ends_meanwhile() {
+    let house = house(&[("refresh_reuse", Policy::Block)]).await;
+    let ann = house.person("ann").await;
+    let others = [house.login("ann").await, house.login("ann").await];
+    let old = ann.granted.refresh.as_ref().expect("a token").expose().clone();
+    house.refresh(&old, "app").await.expect("exchanged");
+    house.clock.advance_s(60);
+    let leaving = async {
+        let call = house.bearer(others[0].access.token.expose()).await?;
+        let own = call.auth.principal.owner_key();
+        let permit = call.permit(Target::owned(others[0].session.as_str(), &own))?;
+        let which = doorward_core::identity::sessions::Which::One(others[0].session.clone());
+        house.engine.sessions().end(permit, &ann.user.id, which).await
+    };
+    let (reused, _) = futures_util::future::join(house.refresh(&old, "app"), leaving).await;
+    assert_eq!(code(reused), "refresh_token_reused");
+    for other in &others {
+        assert_eq!(code(house.bearer(other.access.token.expose()).await), "token_revoked");
+    }
+    assert_eq!(house.findings().await.len(), 1);
+}

@@ -181,8 +181,8 @@ impl Outbound for Receiver {
         Box::pin(async move { answer.map(reply) })
     }
 
-    fn check(&self, _: &str) -> Result<(), OutboundError> {
-        Ok(())
+    fn check(&self, url: &str) -> Result<String, OutboundError> {
+        Ok(url.to_owned())
     }
 }
 

@@ -33,8 +33,8 @@ impl Outbound for Published {
         Box::pin(async { Ok(Reply { status: 200, body, max_age_s: None, retry_after_s: None }) })
     }
 
-    fn check(&self, _: &str) -> std::result::Result<(), OutboundError> {
-        Ok(())
+    fn check(&self, url: &str) -> std::result::Result<String, OutboundError> {
+        Ok(url.to_owned())
     }
 }
 

@@ -8,7 +8,7 @@ use doorward_core::Result;
 use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::identity;
-use doorward_core::id::IdentityId;
+use doorward_core::id::{IdentityId, UserId};
 use doorward_core::identity::browser::Stay;
 use doorward_core::identity::sessions::Login;
 use doorward_core::identity::users::{Administration, NewUser};
@@ -18,12 +18,13 @@ use doorward_core::operation::Call;
 use doorward_core::ports::store::AuditQuery;
 use doorward_core::ports::store::{AuditLog as _, Identities as _, Users as _};
 use doorward_core::ports::{Ask, Outbound, OutboundError, Reply};
+use doorward_core::secret::SecretText;
 use doorward_protocols::jose::{Algorithm, SigningKey, sign_compact};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::house::{Around, House, PASSWORD, code};
+use crate::house::{Around, House, PASSWORD, code, name};
 
 const ISSUER: &str = "https://idp.example";
 const BACK: &str = "https://auth.example/v1/login/idp/callback";
@@ -41,6 +42,8 @@ struct Idp {
     exchanges: AtomicUsize,
     nonce: Mutex<String>,
     now_s: Mutex<i64>,
+    /// Whether it takes its time, so that others come meanwhile.
+    slow: Mutex<bool>,
 }
 
 impl Idp {
@@ -65,6 +68,7 @@ impl Idp {
             exchanges: AtomicUsize::new(0),
             nonce: Mutex::default(),
             now_s: Mutex::new(crate::house::NOON / 1000),
+            slow: Mutex::default(),
         }
     }
 
@@ -100,12 +104,18 @@ impl Outbound for Idp {
         };
         let status = said.get("status").and_then(Value::as_u64).unwrap_or(200) as u16;
         let body = said.to_string().into_bytes();
-        Box::pin(async move { Ok(Reply { status, body, max_age_s: None, retry_after_s: None }) })
+        let pauses = if *self.slow.lock() { 50 } else { 0 };
+        Box::pin(async move {
+            for _ in 0..pauses {
+                tokio::task::yield_now().await;
+            }
+            Ok(Reply { status, body, max_age_s: None, retry_after_s: None })
+        })
     }
 
-    fn check(&self, url: &str) -> std::result::Result<(), OutboundError> {
+    fn check(&self, url: &str) -> std::result::Result<String, OutboundError> {
         if url.starts_with("https://idp.example") {
-            return Ok(());
+            return Ok(url.to_owned());
         }
         Err(OutboundError::Refused("not the provider".into()))
     }
@@ -138,6 +148,7 @@ impl Door {
                 scopes: vec!["openid".into(), "email".into()],
             },
             issuer: Some(ISSUER.into()),
+            domain_claim: None,
             endpoints: Endpoints::default(),
         };
         let row = BUILTIN.iter().find(|row| row.name == "oidc").expect("there");
@@ -350,7 +361,8 @@ async fn answers_that_are_refusals_or_of_another_issuer_are_not_exchanged() {
     door.house.engine.flush(true).await.expect("written");
     let lines =
         door.house.store.audit(AuditQuery { limit: 100, ..AuditQuery::default() }).await.expect("a read");
-    assert!(lines.iter().any(|line| line.entry.reason.as_deref() == Some("provider_refused")));
+    let reasons: Vec<_> = lines.iter().filter_map(|line| line.entry.reason.as_deref()).collect();
+    assert!(reasons.contains(&"provider_refused: the answer is of another issuer"), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -453,11 +465,12 @@ async fn one_comes_back_to_a_path_of_ours_only() {
 
 impl Door {
     /// Whoever is logged in adds what the provider says to their account.
-    async fn link(&self, began: &Call, came_back: &Call) -> Result<()> {
+    async fn link_with(&self, began: &Call, came_back: &Call, password: Option<&str>) -> Result<()> {
         let target = |call: &Call| call.auth.principal.owner_key();
         let permit = began.permit::<identity::Link>(Target::owned("x", &target(began)))?;
-        let begun = self.house.engine.identities().begin(&permit, "idp", BACK.into(), "/".into()).await;
-        permit.close(Ok(()))?;
+        let password = password.map(SecretText::from);
+        let where_to = ("idp", BACK.to_owned(), "/".to_owned());
+        let begun = self.house.engine.identities().begin(permit, where_to, password.as_ref()).await;
         let away = self.gone(begun?);
         let logins = self.house.engine.logins();
         let attempt = logins.attempt(&self.house.mount, "idp", Some(&away.ticket), Some(&away.state))?;
@@ -467,9 +480,27 @@ impl Door {
         self.house.engine.identities().link(permit, &attempt, &answered).await.map(drop)
     }
 
-    async fn unlink(&self, call: &Call, id: &IdentityId) -> Result<()> {
+    async fn link(&self, began: &Call, came_back: &Call) -> Result<()> {
+        self.link_with(began, came_back, Some(PASSWORD)).await
+    }
+
+    async fn unlink(
+        &self,
+        call: &Call,
+        user: &UserId,
+        id: &IdentityId,
+        password: Option<&str>,
+    ) -> Result<()> {
         let permit = call.permit(Target::owned("x", &call.auth.principal.owner_key()))?;
-        self.house.engine.identities().unlink(permit, id).await
+        let password = password.map(SecretText::from);
+        self.house.engine.identities().unlink(permit, user, id, password.as_ref()).await
+    }
+
+    /// The identities of an account, of which there is one.
+    async fn only(&self, user: &UserId) -> IdentityId {
+        let all = self.house.store.identities_of(user).await.expect("a list");
+        assert_eq!(all.len(), 1);
+        all[0].id.clone()
     }
 }
 
@@ -482,25 +513,65 @@ async fn an_owner_adds_a_provider_and_it_opens_the_account_until_it_is_removed()
     door.link(&bob_call, &bob_call).await.expect("added");
     door.link(&bob_call, &bob_call).await.expect("added already");
     assert_eq!(code(door.link(&eve_call, &eve_call).await), "identity_taken");
-    assert_eq!(door.log_in().await.expect("opens").user, bob.user.id);
-    let [own] = &door.house.store.identities_of(&bob.user.id).await.expect("a list")[..] else {
-        unreachable!("one identity")
-    };
-    assert_eq!(code(door.unlink(&eve_call, &own.id).await), "not_found");
-    door.unlink(&bob_call, &own.id).await.expect("removed: the password is left");
+    let by_provider = door.log_in().await.expect("opens");
+    assert_eq!(by_provider.user, bob.user.id);
+    let own = door.only(&bob.user.id).await;
+    let foreign = door.unlink(&eve_call, &bob.user.id, &own, Some(PASSWORD)).await;
+    assert_eq!(code(foreign), "not_found");
+    door.unlink(&bob_call, &bob.user.id, &own, Some(PASSWORD)).await.expect("removed: the password is left");
+    let presented = Presented { cookie: Some(by_provider.cookie.expose()), ..Presented::nothing() };
+    let late = door.house.engine.authenticate(&door.house.mount, door.house.origin(), &presented).await;
+    assert!(late.is_ok_and(|call| call.auth.is_anonymous()), "whoever came in by it is out");
+    assert_eq!(code(door.house.bearer(bob.token()).await), "ok", "and its owner is not");
     let other = door.log_in().await.expect("a stranger now");
     assert_ne!(other.user, bob.user.id);
 }
 
 #[tokio::test]
-async fn the_last_way_into_an_account_stays() {
+async fn a_stolen_token_adds_and_removes_no_way_in() {
+    let door = Door::new().await;
+    let bob = door.house.person("bob").await;
+    let stolen = bob.call(&door.house).await;
+    for wrong in [None, Some("wrong")] {
+        assert_eq!(code(door.link_with(&stolen, &stolen, wrong).await), "bad_credentials");
+    }
+    let elsewhere = door.house.login("bob").await;
+    let elsewhere = door.house.bearer(elsewhere.access.token.expose()).await.expect("let in");
+    assert_eq!(code(door.link(&elsewhere, &stolen).await), "login_expired", "another log-in came back");
+    door.link(&elsewhere, &elsewhere).await.expect("the owner, with the password");
+    let own = door.only(&bob.user.id).await;
+    assert_eq!(code(door.unlink(&stolen, &bob.user.id, &own, None).await), "bad_credentials");
+}
+
+#[tokio::test]
+async fn an_account_without_a_password_changes_its_ways_in_from_a_fresh_log_in() {
     let door = Door::new().await;
     let stay = door.log_in().await.expect("an account");
-    let [own] = &door.house.store.identities_of(&stay.user).await.expect("a list")[..] else {
-        unreachable!("one identity")
-    };
+    let own = door.only(&stay.user).await;
     let call = door.call_of(&stay).await;
-    assert_eq!(code(door.unlink(&call, &own.id).await), "last_way_in");
+    assert_eq!(code(door.unlink(&call, &stay.user, &own, None).await), "last_way_in");
+    door.house.clock.advance_s(301);
+    *door.idp.now_s.lock() = door.house.engine.now_ms() / 1000;
+    assert_eq!(code(door.unlink(&call, &stay.user, &own, None).await), "login_too_old");
+    assert_eq!(code(door.link_with(&call, &call, None).await), "login_too_old");
+    let fresh = door.log_in().await.expect("again");
+    let fresh = door.call_of(&fresh).await;
+    door.link_with(&fresh, &fresh, None).await.expect("added already");
+}
+
+#[tokio::test]
+async fn an_administrator_sees_and_removes_anybodys_identities_the_last_one_too() {
+    let door = Door::new().await;
+    let stay = door.log_in().await.expect("an account");
+    let own = door.only(&stay.user).await;
+    let system = door.house.system();
+    let permit = system.permit(Target::any()).expect("the system may");
+    let seen = door.house.engine.identities().list(permit, &stay.user).await.expect("a list");
+    assert_eq!(seen.len(), 1);
+    door.unlink(&system, &stay.user, &own, None).await.expect("removed");
+    let presented = Presented { cookie: Some(stay.cookie.expose()), ..Presented::nothing() };
+    let late = door.house.engine.authenticate(&door.house.mount, door.house.origin(), &presented).await;
+    assert!(late.is_ok_and(|call| call.auth.is_anonymous()));
 }
 
 #[tokio::test]
@@ -521,4 +592,57 @@ async fn a_limited_credential_adds_no_way_in() {
     assert_eq!(code(door.link(&limited, &limited).await), "forbidden");
     let whole = ann.call(&door.house).await;
     assert_eq!(code(door.link(&whole, &limited).await), "forbidden");
+}
+
+#[tokio::test]
+async fn one_network_leaves_room_for_others_at_a_provider_that_is_slow() {
+    let door = Door::new().await;
+    door.log_in().await.expect("an account");
+    let aways = futures_util::future::join_all((0..12).map(|_| door.leave())).await;
+    let honest = door.leave().await;
+    *door.idp.slow.lock() = true;
+    let many = aways.iter().map(|away| door.back(away));
+    let elsewhere = async {
+        let logins = door.house.engine.logins();
+        let attempt = logins.attempt(&door.house.mount, "idp", Some(&honest.ticket), Some(&honest.state));
+        let origin = door.house.origin_at("203.0.113.9");
+        let presented = Presented::nothing();
+        let call = door.house.engine.authenticate(&door.house.mount, origin, &presented).await?;
+        logins.finish(call.permit(Target::any())?, &attempt?, &said("code", None, Some(ISSUER))).await
+    };
+    let (many, other) = futures_util::future::join(futures_util::future::join_all(many), elsewhere).await;
+    let busy = many.into_iter().filter(|one| matches!(one, Err(error) if name(error) == "provider_busy"));
+    assert_eq!(busy.count(), 4, "eight of one network at once");
+    assert_eq!(code(other.map(drop)), "ok");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_fills_no_log() {
+    let door = Door::new().await;
+    door.idp.said.lock().insert("/.well-known/openid-configuration", json!({"status": 500}));
+    for _ in 0..200 {
+        let permit = door.house.nobody().await.permit(Target::any()).expect("anybody may");
+        let begun = door.house.engine.logins().begin(permit, "idp", BACK.into(), "/".into()).await;
+        assert_eq!(code(begun.map(drop)), "provider_unavailable");
+    }
+    door.house.engine.flush(true).await.expect("written");
+    let lines = door.house.store.audit(AuditQuery { limit: 1_000, ..AuditQuery::default() }).await;
+    let lines = lines.expect("a read");
+    let failed: Vec<_> = lines.iter().filter(|line| line.entry.action == "login:begin").collect();
+    assert!(failed.len() <= 2, "{} lines", failed.len());
+    assert_eq!(failed.iter().map(|line| line.entry.count).sum::<i64>(), 200, "and none is lost");
+}
+
+#[tokio::test]
+async fn the_log_says_what_was_wrong_with_an_answer_and_of_which_provider() {
+    let door = Door::new().await;
+    let away = door.leave().await;
+    let refused = door.back_with(&away, said("", Some("access_denied"), Some(ISSUER))).await;
+    assert_eq!(code(refused.map(drop)), "provider_refused");
+    door.house.engine.flush(true).await.expect("written");
+    let lines =
+        door.house.store.audit(AuditQuery { limit: 100, ..AuditQuery::default() }).await.expect("a read");
+    let line = lines.iter().find(|line| line.entry.action == "session:login").expect("a line");
+    assert_eq!(line.entry.reason.as_deref(), Some("provider_refused: it answered access_denied"));
+    assert_eq!(line.entry.resource.as_deref(), Some("idp"));
 }

@@ -2,9 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::user;
-use doorward_core::id::UserId;
-use doorward_core::identity::model::User;
+use doorward_core::authz::catalogue::{identity, user};
+use doorward_core::id::{IdentityId, UserId};
+use doorward_core::identity::model::{Identity, User};
 use doorward_core::identity::users::{Administration, NewUser};
 use doorward_core::ports::store::Page;
 use doorward_core::principal::Principal;
@@ -118,6 +118,19 @@ enum What {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// List the providers that open an account
+    #[command(after_help = "Example:\n  doorward user identities ada")]
+    Identities(Named),
+    /// Remove a provider from an account; its sessions end
+    #[command(after_help = "Example:\n  doorward user unlink ada idn_0123456789abcdef")]
+    Unlink {
+        /// The user: id, user name or e-mail address
+        user: String,
+        /// The identity, as `doorward user identities` lists it
+        identity: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Replace the roles of an account
     #[command(after_help = "Example:\n  doorward user set-roles ada premium editor")]
     SetRoles {
@@ -164,6 +177,8 @@ impl Run for Users {
                 Administration { disabled: Some(false), ..Administration::default() },
                 surroundings,
             ),
+            What::Identities(named) => identities(&named, surroundings),
+            What::Unlink { user, identity, common } => unlink(&user, &identity, &common, surroundings),
             What::SetRoles { user, roles, common } => administer(
                 &user,
                 &common,
@@ -241,6 +256,41 @@ fn administer(
         Ok(inside.assembled.engine.users().administer(permit, &id, changes).await?)
     })?;
     show(common.output, &changed)
+}
+
+fn identities(named: &Named, surroundings: &Surroundings) -> Result<(), Failure> {
+    let found = inside(&named.common.store, surroundings, async |inside: &Inside| {
+        let id = inside.user(&named.user).await?.id;
+        let permit = inside.permit::<identity::Read>(target(&id, &owner(&id)))?;
+        Ok(inside.assembled.engine.identities().list(permit, &id).await?)
+    })?;
+    named.common.output.answer(&found, || {
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let row = |one: &Identity| {
+            vec![
+                one.id.to_string(),
+                one.authority.clone(),
+                one.subject.clone(),
+                or_dash(&one.shown),
+                moment(one.last_used_at_ms),
+            ]
+        };
+        let rows: Vec<_> = found.iter().map(row).collect();
+        table(&["id", "authority", "subject", "known as", "last used"], &rows)
+    })
+}
+
+fn unlink(name: &str, which: &str, common: &Common, surroundings: &Surroundings) -> Result<(), Failure> {
+    let id = inside(&common.store, surroundings, async |inside: &Inside| {
+        let id = inside.user(name).await?.id;
+        let permit = inside.permit::<identity::Unlink>(target(&id, &owner(&id)))?;
+        let which = IdentityId::from(which);
+        inside.assembled.engine.identities().unlink(permit, &id, &which, None).await?;
+        Ok(id)
+    })?;
+    common.output.answer(&json!({ "unlinked": which, "user": id }), || {
+        format!("Removed {which} from {id}; its sessions have ended.")
+    })
 }
 
 fn delete(named: &Named, yes: bool, surroundings: &Surroundings) -> Result<(), Failure> {

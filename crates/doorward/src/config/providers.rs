@@ -30,6 +30,8 @@ pub struct Provider {
     pub scopes: Vec<String>,
     /// The issuer, for `OpenID` Connect.
     pub issuer: Option<String>,
+    /// The claim with the domain that its people belong to.
+    pub domain_claim: Option<&'static str>,
     /// URLs and members, for plain OAuth 2.0.
     pub endpoints: Endpoints,
     /// Whether strangers are given an account; `None` leaves it to the mount.
@@ -208,6 +210,7 @@ fn read_one(name: &str, mut section: Section<'_>) -> Option<Provider> {
         client_auth: client_auth?,
         scopes: scopes?,
         issuer,
+        domain_claim: preset?.domain_claim,
         endpoints,
         sign_up: sign_up?,
         allowed_domains: allowed_domains?,

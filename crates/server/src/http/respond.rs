@@ -76,14 +76,18 @@ pub(crate) fn refusal(style: &dyn Style, error: &Error, status: Option<u16>, abo
     let status = StatusCode::from_u16(status.unwrap_or_else(|| error.code().kind.status()))
         .expect("kinds have valid statuses");
     let mut answer = style.error(error, status, about);
-    let headers = answer.headers_mut();
+    error_headers(style, error, about, answer.headers_mut());
+    answer
+}
+
+/// The headers that an error of its kind asks for.
+pub(crate) fn error_headers(style: &dyn Style, error: &Error, about: About<'_>, headers: &mut HeaderMap) {
     if error.code().kind == Kind::Unauthenticated {
         headers.insert(WWW_AUTHENTICATE, header_value(&style.challenge(error, about)));
     }
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    answer
 }
 
 /// Puts on every answer what every answer has. Nothing here is a page, so nothing may be run, framed or kept.

@@ -5,12 +5,13 @@ use doorward_core::authz::catalogue::identity;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::IdentityId;
 use doorward_core::identity::model::Identity;
+use doorward_core::secret::SecretText;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::login::{redirect_uri, sent_away};
-use super::users::own;
+use super::users::{named, own};
 use crate::http::respond::{Answer, json_answer, no_content};
 use crate::request::Request;
 
@@ -42,6 +43,7 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
 struct Adding {
     provider: String,
     return_to: Option<String>,
+    current_password: Option<SecretText>,
 }
 
 /// `POST /v1/me/identities`: where the page has to send its browser, so that the provider is added.
@@ -52,28 +54,54 @@ pub(super) async fn begin(mut request: Request) -> Result<Answer> {
     let (id, owner) = own(&request)?;
     let (permit, body) =
         request.permit_with_json::<identity::Link, Adding>(Target::owned(id.as_str(), &owner)).await?;
-    let begun = async {
-        let redirect_uri = redirect_uri(&request, &body.provider)?;
-        let return_to =
-            body.return_to.unwrap_or_else(|| format!("{}/v1/me/identities", request.site.public_prefix));
-        request.engine.identities().begin(&permit, &body.provider, redirect_uri, return_to).await
+    let redirect_uri = match redirect_uri(&request, &body.provider) {
+        Ok(uri) => uri,
+        Err(error) => return permit.close(Err(error)),
     };
-    let begun = begun.await;
-    match begun {
-        // Nothing is added yet; the way back asks for leave once more.
-        Ok(begun) => {
-            permit.into_grant().finish(doorward_core::audit::Outcome::Begun, None).await;
-            Ok(sent_away(&begun, StatusCode::OK))
-        }
-        Err(error) => permit.close(Err(error)),
-    }
+    let return_to =
+        body.return_to.unwrap_or_else(|| format!("{}/v1/me/identities", request.site.public_prefix));
+    let where_to = (body.provider.as_str(), redirect_uri, return_to);
+    let begun = request.engine.identities().begin(permit, where_to, body.current_password.as_ref()).await?;
+    Ok(sent_away(&begun, StatusCode::OK))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Removing {
+    current_password: Option<SecretText>,
 }
 
 /// `DELETE /v1/me/identities/{id}`
-pub(super) async fn delete(request: Request) -> Result<Answer> {
+pub(super) async fn delete(mut request: Request) -> Result<Answer> {
     let (id, owner) = own(&request)?;
-    let permit = request.permit::<identity::Unlink>(Target::owned(id.as_str(), &owner))?;
-    let identity = IdentityId::from(request.param("id")?);
-    request.engine.identities().unlink(permit, &identity).await?;
+    let (permit, body) =
+        request.permit_with_json::<identity::Unlink, Removing>(Target::owned(id.as_str(), &owner)).await?;
+    let identity = match request.param("id") {
+        Ok(text) => IdentityId::from(text),
+        Err(error) => return permit.close(Err(error)),
+    };
+    request.engine.identities().unlink(permit, &id, &identity, body.current_password.as_ref()).await?;
+    Ok(no_content())
+}
+
+/// `GET /v1/users/{id}/identities`
+pub(super) async fn list_of(request: Request) -> Result<Answer> {
+    let (id, owner) = named(&request)?;
+    let permit = request.permit::<identity::Read>(Target::owned(id.as_str(), &owner))?;
+    let found = request.engine.identities().list(permit, &id).await?;
+    let shown: Vec<_> = found.iter().map(|identity| view(&request, identity)).collect();
+    Ok(json_answer(StatusCode::OK, &json!({ "identities": shown })))
+}
+
+/// `DELETE /v1/users/{id}/identities/{identity}`
+pub(super) async fn delete_of(mut request: Request) -> Result<Answer> {
+    let (id, owner) = named(&request)?;
+    let (permit, body) =
+        request.permit_with_json::<identity::Unlink, Removing>(Target::owned(id.as_str(), &owner)).await?;
+    let identity = match request.param("identity") {
+        Ok(text) => IdentityId::from(text),
+        Err(error) => return permit.close(Err(error)),
+    };
+    request.engine.identities().unlink(permit, &id, &identity, body.current_password.as_ref()).await?;
     Ok(no_content())
 }

@@ -14,7 +14,7 @@ use crate::http::browser::{forget_ticket, keep, keep_ticket, ticket};
 use crate::http::origin::is_local_name;
 use crate::http::page::{escaped, page, wants_page};
 use crate::http::pairs::Pairs;
-use crate::http::respond::{Answer, header_value, json_answer};
+use crate::http::respond::{Answer, error_headers, header_value, json_answer};
 use crate::request::Request;
 
 /// Where browsers find a provider's route.
@@ -90,13 +90,14 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
 
 /// `GET /v1/login/{provider}?return_to=`: sends the browser there.
 pub(super) async fn begin(request: Request) -> Result<Answer> {
-    needs_cookies(&request)?;
-    let provider = request.param("provider")?;
-    let (query, redirect_uri) = (request.query()?, redirect_uri(&request, provider)?);
-    let permit = request.permit::<login::Begin>(Target::any())?;
-    let begun =
-        request.engine.logins().begin(permit, provider, redirect_uri, return_to(&request, &query)).await;
-    match begun {
+    let begun = async {
+        needs_cookies(&request)?;
+        let provider = request.param("provider")?;
+        let (query, redirect_uri) = (request.query()?, redirect_uri(&request, provider)?);
+        let permit = request.permit::<login::Begin>(Target::any())?;
+        request.engine.logins().begin(permit, provider, redirect_uri, return_to(&request, &query)).await
+    };
+    match begun.await {
         Ok(begun) => Ok(sent_away(&begun, StatusCode::SEE_OTHER)),
         Err(error) => explained(&request, error, None),
     }
@@ -104,22 +105,20 @@ pub(super) async fn begin(request: Request) -> Result<Answer> {
 
 /// `GET /v1/login/{provider}/callback`: the browser is back.
 pub(super) async fn callback(request: Request) -> Result<Answer> {
-    needs_cookies(&request)?;
-    let query = request.query()?;
+    let query = match needs_cookies(&request).and_then(|()| request.query()) {
+        Ok(query) => query,
+        Err(error) => return explained(&request, error, None),
+    };
     let state = query.text("state");
+    let attempt = match attempt(&request, state) {
+        Ok(attempt) => attempt,
+        Err(error) => return explained(&request, error, None),
+    };
     let text = |name: &str| query.text(name).map(str::to_owned);
     let answered = Answered { code: text("code"), error: text("error"), iss: text("iss") };
-    let kept = state.and_then(|state| ticket(&request.headers, state));
-    let provider = request.param("provider")?;
-    let attempt = request.engine.logins().attempt(&request.site.mount, provider, kept, state);
-    let attempt = match attempt {
-        Ok(attempt) => attempt,
-        Err(error) => {
-            let refused = request.permit::<session::Login>(Target::any())?.close(Err(error));
-            return refused.or_else(|error| explained(&request, error, None));
-        }
-    };
     let arrived = arrive(&request, &attempt, &answered).await;
+    // Whoever is told to come again still has the ticket to do so.
+    let again = matches!(&arrived, Err(error) if error.is(codes::PROVIDER_BUSY));
     let mut answer = match arrived {
         Ok(cookie) => {
             let mut answer = Response::new(Body::empty());
@@ -132,10 +131,18 @@ pub(super) async fn callback(request: Request) -> Result<Answer> {
         }
         Err(error) => explained(&request, error, Some(&attempt))?,
     };
-    if let Some(forget) = state.and_then(forget_ticket) {
+    if let Some(forget) = state.and_then(forget_ticket).filter(|_| !again) {
         answer.headers_mut().append(SET_COOKIE, forget);
     }
     Ok(answer)
+}
+
+/// The attempt that this browser comes back from.
+fn attempt(request: &Request, state: Option<&str>) -> Result<Attempt> {
+    let provider = request.param("provider")?;
+    let kept = state.and_then(|state| ticket(&request.headers, state));
+    let attempt = request.engine.logins().attempt(&request.site.mount, provider, kept, state);
+    attempt.or_else(|error| request.permit::<session::Login>(Target::any())?.close(Err(error)))
 }
 
 /// The cookie of a new session; none where an identity was added to an account.
@@ -173,9 +180,9 @@ fn explained(request: &Request, error: Error, attempt: Option<&Attempt>) -> Resu
     let status =
         StatusCode::from_u16(error.code().kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // A name that nobody has is not worth another try.
-    let again = match error.is(codes::NOT_FOUND) {
-        true => format!("{}/v1/login", request.site.public_prefix),
-        false => path_of(request, request.param("provider")?),
+    let again = match request.param("provider") {
+        Ok(provider) if !error.is(codes::NOT_FOUND) => path_of(request, provider),
+        _ => format!("{}/v1/login", request.site.public_prefix),
     };
     let back = attempt.map(|attempt| escaped(attempt.return_to()));
     let back = back.map(|path| format!("<p><a href=\"{path}\">Back</a></p>\n")).unwrap_or_default();
@@ -189,5 +196,7 @@ fn explained(request: &Request, error: Error, attempt: Option<&Attempt>) -> Resu
     tracing::info!(
         request = %request.id, %error, detail = error.operator_detail().unwrap_or_default(), "a log-in through a provider failed"
     );
-    Ok(page(status, "You are not signed in", &body))
+    let mut answer = page(status, "You are not signed in", &body);
+    error_headers(request.site.style, &error, request.about(), answer.headers_mut());
+    Ok(answer)
 }

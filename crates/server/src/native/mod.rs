@@ -71,6 +71,12 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(DELETE, "/v1/me/identities/{id}", &[identity::Unlink::DEF], |r| {
         Box::pin(identities::delete(r))
     }),
+    Route::guarded(GET, "/v1/users/{id}/identities", &[identity::Read::DEF], |r| {
+        Box::pin(identities::list_of(r))
+    }),
+    Route::guarded(DELETE, "/v1/users/{id}/identities/{identity}", &[identity::Unlink::DEF], |r| {
+        Box::pin(identities::delete_of(r))
+    }),
     Route::guarded(POST, "/v1/introspect", &[token::Introspect::DEF], |r| Box::pin(oauth::introspect(r))),
     Route::guarded(POST, "/v1/revoke", &[token::Surrender::DEF], |r| Box::pin(oauth::revoke(r))),
     Route::guarded(POST, "/v1/logout", &[session::End::DEF, token::Revoke::DEF], |r| {

@@ -139,7 +139,7 @@ pub(super) async fn delete(request: Request) -> Result<Answer> {
 }
 
 /// The account a path names, and who owns it: its user.
-fn named(request: &Request) -> Result<(UserId, String)> {
+pub(super) fn named(request: &Request) -> Result<(UserId, String)> {
     let id = UserId::from(request.param("id")?);
     let owner = Principal::local(&id).owner_key();
     Ok((id, owner))

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::{Granted, Sessions, client_of, tell_tokens};
-use crate::anomalies::Finding;
 use crate::authz::catalogue::token;
 use crate::error::{Error, Kind, Result, codes};
 use crate::operation::Permit;
 use crate::ports::store::Write;
-use crate::ports::{Batch, Conflict, StoreError};
+use crate::ports::{Conflict, StoreError};
 use crate::principal::Principal;
 use crate::secret::SecretText;
 use crate::tokens::model::Family;
@@ -58,10 +57,11 @@ impl Sessions<'_> {
                 Verdict::Ended => return Err(invalid()),
                 Verdict::WrongClient => return Err(invalid().operator("another client")),
                 Verdict::Reused => {
-                    let findings = self.engine.odd_refresh(family.advanced_at_ms, &permit.call().origin);
-                    self.end_family(&family, &findings).await?;
                     permit.name_principal(Principal::local(&family.user), "refresh_token");
+                    let findings = self.engine.odd_refresh(family.advanced_at_ms, &permit.call().origin);
+                    let all = findings.iter().any(|finding| finding.blocks);
                     permit.suspect(findings);
+                    self.end_copied(permit, &family, all).await?;
                     return Err(Error::new(codes::REFRESH_REUSED));
                 }
                 Verdict::Repeat => Vec::new(),
@@ -99,17 +99,36 @@ impl Sessions<'_> {
         Err(Error::new(codes::CONFLICT))
     }
 
-    /// Ends a family of which somebody has a copy, with its session; with every session of its user if a finding says so.
-    async fn end_family(&self, family: &Family, findings: &[Finding]) -> Result<()> {
-        let commit = async |writes| match self.engine.commit(Batch::durable(writes)).await {
-            // The session had ended by itself.
-            Ok(()) | Err(StoreError::Conflict(Conflict::Missing)) => Ok(()),
-            Err(error) => Err(Error::from(error)),
-        };
-        commit(self.end_family_writes(family)).await?;
-        if findings.iter().any(|finding| finding.blocks) {
-            commit(self.end_writes(&family.user, None).await?).await?;
+    /// Ends a family of which somebody has a copy, with its session, or with every session of its user; the findings go into the same
+    /// transaction.
+    async fn end_copied(
+        &self,
+        permit: &mut Permit<token::Refresh>,
+        family: &Family,
+        all: bool,
+    ) -> Result<()> {
+        for _ in 0..8 {
+            let now_ms = self.engine.now_ms();
+            let mut writes = vec![Write::EndFamily { id: family.id.clone(), at_ms: now_ms }];
+            if all {
+                writes.extend(self.end_writes(&family.user, None).await?);
+            } else {
+                let session = self.engine.store().session(&family.session).await?;
+                let lives = session.is_some_and(|session| session.ended_at_ms.is_none());
+                writes.extend(
+                    lives
+                        .then(|| self.end_one(&family.session, now_ms, family.ends_at_ms))
+                        .into_iter()
+                        .flatten(),
+                );
+            }
+            match permit.act_on_findings(writes).await {
+                Ok(()) => return Ok(()),
+                // A session ended in this moment; the others are looked at again.
+                Err(StoreError::Conflict(Conflict::Missing)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(())
+        Err(Error::new(codes::CONFLICT))
     }
 }

@@ -48,6 +48,10 @@ pub(crate) struct Arrival {
     pub(crate) writes: Vec<Write>,
     /// The refusal when the log-in is too odd: for a guessable proof, the same as for a wrong one.
     pub(crate) refusal: &'static Code,
+    /// The name that was typed, where the proof could be guessed: a refusal counts as every wrong guess does.
+    pub(crate) typed: Option<String>,
+    /// The password, where its hash is to be renewed.
+    pub(crate) rehash: Option<SecretText>,
 }
 
 /// What a log-in leaves with its client.
@@ -105,15 +109,17 @@ impl Sessions<'_> {
         let folded = if login.login.len() <= 1_024 { fold(&login.login) } else { String::new() };
         let mut tried = None;
         match self.checked(&origin, &folded, &login.password, &mut tried).await {
-            Ok((user, writes)) => {
+            Ok((user, expected, old)) => {
                 let source = login.source.or_else(|| Some("password".to_owned()));
                 let arrival = Arrival {
                     user,
                     method: "password",
                     source,
                     device: login.device,
-                    writes,
+                    writes: vec![expected],
                     refusal: codes::BAD_CREDENTIALS,
+                    typed: Some(folded),
+                    rehash: old.then_some(login.password),
                 };
                 self.begin(permit, arrival, keep).await
             }
@@ -131,14 +137,15 @@ impl Sessions<'_> {
         }
     }
 
-    /// The user whose password this is, and what must be written with the session; `tried` is whose it was compared with.
+    /// The user whose password this is, what must still hold when the session begins, and whether the hash is an old one; `tried` is
+    /// whose it was compared with.
     async fn checked(
         &self,
         origin: &Origin,
         folded: &str,
         password: &SecretText,
         tried: &mut Option<User>,
-    ) -> Result<(User, Vec<Write>)> {
+    ) -> Result<(User, Write, bool)> {
         let store = self.engine.store();
         *tried = match folded.len() {
             1..=254 => store.user_by_login(folded).await?,
@@ -156,12 +163,8 @@ impl Sessions<'_> {
             return Err(Error::new(codes::USER_DISABLED));
         }
         // A password changed since it was read makes this log-in one with the old password.
-        let mut writes = vec![Write::ExpectPassword { user: user.id.clone(), phc }];
-        if compared == Compared::RightButOld {
-            let phc = self.engine.hashing().hash(self.engine.random(), password, origin.address).await?;
-            writes.push(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() });
-        }
-        Ok((user, writes))
+        let expected = Write::ExpectPassword { user: user.id.clone(), phc };
+        Ok((user, expected, compared == Compared::RightButOld))
     }
 
     /// Begins the session of somebody who has proven to be a user, unless that is too odd.
@@ -176,7 +179,7 @@ impl Sessions<'_> {
     ) -> Result<(Session, Option<Granted>)> {
         let mount = Arc::clone(permit.mount());
         let origin = Arc::clone(&permit.call().origin);
-        let Arrival { user, method, source, device, mut writes, refusal } = arrival;
+        let Arrival { user, method, source, device, mut writes, refusal, typed, rehash } = arrival;
         let findings = match self.engine.odd_login(&user.id, &origin).await {
             Ok(findings) => findings,
             Err(error) => return permit.close(Err(error)),
@@ -185,7 +188,22 @@ impl Sessions<'_> {
         permit.name_principal(Principal::local(&user.id), method);
         if findings.iter().any(|finding| finding.blocks) {
             permit.suspect(findings);
+            if let Some(typed) = &typed {
+                permit.suspect(self.engine.odd_failure(typed, &origin).await);
+            }
             return Err(permit.refuse(Error::new(refusal)).await);
+        }
+        // After the verdict: a refusal must not take longer for being of the right password.
+        if let Some(password) = &rehash {
+            let hashing = self.engine.hashing();
+            match hashing.hash(self.engine.random(), password, origin.address).await {
+                Ok(phc) => writes.push(Write::SetPassword {
+                    user: user.id.clone(),
+                    phc,
+                    at_ms: self.engine.now_ms(),
+                }),
+                Err(error) => return permit.close(Err(error)),
+            }
         }
         // A stay that begins in the moment of a revocation must not fall under it.
         let principal = Key::of_principal(&Principal::local(&user.id).owner_key());

@@ -101,6 +101,8 @@ pub struct Section {
     pub client: Client,
     /// The issuer, where it has one.
     pub issuer: Option<String>,
+    /// The claim with the domain that its people belong to; an address stands for it where there is none.
+    pub domain_claim: Option<&'static str>,
     /// URLs, where it describes itself nowhere.
     pub endpoints: Endpoints,
 }

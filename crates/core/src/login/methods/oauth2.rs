@@ -16,20 +16,21 @@ use crate::login::identified::Identified;
 /// The row of the table.
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     name: "oauth2",
-    build: |section, outbound| {
-        let urls = &section.endpoints;
+    build: |mut section, outbound| {
+        let urls = &mut section.endpoints;
         let needed = [
-            ("authorize_url", Some(&urls.authorize_url)),
-            ("token_url", Some(&urls.token_url)),
-            ("user_url", Some(&urls.user_url)),
-            ("emails_url", urls.emails_url.as_ref()),
+            ("authorize_url", Some(&mut urls.authorize_url)),
+            ("token_url", Some(&mut urls.token_url)),
+            ("user_url", Some(&mut urls.user_url)),
+            ("emails_url", urls.emails_url.as_mut()),
         ];
         for (name, url) in needed {
-            match url.map(String::as_str) {
-                None => {}
-                Some("") => return Err((name, "it is missing".to_owned())),
-                Some(url) => outbound.check(url).map_err(|error| (name, format!("{url}: {error}")))?,
+            let Some(url) = url else { continue };
+            if url.is_empty() {
+                return Err((name, "it is missing".to_owned()));
             }
+            // Used in the spelling that was checked.
+            *url = outbound.check(url).map_err(|error| (name, format!("{url}: {error}")))?;
         }
         if urls.subject_claim.is_empty() {
             return Err(("subject_claim", "it is empty".to_owned()));

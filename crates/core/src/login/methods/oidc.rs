@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward_protocols::jose::{Algorithm, Claims, Expect, HeaderPolicy, TokenError, Verified, verify_token};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
@@ -36,8 +37,10 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             return Err(("scopes", "without openid it does not say who somebody is".to_owned()));
         }
         let keys = RemoteKeys::new(issuer.clone(), Source::Issuer(issuer.clone()), Algorithm::RS256);
-        let known = tokio::sync::Mutex::new(Known { description: None, asked: None });
-        Ok(Arc::new(Oidc { client: section.client, issuer, keys, known }))
+        let (known, fetching) =
+            (Mutex::new(Known { description: None, asked: None }), tokio::sync::Mutex::new(()));
+        let domain_claim = section.domain_claim;
+        Ok(Arc::new(Oidc { client: section.client, issuer, domain_claim, keys, known, fetching }))
     },
 };
 
@@ -45,7 +48,10 @@ struct Oidc {
     client: Client,
     issuer: String,
     keys: Arc<RemoteKeys>,
-    known: tokio::sync::Mutex<Known>,
+    domain_claim: Option<&'static str>,
+    known: Mutex<Known>,
+    /// Held while it is asked what it is.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 struct Known {
@@ -66,9 +72,8 @@ impl Description {
         let said = metadata(body, issuer)?;
         let url = |name: &str| {
             let url = said.get(name).and_then(Value::as_str).map(str::to_owned);
-            // The browser is sent there, or we go: neither to whatever a description may name.
-            url.map(|url| outbound.check(&url).map(|()| url).map_err(|error| format!("its {name}: {error}")))
-                .transpose()
+            // The browser is sent there, or we go: neither to whatever a description may name, and in the spelling that was checked.
+            url.map(|url| outbound.check(&url).map_err(|error| format!("its {name}: {error}"))).transpose()
         };
         let needed = |name: &str| url(name)?.ok_or_else(|| format!("its metadata name no {name}"));
         Ok(Self {
@@ -81,16 +86,33 @@ impl Description {
 }
 
 impl Oidc {
-    async fn description(&self, outbound: &dyn Outbound) -> Result<Arc<Description>> {
-        // Whoever comes while it is fetched waits for that.
-        let mut known = self.known.lock().await;
+    /// What is known, if it need not be asked for; an error while it is left alone after a failure.
+    fn at_hand(&self, also_old: bool) -> Option<Result<Arc<Description>>> {
+        let known = self.known.lock();
         let since = known.asked.map(|asked| asked.elapsed());
         match &known.description {
-            Some(description) if since.is_some_and(|since| since < FRESH) => {
-                return Ok(Arc::clone(description));
+            Some(description) if also_old || since.is_some_and(|since| since < FRESH) => {
+                Some(Ok(Arc::clone(description)))
             }
-            None if since.is_some_and(|since| since < PAUSE) => return Err(away("it failed a moment ago")),
-            _ => {}
+            None if since.is_some_and(|since| since < PAUSE) => Some(Err(away("it failed a moment ago"))),
+            _ => None,
+        }
+    }
+
+    async fn description(&self, outbound: &dyn Outbound) -> Result<Arc<Description>> {
+        if let Some(known) = self.at_hand(false) {
+            return known;
+        }
+        // One asks anew; the others go by what it said last, or wait for its first word.
+        let _alone = match self.fetching.try_lock() {
+            Ok(alone) => alone,
+            Err(_) => match self.at_hand(true) {
+                Some(known) => return known,
+                None => self.fetching.lock().await,
+            },
+        };
+        if let Some(known) = self.at_hand(false) {
+            return known;
         }
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let fetched = match outbound.send(crate::ports::Ask::get(url)).await {
@@ -98,6 +120,7 @@ impl Oidc {
             Ok(reply) => Err(format!("its metadata were answered {}", reply.status)),
             Err(error) => Err(error.to_string()),
         };
+        let mut known = self.known.lock();
         known.asked = Some(Instant::now());
         match (fetched, &known.description) {
             (Ok(description), _) => {
@@ -190,6 +213,8 @@ impl LoginMethod for Oidc {
             let exchanged = exchange(outbound, &description.token_url, &self.client, attempt, code).await?;
             let id_token = exchanged.id_token.ok_or_else(|| refused("it gave no ID token"))?;
             let verified = self.verified(engine, &id_token, &attempt.nonce).await?;
+            let domain =
+                self.domain_claim.map(|name| verified.claims.get_str(name).map(|text| text.to_lowercase()));
             let mut said = all(&verified.claims);
             let subject = plain(&said, "sub").ok_or_else(|| refused("its ID token names no subject"))?;
             if said.get("email").is_none()
@@ -204,7 +229,8 @@ impl LoginMethod for Oidc {
             }
             let email = plain(&said, "email").filter(|_| says_yes(&said, "email_verified"));
             let (name, username) = (plain(&said, "name"), plain(&said, "preferred_username"));
-            Identified::new(&self.issuer, &subject, (email.as_deref(), name.as_deref(), username.as_deref()))
+            let words = (email.as_deref(), name.as_deref(), username.as_deref());
+            Ok(Identified { domain, ..Identified::new(&self.issuer, &subject, words)? })
         }
         .boxed()
     }
