@@ -119,7 +119,7 @@ impl Engine {
     /// Counts a failure of this address; the answer is the error to give.
     async fn count_failure(&self, address: Option<IpAddr>, error: Error) -> Error {
         // An expired credential was good once: showing it again is no guess.
-        let guess = error.code().kind == Kind::Unauthenticated
+        let guess = error.status() == 401
             && ![codes::TOKEN_EXPIRED, codes::KEY_EXPIRED, codes::CREDENTIALS_MISSING]
                 .iter()
                 .any(|c| error.is(c));

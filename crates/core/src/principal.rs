@@ -142,6 +142,8 @@ pub struct AuthContext {
     pub administrative: bool,
     /// What the credential said about its holder, handed to agents as the run's user config.
     pub claims: BTreeMap<String, Value>,
+    /// Headers that a handler wants the answer to have; checked.
+    pub answer_headers: Vec<(String, String)>,
 }
 
 impl AuthContext {
@@ -161,6 +163,7 @@ impl AuthContext {
             ambient: false,
             administrative: false,
             claims: BTreeMap::new(),
+            answer_headers: Vec::new(),
         }
     }
 

@@ -18,7 +18,7 @@ use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
 use doorward_core::login::{self, Provider};
 use doorward_core::mount::{Mount, SessionRules, SignUp};
-use doorward_core::ports::{self, Outbound};
+use doorward_core::ports::{self, Handlers, Outbound};
 use doorward_core::principal::LOCAL;
 use doorward_core::tokens::{Assertions, Keys, RefreshForm, RefreshRules, RemoteKeys, Source, TokenProfile};
 use doorward_outbound::{BuildError, Client};
@@ -30,6 +30,7 @@ use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config, Issuer, Problems};
+use crate::handlers::{self, Start};
 use crate::locations::LocationFile;
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
@@ -81,6 +82,12 @@ impl Assembled {
 /// # Errors
 /// What is wrong with the store, the master key, the roles or a mount.
 pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
+    assemble_with(setup, Start::All).await
+}
+
+/// As [`assemble`], for whoever needs the user's code or does not.
+pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembled, Failure> {
+    let handlers = handlers::open(setup, start).await?;
     let config = &setup.config;
     let store = Arc::new(open_store(config)?);
     let parts = Parts {
@@ -122,7 +129,7 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
         }
     };
     let issuers = issuers(config, engine.outbound())?;
-    let own = Own { engine: &engine, keys, config, issuers };
+    let own = Own { engine: &engine, keys, config, issuers, handlers };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         let platform = setup.platforms.get(&mount.name);
@@ -286,6 +293,8 @@ struct Own<'a> {
     config: &'a Config,
     /// Keys of others, by the others' names: shared by the mounts that take their tokens.
     issuers: BTreeMap<String, Arc<RemoteKeys>>,
+    /// User code, by mount.
+    handlers: BTreeMap<String, Arc<dyn Handlers>>,
 }
 
 impl Own<'_> {
@@ -294,6 +303,7 @@ impl Own<'_> {
             None => (self.own_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Jwt(jwt)) => (self.jwt_chain(mount, jwt)?, self.jwt_profile(mount, jwt)),
+            Some(Auth::Custom(_)) => (self.custom_chain(mount)?, self.own_profile(mount)),
         };
         Ok(Mount {
             name: mount.name.as_str().into(),
@@ -422,6 +432,20 @@ impl Own<'_> {
         methods.push(self.method("external_jwt", section)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
+        Ok(Chain::new(methods))
+    }
+
+    /// `auth: {"method": "custom"}`: user code, and Doorward's API keys before it.
+    fn custom_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        let options = object(json!({ "authority": mount.name }));
+        let handlers = self.handlers.get(&mount.name).cloned();
+        let section = Section { options, handlers, ..Section::default() };
+        let mut methods = vec![self.method("api_key", Section::default())?];
+        methods.extend(self.others(mount)?);
+        methods.extend(self.cookie(mount)?);
+        methods.extend(self.trusted_header(mount)?);
+        // It is asked about everybody who is left, whatever they show.
+        methods.push(self.method("custom", section)?);
         Ok(Chain::new(methods))
     }
 

@@ -33,6 +33,7 @@ pub mod command_runner;
 mod commands;
 pub mod config;
 mod descriptors;
+mod handlers;
 mod locations;
 pub mod logging;
 pub mod platform;

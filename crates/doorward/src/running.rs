@@ -10,11 +10,12 @@ use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerS
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
-use crate::assemble::{self, Assembled, Mounted, assemble};
+use crate::assemble::{self, Assembled, Mounted, assemble, assemble_with};
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::config::Problems;
 use crate::descriptors;
+use crate::handlers::Start;
 use crate::logging;
 use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready};
@@ -79,7 +80,7 @@ async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
     }
     match assemble::lacking(&setup.config)? {
         0 => {
-            assemble(setup).await?.close().await;
+            assemble_with(setup, Start::None).await?.close().await;
             Ok(None)
         }
         n => Ok(Some(format!(

@@ -48,6 +48,8 @@ pub struct Setup {
     pub master_key: SecretBytes,
     /// Variables of this process that `[agents] pass_environment` names, with PATH and LANG.
     pub agent_environment: Vec<(String, String)>,
+    /// Variables of this process that user code finds in its own environment.
+    pub passed: Vec<(String, String)>,
     /// What the operator should know; each a sentence.
     pub warnings: Vec<String>,
 }
@@ -190,7 +192,10 @@ impl Gathered {
             .chain(["PATH", "LANG"])
             .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
             .collect();
-        Ok(Setup { mode, config, platforms, master_key, agent_environment, warnings })
+        let passed = crate::handlers::PASSED.iter().copied();
+        let passed =
+            passed.filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?))).collect();
+        Ok(Setup { mode, config, platforms, master_key, agent_environment, passed, warnings })
     }
 }
 

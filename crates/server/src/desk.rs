@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorward_core::authn::Presented;
+use doorward_core::authn::{Line, Presented};
 use doorward_core::authz::catalogue::session::Login;
 use doorward_core::authz::catalogue::{Action as _, ActionDef};
 use doorward_core::engine::Engine;
@@ -37,7 +37,7 @@ use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client, is_local_name};
 use crate::http::respond::{
-    About, Answer, Problems, Style, finish, header_value, no_content, refusal, written_out,
+    About, Answer, Problems, Style, append, finish, header_value, no_content, refusal, written_out,
 };
 use crate::metrics::{MountMetrics, Stopwatch};
 use crate::rate_limit::Standings;
@@ -78,6 +78,8 @@ struct Outcome {
     key_header: Option<&'static str>,
     /// The browser sent a session cookie that is worth nothing.
     stale_cookie: bool,
+    /// Headers that whoever let the caller in wants the answer to have.
+    answer_headers: Vec<(String, String)>,
     /// The path for the log, once it is known to be harmless.
     path: Option<String>,
 }
@@ -92,6 +94,7 @@ impl Outcome {
             part: None,
             key_header: None,
             stale_cookie: false,
+            answer_headers: Vec::new(),
             path,
         }
     }
@@ -130,6 +133,9 @@ impl Answering for Desk {
             }
             if outcome.stale_cookie && !answer.headers().contains_key(SET_COOKIE) {
                 answer.headers_mut().append(SET_COOKIE, browser::forget());
+            }
+            for (name, value) in &outcome.answer_headers {
+                append(answer.headers_mut(), name, value);
             }
             outcome.standings.stamp(answer.headers_mut());
             finish(outcome.style, &mut answer, about);
@@ -258,7 +264,12 @@ impl Desk {
         let mut call = match route.gate {
             Gate::Open => Ok(None),
             Gate::Guarded(_) => {
-                self.caller(site, (&head.headers, token), peer, seen_from, id).await.map(Some)
+                let line = Line {
+                    method: head.method.as_str(),
+                    path: path.as_str(),
+                    query: head.uri.query().unwrap_or_default(),
+                };
+                self.caller(site, (&head.headers, token, line), peer, seen_from, id).await.map(Some)
             }
         };
         let cookie = site.cookies.then(|| browser::session_cookie(&head.headers)).flatten();
@@ -282,6 +293,10 @@ impl Desk {
                 call = Err(refused);
             }
         }
+        let answer_headers = match &call {
+            Ok(Some(known)) => known.auth.answer_headers.clone(),
+            _ => Vec::new(),
+        };
         let key_header =
             site.surface.key_headers.iter().copied().find(|name| head.headers.contains_key(*name));
         // 5.
@@ -308,13 +323,14 @@ impl Desk {
                 None => Err(error),
             },
         };
-        Outcome { standings, key_header, stale_cookie, ..Outcome::of(site.style, logged, result).at(part) }
+        let outcome = Outcome::of(site.style, logged, result).at(part);
+        Outcome { standings, key_header, stale_cookie, answer_headers, ..outcome }
     }
 
     async fn caller(
         &self,
         site: &Site,
-        (headers, protocol_token): (&http::HeaderMap, Option<&str>),
+        (headers, protocol_token, line): (&http::HeaderMap, Option<&str>, Line<'_>),
         peer: SocketAddr,
         seen_from: Client,
         id: &RequestId,
@@ -324,6 +340,8 @@ impl Desk {
             offered: offered(headers, site.surface.key_headers, protocol_token)?,
             cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
+            line: Some(line),
+            client: Some(seen_from.address),
             peer: Some(peer.ip().to_canonical()),
             trusted_peer: seen_from.by_trusted_proxy,
         };

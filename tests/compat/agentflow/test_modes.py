@@ -109,10 +109,10 @@ def test_bad_auth_stops_the_start_with_the_packages_text(start, tmp_path, auth, 
     assert text in refusal(start, "--agentflow", settings).output
 
 
-def test_custom_auth_is_refused_at_start_and_says_so(start, tmp_path):
+def test_custom_auth_whose_class_is_not_there_is_refused_at_start_and_says_so(start, tmp_path):
     custom = {"method": "custom", "path": "auth.custom:MyAuthBackend"}
     settings = write_settings(tmp_path / "app", auth=custom)
-    assert "custom" in refusal(start, "--agentflow", settings).output
+    assert "there is no auth/custom.py in" in refusal(start, "--agentflow", settings).output
 
 
 def test_secret_and_algorithm_may_come_from_the_dotenv_file(start, tmp_path):

@@ -44,6 +44,11 @@ const LAYERS: &[Layer] = &[
         must_not_reach: &[&["axum", "axum-core"], SQL, SHARED_STATE, WASM],
     },
     Layer {
+        name: "doorward-handlers",
+        may_use: &["doorward-core", "doorward-protocols"],
+        must_not_reach: &[HTTP_SERVER, HTTP_CLIENT, SQL, SHARED_STATE, WASM],
+    },
+    Layer {
         name: "doorward-server",
         may_use: &["doorward-core", "doorward-protocols"],
         must_not_reach: &[SQL, SHARED_STATE, WASM],
@@ -52,6 +57,7 @@ const LAYERS: &[Layer] = &[
         name: "doorward",
         may_use: &[
             "doorward-core",
+            "doorward-handlers",
             "doorward-outbound",
             "doorward-protocols",
             "doorward-server",

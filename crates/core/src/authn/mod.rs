@@ -14,10 +14,13 @@ mod presented;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 
 pub use chain::Chain;
-pub use presented::{Headers, NoHeaders, Offered, Place, Presented};
+pub use presented::{Headers, Line, NoHeaders, Offered, Place, Presented};
 
+use crate::authz::roles::USER;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::principal::AuthContext;
 
@@ -46,4 +49,11 @@ pub trait Authenticator: Send + Sync {
 
     /// Looks at what was presented. Cheap when it is not this method's.
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a>;
+}
+
+/// The caller's roles, as somebody who may vouch for them says: those that are defined here, beside the one that everybody has.
+pub(crate) fn vouched_roles(engine: &Engine, named: Option<&[Value]>) -> Vec<Arc<str>> {
+    let known = |role: &&str| engine.roles().can_be_given(role) && *role != USER;
+    let named = named.unwrap_or_default().iter().filter_map(Value::as_str).filter(known).take(32);
+    std::iter::once(USER).chain(named).map(Arc::from).collect()
 }

@@ -28,6 +28,20 @@ pub struct Offered<'r> {
 pub trait Headers: Send + Sync {
     /// The value of a header that occurs once and is ASCII.
     fn get(&self, name: &str) -> Option<&str>;
+
+    /// Calls `each` for every header that is text, by lower-case name, in the order they came.
+    fn each(&self, each: &mut dyn FnMut(&str, &str));
+}
+
+/// The first line of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'r> {
+    /// The method.
+    pub method: &'r str,
+    /// The path within the mount.
+    pub path: &'r str,
+    /// What stands behind the question mark.
+    pub query: &'r str,
 }
 
 /// A transport without headers.
@@ -37,6 +51,8 @@ impl Headers for NoHeaders {
     fn get(&self, _name: &str) -> Option<&str> {
         None
     }
+
+    fn each(&self, _: &mut dyn FnMut(&str, &str)) {}
 }
 
 /// What a request brought that may say who it is from.
@@ -47,6 +63,10 @@ pub struct Presented<'r> {
     pub cookie: Option<&'r str>,
     /// The headers, for methods that a trusted proxy speaks through.
     pub headers: &'r dyn Headers,
+    /// What is asked, where the transport has such a thing: for handlers, which may look at it.
+    pub line: Option<Line<'r>>,
+    /// The client's address, behind trusted proxies where there are any.
+    pub client: Option<IpAddr>,
     /// The address of whoever opened the connection.
     pub peer: Option<IpAddr>,
     /// Whether that is a proxy the operator listed.
@@ -57,6 +77,14 @@ impl Presented<'_> {
     /// Nothing at all.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { offered: None, cookie: None, headers: &NoHeaders, peer: None, trusted_peer: false }
+        Self {
+            offered: None,
+            cookie: None,
+            headers: &NoHeaders,
+            line: None,
+            client: None,
+            peer: None,
+            trusted_peer: false,
+        }
     }
 }

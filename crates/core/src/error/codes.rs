@@ -54,6 +54,8 @@ codes! {
     USER_DISABLED = "user_disabled", Unauthenticated, "The account is disabled.", "An administrator can enable it.";
     REFRESH_INVALID = "refresh_token_invalid", Unauthenticated, "The refresh token is not valid.", "Log in again.";
     REFRESH_REUSED = "refresh_token_reused", Unauthenticated, "The refresh token was used before; its family has ended.", "Log in again, and find out who else had the token.";
+    HANDLER_REFUSED = "handler_refused", Unauthenticated, "The handler does not let you in.", "The handler's own words; its status may be another one.";
+    HANDLER_INVALID = "handler_invalid", Unauthenticated, "Could not validate credentials", "The handler answered something that says nobody: the log names what it should answer.";
     PROVIDER_REFUSED = "provider_refused", Unauthenticated, "The provider did not confirm who you are.", "Begin again; the audit log has what was wrong with its answer.";
     CODE_SPENT = "code_spent", Unauthenticated, "The code was used, has expired or never existed.", "Ask for a new one.";
 
@@ -96,6 +98,7 @@ codes! {
     PROVIDER_UNAVAILABLE = "provider_unavailable", Upstream, "The provider cannot be asked now.", "Retry; the log says why. `[outbound]` says what may be reached.";
     STORE_UNAVAILABLE = "store_unavailable", Unavailable, "The store cannot answer now.", "Retry; if it stays so, check disk space and the log.";
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
+    HANDLER_AWAY = "handler_unavailable", Unavailable, "Who you are cannot be found out now.", "The handler crashed, took too long or has too much to do; the log under its name has what it said.";
     ISSUER_UNAVAILABLE = "issuer_unavailable", Unavailable, "The keys of the token's issuer cannot be had now.", "Retry; the log says why the issuer's keys could not be fetched.";
     WRONG_MASTER_KEY = "wrong_master_key", Unavailable, "The master key does not open this store.", "Give the key the store was made with: secrets.master_key_file, or DOORWARD__SECRETS__MASTER_KEY.";
     INTERNAL = "internal", Internal, "Something went wrong on our side.", "Report it with the request id.";

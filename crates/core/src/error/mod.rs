@@ -10,6 +10,9 @@ use std::fmt;
 
 pub use codes::Code;
 
+use serde_json::Value;
+
+use crate::ports::handlers::Refused;
 use crate::ports::{Conflict, StoreError};
 
 /// The engine's result.
@@ -73,6 +76,7 @@ pub struct Error {
     rule: Option<&'static str>,
     oauth: Option<&'static str>,
     retry_after_s: Option<u32>,
+    spoken: Option<Box<Refused>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -87,6 +91,7 @@ impl Error {
             rule: None,
             oauth: None,
             retry_after_s: None,
+            spoken: None,
             source: None,
         }
     }
@@ -122,6 +127,29 @@ impl Error {
             }
             (None, _) => self.code.name.to_owned(),
         }
+    }
+
+    /// In a handler's own words: its status, its detail, its headers, which have to be checked.
+    #[must_use]
+    pub fn spoken(mut self, refused: Refused) -> Self {
+        self.message = Some(match &refused.detail {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        self.spoken = Some(Box::new(refused));
+        self
+    }
+
+    /// What a handler said, if it was one.
+    #[must_use]
+    pub fn handlers_words(&self) -> Option<&Refused> {
+        self.spoken.as_deref()
+    }
+
+    /// The HTTP status: a handler's own, or that of the code's kind.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.spoken.as_ref().map_or(self.code.kind.status(), |refused| refused.status)
     }
 
     /// When a retry may help, in seconds from now.

@@ -1,10 +1,12 @@
 //! What the engine asks of the world: traits that other crates implement.
 
+pub mod handlers;
 pub mod locations;
 pub mod outbound;
 pub mod shared;
 pub mod store;
 
+pub use handlers::Handlers;
 pub use locations::{Locations, Nowhere};
 pub use outbound::{Ask, NoWayOut, Outbound, OutboundError, Reply};
 pub use shared::Shared;

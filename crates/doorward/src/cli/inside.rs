@@ -10,8 +10,9 @@ use doorward_core::ports::store::Users as _;
 use doorward_core::principal::{LOCAL, Principal};
 
 use super::{Failure, StoreOptions, Surroundings};
-use crate::assemble::{Assembled, assemble};
+use crate::assemble::{Assembled, assemble_with};
 use crate::config::nearest::nearest;
+use crate::handlers::Start;
 
 /// An engine on a store, and the one who asks it: the command line.
 pub(crate) struct Inside {
@@ -95,7 +96,7 @@ pub(crate) fn inside<T>(
     let setup = options.setup(surroundings)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let assembled = assemble(&setup).await?;
+        let assembled = assemble_with(&setup, Start::None).await?;
         let native = assembled.mounts.first().expect("a native mount is always there");
         let call = assembled.engine.system_call(&native.mount, "command-line");
         let inside = Inside { assembled, call };

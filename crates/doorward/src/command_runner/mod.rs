@@ -6,7 +6,6 @@
 //! done · error · end · bad line · too much · too long · nobody wants it ─► the whole group is killed
 //! ```
 
-mod lines;
 mod protocol;
 
 use std::path::PathBuf;
@@ -17,13 +16,14 @@ use std::time::Duration;
 use doorward_core::agents::runner::{Fault, Place, RunEvent, RunInput, Runner};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RunId;
+use doorward_handlers::lines::{Line, Lines, shown};
+use doorward_handlers::process::{Group, LAST_WORDS};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::{Semaphore, mpsc};
 
-use lines::{Line, Lines};
 use protocol::{Answer, Step};
 
 /// The name in configuration and in the log.
@@ -31,10 +31,6 @@ pub(crate) const NAME: &str = "command";
 /// Longest line of standard error that is logged, and how many bytes of it are logged in a run.
 const LOG_LINE_BYTES: usize = 1 << 10;
 const LOG_RUN_BYTES: usize = 64 << 10;
-/// What is left of standard error is waited for this long once the group is gone.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How often it is looked whether the program has ended while its output stays open.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// When to come back once every place is taken.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -145,7 +141,7 @@ impl Shared {
         // Standard output can end a moment before the process does; only then is there a code to report.
         let ending = match ending {
             Err((Fault::Exited, what)) => {
-                Err((Fault::Exited, format!("{what}{}", group.ended(events).await)))
+                Err((Fault::Exited, format!("{what}{}", group.ended(events.closed()).await)))
             }
             other => other,
         };
@@ -164,13 +160,10 @@ impl Shared {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(settings.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
         if let Some(directory) = &settings.directory {
             command.current_dir(directory);
         }
-        let child = command.spawn()?;
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-        Ok(Group { child, id })
+        Group::spawn(command)
     }
 
     async fn listen(&self, stdout: impl AsyncRead + Unpin, events: &mpsc::Sender<RunEvent>) -> Ending {
@@ -201,61 +194,6 @@ impl Shared {
     }
 }
 
-/// A process that leads a group. It is killed with its group wherever it is dropped.
-struct Group {
-    child: Child,
-    /// `None` once nothing is left to kill.
-    id: Option<rustix::process::Pid>,
-}
-
-impl Group {
-    /// How it ended, for the log. It is looked at without being reaped, so that its id cannot be anybody else's by
-    /// the time the group is killed.
-    async fn ended(&self, events: &mpsc::Sender<RunEvent>) -> String {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
-        let Some(id) = self.id else { return String::new() };
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let waiting = tokio::task::spawn_blocking(move || waitid(WaitId::Pid(id), options));
-        let status = tokio::select! {
-            status = waiting => status,
-            // It closed its output and lives on.
-            () = tokio::time::sleep(LAST_WORDS) => return ", but it goes on".to_owned(),
-            () = events.closed() => return String::new(),
-        };
-        let Ok(Ok(Some(status))) = status else { return String::new() };
-        match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => format!(", exit code {code}"),
-            (None, Some(signal)) => format!(", ended by signal {signal}"),
-            (None, None) => String::new(),
-        }
-    }
-
-    /// Returns a moment after the leader has ended. What it started may hold its output open for as long as it likes, but has nothing
-    /// to say any more. The leader is not reaped.
-    async fn left_alone(&self) {
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
-        let Some(id) = self.id else { return std::future::pending().await };
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        while !matches!(waitid(WaitId::Pid(id), options), Ok(Some(_)) | Err(_)) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        tokio::time::sleep(LAST_WORDS).await;
-    }
-
-    fn kill(&mut self) {
-        if let Some(id) = self.id.take() {
-            // The leader is not reaped yet, so the id is the group's; that it has ended already is no failure.
-            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 /// Standard error, into our log. All of it is read, so that the agent never waits for us.
 async fn log(stderr: impl AsyncRead + Unpin, run: RunId) {
     let mut lines = Lines::new(stderr, LOG_LINE_BYTES);
@@ -270,7 +208,7 @@ async fn log(stderr: impl AsyncRead + Unpin, run: RunId) {
             continue;
         }
         room = room.saturating_sub(line.len().max(1));
-        let text = lines::shown(&line);
+        let text = shown(&line);
         tracing::info!(runner = NAME, %run, cut, "{text}");
         if room == 0 {
             tracing::warn!(runner = NAME, %run, "the agent says more than is logged of a run");

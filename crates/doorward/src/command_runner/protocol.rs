@@ -5,7 +5,7 @@ use doorward_protocols::json::{self, Limits};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::lines::shown;
+use doorward_handlers::lines::shown;
 
 /// The version of the request.
 const VERSION: u32 = 1;

@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod dev;
 mod explain;
+mod handlers;
 mod key;
 mod migrate;
 mod serve;
@@ -26,5 +27,6 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &webhook::COMMAND,
     &explain::COMMAND,
     &config::COMMAND,
+    &handlers::COMMAND,
     &migrate::COMMAND,
 ];

@@ -17,6 +17,7 @@
 mod agents;
 mod anomalies;
 mod expand;
+mod handlers;
 mod issuers;
 mod limits;
 mod log;
@@ -47,6 +48,7 @@ use doorward_outbound::Settings as Outbound;
 
 pub use agents::Agents;
 pub use anomalies::Anomalies;
+pub use handlers::Handlers;
 pub use issuers::Issuer;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
@@ -99,6 +101,8 @@ pub struct Config {
     pub anomalies: Anomalies,
     /// The embedded agent server.
     pub agents: Agents,
+    /// How processes of user code are kept.
+    pub handlers: Handlers,
     /// Roles beyond the built-in ones, by name.
     pub roles: BTreeMap<String, Role>,
     /// Where metrics are to be had.
@@ -162,6 +166,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         doc: "What a password must be, and what checking one may cost.",
     },
     SectionRow { heading: "agents", keys: agents::KEYS, doc: "The embedded agent server." },
+    SectionRow {
+        heading: "handlers",
+        keys: handlers::KEYS,
+        doc: "User code that says who somebody is, in processes of its own.",
+    },
     SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
     SectionRow { heading: "anomalies", keys: anomalies::KEYS, doc: "What to do about odd log-ins." },
     SectionRow {

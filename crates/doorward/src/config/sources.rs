@@ -9,8 +9,8 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
-    Agents, Anomalies, Config, Limits, Log, Metrics, Passwords, SECTIONS, Secrets, SectionRow, Server,
-    Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, roles, webhooks,
+    Agents, Anomalies, Config, Handlers, Limits, Log, Metrics, Passwords, SECTIONS, Secrets, SectionRow,
+    Server, Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -133,6 +133,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let limits = Limits::read(section("limits", tree, reading));
     let anomalies = Anomalies::read(section("anomalies", tree, reading));
     let agents = Agents::read(section("agents", tree, reading));
+    let handlers = Handlers::read(section("handlers", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
     roles::know_mounts(roles.as_ref(), mounts.as_deref(), reading);
     let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
@@ -153,6 +154,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         limits: limits?,
         anomalies: anomalies?,
         agents: agents?,
+        handlers: handlers?,
         roles: roles?,
         rate_limits: rate_limits?,
         metrics: metrics?,

@@ -63,6 +63,19 @@ impl Dotenv {
         self.replaced(at, process).map(Some)
     }
 
+    /// Every variable of the file, the process's own values left aside.
+    ///
+    /// # Errors
+    /// The name that a reference leads to and nobody sets.
+    pub fn all(
+        &self,
+        process: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<(String, Zeroizing<String>)>, String> {
+        let last = |at: usize| self.entries[at + 1..].iter().all(|entry| entry.name != self.entries[at].name);
+        let each = (0..self.entries.len()).filter(|at| last(*at));
+        each.map(|at| Ok((self.entries[at].name.clone(), self.replaced(at, process)?))).collect()
+    }
+
     /// References see what stands above them in the file, so they cannot go in circles.
     fn replaced(
         &self,

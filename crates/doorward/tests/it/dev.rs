@@ -74,7 +74,7 @@ fn what_cannot_be_is_refused_with_what_to_do() {
         (&["--data-dir", "file"], "file"),
         (&["--data-dir", "file/below"], "file/below"),
         (&["--agentflow", "absent.json"], "absent.json"),
-        (&["--agentflow", "custom.json"], "custom authentication needs handlers"),
+        (&["--agentflow", "custom.json"], "there is no a.py in"),
         (&["--mount", "agentflwo=127.0.0.1:0"], "no surface is called agentflwo"),
         (&["--upstream", "https://x", "--surface", "agentflow"], "not an agent server's address"),
         (&["--listen", "127.0.0.1:0", "--ready-file", "no/such/ready.json"], "no/such/ready.json"),

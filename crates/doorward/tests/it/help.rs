@@ -7,7 +7,21 @@ use crate::program::{printed, run};
 const COMMANDS: &[(&str, &[&str])] = &[
     ("dev", &[]),
     ("serve", &[]),
-    ("user", &["create", "list", "show", "disable", "enable", "delete", "set-password", "set-roles"]),
+    (
+        "user",
+        &[
+            "create",
+            "list",
+            "show",
+            "disable",
+            "enable",
+            "delete",
+            "set-password",
+            "identities",
+            "unlink",
+            "set-roles",
+        ],
+    ),
     ("key", &["create", "list", "revoke"]),
     ("token", &["issue", "inspect", "revoke", "keys", "rotate-key", "retire-key"]),
     ("session", &["list", "end"]),
@@ -15,6 +29,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("webhook", &["list", "test", "retry"]),
     ("explain", &[]),
     ("config", &["check", "show", "example"]),
+    ("handlers", &["check"]),
     ("migrate", &["status", "apply"]),
 ];
 

@@ -234,13 +234,13 @@ fn check_finds_what_only_starting_would_show_and_makes_nothing() {
 #[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let home = configured("[server]\nlisten = \"0.0.0.0:0\"\n[tokens]\nkey_files = [\"keys/absent.pem\"]\n");
-    agentflow(&home, "{\"method\": \"custom\", \"path\": \"a:b\"}", STRONG);
+    agentflow(&home, "{\"method\": \"kerberos\", \"path\": \"a:b\"}", STRONG);
     private(&home.path().join("keys/master.key"), "short\n");
     let flags = ["--agentflow", "agentflow.json"];
     for text in
         [refused(&home, &flags), printed(&run(home.path(), &[&["config", "check"][..], &flags].concat()))]
     {
-        for part in ["0.0.0.0:0 is reachable", "keys/absent.pem", "custom", "secrets.master_key"] {
+        for part in ["0.0.0.0:0 is reachable", "keys/absent.pem", "kerberos", "secrets.master_key"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

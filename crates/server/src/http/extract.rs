@@ -92,6 +92,14 @@ impl Headers for Seen<'_> {
             _ => None,
         }
     }
+
+    fn each(&self, each: &mut dyn FnMut(&str, &str)) {
+        for (name, value) in self.0 {
+            if let Ok(text) = value.to_str() {
+                each(name.as_str(), text);
+            }
+        }
+    }
 }
 
 /// What the client calls itself, shortened.

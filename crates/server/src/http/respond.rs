@@ -1,7 +1,7 @@
 //! From a result to an answer: the parts every surface shares, and the native style of errors.
 
 use bytes::Bytes;
-use doorward_core::error::{Error, Kind};
+use doorward_core::error::Error;
 use doorward_protocols::http_auth::Challenge;
 use futures_util::FutureExt;
 use http::header::{
@@ -73,8 +73,8 @@ pub(crate) fn header_value(text: &str) -> HeaderValue {
 
 /// An error as an answer in `style`, with the headers its kind asks for. `status` overrides the kind's own.
 pub(crate) fn refusal(style: &dyn Style, error: &Error, status: Option<u16>, about: About<'_>) -> Answer {
-    let status = StatusCode::from_u16(status.unwrap_or_else(|| error.code().kind.status()))
-        .expect("kinds have valid statuses");
+    let status =
+        StatusCode::from_u16(status.unwrap_or_else(|| error.status())).expect("kinds have valid statuses");
     let mut answer = style.error(error, status, about);
     error_headers(style, error, about, answer.headers_mut());
     answer
@@ -82,11 +82,21 @@ pub(crate) fn refusal(style: &dyn Style, error: &Error, status: Option<u16>, abo
 
 /// The headers that an error of its kind asks for.
 pub(crate) fn error_headers(style: &dyn Style, error: &Error, about: About<'_>, headers: &mut HeaderMap) {
-    if error.code().kind == Kind::Unauthenticated {
+    for (name, value) in error.handlers_words().map(|words| words.headers.as_slice()).unwrap_or_default() {
+        append(headers, name, value);
+    }
+    if error.status() == 401 {
         headers.insert(WWW_AUTHENTICATE, header_value(&style.challenge(error, about)));
     }
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}
+
+/// Adds a header that was checked to be one.
+pub(crate) fn append(headers: &mut HeaderMap, name: &str, value: &str) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        headers.append(name, value);
     }
 }
 

@@ -177,8 +177,7 @@ fn explained(request: &Request, error: Error, attempt: Option<&Attempt>) -> Resu
     if !wants_page(&request.headers) {
         return Err(error);
     }
-    let status =
-        StatusCode::from_u16(error.code().kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // A name that nobody has is not worth another try.
     let again = match request.param("provider") {
         Ok(provider) if !error.is(codes::NOT_FOUND) => path_of(request, provider),

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ConfigError, Descriptor, options};
-use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
-use crate::authz::roles::USER;
+use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::memory::revocations::Handles;
@@ -243,12 +242,8 @@ impl ExternalJwt {
         };
         let principal =
             Principal { kind: PrincipalKind::User, authority: authority.into(), subject: subject.into() };
-        let mut roles: Vec<Arc<str>> = vec![USER.into()];
-        if let Some(Value::Array(named)) = self.options.roles_claim.as_ref().and_then(|name| claims.get(name))
-        {
-            let known = |role: &&str| self.engine.roles().can_be_given(role) && *role != USER;
-            roles.extend(named.iter().filter_map(Value::as_str).filter(known).take(32).map(Arc::from));
-        }
+        let named = self.options.roles_claim.as_ref().and_then(|name| claims.get(name));
+        let roles = vouched_roles(&self.engine, named.as_ref().and_then(Value::as_array).map(Vec::as_slice));
         Ok(AuthContext {
             principal,
             method: DESCRIPTOR.name,

@@ -2,6 +2,7 @@
 
 pub mod anonymous;
 pub mod api_key;
+pub mod custom;
 pub mod external_jwt;
 pub mod own_token;
 pub mod session_cookie;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::Authenticator;
 use crate::engine::Engine;
+use crate::ports::Handlers;
 use crate::tokens::{KeyRing, RemoteKeys};
 
 /// A method's part of a mount's configuration.
@@ -26,6 +28,8 @@ pub struct Section {
     pub keys: Option<Arc<KeySet>>,
     /// Keys that an issuer publishes.
     pub remote: Option<Arc<RemoteKeys>>,
+    /// User code that is asked.
+    pub handlers: Option<Arc<dyn Handlers>>,
     /// Our own signing keys.
     pub ring: Option<Arc<KeyRing>>,
 }
@@ -55,6 +59,7 @@ pub struct Descriptor {
 pub static BUILTIN: &[Descriptor] = &[
     anonymous::DESCRIPTOR,
     api_key::DESCRIPTOR,
+    custom::DESCRIPTOR,
     external_jwt::DESCRIPTOR,
     own_token::DESCRIPTOR,
     session_cookie::DESCRIPTOR,

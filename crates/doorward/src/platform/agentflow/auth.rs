@@ -1,6 +1,9 @@
 //! `auth` and the `JWT_*` variables.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use doorward_core::secret::SecretText;
 
 use doorward_protocols::jose::{Algorithm, KeyError, KeySet, SecretRule, SigningKey, VerifyingKey};
 use serde_json::Value;
@@ -16,6 +19,18 @@ pub enum Auth {
     Open,
     /// Holders of a JWT.
     Jwt(Box<Jwt>),
+    /// Whom a class of the operator's own lets in.
+    Custom(Custom),
+}
+
+/// A class of the operator's own.
+pub struct Custom {
+    /// `module:Class`.
+    pub target: String,
+    /// Where its module is looked for: the directory of the file.
+    pub directory: PathBuf,
+    /// The variables of the `.env` that the file names.
+    pub environment: Vec<(String, SecretText)>,
 }
 
 /// How tokens are judged.
@@ -54,13 +69,8 @@ pub(super) fn read(
         Some(Value::Object(object)) => {
             let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             match (text("method"), text("path")) {
-                (Some("custom"), Some(_)) => {
-                    reading.refuse(
-                        "auth",
-                        "custom authentication needs handlers, which this version does not have",
-                        "use \"jwt\", or null behind another gate, until handlers exist",
-                    );
-                    None
+                (Some("custom"), Some(target)) => {
+                    Variables { variables, environment, reading }.custom(target).map(Auth::Custom)
                 }
                 (Some(other), Some(_)) => unsupported(other, reading),
                 _ => {
@@ -86,6 +96,35 @@ struct Variables<'v, 'r> {
 }
 
 impl Variables<'_, '_> {
+    fn custom(&mut self, target: &str) -> Option<Custom> {
+        let parent = self.reading.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or_else(|| Path::new(".")).canonicalize();
+        let directory = match directory {
+            Ok(directory) => directory,
+            Err(error) => {
+                self.reading.refuse(
+                    "auth",
+                    error.to_string(),
+                    "put the file into a directory that can be read",
+                );
+                return None;
+            }
+        };
+        match self.variables.all(self.environment) {
+            Ok(variables) => {
+                let secret =
+                    |(name, value): (String, Zeroizing<String>)| (name, SecretText::from(value.as_str()));
+                let environment = variables.into_iter().map(secret).collect();
+                Some(Custom { target: target.to_owned(), directory, environment })
+            }
+            Err(missing) => {
+                let what = format!("a variable refers to {missing}, which is not set");
+                self.reading.refuse("env", what, format!("set {missing}, or write the value itself"));
+                None
+            }
+        }
+    }
+
     /// A variable that is set to something.
     fn get(&mut self, name: &'static str) -> Option<Zeroizing<String>> {
         match self.variables.get(name, self.environment) {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use doorward_protocols::json::{self, Limits};
 use serde_json::{Map, Value};
 
-pub use auth::{Auth, Jwt};
+pub use auth::{Auth, Custom, Jwt};
 pub use rate_limit::{RateLimit, RateLimitBy};
 
 use super::dotenv::{self, Dotenv};

@@ -20,7 +20,7 @@ fn read_in(json: &str, dotenv: &str, process: &[(&str, &str)]) -> Result<AgentFl
 fn jwt(dotenv: &str, process: &[(&str, &str)]) -> Result<Jwt, String> {
     match read_in(r#"{"agent": "a:b", "auth": "jwt", "env": ".env"}"#, dotenv, process)?.auth {
         Auth::Jwt(jwt) => Ok(*jwt),
-        Auth::Open => Err("open".to_owned()),
+        Auth::Open | Auth::Custom(_) => Err("another mode".to_owned()),
     }
 }
 
@@ -32,6 +32,22 @@ fn private_pem(algorithm: Algorithm) -> String {
     let lines: Vec<&str> =
         body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("base64 is ASCII")).collect();
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+}
+
+#[test]
+fn a_class_of_ones_own_is_named_with_its_directory_and_the_variables_of_the_file_alone() {
+    let json = r#"{"agent": "a:b", "auth": {"method": "custom", "path": "auth.custom:Mine"}, "env": ".env"}"#;
+    let dotenv = "A=1\nB=${A}-${OUTSIDE}\nA=2\n";
+    let Auth::Custom(custom) = read_in(json, dotenv, &[("OUTSIDE", "o"), ("OTHER", "x")]).expect("good").auth
+    else {
+        unreachable!("it is custom")
+    };
+    assert_eq!(custom.target, "auth.custom:Mine");
+    assert!(custom.directory.is_absolute());
+    let seen: Vec<_> =
+        custom.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
+    assert_eq!(seen, ["B=1-o", "A=2"]);
+    assert!(read_in(json, "A=${NOBODY}\n", &[]).is_err_and(|text| text.contains("NOBODY")));
 }
 
 #[test]
@@ -53,7 +69,6 @@ fn bad_auth_is_refused_in_the_packages_sentences() {
         (r#"{"method": "custom"}"#, "Both method and path must be provided in auth config"),
         (r#"{"path": "a:B"}"#, "Both method and path must be provided in auth config"),
         (r#"{"method": "saml", "path": "a:B"}"#, "Unsupported auth method: saml"),
-        (r#"{"method": "custom", "path": "a:B"}"#, "custom authentication needs handlers"),
         ("7", "Unsupported auth method: 7"),
         (r#""jwt""#, "JWT_SECRET_KEY and JWT_ALGORITHM must be set in environment variables"),
     ];

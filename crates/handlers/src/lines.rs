@@ -6,7 +6,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub enum Line {
     /// A line without its end.
     Whole(Vec<u8>),
     /// The beginning of one that is too long; the rest of it is passed over.
@@ -16,7 +16,7 @@ pub(super) enum Line {
 }
 
 /// Reads lines.
-pub(super) struct Lines<R> {
+pub struct Lines<R> {
     from: BufReader<R>,
     longest: usize,
     taken: usize,
@@ -27,17 +27,17 @@ pub(super) struct Lines<R> {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// Lines of at most `longest` bytes.
-    pub(super) fn new(from: R, longest: usize) -> Self {
+    pub fn new(from: R, longest: usize) -> Self {
         Self { from: BufReader::new(from), longest, taken: 0, line: Vec::new(), passing: false }
     }
 
     /// How many bytes were read.
-    pub(super) fn taken(&self) -> usize {
+    pub fn taken(&self) -> usize {
         self.taken
     }
 
     /// The next line.
-    pub(super) async fn next(&mut self) -> io::Result<Line> {
+    pub async fn next(&mut self) -> io::Result<Line> {
         loop {
             let bytes = self.from.fill_buf().await?;
             if bytes.is_empty() {
@@ -67,7 +67,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 }
 
 /// A foreign text for a log: control characters are shown, not obeyed.
-pub(super) fn shown(bytes: &[u8]) -> String {
+pub fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.trim_end_matches('\r').chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,0 +1,39 @@
+//! User code: functions that run out of process and are asked who somebody is, or what they may do.
+
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A refusal in the handler's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Refused {
+    /// The status, 400 to 599.
+    pub status: u16,
+    /// What the client is told.
+    pub detail: Value,
+    /// Headers that go with it; not checked yet.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandlerFault {
+    /// The handler refuses.
+    Refused(Refused),
+    /// It answered something that the platform does not know: the text names the expected shape.
+    Invalid(String),
+    /// It raised something that is no refusal. For the log, what and where.
+    Raised(String),
+    /// Nothing was answered: it crashed, took too long, or has too much to do. For the log, why.
+    Away(String),
+}
+
+/// The functions of one file.
+pub trait Handlers: Send + Sync {
+    /// What the log calls them.
+    fn name(&self) -> &str;
+
+    /// Asks a function. Waits no longer than the handler's own limit.
+    fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>>;
+}

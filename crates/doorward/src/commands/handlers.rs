@@ -1,0 +1,81 @@
+//! `doorward handlers`: user code that says who somebody is.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use doorward_handlers::Host;
+use serde_json::json;
+
+use crate::cli::{Descriptor, Failure, Output, Run, Surroundings};
+use crate::config::Sources;
+use crate::handlers::{PASSED, broken, settings};
+use crate::platform::agentflow::{AgentFlow, Auth};
+
+/// The row of the table of commands.
+pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
+
+/// Look at user code that says who somebody is
+#[derive(Parser)]
+#[command(
+    name = "handlers",
+    after_help = "\
+Examples:
+  doorward handlers check agentflow.json
+  doorward handlers check agentflow.json --python .venv/bin/python --json"
+)]
+struct Handlers {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Load what a platform's file names, as a server would, and print what it registers
+    ///
+    /// What cannot be loaded is named with its place: the module, the class, the line. Nothing is served.
+    #[command(after_help = "Example:\n  doorward handlers check agentflow.json")]
+    Check {
+        /// The platform's file, such as agentflow.json
+        file: PathBuf,
+        /// The interpreter [default: as `handlers.python` says]
+        #[arg(long, value_name = "PATH")]
+        python: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+impl Run for Handlers {
+    fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
+        let What::Check { file, python, output } = self.what;
+        let platform = AgentFlow::read(&file, &|name| surroundings.variable(name))?;
+        let Auth::Custom(custom) = &platform.auth else {
+            return Err(Failure::refused(
+                format!("{} names no custom authentication, so there is nothing to load", file.display()),
+                "write \"auth\": {\"method\": \"custom\", \"path\": \"auth.custom:MyAuthBackend\"}",
+            ));
+        };
+        let sources = Sources { environment: surroundings.environment.clone(), ..Sources::default() };
+        let mut configured = sources.read()?.handlers;
+        configured.python = python.or(configured.python);
+        let passed: Vec<_> = PASSED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), surroundings.variable(name)?)))
+            .collect();
+        let settings = settings("check", custom, &configured, &passed);
+        let interpreter = settings.python.display().to_string();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let loaded = runtime.block_on(async {
+            let host = Host::open(settings).await.map_err(|error| broken(custom, &error))?;
+            Ok::<_, Failure>(host.loaded())
+        })?;
+        let shown = json!({
+            "target": custom.target, "python": loaded.python, "interpreter": interpreter,
+            "registers": loaded.registers, "files": loaded.files,
+        });
+        output.answer(&shown, || {
+            let registers = loaded.registers.join("\n  ");
+            format!("{} loads with Python {} ({interpreter}).\n  {registers}", custom.target, loaded.python)
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! `[handlers]`: user code that is asked, in processes of its own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::{Key, Section};
+
+/// How processes of user code are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handlers {
+    /// The interpreter; `None` looks for one.
+    pub python: Option<PathBuf>,
+    /// Processes for each file.
+    pub workers: usize,
+    /// Longest time for one call.
+    pub within: Duration,
+    /// Longest time to load a file.
+    pub start_within: Duration,
+    /// Calls under way in one process.
+    pub queue: usize,
+    /// Functions that are no coroutines, at once, in one process.
+    pub threads: usize,
+    /// Most address space of one process; 0 for no limit.
+    pub memory_bytes: u64,
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key::optional(
+        "python",
+        "\"/srv/agents/.venv/bin/python\"",
+        "The interpreter, 3.9 or newer. Default: VIRTUAL_ENV's, that of .venv or venv beside the platform's file, or python3.",
+    ),
+    Key::new("workers", "1", "Processes for each file of handlers, 1 to 64."),
+    Key::new("timeout_ms", "10000", "Longest time for one call, in milliseconds; then the answer is 503."),
+    Key::new("start_timeout_s", "60", "Longest time to load a file, in seconds."),
+    Key::new("queue", "256", "Calls under way in one process; the next is answered 503."),
+    Key::new("threads", "32", "Functions that are no coroutines, at once, in one process."),
+    Key::new("memory_mb", "2048", "Most address space of one process, in MB; 0 for no limit."),
+];
+
+impl Handlers {
+    pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
+        let given = section.is_given("python");
+        let python = section.path("python");
+        let workers = section.integer("workers", 1..=64);
+        let timeout_ms = section.integer("timeout_ms", 10..=600_000);
+        let start_timeout_s = section.integer("start_timeout_s", 1..=600);
+        let queue = section.integer("queue", 1..=100_000);
+        let threads = section.integer("threads", 1..=1_000);
+        let memory_mb = section.integer("memory_mb", 0..=1_000_000);
+        section.finish();
+        if given && python.is_none() {
+            return None;
+        }
+        let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+        let size = |value: Option<i64>| value.and_then(|value| usize::try_from(value).ok());
+        Some(Self {
+            python,
+            workers: size(workers)?,
+            within: Duration::from_millis(number(timeout_ms)?),
+            start_within: Duration::from_secs(number(start_timeout_s)?),
+            queue: size(queue)?,
+            threads: size(threads)?,
+            memory_bytes: number(memory_mb)? << 20,
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! Which processes of user code a setup asks for, and starting them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use doorward_core::ports::Handlers;
+use doorward_core::ports::handlers::HandlerFault;
+use doorward_handlers::{Host, Settings};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::cli::Failure;
+use crate::config;
+use crate::platform::agentflow::{Auth, Custom};
+use crate::setup::{Mode, Setup};
+
+/// Variables that every process of user code finds, beside those of its platform's file.
+pub(crate) const PASSED: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"];
+
+/// Whether user code is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// For servers, and for judging a configuration.
+    All,
+    /// For commands on the store, which ask nobody who they are.
+    None,
+}
+
+/// The processes, by mount.
+pub(crate) async fn open(
+    setup: &Setup,
+    start: Start,
+) -> Result<BTreeMap<String, Arc<dyn Handlers>>, Failure> {
+    let mut all: BTreeMap<String, Arc<dyn Handlers>> = BTreeMap::new();
+    for (mount, platform) in &setup.platforms {
+        let Auth::Custom(custom) = &platform.auth else { continue };
+        let handlers: Arc<dyn Handlers> = match start {
+            Start::None => Arc::new(NotStarted),
+            Start::All => {
+                let settings = settings(mount, custom, &setup.config.handlers, &setup.passed);
+                let host = Host::open(Settings { reload: setup.mode == Mode::Dev, ..settings }).await;
+                Arc::new(host.map_err(|error| broken(custom, &error))?)
+            }
+        };
+        all.insert(mount.clone(), handlers);
+    }
+    Ok(all)
+}
+
+/// A process of this file, as configured.
+pub(crate) fn settings(
+    name: &str,
+    custom: &Custom,
+    configured: &config::Handlers,
+    passed: &[(String, String)],
+) -> Settings {
+    let mut environment = passed.to_vec();
+    environment.retain(|(name, _)| !custom.environment.iter().any(|(own, _)| own == name));
+    environment.extend(custom.environment.iter().map(|(name, value)| (name.clone(), value.expose().clone())));
+    Settings {
+        python: python(configured, &custom.directory, passed),
+        environment,
+        workers: configured.workers,
+        queue: configured.queue,
+        threads: configured.threads,
+        within: configured.within,
+        start_within: configured.start_within,
+        memory_bytes: configured.memory_bytes,
+        ..Settings::new(name, "agentflow", &custom.target, custom.directory.clone())
+    }
+}
+
+pub(crate) fn broken(custom: &Custom, error: &doorward_handlers::StartError) -> Failure {
+    Failure::refused(
+        format!("auth: {}: {error}", custom.target),
+        "correct the file, then look at it with: doorward handlers check agentflow.json",
+    )
+}
+
+/// The interpreter that most likely has what the file imports.
+fn python(configured: &config::Handlers, directory: &Path, passed: &[(String, String)]) -> PathBuf {
+    if let Some(python) = &configured.python {
+        return python.clone();
+    }
+    let active = passed.iter().find(|(name, _)| name == "VIRTUAL_ENV").map(|(_, path)| PathBuf::from(path));
+    let around = active.into_iter().chain([directory.join(".venv"), directory.join("venv")]);
+    let mut pythons = around.map(|place| place.join("bin/python"));
+    pythons.find(|python| python.exists()).unwrap_or_else(|| PathBuf::from("python3"))
+}
+
+/// Stands where no user code is started.
+struct NotStarted;
+
+impl Handlers for NotStarted {
+    fn name(&self) -> &str {
+        "not started"
+    }
+
+    fn call<'a>(&'a self, _: &'static str, _: Value) -> BoxFuture<'a, Result<Value, HandlerFault>> {
+        async { Err(HandlerFault::Away("commands start no handlers".to_owned())) }.boxed()
+    }
+}

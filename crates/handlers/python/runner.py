@@ -1,0 +1,223 @@
+"""A handler's process: loads a file of the user's, says what it registers, and answers calls until the socket closes.
+
+One thread reads the socket, so that a handler which blocks the event loop keeps nobody from hearing that it must end. Functions
+that are no coroutines run in threads.
+"""
+
+import asyncio
+import concurrent.futures
+import importlib
+import json
+import linecache
+import os
+import struct
+import sys
+import threading
+import traceback
+
+VERSION = 1
+LARGEST = 16 << 20
+
+
+class Broken(Exception):
+    """A file that cannot be used; `where` is a place in it."""
+
+    def __init__(self, what, where=None):
+        super().__init__(what)
+        self.what = what
+        self.where = where
+
+
+class Refuse(Exception):
+    """The handler's own refusal."""
+
+    def __init__(self, status, detail, headers=()):
+        super().__init__(status)
+        self.status = status
+        self.detail = detail
+        self.headers = [[str(name), str(value)] for name, value in headers]
+
+
+class Invalid(Exception):
+    """An answer that the platform does not know what to make of; the text names the expected shape."""
+
+
+class Frames:
+    """JSON with its length before it, both ways. Threads may write at once."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.writing = threading.Lock()
+
+    def read(self):
+        head = self._whole(4)
+        if head is None:
+            return None
+        (size,) = struct.unpack(">I", head)
+        body = self._whole(size)
+        return None if body is None else json.loads(body)
+
+    def _whole(self, count):
+        parts = []
+        while count:
+            try:
+                part = self.connection.recv(min(count, 1 << 16))
+            except OSError:
+                return None
+            if not part:
+                return None
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def write(self, frame):
+        body = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode()
+        if len(body) > LARGEST:
+            raise Invalid(f"the answer is larger than {LARGEST} bytes")
+        with self.writing:
+            self.connection.sendall(struct.pack(">I", len(body)) + body)
+
+
+def own_files(directory):
+    """The user's files that were loaded, to look whether they change."""
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.startswith(directory + os.sep) and "site-packages" not in file:
+            found.add(file)
+    return sorted(found)
+
+
+def place(error, directory):
+    """The last line of the user's own that an exception passed, as `file:line`."""
+    where = None
+    if isinstance(error, SyntaxError) and error.filename:
+        where = (error.filename, error.lineno or 0)
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename.startswith(directory + os.sep) and not isinstance(error, SyntaxError):
+            where = (frame.filename, frame.lineno)
+    if where is None:
+        return None
+    return f"{os.path.relpath(where[0], directory)}:{where[1]}"
+
+
+def load_attribute(target, directory):
+    """`module:name`, the module relative to the directory; what is wrong is said in words."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise Broken(f"{target!r} names no module and class; write it like auth.custom:MyAuthBackend")
+    file = os.path.join(*module_name.split(".")) + ".py"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or "?"
+        if module_name == missing or module_name.startswith(missing + "."):
+            raise Broken(f"there is no {file} in {directory}") from None
+        message = f"it imports {missing}, which is not installed for {sys.executable}"
+        raise Broken(message, place(error, directory)) from None
+    except SyntaxError as error:
+        raise Broken(f"{type(error).__name__}: {error.msg}", place(error, directory)) from None
+    except Exception as error:
+        raise Broken(f"it fails while it is loaded: {type(error).__name__}: {error}", place(error, directory)) from None
+    if not hasattr(module, name):
+        public = sorted(key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__)
+        defines = f"; it defines {', '.join(public)}" if public else ""
+        raise Broken(f"{file} has no {name}{defines}")
+    return getattr(module, name)
+
+
+class Runner:
+    def __init__(self, frames, begin):
+        self.frames = frames
+        self.directory = os.path.realpath(begin["directory"])
+        self.threads = concurrent.futures.ThreadPoolExecutor(begin.get("threads", 32), "handler")
+        self.tasks = {}
+        adapter = importlib.import_module(f"_doorward_{begin['kind']}")
+        self.loaded = adapter.load(begin["target"], self.directory)
+
+    async def call(self, number, name, given):
+        try:
+            function = self.loaded.functions[name]
+            answer = await function(given, self.in_thread)
+            self.answer(number, {"answer": answer})
+        except Refuse as refused:
+            self.answer(number, {"refuse": {"status": refused.status, "detail": refused.detail, "headers": refused.headers}})
+        except Invalid as invalid:
+            self.answer(number, {"invalid": str(invalid)})
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises
+            where = place(error, self.directory)
+            traceback.print_exc()
+            sys.stderr.flush()
+            self.answer(number, {"fault": f"{type(error).__name__}{f' at {where}' if where else ''}"})
+        finally:
+            self.tasks.pop(number, None)
+
+    def answer(self, number, frame):
+        try:
+            self.frames.write({"id": number, **frame})
+        except Invalid as invalid:
+            self.frames.write({"id": number, "invalid": str(invalid)})
+        except (TypeError, ValueError) as error:
+            self.frames.write({"id": number, "invalid": f"the answer is no JSON: {error}"})
+
+    async def in_thread(self, function, *arguments):
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+
+    def begin_call(self, frame):
+        number = frame["id"]
+        self.tasks[number] = asyncio.get_running_loop().create_task(self.call(number, frame["call"], frame.get("with") or {}))
+
+    def cancel(self, number):
+        task = self.tasks.get(number)
+        if task is not None:
+            task.cancel()
+
+    async def live(self):
+        loop = asyncio.get_running_loop()
+
+        def listen():
+            while True:
+                frame = self.frames.read()
+                if frame is None:
+                    # Whoever asked is gone; threads of user code must not keep the process.
+                    os._exit(0)
+                if "call" in frame:
+                    loop.call_soon_threadsafe(self.begin_call, frame)
+                elif "cancel" in frame:
+                    loop.call_soon_threadsafe(self.cancel, frame["cancel"])
+                elif "ping" in frame:
+                    loop.call_soon_threadsafe(self.frames.write, {"pong": frame["ping"]})
+
+        threading.Thread(target=listen, name="doorward", daemon=True).start()
+        await asyncio.Event().wait()
+
+
+def limit_memory(bytes_):
+    import resource
+
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
+    except (ValueError, OSError) as error:
+        print(f"the memory limit cannot be set: {error}", file=sys.stderr)
+
+
+def run(connection, begin):
+    frames = Frames(connection)
+    sys.path.insert(0, begin["directory"])
+    if begin.get("memory_bytes"):
+        limit_memory(begin["memory_bytes"])
+    try:
+        runner = Runner(frames, begin)
+    except Broken as broken:
+        frames.write({"broken": {"what": broken.what, "where": broken.where}})
+        sys.exit(1)
+    linecache.checkcache()
+    frames.write({
+        "ready": VERSION,
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "registers": runner.loaded.registers,
+        "files": own_files(runner.directory),
+    })
+    asyncio.run(runner.live())

@@ -1,0 +1,165 @@
+//! The processes of one file: kept alive, and loaded anew when the file changes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use doorward_core::ports::handlers::{HandlerFault, Handlers};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::settings::Settings;
+use crate::worker::{Loaded, StartError, Worker};
+
+/// The pause before a process is started again, at first and at most; one that lived for a while begins anew.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LIVED: Duration = Duration::from_secs(30);
+/// How often it is looked whether files changed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The place of a process, which changes.
+type Slot = Arc<Mutex<Arc<Worker>>>;
+
+/// The processes of one file.
+pub struct Host {
+    settings: Arc<Settings>,
+    slots: Vec<Slot>,
+    next: AtomicUsize,
+    keeping: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Host {
+    /// Starts the processes and waits until each has loaded its file.
+    ///
+    /// # Errors
+    /// [`StartError`] of the first that could not.
+    pub async fn open(settings: Settings) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let starting = (0..settings.workers.max(1)).map(|_| Worker::start(&settings));
+        let workers = futures_util::future::try_join_all(starting).await?;
+        let slots: Vec<Slot> =
+            workers.into_iter().map(|worker| Arc::new(Mutex::new(Arc::new(worker)))).collect();
+        let keep = |slot: &Slot| tokio::spawn(keep(Arc::clone(slot), Arc::clone(&settings)));
+        let keeping = slots.iter().map(keep).collect();
+        Ok(Self { settings, slots, next: AtomicUsize::new(0), keeping })
+    }
+
+    /// What was loaded, as the first process says.
+    #[must_use]
+    pub fn loaded(&self) -> Loaded {
+        self.slots.first().map(|slot| slot.lock().loaded.clone()).expect("there is a process")
+    }
+
+    /// The one that lives and has least to do.
+    fn choose(&self) -> Option<Arc<Worker>> {
+        let begin = self.next.fetch_add(1, Ordering::Relaxed);
+        let workers =
+            (0..self.slots.len()).map(|n| Arc::clone(&self.slots[(begin + n) % self.slots.len()].lock()));
+        workers.filter(|worker| worker.is_alive()).min_by_key(|worker| worker.under_way())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.keeping.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+impl Handlers for Host {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>> {
+        async move {
+            let worker =
+                self.choose().ok_or_else(|| HandlerFault::Away("no process of it is alive".to_owned()))?;
+            worker.call(function, &with, self.settings.within).await
+        }
+        .boxed()
+    }
+}
+
+/// Keeps a process in its place.
+async fn keep(slot: Slot, settings: Arc<Settings>) {
+    let mut pause = PAUSE;
+    loop {
+        let worker = Arc::clone(&slot.lock());
+        let since = Instant::now();
+        tokio::select! {
+            () = worker.ended() => {}
+            worker = changed(&worker, &settings) => {
+                tracing::info!(handler = %settings.name, "loaded anew");
+                let old = std::mem::replace(&mut *slot.lock(), Arc::new(worker));
+                tokio::spawn(retire(old, settings.within));
+                continue;
+            }
+        }
+        drop(worker);
+        if since.elapsed() >= LIVED {
+            pause = PAUSE;
+        }
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
+        loop {
+            match Worker::start(&settings).await {
+                Ok(worker) => {
+                    tracing::warn!(handler = %settings.name, "started again");
+                    *slot.lock() = Arc::new(worker);
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(handler = %settings.name, %error, "cannot be started again; it is tried anew");
+                    tokio::time::sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+            }
+        }
+    }
+}
+
+/// Lets what is under way be finished.
+async fn retire(worker: Arc<Worker>, within: Duration) {
+    let deadline = Instant::now() + within;
+    while worker.under_way() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    worker.give_up();
+}
+
+/// A process with the files as they are now, once they have changed and can be loaded.
+async fn changed(worker: &Worker, settings: &Settings) -> Worker {
+    if !settings.reload {
+        return std::future::pending().await;
+    }
+    let files: Vec<PathBuf> = worker.loaded.files.iter().map(PathBuf::from).collect();
+    let mut seen = stamps(&files);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = stamps(&files);
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match Worker::start(settings).await {
+            Ok(worker) => return worker,
+            // What ran goes on: a half-written file must not take the server down.
+            Err(error) => {
+                tracing::error!(handler = %settings.name, "{error}; what was loaded before goes on")
+            }
+        }
+    }
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
+    let stamp = |file: &PathBuf| {
+        let about = std::fs::metadata(file).ok()?;
+        Some((about.modified().ok()?, about.len()))
+    };
+    files.iter().map(stamp).collect()
+}

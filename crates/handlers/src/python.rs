@@ -1,0 +1,51 @@
+//! Our side of the Python process: sent over its socket, so that nothing of it lies on a disk.
+
+use serde_json::{Map, Value, json};
+
+use crate::settings::Settings;
+
+/// What the interpreter is started with.
+pub(crate) const BOOT: &str = include_str!("../python/boot.py");
+
+/// Modules by the names they are imported by. What is installed comes before what stands for it.
+const MODULES: &[(&str, &str)] = &[
+    ("_doorward_runner", include_str!("../python/runner.py")),
+    ("_doorward_agentflow", include_str!("../python/agentflow.py")),
+    ("agentflow_cli", include_str!("../python/shims/agentflow_cli.py")),
+    ("fastapi", include_str!("../python/shims/fastapi.py")),
+    ("fastapi.security", include_str!("../python/shims/fastapi_security.py")),
+];
+
+/// The first frame.
+pub(crate) fn begin(settings: &Settings) -> Value {
+    let modules: Map<String, Value> =
+        MODULES.iter().map(|(name, source)| ((*name).to_owned(), (*source).into())).collect();
+    json!({
+        "doorward": 1,
+        "modules": modules,
+        "kind": settings.kind,
+        "target": settings.target,
+        "directory": settings.directory,
+        "threads": settings.threads,
+        "memory_bytes": settings.memory_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MODULES;
+
+    #[test]
+    fn every_file_is_sent() {
+        let count = |directory: &str| {
+            let files =
+                std::fs::read_dir(format!("{}/{directory}", env!("CARGO_MANIFEST_DIR"))).expect("there");
+            files
+                .filter(|file| {
+                    file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|e| e == "py"))
+                })
+                .count()
+        };
+        assert_eq!(count("python") + count("python/shims"), MODULES.len() + 1, "and the boot");
+    }
+}

@@ -1,0 +1,58 @@
+//! What to run, and within which bounds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A file of handlers and how its processes are kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the log calls it, such as `agentflow`.
+    pub name: Arc<str>,
+    /// The interpreter.
+    pub python: PathBuf,
+    /// What the file is written for: the adapter's name, such as `agentflow`.
+    pub kind: &'static str,
+    /// What to load, as the platform's file writes it, such as `auth.custom:MyAuthBackend`.
+    pub target: String,
+    /// Where it works and where modules are looked for: the directory of the platform's file.
+    pub directory: PathBuf,
+    /// Everything it finds in its environment.
+    pub environment: Vec<(String, String)>,
+    /// Processes at once.
+    pub workers: usize,
+    /// Calls that may be under way in one process; more are refused.
+    pub queue: usize,
+    /// Functions that are no coroutines, at once, in one process.
+    pub threads: usize,
+    /// Longest time for one call.
+    pub within: Duration,
+    /// Longest time to load.
+    pub start_within: Duration,
+    /// Most address space of one process; 0 for no limit.
+    pub memory_bytes: u64,
+    /// Whether a changed file is loaded anew.
+    pub reload: bool,
+}
+
+impl Settings {
+    /// The defaults around these.
+    #[must_use]
+    pub fn new(name: &str, kind: &'static str, target: &str, directory: PathBuf) -> Self {
+        Self {
+            name: name.into(),
+            python: PathBuf::from("python3"),
+            kind,
+            target: target.to_owned(),
+            directory,
+            environment: Vec::new(),
+            workers: 1,
+            queue: 256,
+            threads: 32,
+            within: Duration::from_secs(10),
+            start_within: Duration::from_secs(60),
+            memory_bytes: 2 << 30,
+            reload: false,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+"""The document's example backends, word for word; what a sample omits is added in a module beside it."""
+
+import hashlib
+import json
+import time
+
+import jwt
+import pyotp
+import pytest
+from samples import SAMPLES, sample
+
+from harness.recorder import Recorder
+from test_contract import ask, user_of
+
+
+@pytest.fixture
+def documents(project):
+    for file in SAMPLES:
+        (project.home / file).parent.mkdir(exist_ok=True)
+        (project.home / file).write_text(sample(file))
+    return project
+
+
+@pytest.mark.parametrize("python", ["bare", "real"])
+def test_the_sample_backend_lets_a_known_token_in(documents, serve, python):
+    documents.write(
+        "mine.py",
+        """
+        from auth.custom import MyAuthBackend
+
+        class Backend(MyAuthBackend):
+            def verify_token(self, token):
+                return {"id": "7", "username": "ann", "email": "ann@x.org", "roles": ["user"]} if token == "known" else None
+        """,
+    )
+    server = serve(documents.use("mine:Backend"), python)
+    user = user_of(server, token="known")
+    assert (user["user_id"], user["username"], user["email"]) == ("7", "ann", "ann@x.org")
+    unknown = ask(server, token="unknown")
+    assert (unknown.status_code, unknown.json()["detail"]) == (401, "Invalid authentication credentials")
+
+
+def test_api_keys_are_looked_up_by_their_hash_and_their_permissions_hold(documents, serve):
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("first-key", "second-key")}
+    text = (documents.home / "auth/api_key.py").read_text()
+    text = text.replace("hashed_key_1", keys["first-key"]).replace("hashed_key_2", keys["second-key"])
+    (documents.home / "auth/api_key.py").write_text(text)
+    server = serve(documents.use("auth.api_key:APIKeyAuth"))
+    user = user_of(server, token="first-key")
+    assert (user["user_id"], user["name"], user["permissions"]) == ("user1", "Service Account 1", ["read", "write"])
+    assert ask(server, token="second-key").status_code == 200
+    assert ask(server, "POST", "/threads", token="second-key").status_code == 403
+    unknown = ask(server, token="third-key")
+    assert (unknown.status_code, unknown.json()["detail"]) == (401, "Invalid API key")
+
+
+def test_an_oauth_server_is_asked_who_it_is(documents, serve):
+    state = {"status": 200, "wait": 0.0}
+
+    def answer(request):
+        time.sleep(state["wait"])
+        if request.all("authorization") != ["Bearer good"]:
+            return 401, {"error": "invalid_token"}
+        return state["status"], {"sub": "ann", "email": "ann@x.org", "name": "Ann", "picture": "p.png"}
+
+    with Recorder(answer=answer) as recorder:
+        documents.write(
+            "mine.py",
+            f"""
+            from auth.oauth import OAuth2Auth
+
+            class Backend(OAuth2Auth):
+                def __init__(self):
+                    self.oauth_server = "{recorder.url}"
+            """,
+        )
+        server = serve(documents.use("mine:Backend"), "ours", more="timeout_ms = 1000")
+        user = user_of(server, token="good")
+        assert [user[name] for name in ("user_id", "email", "name", "picture")] == ["ann", "ann@x.org", "Ann", "p.png"]
+        bad = ask(server, token="bad")
+        assert (bad.status_code, bad.json()["detail"]) == (401, "Invalid OAuth token")
+        state["wait"] = 3.0
+        assert ask(server, token="good").status_code == 503, "it hangs"
+    assert ask(server, token="good").status_code == 503, "it is gone"
+
+
+DATABASE = """
+    from sqlalchemy import Boolean, Column, ForeignKey, String, create_engine
+    from sqlalchemy.orm import declarative_base, relationship, sessionmaker
+
+    import auth.database
+    from auth.database import DatabaseAuth
+
+    Base = declarative_base()
+
+    class Role(Base):
+        __tablename__ = "role"
+        name = Column(String, primary_key=True)
+        owner = Column(String, ForeignKey("user.id"), primary_key=True)
+
+    class User(Base):
+        __tablename__ = "user"
+        id = Column(String, primary_key=True)
+        username = Column(String)
+        email = Column(String)
+        is_active = Column(Boolean)
+        roles = relationship(Role)
+
+        def get_permissions(self):
+            return ["read", "write"]
+
+    auth.database.User = User
+
+    class Backend(DatabaseAuth):
+        def get_db_connection(self):
+            from sqlalchemy.pool import StaticPool
+            engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
+            Base.metadata.create_all(engine)
+            session = sessionmaker(engine)()
+            session.add(User(id="7", username="ann", email="ann@x.org", is_active=True, roles=[Role(name="premium")]))
+            session.add(User(id="8", username="bob", email="bob@x.org", is_active=False))
+            session.commit()
+            return session
+"""
+
+
+def signed(user_id: str | None, key: str = "your-secret-key", age: int = 0) -> str:
+    claims = {"exp": int(time.time()) + 60 - age, **({"user_id": user_id} if user_id else {})}
+    return jwt.encode(claims, key, "HS256")
+
+
+def test_a_database_of_ones_own_says_who_is_active(documents, serve):
+    documents.write("mine.py", DATABASE)
+    server = serve(documents.use("mine:Backend"), "ours")
+    user = user_of(server, token=signed("7"))
+    assert [user[name] for name in ("user_id", "username", "email", "roles", "permissions")] == [
+        "7", "ann", "ann@x.org", ["premium"], ["read", "write"]
+    ]
+    for token, detail in [
+        (signed("8"), "User not found or inactive"),
+        (signed("9"), "User not found or inactive"),
+        (signed("7", age=3600), "Token has expired"),
+        (signed("7", key="another key of the same length!"), "Invalid token"),
+        ("junk", "Invalid token"),
+    ]:
+        refused = ask(server, token=token)
+        assert (refused.status_code, refused.json()["detail"]) == (401, detail)
+    assert ask(server, token=signed(None)).status_code == 503, "the sample raises KeyError: not let in, never 500"
+
+
+def test_a_second_factor_glued_to_the_token_is_checked(documents, serve):
+    secret = pyotp.random_base32()
+    documents.write(
+        "mine.py",
+        f"""
+        import jwt
+        from auth.mfa import MFAAuth
+        from fastapi import HTTPException
+
+        class Backend(MFAAuth):
+            def verify_jwt(self, token):
+                try:
+                    claims = jwt.decode(token, "your-secret-key", algorithms=["HS256"])
+                except jwt.InvalidTokenError:
+                    raise HTTPException(401, "Invalid token")
+                return {{"user_id": claims["user_id"], "username": "ann", "mfa_secret": "{secret}"}}
+        """,
+    )
+    server = serve(documents.use("mine:Backend"), "ours")
+    user = user_of(server, token=f"{signed('7')}:{pyotp.TOTP(secret).now()}")
+    assert (user["user_id"], user["mfa_verified"]) == ("7", True)
+    for token, detail in [
+        (signed("7"), "Invalid token format. Expected: jwt:mfa_code"),
+        (f"{signed('7')}:1:2", "Invalid token format. Expected: jwt:mfa_code"),
+        (f"{signed('7')}:000000", "Invalid MFA code"),
+    ]:
+        refused = ask(server, token=token)
+        assert (refused.status_code, refused.json()["detail"]) == (401, detail), token
+
+
+def test_firebase_tokens_are_verified_by_its_library(documents, serve):
+    """A stand-in for `firebase_admin` says what the library would; the sample is the document's."""
+    documents.write("firebase_admin/__init__.py", "def initialize_app(cred):\n    print('initialized', cred)\n")
+    documents.write("firebase_admin/credentials.py", "def Certificate(path):\n    return path\n")
+    documents.write(
+        "firebase_admin/auth.py",
+        """
+        def verify_id_token(token):
+            if token != "good":
+                raise ValueError("Wrong number of segments in token")
+            return {"uid": "ann", "email": "ann@x.org", "email_verified": True, "name": "Ann"}
+        """,
+    )
+    server = serve(documents.use("auth.firebase:FirebaseAuth"))
+    user = user_of(server, token="good")
+    assert [user[name] for name in ("user_id", "email", "email_verified", "name")] == ["ann", "ann@x.org", True, "Ann"]
+    bad = ask(server, token="bad")
+    assert bad.status_code == 401 and bad.json()["detail"].startswith("Invalid Firebase token: ")
+    assert json.dumps(bad.json()).count("Traceback") == 0
