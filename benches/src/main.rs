@@ -12,6 +12,7 @@ mod api_keys;
 mod audit;
 mod caller;
 mod gateway;
+mod handlers;
 mod house;
 mod keys;
 mod login;
@@ -75,6 +76,11 @@ static BENCHES: &[Bench] = &[
         name: "gateway",
         about: "the gateway against nginx with auth_request (needs target/release/doorward and Debian's nginx-light)",
         run: gateway::run,
+    },
+    Bench {
+        name: "handlers",
+        about: "user code out of process, when it does nothing (needs python3)",
+        run: handlers::run,
     },
     Bench {
         name: "audit",

@@ -1,7 +1,7 @@
 """A handler's process: loads a file of the user's, says what it registers, and answers calls until the socket closes.
 
-One thread reads the socket, so that a handler which blocks the event loop keeps nobody from hearing that it must end. Functions
-that are no coroutines run in threads.
+The event loop reads the socket, so that a call wakes one thread and not two; a thread of its own waits for nothing but the socket's end, so
+that a handler which blocks the loop does not outlive whoever asks. Functions that are no coroutines run in threads.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ import importlib
 import json
 import linecache
 import os
-import struct
+import select
+import socket
 import sys
 import threading
 import traceback
@@ -43,39 +44,49 @@ class Invalid(Exception):
 
 
 class Frames:
-    """JSON with its length before it, both ways. Threads may write at once."""
+    """JSON with its length before it, both ways. Read by the event loop as it comes; threads may write at once."""
 
     def __init__(self, connection):
         self.connection = connection
         self.writing = threading.Lock()
+        self.kept = bytearray()
 
-    def read(self):
-        head = self._whole(4)
-        if head is None:
+    def arrived(self):
+        """The frames that are here whole; `None` when nothing more comes."""
+        try:
+            part = self.connection.recv(1 << 18, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError:
             return None
-        (size,) = struct.unpack(">I", head)
-        body = self._whole(size)
-        return None if body is None else json.loads(body)
-
-    def _whole(self, count):
-        parts = []
-        while count:
-            try:
-                part = self.connection.recv(min(count, 1 << 16))
-            except OSError:
-                return None
-            if not part:
-                return None
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
+        if not part:
+            return None
+        self.kept += part
+        frames = []
+        while len(self.kept) >= 4:
+            end = 4 + int.from_bytes(self.kept[:4], "big")
+            if len(self.kept) < end:
+                break
+            frames.append(json.loads(bytes(self.kept[4:end])))
+            del self.kept[:end]
+        return frames
 
     def write(self, frame):
         body = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode()
         if len(body) > LARGEST:
             raise Invalid(f"the answer is larger than {LARGEST} bytes")
         with self.writing:
-            self.connection.sendall(struct.pack(">I", len(body)) + body)
+            self.connection.sendall(len(body).to_bytes(4, "big") + body)
+
+
+def end_with(connection):
+    """Ends this process when whoever asks is gone, also while user code blocks the event loop."""
+    waiting = select.poll()
+    # Nothing but the end is waited for: data are the event loop's to read.
+    waiting.register(connection.fileno(), select.POLLRDHUP)
+    while not waiting.poll():
+        pass
+    os._exit(0)
 
 
 def own_files(directory):
@@ -174,23 +185,22 @@ class Runner:
         if task is not None:
             task.cancel()
 
+    def take(self):
+        frames = self.frames.arrived()
+        if frames is None:
+            # Whoever asked is gone; threads of user code must not keep the process.
+            os._exit(0)
+        for frame in frames:
+            if "call" in frame:
+                self.begin_call(frame)
+            elif "cancel" in frame:
+                self.cancel(frame["cancel"])
+            elif "ping" in frame:
+                self.frames.write({"pong": frame["ping"]})
+
     async def live(self):
-        loop = asyncio.get_running_loop()
-
-        def listen():
-            while True:
-                frame = self.frames.read()
-                if frame is None:
-                    # Whoever asked is gone; threads of user code must not keep the process.
-                    os._exit(0)
-                if "call" in frame:
-                    loop.call_soon_threadsafe(self.begin_call, frame)
-                elif "cancel" in frame:
-                    loop.call_soon_threadsafe(self.cancel, frame["cancel"])
-                elif "ping" in frame:
-                    loop.call_soon_threadsafe(self.frames.write, {"pong": frame["ping"]})
-
-        threading.Thread(target=listen, name="doorward", daemon=True).start()
+        threading.Thread(target=end_with, args=(self.frames.connection,), name="doorward", daemon=True).start()
+        asyncio.get_running_loop().add_reader(self.frames.connection.fileno(), self.take)
         await asyncio.Event().wait()
 
 

@@ -306,6 +306,47 @@ return {"user_id": "ann", "pids": [os.getpid(), child.pid]}
     wait_until(lambda: all(gone(pid) for pid in pids), "the end of both")
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_server_that_is_killed_leaves_no_process_behind(project, serve, busy):
+    """Nobody is left to kill the group: the process itself has to notice, also when user code blocks its loop."""
+    project.write(
+        "auth/custom.py",
+        """
+        import os, time
+        from agentflow_cli import BaseAuth
+
+        class Backend(BaseAuth):
+            async def authenticate(self, res, credential):
+                if credential.credentials == "block":
+                    time.sleep(300)
+                return {"user_id": "ann", "pid": os.getpid()}
+        """,
+    )
+    server = serve(project.use("auth.custom:Backend"))
+    pid = user_of(server)["pid"]
+    if busy:
+        with pytest.raises(requests.exceptions.Timeout):
+            requests.get(server.mount("agentflow") + "/v1/threads", headers={"Authorization": "Bearer block"}, timeout=0.5)
+    os.kill(server.ready["pid"], signal.SIGKILL)
+
+    def gone() -> bool:
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
+
+    wait_until(gone, "the end of the process")
+
+
+@pytest.mark.parametrize("path", ["/ping", "/v1/ping"])
+def test_ping_is_open_whatever_the_backend_says(project, serve, path):
+    server = serve(backend(project, 'raise HTTPException(401, "nobody")'))
+    for token in (None, "x"):
+        assert ask(server, path=path, token=token).status_code == 200
+    assert ask(server).status_code == 401
+
+
 def test_a_changed_file_is_loaded_anew_and_a_broken_one_is_not(project, serve):
     backend(project, 'return {"user_id": "first"}')
     server = serve(project)

@@ -197,3 +197,46 @@ def test_firebase_tokens_are_verified_by_its_library(documents, serve):
     bad = ask(server, token="bad")
     assert bad.status_code == 401 and bad.json()["detail"].startswith("Invalid Firebase token: ")
     assert json.dumps(bad.json()).count("Traceback") == 0
+
+
+def test_auth0_tokens_are_verified_by_their_published_keys(project, serve):
+    """A backend as Auth0's own documentation writes it: RS256 by JWKS, issuer and audience."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from jwt.algorithms import RSAAlgorithm
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = {**json.loads(RSAAlgorithm.to_jwk(key.public_key())), "kid": "one", "alg": "RS256", "use": "sig"}
+    with Recorder(answer=lambda request: (200, {"keys": [public]})) as recorder:
+        project.write(
+            "auth/auth0.py",
+            f"""
+            import jwt
+            from agentflow_cli import BaseAuth
+            from fastapi import HTTPException
+
+            class Auth0(BaseAuth):
+                def __init__(self):
+                    self.keys = jwt.PyJWKClient("{recorder.url}/.well-known/jwks.json")
+
+                def authenticate(self, res, credential):
+                    try:
+                        key = self.keys.get_signing_key_from_jwt(credential.credentials)
+                        claims = jwt.decode(
+                            credential.credentials, key.key, algorithms=["RS256"],
+                            audience="https://api.example", issuer="https://tenant.example/",
+                        )
+                    except jwt.PyJWTError as error:
+                        raise HTTPException(401, "Invalid token") from error
+                    return {{"user_id": claims["sub"]}}
+            """,
+        )
+        server = serve(project.use("auth.auth0:Auth0"), "ours")
+        claims = {"iss": "https://tenant.example/", "aud": "https://api.example", "sub": "auth0|ann", "exp": int(time.time()) + 60}
+
+        def made(**changes) -> str:
+            return jwt.encode({**claims, **changes}, key, "RS256", headers={"kid": "one"})
+
+        assert user_of(server, token=made())["user_id"] == "auth0|ann"
+        for bad in (made(aud="https://other"), made(iss="https://evil.example/"), made(exp=1), "junk"):
+            refused = ask(server, token=bad)
+            assert (refused.status_code, refused.json()["detail"]) == (401, "Invalid token")

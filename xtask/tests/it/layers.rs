@@ -67,7 +67,14 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "doorward-bench",
-        may_use: &["doorward", "doorward-core", "doorward-protocols", "doorward-server", "doorward-store"],
+        may_use: &[
+            "doorward",
+            "doorward-core",
+            "doorward-handlers",
+            "doorward-protocols",
+            "doorward-server",
+            "doorward-store",
+        ],
         must_not_reach: &[],
     },
     Layer { name: "xtask", may_use: &[], must_not_reach: &[] },
