@@ -18,6 +18,7 @@ pub mod clock;
 pub mod engine;
 pub mod error;
 pub mod events;
+mod forms;
 pub mod id;
 pub mod identity;
 pub mod limits;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
+use doorward_core::authn::methods::remote_token::{Asking, Way};
 use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
 use doorward_core::authn::{Authenticator, Chain};
 use doorward_core::authz::Roles;
@@ -299,6 +300,15 @@ struct Own<'a> {
 
 impl Own<'_> {
     fn mount(&self, mount: &config::Mount, platform: Option<&AgentFlow>) -> Result<Mount, Failure> {
+        if platform.is_some() && mount.remote_tokens.is_some() {
+            return Err(Failure::refused(
+                format!(
+                    "mounts.{}.remote_tokens: its platform's file says whose tokens are taken",
+                    mount.name
+                ),
+                "leave one of them out",
+            ));
+        }
         let (chain, tokens) = match platform.map(|platform| &platform.auth) {
             None => (self.own_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile(mount)),
@@ -354,6 +364,7 @@ impl Own<'_> {
         methods.extend(self.others(mount)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
+        methods.extend(self.remote_tokens(mount)?);
         Ok(Chain::new(methods))
     }
 
@@ -381,6 +392,37 @@ impl Own<'_> {
             self.method("external_jwt", Section { options: object(options), remote, ..Section::default() })
         };
         mount.issuers.iter().map(method).collect()
+    }
+
+    /// Who is asked about what nobody else here knows.
+    fn remote_tokens(&self, mount: &config::Mount) -> Result<Option<Arc<dyn Authenticator>>, Failure> {
+        let Some(name) = &mount.remote_tokens else { return Ok(None) };
+        let given = &self.config.remote_tokens[name];
+        let (url, way) = match (&given.userinfo_url, &given.introspection_url) {
+            (Some(url), _) => (url, Way::Userinfo { api_key: given.secret.clone() }),
+            (None, Some(url)) => {
+                let client_id = given.client_id.clone().unwrap_or_default();
+                let client_secret = given.secret.clone().unwrap_or_else(|| "".into());
+                (url, Way::Introspection { client_id, client_secret })
+            }
+            (None, None) => return Ok(None),
+        };
+        let url = self.engine.outbound().check(url).map_err(|error| {
+            let mend = "correct the URL, or list its origin in outbound.allow";
+            Failure::refused(format!("remote_tokens.{name}: {url}: {error}"), mend)
+        })?;
+        let mut options = json!({
+            "authority": name,
+            "identity_claim": given.identity_claim,
+            "audience": given.audience,
+            "cache_ms": given.cache_s * 1000,
+        });
+        if let Some(claim) = &given.roles_claim {
+            options["roles_claim"] = json!(claim);
+        }
+        let section =
+            Section { options: object(options), asking: Some(Asking { url, way }), ..Section::default() };
+        Ok(Some(self.method("remote_token", section)?))
     }
 
     /// `auth: null`: everybody is nobody in particular, with or without a credential.

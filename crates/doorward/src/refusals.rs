@@ -199,7 +199,8 @@ fn tls_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
 /// Secrets that stand in the configuration file itself.
 fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
     let of_a_party = |key: &str| {
-        (key.starts_with("webhooks.") || key.starts_with("providers.")) && key.ends_with("secret")
+        ["webhooks.", "providers.", "remote_tokens."].iter().any(|party| key.starts_with(party))
+            && key.ends_with("secret")
     };
     let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url") || of_a_party(key);
     let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
@@ -242,7 +243,10 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_providers = setup.config.providers.iter().flat_map(|(name, provider)| {
         provider.secret_file.iter().map(move |file| (format!("providers.{name}.client_secret_file"), file))
     });
-    let files = of_webhooks.chain(of_providers);
+    let of_others = setup.config.remote_tokens.iter().flat_map(|(name, one)| {
+        one.secret_file.iter().map(move |file| (format!("remote_tokens.{name}.secret_file"), file))
+    });
+    let files = of_webhooks.chain(of_providers).chain(of_others);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(

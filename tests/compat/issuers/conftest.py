@@ -57,6 +57,14 @@ class Issuer:
     def rotate(self, drop: bool = False) -> None:
         requests.post(f"{self.url}/_test/rotate{'?drop=1' if drop else ''}", timeout=10).raise_for_status()
 
+    def revoke(self, token: str) -> None:
+        form = {"token": token, "client_id": "robot", "client_secret": SECRET}
+        requests.post(f"{self.url}/token/revocation", data=form, timeout=10).raise_for_status()
+
+    @property
+    def introspections(self) -> int:
+        return int(requests.get(f"{self.url}/_test/introspections", timeout=10).text)
+
     @property
     def fetches(self) -> int:
         return int(requests.get(f"{self.url}/_test/fetches", timeout=10).text)

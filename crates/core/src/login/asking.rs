@@ -1,21 +1,17 @@
 //! What is said to providers: the exchange of a code, and questions with the token that it gave.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use doorward_protocols::json::{self, Limits};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::methods::{Answered, Client, ClientAuth};
 use crate::error::{Error, Result, codes};
+use crate::forms::{basic, pairs};
 use crate::ports::{Ask, Outbound, OutboundError};
 use crate::secret::SecretText;
 
 /// Longest token that a provider may give.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
-/// What stands as it is in a query or form (RFC 3986 §2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The provider cannot be asked; for the log, why.
 pub(super) fn away(why: impl Into<String>) -> Error {
@@ -29,14 +25,6 @@ pub(super) fn refused(why: impl Into<String>) -> Error {
 
 fn not_asked(error: OutboundError) -> Error {
     away(error.to_string())
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
-}
-
-fn pairs(pairs: &[(&str, &str)]) -> String {
-    pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&")
 }
 
 /// A URL with more in its query.
@@ -110,8 +98,7 @@ pub(super) async fn exchange(
     let mut headers = Vec::new();
     match (&client.secret, client.auth) {
         (Some(secret), ClientAuth::Basic) => {
-            let pair = format!("{}:{}", encoded(&client.id), encoded(secret.expose()));
-            headers.push(("authorization", format!("Basic {}", STANDARD.encode(pair))));
+            headers.push(("authorization", basic(&client.id, secret.expose())));
         }
         (Some(secret), ClientAuth::Body) => {
             form.push(("client_id", client.id.as_str()));

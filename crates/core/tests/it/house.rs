@@ -104,6 +104,7 @@ impl House {
             options: json.as_object().expect("an object").clone(),
             keys: None,
             remote: None,
+            asking: None,
             handlers: None,
             ring: Some(Arc::clone(&ring)),
         };

@@ -12,6 +12,7 @@ mod logins;
 mod matrix;
 mod processes;
 mod refresh;
+mod remote_tokens;
 mod revocation;
 mod sessions;
 mod signing_keys;

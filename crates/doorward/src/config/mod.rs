@@ -29,6 +29,7 @@ mod outbound;
 mod passwords;
 mod problem;
 mod providers;
+mod remote_tokens;
 mod roles;
 mod secrets;
 mod section;
@@ -58,6 +59,7 @@ pub use origin::Origin;
 pub use passwords::Passwords;
 pub use problem::{Problem, Problems};
 pub use providers::Provider;
+pub use remote_tokens::RemoteTokens;
 pub use roles::{BUILTIN_ROLES, Role};
 pub use secrets::Secrets;
 pub use section::{Key, Setting};
@@ -81,6 +83,8 @@ pub struct Config {
     pub mounts: Vec<Mount>,
     /// Others whose tokens are taken, by name.
     pub issuers: BTreeMap<String, Issuer>,
+    /// Others who are asked whose a token is, by name.
+    pub remote_tokens: BTreeMap<String, RemoteTokens>,
     /// Requests to addresses that others have a say in.
     pub outbound: Outbound,
     /// Others through whom people log in, by name.
@@ -143,6 +147,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         heading: "issuers.company",
         keys: issuers::KEYS,
         doc: "Others whose tokens mounts may take; one section for each. The name vouches for its subjects.",
+    },
+    SectionRow {
+        heading: "remote_tokens.supabase",
+        keys: remote_tokens::KEYS,
+        doc: "Others who are asked whose a token is, because only they can say; one section for each. The name vouches for its subjects.",
     },
     SectionRow {
         heading: "providers.google",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::issuers::Issuer;
 use super::nearest::nearest;
 use super::problem::Problem;
+use super::remote_tokens::RemoteTokens;
 use super::section::{Key, Reading, Section};
 use super::server::base_url;
 use super::tree::{Node, Value};
@@ -40,6 +41,8 @@ pub struct Mount {
     pub min_password_chars: Option<usize>,
     /// Others whose tokens it takes, by name.
     pub issuers: Vec<String>,
+    /// Who is asked whose a token is that nobody else knows.
+    pub remote_tokens: Option<String>,
     /// Whether refusals say which check failed.
     pub distinct_refusals: bool,
     /// Whether each exchange replaces the refresh token.
@@ -134,6 +137,11 @@ pub(super) const KEYS: &[Key] = &[
         "Fewest characters of a password set through this mount. Default: passwords.min_chars.",
     ),
     Key::new("issuers", "[]", "Others whose tokens are taken here too, by their names in [issuers]."),
+    Key::optional(
+        "remote_tokens",
+        "\"supabase\"",
+        "Who of [remote_tokens] is asked about tokens that no other method here knows.",
+    ),
     Key::new(
         "refusals",
         "\"uniform\"",
@@ -226,6 +234,31 @@ pub(super) fn know_issuers(
     }
 }
 
+/// Notes whom mounts want asked and nobody describes, and names that would make two parties' users one.
+pub(super) fn know_remote_tokens(
+    mounts: Option<&[Mount]>,
+    known: Option<&BTreeMap<String, RemoteTokens>>,
+    reading: &mut Reading,
+) {
+    let (Some(mounts), Some(known)) = (mounts, known) else { return };
+    for mount in mounts {
+        if let Some(name) = mount.remote_tokens.as_ref().filter(|name| !known.contains_key(*name)) {
+            let mend = match nearest(name, known.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("describe it in [remote_tokens.{name}]"),
+            };
+            let key = format!("mounts.{}.remote_tokens", mount.name);
+            reading.problems.push(Problem::of(key, format!("there is no {name:?} to ask"), mend));
+        }
+        let twin = known.keys().find(|name| **name == mount.name || mount.issuers.contains(name));
+        if let Some(name) = twin {
+            let what =
+                format!("a mount or issuer is called {name} too, and would vouch for the same subjects");
+            reading.problems.push(Problem::of(format!("remote_tokens.{name}"), what, "give it another name"));
+        }
+    }
+}
+
 impl Mount {
     fn read(name: &str, node: &Node, reading: &mut Reading) -> Option<Self> {
         let named = !name.is_empty()
@@ -265,6 +298,8 @@ impl Mount {
             false => None,
         };
         let issuers = section.list("issuers");
+        let remote_tokens =
+            section.is_given("remote_tokens").then(|| section.text("remote_tokens")).flatten();
         let distinct_refusals = section.word("refusals", &[("distinct", true), ("uniform", false)]);
         let refresh_rotation = match section.is_given("refresh_rotation") {
             true => section.boolean("refresh_rotation"),
@@ -288,6 +323,7 @@ impl Mount {
             ("upstream", upstream.is_none()),
             ("agentflow", agentflow.is_none()),
             ("trusted_header", trusted_header.is_none()),
+            ("remote_tokens", remote_tokens.is_none()),
         ]
         .iter()
         .any(|(name, absent)| *absent && section.is_given(name));
@@ -310,6 +346,7 @@ impl Mount {
             require_exp: require_exp?,
             min_password_chars,
             issuers: issuers?,
+            remote_tokens,
             distinct_refusals: distinct_refusals?,
             refresh_rotation: refresh_rotation?,
             cookie_sessions: cookie_sessions?,

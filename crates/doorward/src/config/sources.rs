@@ -10,7 +10,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Limits, Log, Metrics, Passwords, SECTIONS, Secrets, SectionRow,
-    Server, Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, roles, webhooks,
+    Server, Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, remote_tokens, roles,
+    webhooks,
 };
 
 /// A setting given on the command line.
@@ -123,6 +124,8 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let secrets = Secrets::read(section("secrets", tree, reading));
     let mounts = mounts::read(tree.get("mounts"), reading);
     let issuers = issuers::read(tree.get("issuers"), reading);
+    let remote_tokens = remote_tokens::read(tree.get("remote_tokens"), reading);
+    mounts::know_remote_tokens(mounts.as_deref(), remote_tokens.as_ref(), reading);
     let providers = providers::read(tree.get("providers"), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
     mounts::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
@@ -145,6 +148,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         secrets: secrets?,
         mounts: mounts?,
         issuers: issuers?,
+        remote_tokens: remote_tokens?,
         providers: providers?,
         outbound: outbound?,
         webhooks: webhooks?,

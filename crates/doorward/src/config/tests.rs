@@ -256,6 +256,7 @@ fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
         ("DOORWARD_WEBHOOK_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("DOORWARD_OLD_WEBHOOK_SECRET", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
         ("GOOGLE_CLIENT_SECRET", "s"),
+        ("REMOTE_TOKENS_SECRET", "s"),
     ]);
     let config = sources.read().map_err(|problems| problems.to_string()).expect("the samples are good");
     for row in SECTIONS {

@@ -12,6 +12,8 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 
 const AUDIENCE = 'https://api.example.com';
+// Tokens for this one are opaque: only the issuer can say whose they are.
+const OPAQUE = 'https://opaque.example.com';
 const port = Number(process.argv[2]);
 const issuer = `http://127.0.0.1:${port}`;
 
@@ -33,13 +35,15 @@ function provider(Provider, keys) {
     scopes: ['api'],
     features: {
       clientCredentials: { enabled: true },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => AUDIENCE,
         getResourceServerInfo: (ctx, resource) => ({
-          scope: 'api', audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 600,
-          jwt: { sign: { alg: 'RS256' } },
+          scope: 'api', audience: resource, accessTokenTTL: 600,
+          ...(resource === OPAQUE ? { accessTokenFormat: 'opaque' } : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'RS256' } } }),
         }),
       },
     },
@@ -53,6 +57,7 @@ async function main() {
   let keys = [key()];
   let answer = provider(Provider, keys).callback();
   let fetches = 0;
+  let introspections = 0;
   http.createServer((request, response) => {
     const url = new URL(request.url, issuer);
     if (url.pathname === '/_test/rotate') {
@@ -61,7 +66,9 @@ async function main() {
       return response.end(JSON.stringify({ kids: keys.map((one) => one.kid) }));
     }
     if (url.pathname === '/_test/fetches') return response.end(String(fetches));
+    if (url.pathname === '/_test/introspections') return response.end(String(introspections));
     if (url.pathname === '/jwks') fetches += 1;
+    if (url.pathname === '/token/introspection') introspections += 1;
     return answer(request, response);
   }).listen(port, '127.0.0.1', () => console.log('ready'));
 }

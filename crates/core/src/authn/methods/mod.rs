@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod custom;
 pub mod external_jwt;
 pub mod own_token;
+pub mod remote_token;
 pub mod session_cookie;
 pub mod trusted_header;
 
@@ -28,6 +29,8 @@ pub struct Section {
     pub keys: Option<Arc<KeySet>>,
     /// Keys that an issuer publishes.
     pub remote: Option<Arc<RemoteKeys>>,
+    /// Who is asked whose a token is.
+    pub asking: Option<remote_token::Asking>,
     /// User code that is asked.
     pub handlers: Option<Arc<dyn Handlers>>,
     /// Our own signing keys.
@@ -62,6 +65,7 @@ pub static BUILTIN: &[Descriptor] = &[
     custom::DESCRIPTOR,
     external_jwt::DESCRIPTOR,
     own_token::DESCRIPTOR,
+    remote_token::DESCRIPTOR,
     session_cookie::DESCRIPTOR,
     trusted_header::DESCRIPTOR,
 ];
