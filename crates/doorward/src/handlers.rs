@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use crate::cli::Failure;
 use crate::config;
-use crate::platform::agentflow::{Auth, Custom};
+use crate::platform::HandlerFile;
+use crate::platform::agentflow::Auth;
 use crate::setup::{Mode, Setup};
 
 /// Variables that every process of user code finds, beside those of its platform's file.
@@ -35,13 +36,13 @@ pub(crate) async fn open(
 ) -> Result<BTreeMap<String, Arc<dyn Handlers>>, Failure> {
     let mut all: BTreeMap<String, Arc<dyn Handlers>> = BTreeMap::new();
     for (mount, platform) in &setup.platforms {
-        let Auth::Custom(custom) = &platform.auth else { continue };
+        let Auth::Custom(file) = &platform.auth else { continue };
         let handlers: Arc<dyn Handlers> = match start {
             Start::None => Arc::new(NotStarted),
             Start::All => {
-                let settings = settings(mount, custom, &setup.config.handlers, &setup.passed);
+                let settings = settings(mount, file, &setup.config.handlers, &setup.passed);
                 let host = Host::open(Settings { reload: setup.mode == Mode::Dev, ..settings }).await;
-                Arc::new(host.map_err(|error| broken(custom, &error))?)
+                Arc::new(host.map_err(|error| broken(file, &error))?)
             }
         };
         all.insert(mount.clone(), handlers);
@@ -52,15 +53,15 @@ pub(crate) async fn open(
 /// A process of this file, as configured.
 pub(crate) fn settings(
     name: &str,
-    custom: &Custom,
+    file: &HandlerFile,
     configured: &config::Handlers,
     passed: &[(String, String)],
 ) -> Settings {
     let mut environment = passed.to_vec();
-    environment.retain(|(name, _)| !custom.environment.iter().any(|(own, _)| own == name));
-    environment.extend(custom.environment.iter().map(|(name, value)| (name.clone(), value.expose().clone())));
+    environment.retain(|(name, _)| !file.environment.iter().any(|(own, _)| own == name));
+    environment.extend(file.environment.iter().map(|(name, value)| (name.clone(), value.expose().clone())));
     Settings {
-        python: python(configured, &custom.directory, passed),
+        python: python(configured, &file.directory, passed),
         environment,
         workers: configured.workers,
         queue: configured.queue,
@@ -68,14 +69,14 @@ pub(crate) fn settings(
         within: configured.within,
         start_within: configured.start_within,
         memory_bytes: configured.memory_bytes,
-        ..Settings::new(name, "agentflow", &custom.target, custom.directory.clone())
+        ..Settings::new(name, file.kind, &file.target, file.directory.clone())
     }
 }
 
-pub(crate) fn broken(custom: &Custom, error: &doorward_handlers::StartError) -> Failure {
+pub(crate) fn broken(file: &HandlerFile, error: &doorward_handlers::StartError) -> Failure {
     Failure::refused(
-        format!("auth: {}: {error}", custom.target),
-        "correct the file, then look at it with: doorward handlers check agentflow.json",
+        format!("auth: {}: {error}", file.target),
+        "correct the file, then look at it with: doorward handlers check FILE",
     )
 }
 

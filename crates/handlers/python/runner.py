@@ -112,6 +112,17 @@ def place(error, directory):
     return f"{os.path.relpath(where[0], directory)}:{where[1]}"
 
 
+def failed_to_load(error, directory):
+    """What went wrong while a file of the user's was loaded, and where."""
+    if isinstance(error, ModuleNotFoundError):
+        what = f"it imports {error.name or '?'}, which is not installed for {sys.executable}"
+    elif isinstance(error, SyntaxError):
+        what = f"{type(error).__name__}: {error.msg}"
+    else:
+        what = f"it fails while it is loaded: {type(error).__name__}: {error}"
+    return Broken(what, place(error, directory))
+
+
 def load_attribute(target, directory):
     """`module:name`, the module relative to the directory; what is wrong is said in words."""
     module_name, _, name = target.partition(":")
@@ -120,16 +131,11 @@ def load_attribute(target, directory):
     file = os.path.join(*module_name.split(".")) + ".py"
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        missing = error.name or "?"
-        if module_name == missing or module_name.startswith(missing + "."):
-            raise Broken(f"there is no {file} in {directory}") from None
-        message = f"it imports {missing}, which is not installed for {sys.executable}"
-        raise Broken(message, place(error, directory)) from None
-    except SyntaxError as error:
-        raise Broken(f"{type(error).__name__}: {error.msg}", place(error, directory)) from None
     except Exception as error:
-        raise Broken(f"it fails while it is loaded: {type(error).__name__}: {error}", place(error, directory)) from None
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        if missing and (module_name == missing or module_name.startswith(missing + ".")):
+            raise Broken(f"there is no {file} in {directory}") from None
+        raise failed_to_load(error, directory) from None
     if not hasattr(module, name):
         public = sorted(key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__)
         defines = f"; it defines {', '.join(public)}" if public else ""

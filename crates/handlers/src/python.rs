@@ -11,8 +11,10 @@ pub(crate) const BOOT: &str = include_str!("../python/boot.py");
 const MODULES: &[(&str, &str)] = &[
     ("_doorward_runner", include_str!("../python/runner.py")),
     ("_doorward_agentflow", include_str!("../python/agentflow.py")),
+    ("_doorward_langgraph", include_str!("../python/langgraph.py")),
     ("agentflow_cli", include_str!("../python/shims/agentflow_cli.py")),
     ("fastapi", include_str!("../python/shims/fastapi.py")),
+    ("langgraph_sdk", include_str!("../python/shims/langgraph_sdk.py")),
     ("fastapi.security", include_str!("../python/shims/fastapi_security.py")),
 ];
 

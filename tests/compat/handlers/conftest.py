@@ -42,10 +42,11 @@ def project(tmp_path) -> Project:
 
 
 def interpreter(kind: str) -> str:
-    """`bare` has the standard library alone, `ours` what samples import besides, `real` the published AgentFlow package."""
-    if kind == "real":
-        made = ROOT / ".venvs" / "agentflow-server" / "bin" / "python"
-        python = Path(os.environ.get("DOORWARD_AGENTFLOW_PYTHON", made))
+    """`bare` has the standard library alone, `ours` what samples import besides, `real` the published AgentFlow package, `older` the older SDK."""
+    if kind in ("real", "older"):
+        suite = {"real": "agentflow", "older": "handlers"}[kind]
+        made = ROOT / ".venvs" / f"{suite}-server" / "bin" / "python"
+        python = Path(os.environ.get(f"DOORWARD_{suite.upper()}_PYTHON", made))
         if not python.exists():
             raise left_out(f"{python} is not there: run `cargo xtask setup`")
         return str(python)

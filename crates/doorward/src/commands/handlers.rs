@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::{Descriptor, Failure, Output, Run, Surroundings};
 use crate::config::Sources;
 use crate::handlers::{PASSED, broken, settings};
-use crate::platform::agentflow::{AgentFlow, Auth};
+use crate::platform::handler_file;
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
@@ -21,7 +21,7 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
     after_help = "\
 Examples:
   doorward handlers check agentflow.json
-  doorward handlers check agentflow.json --python .venv/bin/python --json"
+  doorward handlers check langgraph.json --python .venv/bin/python --json"
 )]
 struct Handlers {
     #[command(subcommand)]
@@ -35,7 +35,7 @@ enum What {
     /// What cannot be loaded is named with its place: the module, the class, the line. Nothing is served.
     #[command(after_help = "Example:\n  doorward handlers check agentflow.json")]
     Check {
-        /// The platform's file, such as agentflow.json
+        /// The platform's file: an agentflow.json or a langgraph.json
         file: PathBuf,
         /// The interpreter [default: as `handlers.python` says]
         #[arg(long, value_name = "PATH")]
@@ -48,13 +48,7 @@ enum What {
 impl Run for Handlers {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
         let What::Check { file, python, output } = self.what;
-        let platform = AgentFlow::read(&file, &|name| surroundings.variable(name))?;
-        let Auth::Custom(custom) = &platform.auth else {
-            return Err(Failure::refused(
-                format!("{} names no custom authentication, so there is nothing to load", file.display()),
-                "write \"auth\": {\"method\": \"custom\", \"path\": \"auth.custom:MyAuthBackend\"}",
-            ));
-        };
+        let named = handler_file(&file, &|name| surroundings.variable(name))?;
         let sources = Sources { environment: surroundings.environment.clone(), ..Sources::default() };
         let mut configured = sources.read()?.handlers;
         configured.python = python.or(configured.python);
@@ -62,20 +56,20 @@ impl Run for Handlers {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), surroundings.variable(name)?)))
             .collect();
-        let settings = settings("check", custom, &configured, &passed);
+        let settings = settings("check", &named, &configured, &passed);
         let interpreter = settings.python.display().to_string();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let loaded = runtime.block_on(async {
-            let host = Host::open(settings).await.map_err(|error| broken(custom, &error))?;
+            let host = Host::open(settings).await.map_err(|error| broken(&named, &error))?;
             Ok::<_, Failure>(host.loaded())
         })?;
         let shown = json!({
-            "target": custom.target, "python": loaded.python, "interpreter": interpreter,
+            "target": named.target, "python": loaded.python, "interpreter": interpreter,
             "registers": loaded.registers, "files": loaded.files,
         });
         output.answer(&shown, || {
             let registers = loaded.registers.join("\n  ");
-            format!("{} loads with Python {} ({interpreter}).\n  {registers}", custom.target, loaded.python)
+            format!("{} loads with Python {} ({interpreter}).\n  {registers}", named.target, loaded.python)
         })
     }
 }

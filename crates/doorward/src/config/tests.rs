@@ -229,9 +229,9 @@ fn misnamed_variables_are_refused() {
     assert_eq!(problems(&ours), Vec::<String>::new(), "one underscore is the operator's own variable");
 }
 
-/// A file in the place of a secret: both at once are a contradiction.
+/// Given in the place of another: both at once are a contradiction.
 fn stands_for_another(name: &str) -> bool {
-    matches!(name, "master_key_file" | "url_file") || name.ends_with("secret_file")
+    matches!(name, "master_key_file" | "url_file" | "introspection_url") || name.ends_with("secret_file")
 }
 
 #[test]

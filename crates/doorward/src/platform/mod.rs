@@ -2,3 +2,69 @@
 
 pub mod agentflow;
 pub mod dotenv;
+pub mod langgraph;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use doorward_core::secret::SecretText;
+use doorward_protocols::json::{self, Limits};
+use serde_json::{Map, Value};
+
+use crate::config::Problem;
+
+/// User code that a platform's file names.
+pub struct HandlerFile {
+    /// What it is written for, by the name of its adapter.
+    pub kind: &'static str,
+    /// What to load, as the platform writes it.
+    pub target: String,
+    /// Where it works: the directory of the platform's file.
+    pub directory: PathBuf,
+    /// The variables that the platform's file names.
+    pub environment: Vec<(String, SecretText)>,
+}
+
+/// The directory that a file stands in, whole.
+fn directory_of(path: &Path) -> io::Result<PathBuf> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or_else(|| Path::new(".")).canonicalize()
+}
+
+/// A platform's file: a JSON object.
+fn read_object(path: &Path, example: &str) -> Result<Map<String, Value>, Problem> {
+    let place = path.display();
+    let bytes = fs::read(path)
+        .map_err(|error| Problem::general(format!("{place}: {error}"), "give the path of a readable file"))?;
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    match json::parse(text, Limits::STRANGER) {
+        Ok(Value::Object(content)) => Ok(content),
+        Ok(_) => Err(Problem::general(format!("{place} is not a JSON object"), example)),
+        Err(error) => Err(Problem::general(format!("{place}: {error}"), "correct the JSON at that place")),
+    }
+}
+
+/// The user code that a platform's file names, whichever platform's it is.
+///
+/// # Errors
+/// What is wrong with the file; that it names none.
+pub(crate) fn handler_file(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<HandlerFile, crate::cli::Failure> {
+    let content = read_object(path, "give an agentflow.json or a langgraph.json")
+        .map_err(|problem| crate::config::Problems(vec![problem]))?;
+    // AgentFlow says by which method, LangGraph knows one.
+    if content.get("auth").is_some_and(|auth| auth.get("path").is_some() && auth.get("method").is_none()) {
+        return Ok(langgraph::handler_file(path, environment)?);
+    }
+    match agentflow::AgentFlow::read(path, environment)?.auth {
+        agentflow::Auth::Custom(file) => Ok(file),
+        _ => Err(crate::cli::Failure::refused(
+            format!("{} names no handlers, so there is nothing to load", path.display()),
+            "write \"auth\": {\"method\": \"custom\", \"path\": \"auth.custom:MyAuthBackend\"} for AgentFlow, or \"auth\": {\"path\": \
+             \"./auth.py:auth\"} for LangGraph",
+        )),
+    }
+}

@@ -1,6 +1,5 @@
 //! `auth` and the `JWT_*` variables.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorward_core::secret::SecretText;
@@ -10,6 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::super::dotenv::Dotenv;
+use super::super::{HandlerFile, directory_of};
 use super::{Environment, Reading};
 use crate::secrets::{Weakness, weakness};
 
@@ -20,17 +20,7 @@ pub enum Auth {
     /// Holders of a JWT.
     Jwt(Box<Jwt>),
     /// Whom a class of the operator's own lets in.
-    Custom(Custom),
-}
-
-/// A class of the operator's own.
-pub struct Custom {
-    /// `module:Class`.
-    pub target: String,
-    /// Where its module is looked for: the directory of the file.
-    pub directory: PathBuf,
-    /// The variables of the `.env` that the file names.
-    pub environment: Vec<(String, SecretText)>,
+    Custom(HandlerFile),
 }
 
 /// How tokens are judged.
@@ -96,10 +86,8 @@ struct Variables<'v, 'r> {
 }
 
 impl Variables<'_, '_> {
-    fn custom(&mut self, target: &str) -> Option<Custom> {
-        let parent = self.reading.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = parent.unwrap_or_else(|| Path::new(".")).canonicalize();
-        let directory = match directory {
+    fn custom(&mut self, target: &str) -> Option<HandlerFile> {
+        let directory = match directory_of(self.reading.path) {
             Ok(directory) => directory,
             Err(error) => {
                 self.reading.refuse(
@@ -115,7 +103,7 @@ impl Variables<'_, '_> {
                 let secret =
                     |(name, value): (String, Zeroizing<String>)| (name, SecretText::from(value.as_str()));
                 let environment = variables.into_iter().map(secret).collect();
-                Some(Custom { target: target.to_owned(), directory, environment })
+                Some(HandlerFile { kind: "agentflow", target: target.to_owned(), directory, environment })
             }
             Err(missing) => {
                 let what = format!("a variable refers to {missing}, which is not set");

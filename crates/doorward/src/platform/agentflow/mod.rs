@@ -14,13 +14,13 @@ mod rate_limit;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doorward_protocols::json::{self, Limits};
 use serde_json::{Map, Value};
 
-pub use auth::{Auth, Custom, Jwt};
+pub use auth::{Auth, Jwt};
 pub use rate_limit::{RateLimit, RateLimitBy};
 
 use super::dotenv::{self, Dotenv};
+use super::read_object;
 use crate::config::{Problem, Problems};
 
 /// The process's variables.
@@ -65,7 +65,7 @@ impl AgentFlow {
     /// # Errors
     /// Everything that is wrong, in the package's own sentences where it has one. Never holds a secret.
     pub fn read(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
-        let content = read_object(path).map_err(|problem| Problems(vec![problem]))?;
+        let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
         let mut reading = Reading { path, problems: Vec::new(), warnings: Vec::new() };
         reading.unknown_keys(&content);
         reading.authorization(content.get("authorization"));
@@ -80,6 +80,8 @@ impl AgentFlow {
         }
     }
 }
+
+const EXAMPLE: &str = "write it like {\"agent\": \"graph.react:app\", \"auth\": \"jwt\", \"env\": \".env\"}";
 
 /// What gathers while the file is read.
 struct Reading<'r> {
@@ -168,22 +170,6 @@ impl Reading<'_> {
                 Dotenv::default()
             }
         }
-    }
-}
-
-fn read_object(path: &Path) -> Result<Map<String, Value>, Problem> {
-    let place = path.display();
-    let bytes = fs::read(path).map_err(|error| {
-        Problem::general(format!("{place}: {error}"), "give the path of a readable agentflow.json")
-    })?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    match json::parse(text, Limits::STRANGER) {
-        Ok(Value::Object(content)) => Ok(content),
-        Ok(_) => Err(Problem::general(
-            format!("{place} is not a JSON object"),
-            "write it like {\"agent\": \"graph.react:app\", \"auth\": \"jwt\", \"env\": \".env\"}",
-        )),
-        Err(error) => Err(Problem::general(format!("{place}: {error}"), "correct the JSON at that place")),
     }
 }
 

@@ -1,0 +1,278 @@
+"""LangGraph's custom auth: a file that makes a `langgraph_sdk.Auth` (SDK 0.1.48 to 0.4.14), loaded and asked as langgraph-api 0.16.7 does."""
+
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import uuid
+
+from _doorward_runner import Broken, Invalid, Refuse, failed_to_load, load_attribute
+
+#: What `@auth.authenticate` may ask for by name.
+PARAMETERS = {
+    "request", "path", "method", "path_params", "query_params", "headers", "authorization", "user", "scopes", "scope", "body",
+}
+RESOURCES = {
+    "threads": ("create", "read", "update", "delete", "search", "create_run"),
+    "assistants": ("create", "read", "update", "delete", "search"),
+    "crons": ("create", "read", "update", "delete", "search"),
+    "store": ("put", "get", "search", "delete", "list_namespaces"),
+}
+SHAPE = "a string, a dict with identity, an object with .identity, or a tuple of permissions and user"
+
+
+class Loaded:
+    def __init__(self, functions, registers):
+        self.functions = functions
+        self.registers = registers
+
+
+def load(target, directory):
+    auth = find(target, directory)
+    from langgraph_sdk import Auth
+
+    if not isinstance(auth, Auth):
+        raise Broken(f"{target} is {type(auth).__name__}, not a langgraph_sdk.Auth")
+    authenticate, registers = auth._authenticate_handler, []
+    if authenticate is None and not auth._handlers and not auth._global_handlers:
+        raise Broken(f"{target} registers nothing: use @auth.authenticate and @auth.on")
+    functions = {"authorize": authorizing(auth)}
+    if authenticate is not None:
+        functions["authenticate"] = authenticating(authenticate)
+        registers.append(f"authenticate({', '.join(inspect.signature(authenticate).parameters)})")
+    registers += [f"on {resource}.{action}" for resource, action in auth._handlers]
+    registers += ["on everything else"] * len(auth._global_handlers)
+    uncovered = [f"{r}.{a}" for r, actions in RESOURCES.items() for a in actions if handler_for(auth, r, a) is None]
+    if uncovered:
+        registers.append(f"not covered: {', '.join(uncovered)}")
+    return Loaded(functions, registers)
+
+
+def find(target, directory):
+    """`./file.py:name` relative to langgraph.json, or `module:name`."""
+    path, _, name = target.rpartition(":")
+    if not path or not name:
+        raise Broken(f"{target!r} names no file and variable; write it like ./auth.py:auth")
+    if not path.endswith(".py") and "/" not in path:
+        return load_attribute(target, directory)
+    file = os.path.normpath(os.path.join(directory, path))
+    if not os.path.isfile(file):
+        raise Broken(f"there is no {path} in {directory}")
+    spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(file))[0], file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise failed_to_load(error, directory) from None
+    if not hasattr(module, name):
+        raise Broken(f"{path} has no {name}")
+    return getattr(module, name)
+
+
+def authenticating(function):
+    parameters = inspect.signature(function).parameters
+    for name, parameter in parameters.items():
+        if name not in PARAMETERS and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
+            raise Broken(f"authenticate asks for {name!r}; it may ask for {', '.join(sorted(PARAMETERS))}")
+    wanted = [name for name in parameters if name in PARAMETERS]
+
+    async def authenticate(given, in_thread):
+        arguments = {name: value for name, value in available(given, wanted).items() if name in wanted}
+        try:
+            if inspect.iscoroutinefunction(function):
+                said = await function(**arguments)
+            else:
+                said = await in_thread(lambda: function(**arguments))
+                if inspect.isawaitable(said):
+                    said = await said
+        except Exception as error:
+            raise refusal_of_authentication(error) from None
+        return identified(said)
+
+    return authenticate
+
+
+def available(given, wanted):
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given["headers"]]
+    query = given.get("query", "")
+    scope = {
+        "type": "http", "http_version": "1.1", "method": given["method"], "scheme": "http", "path": given["path"],
+        "raw_path": given["path"].encode(), "root_path": "", "query_string": query.encode("latin-1"), "headers": raw,
+        "client": (given["client"], 0) if given.get("client") else None, "server": None, "path_params": {},
+    }
+    authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None)
+    found = {
+        "path": given["path"], "method": given["method"], "path_params": {}, "headers": dict(raw), "authorization": authorization,
+        "user": None, "scopes": [], "scope": scope,
+    }
+    if "request" in wanted or "query_params" in wanted:
+        request = make_request(scope)
+        found["request"], found["query_params"] = request, request.query_params
+    return found
+
+
+def make_request(scope):
+    try:
+        from starlette.requests import Request
+    except ImportError:
+        from fastapi import Request
+
+        return Request(scope)
+
+    async def receive():
+        raise RuntimeError("an authentication handler sees a request without its body")
+
+    return Request(scope, receive)
+
+
+def is_auth_exception(error):
+    from langgraph_sdk import Auth
+
+    return isinstance(error, Auth.exceptions.HTTPException)
+
+
+def refusal_of_authentication(error):
+    status = getattr(error, "status_code", None)
+    if is_auth_exception(error):
+        # The server keeps these two, drops the headers, and calls every other status its own failure.
+        return Refuse(status, error.detail) if status in (401, 403) else Refuse(500, "Internal Server Error")
+    if isinstance(status, int) and hasattr(error, "detail"):
+        return Refuse(status, error.detail, (getattr(error, "headers", None) or {}).items())
+    if isinstance(error, ValueError):
+        return Refuse(400, str(error))
+    return error
+
+
+def identified(said):
+    permissions, user = None, said
+    if isinstance(said, tuple):
+        if len(said) != 2:
+            raise Refuse(400, f"authenticate returned a tuple of {len(said)}; expected {SHAPE}")
+        permissions, user = said
+    if isinstance(user, str):
+        user = {"identity": user}
+    elif not isinstance(user, dict):
+        if not hasattr(user, "identity"):
+            raise Refuse(400, f"authenticate returned {type(user).__name__}; expected {SHAPE}")
+        public = getattr(user, "model_dump", None) or getattr(user, "dict", None)
+        fields = public() if callable(public) else {k: v for k, v in vars(user).items() if not k.startswith("_")}
+        user = {**fields, "identity": user.identity, "permissions": getattr(user, "permissions", [])}
+    if not isinstance(user.get("identity"), str) or not user["identity"]:
+        raise Refuse(400, f"authenticate returned a user without identity; expected {SHAPE}")
+    chosen = permissions if permissions is not None else user.get("permissions") or []
+    return {
+        "user": {"is_authenticated": True, "display_name": user["identity"], **user, "permissions": list(chosen)},
+        "permissions": [str(one) for one in chosen],
+    }
+
+
+class User:
+    """The caller as handlers know it: by attribute, by key, nested ones too."""
+
+    def __init__(self, fields):
+        object.__setattr__(self, "_fields", fields)
+
+    def __getattr__(self, name):
+        try:
+            value = self._fields[name]
+        except KeyError:
+            raise AttributeError(name) from None
+        return User(value) if isinstance(value, dict) else value
+
+    def __getitem__(self, name):
+        return self._fields[name]
+
+    def __contains__(self, name):
+        return name in self._fields
+
+    def __iter__(self):
+        return iter(self._fields)
+
+    def get(self, name, default=None):
+        return self._fields.get(name, default)
+
+    def keys(self):
+        return self._fields.keys()
+
+    def items(self):
+        return self._fields.items()
+
+    def values(self):
+        return self._fields.values()
+
+
+class Context:
+    def __init__(self, given):
+        self.user = User(given["user"])
+        self.permissions = list(given.get("permissions") or [])
+        self.resource = given["resource"]
+        self.action = given["action"]
+
+
+def handler_for(auth, resource, action):
+    """One handler: the exact pair, the resource, the action, everything, the global one."""
+    for pair in ((resource, action), (resource, "*"), ("*", action), ("*", "*")):
+        if auth._handlers.get(pair):
+            return auth._handlers[pair][-1]
+    return auth._global_handlers[-1] if auth._global_handlers else None
+
+
+def authorizing(auth):
+    async def authorize(given, in_thread):
+        handler = handler_for(auth, given["resource"], given["action"])
+        if handler is None:
+            return {"covered": False}
+        value = typed(given["value"], given.get("uuids") or ())
+        metadata = value.get("metadata") if given["resource"] != "store" else None
+        try:
+            said = await handler(ctx=Context(given), value=value)
+        except Exception as error:
+            raise refusal_of_authorization(error) from None
+        if metadata is not None:
+            # The server goes on with the object it had: a new one in its place is not seen.
+            value["metadata"] = metadata
+        answer = {"covered": True, "value": plain(value)}
+        if said is None or said is True or said == 1 and isinstance(said, int):
+            return answer
+        if said is False:
+            raise Refuse(403, "Forbidden")
+        if isinstance(said, dict):
+            return {**answer, "filter": plain(said)}
+        kind = type(said)
+        raise Refuse(500, f"Auth handler returned invalid result. Expected filter dict, None, or boolean. Got {kind} instead.")
+
+    return authorize
+
+
+def refusal_of_authorization(error):
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and hasattr(error, "detail"):
+        return Refuse(status, error.detail, (getattr(error, "headers", None) or {}).items())
+    if isinstance(error, AssertionError):
+        return Refuse(403, str(error) or "Forbidden")
+    if isinstance(error, ValueError):
+        return Refuse(400, str(error))
+    return error
+
+
+def typed(value, uuids):
+    """What the server hands on: ids as UUIDs where it has them as such, a namespace as a tuple."""
+    made = dict(value)
+    for name in uuids:
+        if isinstance(made.get(name), str):
+            made[name] = uuid.UUID(made[name])
+    for name in ("namespace", "suffix"):
+        if isinstance(made.get(name), list):
+            made[name] = tuple(made[name])
+    return made
+
+
+def plain(value):
+    def other(one):
+        if isinstance(one, uuid.UUID):
+            return str(one)
+        raise Invalid(f"it holds {type(one).__name__}, which is no JSON")
+
+    return json.loads(json.dumps(value, default=other))
