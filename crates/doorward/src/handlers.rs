@@ -99,6 +99,10 @@ impl Handlers for NotStarted {
         "not started"
     }
 
+    fn places(&self) -> usize {
+        0
+    }
+
     fn call<'a>(&'a self, _: &'static str, _: Value) -> BoxFuture<'a, Result<Value, HandlerFault>> {
         async { Err(HandlerFault::Away("commands start no handlers".to_owned())) }.boxed()
     }

@@ -6,11 +6,13 @@ that a handler which blocks the loop does not outlive whoever asks. Functions th
 
 import asyncio
 import concurrent.futures
+import functools
 import importlib
 import json
 import linecache
 import os
 import select
+import signal
 import socket
 import sys
 import threading
@@ -35,7 +37,8 @@ class Refuse(Exception):
     def __init__(self, status, detail, headers=()):
         super().__init__(status)
         self.status = status
-        self.detail = detail
+        # Handlers quote what callers send; half of a surrogate pair is no text.
+        self.detail = detail.encode("utf-8", "replace").decode() if isinstance(detail, str) else detail
         self.headers = [[str(name), str(value)] for name, value in headers]
 
 
@@ -86,6 +89,13 @@ def end_with(connection):
     waiting.register(connection.fileno(), select.POLLRDHUP)
     while not waiting.poll():
         pass
+    end_all()
+
+
+def end_all():
+    """Ends this process and what it started: it leads a group of its own."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
@@ -149,53 +159,73 @@ class Runner:
         self.directory = os.path.realpath(begin["directory"])
         self.threads = concurrent.futures.ThreadPoolExecutor(begin.get("threads", 32), "handler")
         self.tasks = {}
+        self.cancelled = set()
+        self.held = {}
         adapter = importlib.import_module(f"_doorward_{begin['kind']}")
         self.loaded = adapter.load(begin["target"], self.directory)
 
     async def call(self, number, name, given):
         try:
             function = self.loaded.functions[name]
-            answer = await function(given, self.in_thread)
+            answer = await function(given, functools.partial(self.in_thread, number))
             self.answer(number, {"answer": answer})
         except Refuse as refused:
             self.answer(number, {"refuse": {"status": refused.status, "detail": refused.detail, "headers": refused.headers}})
         except Invalid as invalid:
             self.answer(number, {"invalid": str(invalid)})
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:  # noqa: BLE001 - whatever user code raises
-            where = place(error, self.directory)
-            traceback.print_exc()
-            sys.stderr.flush()
-            self.answer(number, {"fault": f"{type(error).__name__}{f' at {where}' if where else ''}"})
-        finally:
-            self.tasks.pop(number, None)
+            if number not in self.cancelled:
+                where = place(error, self.directory)
+                traceback.print_exc()
+                sys.stderr.flush()
+                self.answer(number, {"fault": f"{type(error).__name__}{f' at {where}' if where else ''}"})
+
+    def ended(self, number):
+        self.tasks.pop(number, None)
+        thread = self.held.pop(number, None)
+        if number in self.cancelled:
+            self.cancelled.discard(number)
+            if thread is None:
+                self.over(number)
+            else:
+                thread.add_done_callback(lambda _: self.over(number))
+
+    def over(self, number):
+        """Says that a call nobody waits for has come to an end, its thread too."""
+        try:
+            self.frames.write({"id": number, "over": True})
+        except OSError:
+            pass
 
     def answer(self, number, frame):
         try:
             self.frames.write({"id": number, **frame})
         except Invalid as invalid:
             self.frames.write({"id": number, "invalid": str(invalid)})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             self.frames.write({"id": number, "invalid": f"the answer is no JSON: {error}"})
 
-    async def in_thread(self, function, *arguments):
-        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+    async def in_thread(self, number, function, *arguments):
+        thread = self.held[number] = self.threads.submit(function, *arguments)
+        return await asyncio.wrap_future(thread)
 
     def begin_call(self, frame):
         number = frame["id"]
-        self.tasks[number] = asyncio.get_running_loop().create_task(self.call(number, frame["call"], frame.get("with") or {}))
+        task = self.tasks[number] = asyncio.get_running_loop().create_task(self.call(number, frame["call"], frame.get("with") or {}))
+        # Not at the end of the call itself: one that is cancelled before it began has none.
+        task.add_done_callback(lambda _: self.ended(number))
 
     def cancel(self, number):
         task = self.tasks.get(number)
         if task is not None:
+            self.cancelled.add(number)
             task.cancel()
 
     def take(self):
         frames = self.frames.arrived()
         if frames is None:
             # Whoever asked is gone; threads of user code must not keep the process.
-            os._exit(0)
+            end_all()
         for frame in frames:
             if "call" in frame:
                 self.begin_call(frame)
@@ -205,7 +235,6 @@ class Runner:
                 self.frames.write({"pong": frame["ping"]})
 
     async def live(self):
-        threading.Thread(target=end_with, args=(self.frames.connection,), name="doorward", daemon=True).start()
         asyncio.get_running_loop().add_reader(self.frames.connection.fileno(), self.take)
         await asyncio.Event().wait()
 
@@ -221,6 +250,8 @@ def limit_memory(bytes_):
 
 def run(connection, begin):
     frames = Frames(connection)
+    # Before anything of the user's runs: also a file that hangs while it is loaded goes with whoever asked.
+    threading.Thread(target=end_with, args=(connection,), name="doorward", daemon=True).start()
     sys.path.insert(0, begin["directory"])
     if begin.get("memory_bytes"):
         limit_memory(begin["memory_bytes"])

@@ -3,6 +3,7 @@
 use std::io;
 
 use doorward_protocols::json::{self, Limits};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -11,8 +12,31 @@ pub(crate) const LARGEST: usize = 16 << 20;
 /// User code answers; it is not trusted more than a stranger with a larger document.
 const LIMITS: Limits = Limits { max_bytes: LARGEST, max_depth: 64 };
 
+/// What arrived.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Frame {
+    /// A frame.
+    Whole(Value),
+    /// An answer that breaks the rules of JSON as we read it. Callers choose what handlers quote: it is that call's trouble, not the process's.
+    Unreadable {
+        /// Whose answer it is.
+        id: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// The one member that is looked for in what cannot be read.
+#[derive(Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
 /// The next frame; `None` when nothing more comes.
-pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Value>> {
+///
+/// # Errors
+/// The socket's; a frame that is too large, or that is nobody's.
+pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     let size = match from.read_u32().await {
         Ok(size) => usize::try_from(size).unwrap_or(usize::MAX),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -24,7 +48,13 @@ pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Opti
     }
     let mut body = vec![0; size];
     from.read_exact(&mut body).await?;
-    json::parse(&body, LIMITS).map(Some).map_err(|error| bad(format!("a frame that is no JSON: {error}")))
+    match json::parse(&body, LIMITS) {
+        Ok(frame) => Ok(Some(Frame::Whole(frame))),
+        Err(error) => match serde_json::from_slice(&body) {
+            Ok(Numbered { id }) => Ok(Some(Frame::Unreadable { id, why: error.to_string() })),
+            Err(_) => Err(bad(format!("a frame that is no JSON: {error}"))),
+        },
+    }
 }
 
 /// Writes a frame that was made with [`encode`].
@@ -51,8 +81,8 @@ mod tests {
     async fn frames_come_back_and_nonsense_is_an_error() {
         let two = [encode(&json!({"id": 1})).expect("small"), encode(&json!([])).expect("small")].concat();
         let mut bytes = two.as_slice();
-        assert_eq!(read(&mut bytes).await.expect("a frame"), Some(json!({"id": 1})));
-        assert_eq!(read(&mut bytes).await.expect("a frame"), Some(json!([])));
+        assert_eq!(read(&mut bytes).await.expect("a frame"), Some(Frame::Whole(json!({"id": 1}))));
+        assert_eq!(read(&mut bytes).await.expect("a frame"), Some(Frame::Whole(json!([]))));
         assert_eq!(read(&mut bytes).await.expect("the end"), None);
         for bad in [
             &b"\xff\xff\xff\xff"[..],
@@ -61,6 +91,17 @@ mod tests {
             b"\0\0\0\x0d{\"a\":1,\"a\":2}",
         ] {
             assert!(read(&mut &bad[..]).await.is_err(), "{bad:?}");
+        }
+        for odd in [
+            r#"{"id":7,"answer":{"1":1,"1":2}}"#,
+            r#"{"id":7,"refuse":{"status":401,"detail":"\ud800"}}"#,
+            &format!(r#"{{"id":7,"answer":1{}}}"#, "0".repeat(400)),
+            &format!(r#"{{"id":7,"answer":{}{}}}"#, "[".repeat(100), "]".repeat(100)),
+        ] {
+            let size = u32::try_from(odd.len()).expect("small").to_be_bytes();
+            let bytes = [&size[..], odd.as_bytes()].concat();
+            let frame = read(&mut bytes.as_slice()).await.expect("somebody's");
+            assert!(matches!(frame, Some(Frame::Unreadable { id: 7, .. })), "{odd}: {frame:?}");
         }
         assert_eq!(encode(&json!("x".repeat(LARGEST))), None);
     }

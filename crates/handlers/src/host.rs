@@ -75,6 +75,10 @@ impl Handlers for Host {
         &self.settings.name
     }
 
+    fn places(&self) -> usize {
+        self.settings.queue.saturating_mul(self.slots.len())
+    }
+
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>> {
         async move {
             let worker =

@@ -1,12 +1,12 @@
 //! One process: started, asked, and given up when it does not answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pipe;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use doorward_core::ports::handlers::{HandlerFault, Refused};
@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::frame;
+use crate::frame::{self, Frame};
 use crate::output;
 use crate::process::Group;
 use crate::python::{BOOT, begin};
@@ -63,6 +63,14 @@ impl std::error::Error for StartError {}
 type Answer = Result<Value, HandlerFault>;
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>>;
 
+/// Calls that nobody waits for any more and that have not come to an end.
+#[derive(Default)]
+struct Left {
+    all: HashSet<u64>,
+    /// Those of them that should have: each may hold a thread.
+    overdue: HashSet<u64>,
+}
+
 /// A process that has loaded its file.
 pub(crate) struct Worker {
     pub(crate) loaded: Loaded,
@@ -72,8 +80,10 @@ pub(crate) struct Worker {
     pongs: Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>,
     places: Arc<Semaphore>,
     next: AtomicU64,
-    /// Calls whose time was over and that have not answered since: each may hold a thread.
-    stuck: Arc<AtomicUsize>,
+    left: Arc<Mutex<Left>>,
+    /// Whether the event loop is being asked for a sign of life: one question at a time tells as much as many.
+    pinging: AtomicBool,
+    within: Duration,
     most_stuck: usize,
     give_up: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
@@ -113,6 +123,11 @@ impl Worker {
                 return Err(StartError::Process(what));
             }
         };
+        let first = match first {
+            Some(Frame::Unreadable { why, .. }) => return Err(failed("it did not load", &why)),
+            Some(Frame::Whole(first)) => Some(first),
+            None => None,
+        };
         let Some(first) = first else {
             let how = group.ended(std::future::pending()).await;
             return Err(StartError::Process(format!(
@@ -133,8 +148,8 @@ impl Worker {
         let (give_up, mut given_up) = watch::channel(false);
         let (over, ended) = watch::channel(false);
         let (pending, pongs) = (Pending::default(), Arc::default());
-        let stuck = Arc::new(AtomicUsize::new(0));
-        let listening = listen(from, Arc::clone(&pending), Arc::clone(&pongs), Arc::clone(&stuck));
+        let left = Arc::<Mutex<Left>>::default();
+        let listening = listen(from, Arc::clone(&pending), Arc::clone(&pongs), Arc::clone(&left));
         let waiting = Arc::clone(&pending);
         let name = Arc::clone(&settings.name);
         tokio::spawn(async move {
@@ -156,9 +171,9 @@ impl Worker {
             if !why.is_empty() {
                 tracing::error!(handler = %name, "the process is gone: {why}{how}");
             }
-            // Whoever waits is told by the dropped sender.
-            waiting.lock().clear();
+            // Whoever waits is told by the dropped sender; whoever enters from here on looks whether it lives.
             over.send_replace(true);
+            waiting.lock().clear();
         });
         Self {
             loaded,
@@ -168,7 +183,9 @@ impl Worker {
             pongs,
             places: Arc::new(Semaphore::new(settings.queue)),
             next: AtomicU64::new(1),
-            stuck,
+            left,
+            pinging: AtomicBool::new(false),
+            within: settings.within,
             most_stuck: (settings.threads / 2).max(1),
             give_up,
             ended,
@@ -205,43 +222,60 @@ impl Worker {
         };
         let (answer, answered) = oneshot::channel();
         self.pending.lock().insert(id, answer);
-        let mut waiting = Waiting { worker: self, id, done: false };
-        if !self.is_alive() || self.frames.send(frame).await.is_err() {
-            return away("its process is gone");
-        }
-        match tokio::time::timeout(within, answered).await {
-            Ok(Ok(answer)) => {
+        let mut waiting = Waiting { worker: self, id, patience: self.within, done: false };
+        let asked = async {
+            if !self.is_alive() || self.frames.send(frame).await.is_err() {
+                return away("its process is gone");
+            }
+            answered.await.unwrap_or_else(|_| away("its process is gone"))
+        };
+        match tokio::time::timeout(within, asked).await {
+            Ok(answer) => {
                 waiting.done = true;
                 answer
             }
-            Ok(Err(_)) => away("its process is gone"),
             Err(_) => {
-                self.overdue();
+                waiting.patience = PONG_WITHIN;
                 Err(HandlerFault::Away(format!("no answer within {} ms", within.as_millis())))
             }
         }
     }
 
-    /// After a time-out: a process that is not heard, or whose threads are all held, is of no use.
-    fn overdue(self: &Arc<Self>) {
-        let stuck = self.stuck.fetch_add(1, Ordering::AcqRel) + 1;
-        if stuck >= self.most_stuck {
-            tracing::error!(handler = %self.name, stuck, "calls that never ended hold its threads; it is started anew");
+    /// After a call that nobody waits for any more: a process that is not heard, or whose threads are all held, is of no use.
+    async fn look_after(self: Arc<Self>, id: u64, patience: Duration) {
+        let ((), heard) = tokio::join!(tokio::time::sleep(patience), self.is_heard(patience));
+        if !heard && self.is_alive() {
+            tracing::error!(handler = %self.name, "its event loop is blocked; it is started anew");
             return self.give_up();
         }
-        let worker = Arc::clone(self);
-        tokio::spawn(async move {
-            let id = worker.next.fetch_add(1, Ordering::Relaxed);
-            let (pong, heard) = oneshot::channel();
-            worker.pongs.lock().insert(id, pong);
-            let Some(ping) = frame::encode(&json!({ "ping": id })) else { return };
-            let asked = async { worker.frames.send(ping).await.is_ok() && heard.await.is_ok() };
-            if !tokio::time::timeout(PONG_WITHIN, asked).await.unwrap_or(false) && worker.is_alive() {
-                tracing::error!(handler = %worker.name, "its event loop is blocked; it is started anew");
-                worker.give_up();
+        let overdue = {
+            let mut left = self.left.lock();
+            if !left.all.contains(&id) {
+                return;
             }
-            worker.pongs.lock().remove(&id);
-        });
+            left.overdue.insert(id);
+            left.overdue.len()
+        };
+        if overdue >= self.most_stuck {
+            tracing::error!(handler = %self.name, overdue, "calls that never ended hold its threads; it is started anew");
+            self.give_up();
+        }
+    }
+
+    /// Whether the event loop gives a sign of life; so it is taken while somebody else asks for one.
+    async fn is_heard(&self, within: Duration) -> bool {
+        if self.pinging.swap(true, Ordering::AcqRel) {
+            return true;
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (pong, heard) = oneshot::channel();
+        self.pongs.lock().insert(id, pong);
+        let ping = frame::encode(&json!({ "ping": id })).expect("a small frame");
+        let asked = async { self.frames.send(ping).await.is_ok() && heard.await.is_ok() };
+        let heard = tokio::time::timeout(within, asked).await.unwrap_or(false);
+        self.pongs.lock().remove(&id);
+        self.pinging.store(false, Ordering::Release);
+        heard
     }
 }
 
@@ -251,10 +285,12 @@ impl Drop for Worker {
     }
 }
 
-/// A call that is waited for; when nobody waits any more, the process is told.
+/// A call that is waited for; when nobody waits any more, the process is told, and looked at.
 struct Waiting<'w> {
-    worker: &'w Worker,
+    worker: &'w Arc<Worker>,
     id: u64,
+    /// How long it may take from then on.
+    patience: Duration,
     done: bool,
 }
 
@@ -263,10 +299,19 @@ impl Drop for Waiting<'_> {
         if self.done {
             return;
         }
-        self.worker.pending.lock().remove(&self.id);
+        let worker = self.worker;
+        worker.left.lock().all.insert(self.id);
+        if worker.pending.lock().remove(&self.id).is_none() {
+            // It was answered in this moment, or its process is gone.
+            worker.left.lock().all.remove(&self.id);
+            return;
+        }
         if let Some(cancel) = frame::encode(&json!({ "cancel": self.id })) {
             // When its queue is full it has other troubles.
-            let _ = self.worker.frames.try_send(cancel);
+            let _ = worker.frames.try_send(cancel);
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(Arc::clone(worker).look_after(self.id, self.patience));
         }
     }
 }
@@ -276,26 +321,33 @@ async fn listen(
     mut from: OwnedReadHalf,
     pending: Pending,
     pongs: Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>,
-    stuck: Arc<AtomicUsize>,
+    left: Arc<Mutex<Left>>,
 ) -> String {
     loop {
-        let frame = match frame::read(&mut from).await {
-            Ok(Some(frame)) => frame,
+        let (id, answer) = match frame::read(&mut from).await {
+            Ok(Some(Frame::Unreadable { id, why })) => (id, Err(HandlerFault::Invalid(why))),
+            Ok(Some(Frame::Whole(frame))) => {
+                if let Some(id) = frame.get("pong").and_then(Value::as_u64) {
+                    pongs.lock().remove(&id).map(|pong| pong.send(()));
+                    continue;
+                }
+                let Some(id) = frame.get("id").and_then(Value::as_u64) else {
+                    return "it sent a frame that is no answer".to_owned();
+                };
+                (id, answer_of(frame))
+            }
             Ok(None) => return "it closed its socket".to_owned(),
             Err(error) => return format!("its socket: {error}"),
         };
-        if let Some(id) = frame.get("pong").and_then(Value::as_u64) {
-            pongs.lock().remove(&id).map(|pong| pong.send(()));
-            continue;
-        }
-        let Some(id) = frame.get("id").and_then(Value::as_u64) else {
-            return "it sent a frame that is no answer".to_owned();
-        };
         match pending.lock().remove(&id) {
             // Whoever asked may have left in this moment.
-            Some(answer) => drop(answer.send(answer_of(frame))),
-            // Its time was over, or nobody waits any more: it has come to an end after all.
-            None => drop(stuck.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1))),
+            Some(waiting) => drop(waiting.send(answer)),
+            // Nobody waits any more: it has come to an end after all.
+            None => {
+                let mut left = left.lock();
+                left.all.remove(&id);
+                left.overdue.remove(&id);
+            }
         }
     }
 }

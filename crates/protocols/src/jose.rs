@@ -33,7 +33,7 @@ pub use error::{KeyError, TokenError};
 pub use header::{Header, HeaderError, HeaderPolicy};
 pub use jwk::Jwk;
 pub use jwks::JwkSet;
-pub use jws::sign_compact;
+pub use jws::{Compact, sign_compact};
 pub use key::{SecretRule, VerifyingKey};
 pub use key_set::{KeySet, KeySetError};
 pub use secret::SecretBytes;

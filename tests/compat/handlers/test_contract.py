@@ -4,6 +4,8 @@ import concurrent.futures
 import json
 import os
 import signal
+import socket
+import struct
 import time
 
 import pytest
@@ -11,6 +13,14 @@ import requests
 
 from harness.doorward import Refused, run_command
 from harness.programs import wait_until
+
+def gone(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
 
 def backend(project, body: str, **more):
     """A class with this body for `authenticate`."""
@@ -240,11 +250,104 @@ def test_an_event_loop_that_is_blocked_is_started_anew(project, serve):
     assert "its event loop is blocked" in server.log
 
 
-@pytest.mark.parametrize("death", ["os._exit(1)", "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 11)", "os.close(credential.fd)"])
+@pytest.mark.parametrize("death", ["os._exit(1)", "os.kill(os.getpid(), 9)", "os.kill(os.getpid(), 11)", "os.closerange(3, 4096)"])
 def test_a_process_that_dies_is_503_and_is_started_again(project, serve, death):
-    backend(project, f'import os\nif credential.credentials == "die":\n    {death}\nreturn {{"user_id": "ann"}}')
+    backend(project, f'import os\nif credential.credentials == "die":\n    {death}\nreturn {{"user_id": "ann", "pid": os.getpid()}}')
     server = serve(project)
+    pid = user_of(server)["pid"]
     assert ask(server, token="die").status_code == 503
+    wait_until(lambda: ask(server).status_code == 200, "a new process")
+    assert user_of(server)["pid"] != pid
+
+
+ODD = {
+    "a-text-that-is-none": (401, 'raise HTTPException(401, "no key \\ud800")'),
+    "half-a-pair-in-the-user": (401, 'return {"user_id": "ann", "name": "\\ud800"}'),
+    "a-number-without-end": (401, 'return {"user_id": "ann", "n": 10**400}'),
+    "a-name-twice": (401, 'return {"user_id": "ann", "n": {1: 1, "1": 2}}'),
+    "too-deep": (401, 'deep = []\n    for _ in range(100):\n        deep = [deep]\n    return {"user_id": "ann", "n": deep}'),
+    "far-too-deep": (401, 'deep = []\n    for _ in range(100_000):\n        deep = [deep]\n    return {"user_id": "ann", "n": deep}'),
+    "cancelled-by-itself": (503, "import asyncio\n    raise asyncio.CancelledError"),
+}
+
+
+@pytest.mark.parametrize(("status", "odd"), ODD.values(), ids=ODD)
+def test_an_answer_that_cannot_be_read_is_the_trouble_of_its_own_call(project, serve, status, odd):
+    """Handlers quote what callers send: nobody may end the process that way, whom everybody waits for."""
+    backend(project, f'import os\nif credential.credentials == "odd":\n    {odd}\nreturn {{"user_id": "ann", "pid": os.getpid()}}')
+    server = serve(project)
+    pid = user_of(server)["pid"]
+    for _ in range(3):
+        assert ask(server, token="odd").status_code == status
+        assert user_of(server)["pid"] == pid
+    assert "the process is gone" not in server.log
+
+
+def slow(project) -> object:
+    """Sleeps for a minute, with the loop, beside it or in a thread, and says who it is otherwise."""
+    project.write("auth/custom.py", """
+        import asyncio, os, tempfile, time
+        from agentflow_cli import BaseAuth
+
+        class Coroutine(BaseAuth):
+            async def authenticate(self, res, credential):
+                if credential.credentials == "block":
+                    open("blocking", "w").close()
+                    time.sleep(60)
+                if credential.credentials == "wait":
+                    tempfile.mkstemp(prefix="waiting-", dir=".")
+                    await asyncio.sleep(60)
+                return {"user_id": "ann", "pid": os.getpid()}
+
+        class Thread(BaseAuth):
+            def authenticate(self, res, credential):
+                if credential.credentials == "wait":
+                    time.sleep(60)
+                return {"user_id": "ann", "pid": os.getpid()}
+    """)
+    return project
+
+
+def test_calls_that_were_given_up_hold_nothing_once_they_have_ended(project, serve):
+    server = serve(slow(project).use("auth.custom:Coroutine"), more="timeout_ms = 200\nthreads = 4")
+    pid = user_of(server)["pid"]
+    for _ in range(15):
+        assert ask(server, token="wait").status_code == 503
+    assert user_of(server)["pid"] == pid and "hold its threads" not in server.log
+
+
+def test_calls_that_never_end_are_ended_with_their_process(project, serve):
+    server = serve(slow(project).use("auth.custom:Thread"), more="timeout_ms = 200\nthreads = 4")
+    pid = user_of(server)["pid"]
+    assert [ask(server, token="wait").status_code for _ in range(2)] == [503, 503]
+    wait_until(lambda: "hold its threads" in server.log, "that it is noticed")
+    wait_until(lambda: ask(server).status_code == 200, "a new process")
+    assert user_of(server)["pid"] != pid
+
+
+def test_one_network_cannot_take_the_places_of_all_others(project, serve):
+    more = 'timeout_ms = 8000\nworkers = 1\nqueue = 4\n[server]\ntrusted_proxies = ["127.0.0.1/32"]'
+    server = serve(slow(project).use("auth.custom:Coroutine"), more=more)
+    one, other = {"X-Forwarded-For": "198.51.100.7"}, {"X-Forwarded-For": "203.0.113.9"}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(ask, server, token="wait", headers=one) for _ in range(2)]
+        wait_until(lambda: len(list(project.home.glob("waiting-*"))) == 2, "that its share is taken")
+        assert ask(server, headers=one).status_code == 503
+        assert ask(server, headers=other).status_code == 200
+        assert [held.result().status_code for held in waiting] == [503, 503], "their time is over"
+    assert "has its share of calls" in server.log
+
+
+def test_a_blocked_loop_is_noticed_when_whoever_asked_has_left(project, serve):
+    server = serve(slow(project).use("auth.custom:Coroutine"), more="timeout_ms = 3000")
+    host, port = server.url.removeprefix("http://").split(":")
+    path = server.mount("agentflow").removeprefix(server.url) + "/v1/threads"
+    with socket.create_connection((host, int(port))) as client:
+        # Closing it resets the connection.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer block\r\n\r\n".encode())
+        wait_until((project.home / "blocking").exists, "that it blocks")
+    wait_until(lambda: "its event loop is blocked" in server.log, "that it is noticed")
     wait_until(lambda: ask(server).status_code == 200, "a new process")
 
 
@@ -296,13 +399,6 @@ return {"user_id": "ann", "pids": [os.getpid(), child.pid]}
     server.program.process.send_signal(signal.SIGTERM)
     server.program.process.wait(timeout=30)
 
-    def gone(pid: int) -> bool:
-        try:
-            with open(f"/proc/{pid}/stat") as stat:
-                return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
     wait_until(lambda: all(gone(pid) for pid in pids), "the end of both")
 
 
@@ -312,31 +408,25 @@ def test_a_server_that_is_killed_leaves_no_process_behind(project, serve, busy):
     project.write(
         "auth/custom.py",
         """
-        import os, time
+        import os, subprocess, time
         from agentflow_cli import BaseAuth
 
         class Backend(BaseAuth):
             async def authenticate(self, res, credential):
                 if credential.credentials == "block":
                     time.sleep(300)
-                return {"user_id": "ann", "pid": os.getpid()}
+                child = subprocess.Popen(["sleep", "300"])
+                return {"user_id": "ann", "pids": [os.getpid(), child.pid]}
         """,
     )
     server = serve(project.use("auth.custom:Backend"))
-    pid = user_of(server)["pid"]
+    pids = user_of(server)["pids"]
     if busy:
         with pytest.raises(requests.exceptions.Timeout):
             requests.get(server.mount("agentflow") + "/v1/threads", headers={"Authorization": "Bearer block"}, timeout=0.5)
     os.kill(server.ready["pid"], signal.SIGKILL)
 
-    def gone() -> bool:
-        try:
-            with open(f"/proc/{pid}/stat") as stat:
-                return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
-    wait_until(gone, "the end of the process")
+    wait_until(lambda: all(gone(pid) for pid in pids), "the end of both")
 
 
 @pytest.mark.parametrize("path", ["/ping", "/v1/ping"])
@@ -418,7 +508,9 @@ def test_doorwards_api_keys_are_taken_beside_the_backend(project, serve):
 
 def test_commands_on_the_store_start_no_user_code(project, serve, tmp_path):
     backend(project, 'return {"user_id": "ann"}')
+    with (project.home / "auth" / "custom.py").open("a") as file:
+        file.write('\n\nwith open("loaded", "a") as loaded:\n    loaded.write("once\\n")\n')
     server = serve(project)
-    before = server.log.count("loaded")
-    assert isinstance(server.command("user", "list"), list)
-    assert server.log.count("loaded") == before and os.path.exists(project.settings)
+    before = (project.home / "loaded").read_text()
+    assert before and isinstance(server.command("user", "list"), list)
+    assert (project.home / "loaded").read_text() == before

@@ -34,6 +34,9 @@ pub trait Handlers: Send + Sync {
     /// What the log calls them.
     fn name(&self) -> &str;
 
+    /// How many calls may be under way at once.
+    fn places(&self) -> usize;
+
     /// Asks a function. Waits no longer than the handler's own limit.
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>>;
 }

@@ -173,6 +173,19 @@ async fn introspection_is_believed_when_it_says_active_for_us_and_not_over() {
         ("nothing said", json!({}), "token_invalid"),
         ("for others", json!({"active": true, "sub": "ann", "aud": "them"}), "token_invalid"),
         ("for nobody", json!({"active": true, "sub": "ann"}), "token_invalid"),
+        ("Bearer", json!({"active": true, "sub": "ann", "aud": "us", "token_type": "bearer"}), "ok"),
+        (
+            "a refresh token",
+            json!({"active": true, "sub": "ann", "aud": "us", "token_type": "refresh_token"}),
+            "token_invalid",
+        ),
+        (
+            "bound to a key",
+            json!({"active": true, "sub": "ann", "aud": "us", "cnf": {"jkt": "x"}}),
+            "token_invalid",
+        ),
+        ("not yet", json!({"active": true, "sub": "ann", "aud": "us", "nbf": now_s + 60}), "token_invalid"),
+        ("since now", json!({"active": true, "sub": "ann", "aud": "us", "nbf": now_s}), "ok"),
         ("over", json!({"active": true, "sub": "ann", "aud": "us", "exp": now_s}), "token_expired"),
         ("no subject", json!({"active": true, "aud": "us"}), "issuer_unavailable"),
         ("an empty subject", json!({"active": true, "sub": "", "aud": "us"}), "issuer_unavailable"),
@@ -195,7 +208,7 @@ async fn introspection_is_believed_when_it_says_active_for_us_and_not_over() {
 
 #[tokio::test]
 async fn an_issuer_that_is_away_lets_nobody_in_and_is_no_refusal() {
-    for status in [0, 429, 500, 503] {
+    for status in [0, 400, 404, 429, 500, 503] {
         let door = Door::userinfo().await;
         door.says(status, json!({}));
         assert_eq!(code(door.show("opaque").await), "issuer_unavailable", "{status}");
@@ -220,4 +233,50 @@ async fn one_network_asks_so_much_at_once_and_others_are_not_kept_out() {
     assert_eq!(many.iter().filter(|one| one.is_ok()).count(), 8);
     assert_eq!(code(other), "ok");
     assert_eq!(door.asked(), 9);
+}
+
+/// A JWT that nobody here can verify.
+fn jwt(claims: &Value) -> String {
+    let part = |value: &Value| doorward_protocols::encoding::base64url_encode(value.to_string().as_bytes());
+    format!("{}.{}.AAAA", part(&json!({"alg": "HS256"})), part(claims))
+}
+
+#[tokio::test]
+async fn what_an_answer_leaves_out_is_read_in_the_token_that_it_vouches_for() {
+    let door = Door::userinfo().await;
+    door.says(200, json!({"sub": "ann"}));
+    let now_s = NOON / 1000;
+    let (old, bare) = (jwt(&json!({"iat": now_s, "exp": now_s + 60, "sub": "eve"})), jwt(&json!({})));
+    assert_eq!(code(door.show(&jwt(&json!({"exp": now_s}))).await), "token_expired");
+    let auth = door.show(&old).await.expect("good");
+    assert_eq!((&*auth.principal.subject, auth.expires_at_s), ("ann", Some(now_s + 60)));
+    door.show(&bare).await.expect("good");
+    let permit = door.house.system().permit(Target::any()).expect("the system may");
+    door.house
+        .engine
+        .tokens()
+        .revoke_any(permit, doorward_core::tokens::model::Revoked::All)
+        .await
+        .expect("revoked");
+    door.house.clock.advance_s(10);
+    assert_eq!(code(door.show(&old).await), "token_revoked");
+    assert_eq!(code(door.show(&jwt(&json!({"iat": now_s + 10}))).await), "ok", "whoever logged in again");
+    assert_eq!(code(door.show(&bare).await), "token_revoked", "nothing says that it is newer");
+    door.says(403, json!({}));
+    assert_eq!(
+        code(door.show(&jwt(&json!({"iat": now_s + 10, "n": 1}))).await),
+        "token_invalid",
+        "its issuer decides"
+    );
+}
+
+#[tokio::test]
+async fn several_networks_with_nonsense_do_not_keep_an_honest_caller_out() {
+    let door = Door::userinfo().await;
+    let guesses: Vec<(String, String)> =
+        (0..400).map(|n| (format!("guess {n}"), format!("198.51.{}.7", 100 + n / 8))).collect();
+    let many = join_all(guesses.iter().map(|(token, from)| door.show_from(token, from)));
+    let (many, honest) = futures_util::future::join(many, door.show_from("honest", "203.0.113.9")).await;
+    assert_eq!(code(honest), "ok", "it waited in line");
+    assert!(many.iter().all(std::result::Result::is_ok));
 }

@@ -51,6 +51,10 @@ impl Inside {
         for mounted in &self.assembled.mounts {
             known.push(mounted.mount.tokens.authority.to_string());
             known.extend(mounted.config.issuers.iter().cloned());
+            known.extend(mounted.config.remote_tokens.clone());
+            // Whom a backend of the operator's own lets in is called by the mount.
+            let custom = mounted.mount.chain.names().any(|method| method == "custom");
+            known.extend(custom.then(|| mounted.mount.name.to_string()));
             known.extend(
                 mounted.config.trusted_header.as_ref().map(|_| format!("{}/proxy", mounted.mount.name)),
             );

@@ -245,7 +245,8 @@ fn without_a_store_a_command_says_where_to_look() {
 fn a_principal_that_nobody_vouches_for_is_a_slip_and_not_revoked() {
     let home = tempfile::tempdir().expect("a directory");
     let text = "[outbound]\nallow = [\"http://127.0.0.1:9\"]\n[issuers.company]\nissuer = \"http://127.0.0.1:9\"\naudience = [\"us\"]\n\
-                [mounts.native]\nissuers = [\"company\"]\n";
+                [remote_tokens.company2]\nuserinfo_url = \"http://127.0.0.1:9/me\"\n\
+                [mounts.native]\nissuers = [\"company\"]\nremote_tokens = \"company2\"\n";
     fs::write(home.path().join("doorward.toml"), text).expect("written");
     let server = Server::start(home, &["dev", "--config", "doorward.toml"]);
     let with = |words: &[&str]| {
@@ -260,6 +261,12 @@ fn a_principal_that_nobody_vouches_for_is_a_slip_and_not_revoked() {
     assert!(!nobody.status.success() && printed(&nobody).contains("names nobody"));
     let known = json(&with(&["token", "revoke", "--principal", "company|ann"]));
     assert_eq!(known, json!({ "revoked": "principal", "subject": "company|ann" }));
+    let remote = json(&with(&["token", "revoke", "--principal", "company2|ann"]));
+    assert_eq!(
+        remote,
+        json!({ "revoked": "principal", "subject": "company2|ann" }),
+        "and no slip of company"
+    );
     let explained = json(&with(&["explain", "--principal", "company|ann", "--action", "thread:create"]));
     assert_eq!((&explained["allowed"], &explained["principal"]), (&json!(true), &json!("company|ann")));
 }

@@ -13,6 +13,7 @@ use crate::authz::roles::USER;
 use crate::authz::scopes;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::limits::shares::Shares;
 use crate::ports::Handlers;
 use crate::ports::handlers::{HandlerFault, Refused};
 use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject};
@@ -28,6 +29,7 @@ struct Custom {
     engine: Engine,
     authority: Arc<str>,
     handlers: Arc<dyn Handlers>,
+    shares: Shares,
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
@@ -39,7 +41,12 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             return Err(problem("authority must not be empty or \"local\", which is ours"));
         }
         let handlers = section.handlers.ok_or_else(|| problem("no handlers to ask"))?;
-        Ok(Arc::new(Custom { engine: engine.clone(), authority: given.authority.into(), handlers }))
+        Ok(Arc::new(Custom {
+            engine: engine.clone(),
+            authority: given.authority.into(),
+            handlers,
+            shares: Shares::default(),
+        }))
     },
 };
 
@@ -50,7 +57,13 @@ impl Authenticator for Custom {
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         Answer::Later(Box::pin(async move {
-            let answer = self.handlers.call("authenticate", asked(presented)).await;
+            // One network cannot take the places of all others.
+            let share = self.shares.take(presented.client, self.of_one_network());
+            let answer = match &share {
+                Some(_) => self.handlers.call("authenticate", asked(presented)).await,
+                None => Err(HandlerFault::Away("one network has its share of calls under way".to_owned())),
+            };
+            drop(share);
             let shown = bearer(presented).is_some();
             match answer.map_err(|fault| refusal(fault, shown)).and_then(|answer| self.context(answer)) {
                 Ok(auth) => Outcome::Accepted(Arc::new(auth)),
@@ -120,6 +133,10 @@ fn refusal(fault: HandlerFault, shown: bool) -> Error {
 }
 
 impl Custom {
+    fn of_one_network(&self) -> u32 {
+        u32::try_from(self.handlers.places() / 2).unwrap_or(u32::MAX).max(1)
+    }
+
     fn context(&self, mut answer: Value) -> Result<AuthContext> {
         let invalid = |what: &str| Error::new(codes::HANDLER_INVALID).operator(what.to_owned());
         let headers = answer.get_mut("headers").map(Value::take).unwrap_or_default();

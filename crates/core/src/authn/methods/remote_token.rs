@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use doorward_protocols::jose::Compact;
 use doorward_protocols::json::{self, Limits};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -33,9 +35,12 @@ const BAD: usize = 4_096;
 const BAD_FOR_MS: i64 = 5_000;
 /// Longest time an answer may be kept.
 pub const LONGEST_MS: i64 = 60_000;
-/// Questions at once, and those of one network.
-const AT_ONCE: usize = 32;
+/// Questions at once, and those of one network. Others wait in line, in which one network has no more places than it may have questions: so
+/// a few networks with nonsense make the line longer and do not keep anybody out.
+const AT_ONCE: usize = 128;
 const OF_ONE_NETWORK: u32 = 8;
+/// Longest time in the line.
+const IN_LINE: Duration = Duration::from_secs(3);
 /// Largest answer: it is kept whole, as what the caller's agent is told.
 const ANSWER: Limits = Limits { max_bytes: 16 << 10, max_depth: 16 };
 const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -164,6 +169,15 @@ impl Authenticator for RemoteToken {
     }
 }
 
+/// The claims of a JWT, as they stand there. Nothing is verified: only of use once its issuer has said that the token is good.
+fn inside(token: &str) -> Option<Map<String, Value>> {
+    let payload = Compact::split(token.as_bytes()).ok()?.payload_bytes().ok()?;
+    match json::parse(&payload, ANSWER) {
+        Ok(Value::Object(claims)) => Some(claims),
+        _ => None,
+    }
+}
+
 fn refused(why: &'static str) -> Error {
     Error::new(codes::TOKEN_INVALID).operator(why)
 }
@@ -230,9 +244,9 @@ impl Inner {
         // On a task of its own: whoever came first and leaves must not take the answer along.
         let asking = tokio::spawn(async move {
             let _entry = Entry { inner: &inner, key };
-            let verdict = match inner.places.try_acquire() {
-                Ok(_place) => inner.ask(&token).await,
-                Err(_) => Verdict::Away("too many questions are under way".to_owned()),
+            let verdict = match tokio::time::timeout(IN_LINE, inner.places.acquire()).await {
+                Ok(Ok(_place)) => inner.ask(&token).await,
+                Ok(Err(_)) | Err(_) => Verdict::Away("too many questions are under way".to_owned()),
             };
             match &verdict {
                 Verdict::Good(known) => inner.good.insert(key, Arc::clone(known)),
@@ -270,7 +284,7 @@ impl Inner {
         match reply.status {
             200 => {}
             // Of introspection these are about us, not about the token (RFC 7662 §2.3).
-            400 | 401 | 403 | 404 if !introspects => return Verdict::Bad("its issuer does not know it"),
+            401 | 403 if !introspects => return Verdict::Bad("its issuer does not know it"),
             status => return Verdict::Away(format!("it answered {status}")),
         }
         let said = match json::parse(&reply.body, ANSWER) {
@@ -278,10 +292,15 @@ impl Inner {
             Ok(_) => return Verdict::Away("its answer is no object".to_owned()),
             Err(error) => return Verdict::Away(format!("its answer: {error}")),
         };
-        self.read(said, introspects)
+        self.read(said, introspects, token)
     }
 
-    fn read(&self, said: Map<String, Value>, introspects: bool) -> Verdict {
+    fn read(&self, said: Map<String, Value>, introspects: bool, token: &SecretText) -> Verdict {
+        if said.contains_key("cnf") {
+            return Verdict::Bad(
+                "it is bound to a key or certificate (RFC 7800), of which no proof is taken",
+            );
+        }
         if introspects {
             if said.get("active") != Some(&Value::Bool(true)) {
                 return Verdict::Bad("it is not active");
@@ -289,13 +308,25 @@ impl Inner {
             if !self.is_for_us(said.get("aud")) {
                 return Verdict::Bad("it is for another audience");
             }
+            let kind = said.get("token_type").and_then(Value::as_str);
+            if kind.is_some_and(|kind| {
+                !["bearer", "access_token"].iter().any(|ok| kind.eq_ignore_ascii_case(ok))
+            }) {
+                return Verdict::Bad("it is no Bearer token");
+            }
         }
         let subject = match said.get(&self.options.identity_claim) {
             Some(Value::String(text)) if is_subject(text) => text.clone(),
             Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
             _ => return Verdict::Away(format!("its answer has no {}", self.options.identity_claim)),
         };
-        let seconds = |name: &str| said.get(name).and_then(Value::as_i64);
+        // What the answer does not say, the token may: its issuer has just vouched for all of it.
+        let inside = if introspects { None } else { inside(token.expose()) };
+        let within = |name: &str| inside.as_ref().and_then(|claims| claims.get(name));
+        let seconds = |name: &str| said.get(name).or_else(|| within(name)).and_then(Value::as_i64);
+        if seconds("nbf").is_some_and(|at_s| at_s.saturating_mul(1000) > self.engine.now_ms()) {
+            return Verdict::Bad("it is not valid yet");
+        }
         let named =
             self.options.roles_claim.as_ref().and_then(|name| said.get(name)).and_then(Value::as_array);
         let principal = Principal {
@@ -303,7 +334,8 @@ impl Inner {
             authority: self.options.authority.as_str().into(),
             subject: subject.into(),
         };
-        let id = said.get("jti").and_then(Value::as_str).filter(|id| id.len() <= 256);
+        let id =
+            said.get("jti").or_else(|| within("jti")).and_then(Value::as_str).filter(|id| id.len() <= 256);
         let handles = Handles {
             token: id.map(Key::of_token),
             session: None,

@@ -75,7 +75,11 @@ pub(super) fn read(
 
 fn unsupported(method: &str, reading: &mut Reading<'_>) -> Option<Auth> {
     let shown: String = method.chars().take(40).collect();
-    reading.refuse("auth", format!("Unsupported auth method: {shown}"), "use null or \"jwt\"");
+    reading.refuse(
+        "auth",
+        format!("Unsupported auth method: {shown}"),
+        "use null, \"jwt\" or {\"method\": \"custom\", \"path\": \"module:Class\"}",
+    );
     None
 }
 
