@@ -2,13 +2,7 @@
 
 import inspect
 
-from _doorward_runner import Broken, Invalid, Refuse, load_attribute
-
-
-class Loaded:
-    def __init__(self, functions, registers):
-        self.functions = functions
-        self.registers = registers
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_attribute, run_user_code
 
 
 def load(target, directory):
@@ -31,12 +25,7 @@ def load(target, directory):
         if takes_request:
             arguments = (make_request(given), *arguments)
         try:
-            if inspect.iscoroutinefunction(backend.authenticate):
-                user = await backend.authenticate(*arguments)
-            else:
-                user = await in_thread(backend.authenticate, *arguments)
-                if inspect.isawaitable(user):
-                    user = await user
+            user = await run_user_code(in_thread, backend.authenticate, *arguments)
         except Exception as error:
             status = getattr(error, "status_code", None)
             if not isinstance(status, int) or isinstance(status, bool):
@@ -92,17 +81,4 @@ def make_credential(given):
 def make_request(given):
     from fastapi import Request
 
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": given["method"],
-        "scheme": given.get("scheme", "http"),
-        "path": given["path"],
-        "raw_path": given["path"].encode(),
-        "root_path": "",
-        "query_string": given.get("query", "").encode("latin-1"),
-        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given["headers"]],
-        "client": (given["client"], 0) if given.get("client") else None,
-        "server": None,
-    }
-    return Request(scope)
+    return Request(asgi_scope(given))

@@ -7,7 +7,7 @@ import os
 import sys
 import uuid
 
-from _doorward_runner import Broken, Invalid, Refuse, failed_to_load, load_attribute
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, failed_to_load, load_attribute, run_user_code
 
 #: What `@auth.authenticate` may ask for by name.
 PARAMETERS = {
@@ -20,12 +20,6 @@ RESOURCES = {
     "store": ("put", "get", "search", "delete", "list_namespaces"),
 }
 SHAPE = "a string, a dict with identity, an object with .identity, or a tuple of permissions and user"
-
-
-class Loaded:
-    def __init__(self, functions, registers):
-        self.functions = functions
-        self.registers = registers
 
 
 def load(target, directory):
@@ -81,12 +75,7 @@ def authenticating(function):
     async def authenticate(given, in_thread):
         arguments = {name: value for name, value in available(given, wanted).items() if name in wanted}
         try:
-            if inspect.iscoroutinefunction(function):
-                said = await function(**arguments)
-            else:
-                said = await in_thread(lambda: function(**arguments))
-                if inspect.isawaitable(said):
-                    said = await said
+            said = await run_user_code(in_thread, function, **arguments)
         except Exception as error:
             raise refusal_of_authentication(error) from None
         return identified(said)
@@ -95,13 +84,8 @@ def authenticating(function):
 
 
 def available(given, wanted):
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given["headers"]]
-    query = given.get("query", "")
-    scope = {
-        "type": "http", "http_version": "1.1", "method": given["method"], "scheme": "http", "path": given["path"],
-        "raw_path": given["path"].encode(), "root_path": "", "query_string": query.encode("latin-1"), "headers": raw,
-        "client": (given["client"], 0) if given.get("client") else None, "server": None, "path_params": {},
-    }
+    scope = {**asgi_scope(given), "path_params": {}}
+    raw = scope["headers"]
     authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None)
     found = {
         "path": given["path"], "method": given["method"], "path_params": {}, "headers": dict(raw), "authorization": authorization,

@@ -8,6 +8,7 @@ import asyncio
 import concurrent.futures
 import functools
 import importlib
+import inspect
 import json
 import linecache
 import os
@@ -44,6 +45,39 @@ class Refuse(Exception):
 
 class Invalid(Exception):
     """An answer that the platform does not know what to make of; the text names the expected shape."""
+
+
+class Loaded:
+    """What an adapter made of a file: functions by the name they are called by, and what it registers, for people to read."""
+
+    def __init__(self, functions, registers):
+        self.functions = functions
+        self.registers = registers
+
+
+async def run_user_code(in_thread, function, *positional, **named):
+    """A coroutine on the event loop, anything else in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*positional, **named)
+    said = await in_thread(function, *positional, **named)
+    return await said if inspect.isawaitable(said) else said
+
+
+def asgi_scope(given):
+    """The request that a call is about, as ASGI spells it. There is no body."""
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": given["method"],
+        "scheme": "http",
+        "path": given["path"],
+        "raw_path": given["path"].encode(),
+        "root_path": "",
+        "query_string": given.get("query", "").encode("latin-1"),
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given["headers"]],
+        "client": (given["client"], 0) if given.get("client") else None,
+        "server": None,
+    }
 
 
 class Frames:
@@ -205,8 +239,8 @@ class Runner:
         except (TypeError, ValueError, RecursionError) as error:
             self.frames.write({"id": number, "invalid": f"the answer is no JSON: {error}"})
 
-    async def in_thread(self, number, function, *arguments):
-        thread = self.held[number] = self.threads.submit(function, *arguments)
+    async def in_thread(self, number, function, *positional, **named):
+        thread = self.held[number] = self.threads.submit(function, *positional, **named)
         return await asyncio.wrap_future(thread)
 
     def begin_call(self, frame):

@@ -165,15 +165,15 @@ impl Worker {
                 () = telling => "its socket is closed".to_owned(),
                 _ = given_up.wait_for(|given_up| *given_up) => String::new(),
             };
+            // At once, not after its last words. Whoever waits is told by the dropped sender; whoever enters from here on looks whether it lives.
+            over.send_replace(true);
+            waiting.lock().clear();
             let how = if why.is_empty() { String::new() } else { group.ended(std::future::pending()).await };
             group.kill();
             let _ = group.child.wait().await;
             if !why.is_empty() {
                 tracing::error!(handler = %name, "the process is gone: {why}{how}");
             }
-            // Whoever waits is told by the dropped sender; whoever enters from here on looks whether it lives.
-            over.send_replace(true);
-            waiting.lock().clear();
         });
         Self {
             loaded,

@@ -231,20 +231,7 @@ def test_a_backend_that_never_answers_is_503_in_time(project, serve, body):
 
 
 def test_an_event_loop_that_is_blocked_is_started_anew(project, serve):
-    project.write(
-        "auth/custom.py",
-        """
-        import time
-        from agentflow_cli import BaseAuth
-
-        class Backend(BaseAuth):
-            async def authenticate(self, res, credential):
-                if credential.credentials == "block":
-                    time.sleep(60)
-                return {"user_id": "ann"}
-        """,
-    )
-    server = serve(project.use("auth.custom:Backend"), more="timeout_ms = 500")
+    server = serve(slow(project).use("auth.custom:Coroutine"), more="timeout_ms = 500")
     assert ask(server, token="block").status_code == 503
     wait_until(lambda: ask(server).status_code == 200, "a new process")
     assert "its event loop is blocked" in server.log

@@ -3,12 +3,7 @@
 import inspect
 from http import HTTPStatus
 
-RESOURCES = {
-    "threads": ("create", "read", "update", "delete", "search", "create_run"),
-    "assistants": ("create", "read", "update", "delete", "search"),
-    "crons": ("create", "read", "update", "delete", "search"),
-    "store": ("put", "get", "search", "delete", "list_namespaces"),
-}
+from _doorward_langgraph import RESOURCES
 
 
 class HTTPException(Exception):
