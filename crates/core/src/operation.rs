@@ -326,13 +326,21 @@ impl Grant {
     ///
     /// # Errors
     /// The store's; the findings are then kept for another try.
-    pub async fn act_on_findings(&mut self, mut writes: Vec<Write>) -> Result<(), StoreError> {
+    pub async fn act_on_findings(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.write(writes, None).await
+    }
+
+    /// These writes, the act's own line if it is done, and those of its findings: all or nothing, on stable storage.
+    async fn write(&mut self, mut writes: Vec<Write>, done: Option<AuditEntry>) -> Result<(), StoreError> {
         let engine = self.call.engine.clone();
-        let lines = self.found();
-        let events: Vec<_> = lines.iter().flat_map(|line| engine.events().of(&engine, line, &[])).collect();
+        let found = self.found();
+        let mut events = Vec::new();
+        events.extend(done.iter().flat_map(|line| engine.events().of(&engine, line, &self.told)));
+        events.extend(found.iter().flat_map(|line| engine.events().of(&engine, line, &[])));
         writes.extend(engine.events().writes(&events));
         let node = engine.node();
-        writes.extend(lines.into_iter().map(|entry| Write::Audit { node: node.clone(), entry }));
+        let lines = done.into_iter().chain(found);
+        writes.extend(lines.map(|entry| Write::Audit { node: node.clone(), entry }));
         engine.commit(Batch::durable(writes)).await?;
         engine.events().tell(&events);
         self.findings.clear();
@@ -356,19 +364,9 @@ impl Grant {
     ///
     /// # Errors
     /// The store's.
-    pub async fn attempt(&mut self, mut writes: Vec<Write>) -> Result<(), StoreError> {
-        let engine = self.call.engine.clone();
+    pub async fn attempt(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
         let line = self.entry(Outcome::Done, None);
-        let mut events = engine.events().of(&engine, &line, &self.told);
-        let mut lines = vec![line];
-        lines.extend(self.found());
-        events.extend(lines[1..].iter().flat_map(|found| engine.events().of(&engine, found, &[])));
-        writes.extend(engine.events().writes(&events));
-        let node = engine.node();
-        writes.extend(lines.into_iter().map(|entry| Write::Audit { node: node.clone(), entry }));
-        engine.commit(Batch::durable(writes)).await?;
-        engine.events().tell(&events);
-        self.findings.clear();
+        self.write(writes, Some(line)).await?;
         self.closed = true;
         Ok(())
     }

@@ -73,7 +73,13 @@ pub struct Presented<'r> {
     pub trusted_peer: bool,
 }
 
-impl Presented<'_> {
+impl<'r> Presented<'r> {
+    /// A Bearer token.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&'r str> {
+        self.offered.filter(|offered| offered.place == Place::Bearer).map(|offered| offered.text)
+    }
+
     /// Nothing at all.
     #[must_use]
     pub fn nothing() -> Self {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ConfigError, Descriptor, options};
-use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_roles};
+use crate::authn::{Answer, Authenticator, Outcome, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::memory::revocations::Handles;
@@ -97,10 +97,7 @@ impl Authenticator for ExternalJwt {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        let text = match presented.offered {
-            Some(offered) if offered.place == Place::Bearer => offered.text,
-            _ => return Answer::Now(Outcome::NotPresent),
-        };
+        let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
         let key = key_of(text);
         // Taken before the keys are: ones that come meanwhile make what is kept of this token out of date.

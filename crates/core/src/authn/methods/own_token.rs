@@ -9,7 +9,7 @@ use std::sync::Arc;
 use doorward_protocols::jose::{TokenError, Verified};
 
 use super::{ConfigError, Descriptor};
-use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
+use crate::authn::{Answer, Authenticator, Outcome, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
@@ -65,10 +65,7 @@ impl Authenticator for OwnToken {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        let text = match presented.offered {
-            Some(offered) if offered.place == Place::Bearer => offered.text,
-            _ => return Answer::Now(Outcome::NotPresent),
-        };
+        let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
         let key = key_of(text);
         match self.seen.get(&self.engine, &key, now_ms) {

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{ConfigError, Descriptor, options};
-use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_roles};
+use crate::authn::{Answer, Authenticator, Outcome, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::forms::{basic, pairs};
@@ -146,10 +146,7 @@ impl Authenticator for RemoteToken {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        let text = match presented.offered {
-            Some(offered) if offered.place == Place::Bearer => offered.text,
-            _ => return Answer::Now(Outcome::NotPresent),
-        };
+        let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let key = key_of(text);
         if let Some(outcome) = self.0.remembered(&key) {
             return Answer::Now(outcome);
