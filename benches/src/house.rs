@@ -96,6 +96,7 @@ impl House {
             sign_up: SignUp::Open,
             distinct_refusals: false,
             sessions: SessionRules::default(),
+            policy: None,
         });
         Self { engine, mount, store }
     }

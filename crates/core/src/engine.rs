@@ -11,6 +11,7 @@ use doorward_protocols::jose::Algorithm;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::agents::Agents;
 use crate::agents::ownership::Ownership;
 use crate::agents::runner::Runner;
 use crate::agents::runs::Runs;
@@ -110,6 +111,7 @@ struct Inner {
     refresh_key: hmac::Key,
     browser_key: hmac::Key,
     tickets: Tickets,
+    agents: Agents,
     rings: Mutex<HashMap<String, Arc<KeyRing>>>,
     /// Work in flight holds a receiver; stopping waits until none is left.
     working: watch::Sender<()>,
@@ -150,6 +152,7 @@ impl Engine {
             refresh_key: hmac::Key::new(hmac::HMAC_SHA256, refresh.expose()),
             browser_key: hmac::Key::new(hmac::HMAC_SHA256, browser.expose()),
             tickets,
+            agents: Agents::default(),
             rings: Mutex::default(),
             working: watch::channel(()).0,
             settings,
@@ -520,6 +523,12 @@ impl Engine {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs::new(self)
+    }
+
+    /// What this process knows of the runs it carries.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.0.agents
     }
 
     /// Who owns what an upstream keeps.

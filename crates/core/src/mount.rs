@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::authn::Chain;
+use crate::authz::custom::Policy;
 use crate::identity::password::PasswordPolicy;
 use crate::tokens::TokenProfile;
 
@@ -33,6 +34,8 @@ pub struct Mount {
     pub distinct_refusals: bool,
     /// Sessions begun through it.
     pub sessions: SessionRules,
+    /// Handlers that are asked before every act.
+    pub policy: Option<Policy>,
 }
 
 /// How long a stay may last.

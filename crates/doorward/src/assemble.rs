@@ -10,6 +10,7 @@ use doorward_core::authn::methods::remote_token::{Asking, Way};
 use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
 use doorward_core::authn::{Authenticator, Chain};
 use doorward_core::authz::Roles;
+use doorward_core::authz::custom::Policy;
 use doorward_core::authz::roles::{RoleDef, USER};
 use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
@@ -33,7 +34,8 @@ use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config, Issuer, Problems};
 use crate::handlers::{self, Start};
 use crate::locations::LocationFile;
-use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
+use crate::platform::agentflow::Jwt;
+use crate::platform::{Auth, Platform};
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
 use crate::setup::Setup;
@@ -299,7 +301,7 @@ struct Own<'a> {
 }
 
 impl Own<'_> {
-    fn mount(&self, mount: &config::Mount, platform: Option<&AgentFlow>) -> Result<Mount, Failure> {
+    fn mount(&self, mount: &config::Mount, platform: Option<&Platform>) -> Result<Mount, Failure> {
         if platform.is_some() && mount.remote_tokens.is_some() {
             return Err(Failure::refused(
                 format!(
@@ -327,11 +329,20 @@ impl Own<'_> {
             },
             distinct_refusals: mount.distinct_refusals,
             sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
+            policy: self.policy(mount, platform),
             sessions: SessionRules {
                 idle_ms: self.config.sessions.idle_s * 1000,
                 absolute_ms: self.config.sessions.absolute_s * 1000,
             },
         })
+    }
+
+    /// LangGraph's handlers also say what callers may do.
+    fn policy(&self, mount: &config::Mount, platform: Option<&Platform>) -> Option<Policy> {
+        let asks = mount.surface == config::SurfaceKind::LangGraph
+            && platform.is_some_and(|platform| matches!(platform.auth, Auth::Custom(_)));
+        let handlers = self.handlers.get(&mount.name).filter(|_| asks)?;
+        Some(Policy::new(Arc::clone(handlers), mount.uncovered))
     }
 
     /// Signed with keys that the upstream can fetch, whatever the mount's own tokens are signed with.
@@ -479,7 +490,7 @@ impl Own<'_> {
 
     /// `auth: {"method": "custom"}`: user code, and Doorward's API keys before it.
     fn custom_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
-        let options = object(json!({ "authority": mount.name }));
+        let options = object(json!({ "authority": mount.name, "platform": mount.surface.name() }));
         let handlers = self.handlers.get(&mount.name).cloned();
         let section = Section { options, handlers, ..Section::default() };
         let mut methods = vec![self.method("api_key", Section::default())?];

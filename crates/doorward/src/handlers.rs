@@ -13,8 +13,7 @@ use serde_json::Value;
 
 use crate::cli::Failure;
 use crate::config;
-use crate::platform::HandlerFile;
-use crate::platform::agentflow::Auth;
+use crate::platform::{Auth, HandlerFile};
 use crate::setup::{Mode, Setup};
 
 /// Variables that every process of user code finds, beside those of its platform's file.

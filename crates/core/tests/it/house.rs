@@ -134,6 +134,7 @@ impl House {
             sign_up: SignUp::Open,
             distinct_refusals: false,
             sessions: SessionRules::default(),
+            policy: None,
         });
         Self { engine, clock, mount, store }
     }

@@ -19,6 +19,7 @@ const MAX_TOLD: usize = 64;
 pub(crate) struct Cors {
     origins: Vec<HeaderValue>,
     request_headers: HeaderValue,
+    exposed: HeaderValue,
     told: Mutex<HashSet<HeaderValue>>,
 }
 
@@ -39,11 +40,14 @@ impl Asked {
 
 impl Cors {
     /// `key_headers` are those of the surface, beside the ones every surface takes.
-    pub(crate) fn new(origins: &[String], key_headers: &[&str]) -> Self {
+    /// `exposed` are headers of the surface's answers that pages may read.
+    pub(crate) fn new(origins: &[String], key_headers: &[&str], exposed: &[&str]) -> Self {
         let names = ["authorization", "content-type", "x-api-key"];
+        let readable = ["retry-after", "www-authenticate", "x-request-id"];
         Self {
             origins: origins.iter().map(|origin| header_value(origin)).collect(),
             request_headers: header_value(&[&names, key_headers].concat().join(", ")),
+            exposed: header_value(&[&readable, exposed].concat().join(", ")),
             told: Mutex::default(),
         }
     }
@@ -65,8 +69,7 @@ impl Cors {
             return;
         }
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        let exposed = HeaderValue::from_static("retry-after, www-authenticate, x-request-id");
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed.clone());
         if asked.preflight
             && let Some(methods) = headers.get(ALLOW).cloned()
         {
@@ -96,7 +99,7 @@ mod tests {
         let origins: Vec<String> = origins.iter().map(|&text| text.to_owned()).collect();
         let mut headers = HeaderMap::from_iter([(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))]);
         let asked = Asked { origin: origin.map(HeaderValue::from_static), preflight };
-        Cors::new(&origins, &["x-key"]).stamp(&asked, "m", &mut headers);
+        Cors::new(&origins, &["x-key"], &["x-total"]).stamp(&asked, "m", &mut headers);
         headers
     }
 

@@ -1,6 +1,7 @@
 //! What clients may talk to. To add a surface: a directory and a row in [`BUILTIN`].
 
 pub(crate) mod agentflow;
+pub(crate) mod langgraph;
 pub(crate) mod muxi;
 
 use crate::http::respond::{Problems, Style};
@@ -17,6 +18,12 @@ pub(crate) struct Surface {
     pub(crate) distinct_style: &'static dyn Style,
     /// Headers in which it takes API keys beside `X-API-Key`, in lower case.
     pub(crate) key_headers: &'static [&'static str],
+    /// Headers of its answers that pages of other origins may read, beside those of every surface.
+    pub(crate) exposed_headers: &'static [&'static str],
+    /// Whether its callers are found out before it is looked whether there is such a route, as its platform does.
+    pub(crate) asks_first: bool,
+    /// Whether an API key beside an `Authorization` header is somebody else's business: its clients send one to their cloud.
+    pub(crate) spare_keys: bool,
     /// What it answers by itself.
     pub(crate) routes: &'static [Route],
     /// What it answers in front of the platform's own server; `None` if it cannot stand there.
@@ -30,6 +37,9 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &Problems,
         distinct_style: &Problems,
         key_headers: &[],
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
         routes: native::ROUTES,
         upstream_routes: None,
     },
@@ -38,14 +48,31 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &agentflow::style::Bodies { distinct: false },
         distinct_style: &agentflow::style::Bodies { distinct: true },
         key_headers: &[],
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
+    },
+    Surface {
+        name: "langgraph",
+        style: &langgraph::style::Details { missing_is_forbidden: false },
+        distinct_style: &langgraph::style::Details { missing_is_forbidden: true },
+        key_headers: &[],
+        exposed_headers: &["x-pagination-total", "x-pagination-next", "content-location", "location"],
+        asks_first: true,
+        spare_keys: true,
+        routes: langgraph::routes::EMBEDDED,
+        upstream_routes: None,
     },
     Surface {
         name: "muxi",
         style: &muxi::style::Details,
         distinct_style: &muxi::style::Details,
         key_headers: muxi::style::KEY_HEADERS,
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
         routes: muxi::routes::ROUTES,
         upstream_routes: None,
     },

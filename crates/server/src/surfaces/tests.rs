@@ -46,6 +46,8 @@ fn only_liveness_descriptions_providers_names_and_public_keys_are_open() {
         BTreeSet::from([
             "/.well-known/jwks.json",
             "/docs",
+            "/info",
+            "/ok",
             "/openapi.json",
             "/ping",
             "/redoc",

@@ -9,8 +9,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::super::dotenv::Dotenv;
-use super::super::{HandlerFile, directory_of};
-use super::{Environment, Reading};
+use super::super::{Environment, HandlerFile, directory_of};
+use super::Reading;
 use crate::secrets::{Weakness, weakness};
 
 /// Who an AgentFlow server lets in.
