@@ -235,7 +235,7 @@ def refusal_of_authorization(error):
     if isinstance(status, int) and hasattr(error, "detail"):
         return Refuse(status, error.detail, (getattr(error, "headers", None) or {}).items())
     if isinstance(error, AssertionError):
-        return Refuse(403, str(error) or "Forbidden")
+        return Refuse(403, str(error) or "unknown error")
     if isinstance(error, ValueError):
         return Refuse(400, str(error))
     return error
@@ -244,9 +244,16 @@ def refusal_of_authorization(error):
 def typed(value, uuids):
     """What the server hands on: ids as UUIDs where it has them as such, a namespace as a tuple."""
     made = dict(value)
-    for name in uuids:
-        if isinstance(made.get(name), str):
-            made[name] = uuid.UUID(made[name])
+    for path in uuids:
+        within, (*above, name) = made, path.split(".")
+        for step in above:
+            # A copy of its own: what was given stays as it is.
+            within[step] = dict(within.get(step) or {})
+            within = within[step]
+        if isinstance(within.get(name), str):
+            within[name] = uuid.UUID(within[name])
+        elif isinstance(within.get(name), list):
+            within[name] = [uuid.UUID(one) for one in within[name]]
     for name in ("namespace", "suffix"):
         if isinstance(made.get(name), list):
             made[name] = tuple(made[name])

@@ -87,6 +87,12 @@ impl SurfaceKind {
         ("muxi", Self::Muxi),
     ];
 
+    /// Whether an agent server of its platform can stand behind it.
+    #[must_use]
+    pub fn takes_upstream(self) -> bool {
+        matches!(self, Self::AgentFlow | Self::LangGraph)
+    }
+
     /// The word for it.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -343,7 +349,7 @@ impl Mount {
         };
         let cors_origins = origins(&mut section);
         let docs = section.boolean("docs");
-        if surface.is_some_and(|surface| surface != SurfaceKind::AgentFlow) && section.is_given("upstream") {
+        if surface.is_some_and(|surface| !surface.takes_upstream()) && section.is_given("upstream") {
             section.refuse(
                 "upstream",
                 "this surface has no agent server behind it",

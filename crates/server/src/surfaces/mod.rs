@@ -63,7 +63,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         asks_first: true,
         spare_keys: true,
         routes: langgraph::routes::EMBEDDED,
-        upstream_routes: None,
+        upstream_routes: Some(langgraph::routes::UPSTREAM),
     },
     Surface {
         name: "muxi",

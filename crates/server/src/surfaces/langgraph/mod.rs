@@ -16,4 +16,5 @@ mod stateless;
 mod stream;
 pub(super) mod style;
 mod threads;
+mod upstream;
 mod views;

@@ -40,8 +40,8 @@ const RESERVED: &[&str] = &["langgraph_auth_user", "langgraph_auth_user_id", "la
 pub(super) enum Place {
     /// In this thread.
     Thread(ThreadId),
-    /// In a thread of its own.
-    New,
+    /// In a thread of its own; `waited` for by a client that is told of it as a new one.
+    New { waited: bool },
 }
 
 /// A run that was begun.
@@ -61,6 +61,7 @@ struct Read {
     resumable: bool,
     turn: (&'static str, Turn),
     create_thread: bool,
+    says_create: bool,
     after_s: u32,
     temporary: bool,
     cancel_on_disconnect: bool,
@@ -87,7 +88,7 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
         ("rollback", ("rollback", Turn::Rollback)),
     ];
     let turn = body.word("multitask_strategy", &strategies)?.unwrap_or(("enqueue", Turn::Queue));
-    let stateless = matches!(place, Place::New);
+    let stateless = matches!(place, Place::New { .. });
     let create = body.word("if_not_exists", &[("create", true), ("reject", false)])?.unwrap_or(false);
     let keep = body.word("on_completion", &[("keep", true), ("delete", false)])?.unwrap_or(false);
     let kwargs = json!({
@@ -112,6 +113,7 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
         resumable,
         turn,
         create_thread: stateless || create,
+        says_create: create || matches!(place, Place::New { waited: true }),
         after_s: body.whole("after_seconds", 0, MAX_AFTER_S)?.unwrap_or(0),
         temporary: stateless && !keep,
         cancel_on_disconnect: body
@@ -145,7 +147,7 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
     let (strategy, turn) = read.turn;
     let thread_id = match &place {
         Place::Thread(id) => json!(id),
-        Place::New => Value::Null,
+        Place::New { .. } => Value::Null,
     };
     let value = json!({
         "thread_id": thread_id,
@@ -155,7 +157,7 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
         "metadata": metadata,
         "prevent_insert_if_inflight": turn == Turn::Reject,
         "multitask_strategy": strategy,
-        "if_not_exists": if read.create_thread { "create" } else { "reject" },
+        "if_not_exists": if read.says_create { "create" } else { "reject" },
         "after_seconds": read.after_s,
         "kwargs": read.kwargs,
     });
@@ -171,7 +173,7 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
     let of_graph = json!({ "graph_id": read.graph, "assistant_id": assistant });
     let thread = match &place {
         Place::Thread(id) => id.clone(),
-        Place::New => ThreadId::from(ids::fresh(&request.engine).to_string()),
+        Place::New { .. } => ThreadId::from(ids::fresh(&request.engine).to_string()),
     };
     // What a run says of itself is what a thread that is made for it says.
     let mut of_new = metadata.clone();

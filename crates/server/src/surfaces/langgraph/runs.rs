@@ -150,10 +150,17 @@ fn gone(error: Error, words: &'static str) -> Error {
     if error.is(codes::NOT_FOUND) { error.message(words) } else { error }
 }
 
-async fn found(request: &Request, words: &'static str) -> Result<(ThreadId, Run, Option<Follower>)> {
+/// The platform hands the thread's id on as a text where a run is joined.
+pub(super) const AS_TEXT: &[&str] = &[];
+
+async fn found(
+    request: &Request,
+    uuids: &'static [&'static str],
+    words: &'static str,
+) -> Result<(ThreadId, Run, Option<Follower>)> {
     let (thread, id) = (ids::thread_in_path(request)?, ids::run_in_path(request)?);
-    let permit =
-        request.permit_asking::<run::Read>(Target::named(id.as_str()), threads::named(&thread)).await?;
+    let asked = Asked { uuids, ..threads::named(&thread) };
+    let permit = request.permit_asking::<run::Read>(Target::named(id.as_str()), asked).await?;
     let found = request.engine.runs().follow(permit, &thread, &id).await;
     let (run, follower) = found.map_err(|error| gone(error, words))?;
     Ok((thread, run, follower))
@@ -161,13 +168,13 @@ async fn found(request: &Request, words: &'static str) -> Result<(ThreadId, Run,
 
 /// `GET /threads/{thread}/runs/{run}`
 pub(super) async fn get(request: Request) -> Result<Answer> {
-    let (_, run, _) = found(&request, "Not Found").await?;
+    let (_, run, _) = found(&request, &["thread_id"], "Not Found").await?;
     Ok(json_answer(StatusCode::OK, &views::run(&run)))
 }
 
 /// `GET /threads/{thread}/runs/{run}/join`
 pub(super) async fn join(request: Request) -> Result<Answer> {
-    let (thread, mut run, follower) = found(&request, "Thread not found").await?;
+    let (thread, mut run, follower) = found(&request, AS_TEXT, "Thread not found").await?;
     if run.status.is_unfinished() {
         match follower {
             Some(mut follower) => {
@@ -203,7 +210,7 @@ fn last_event(headers: &HeaderMap) -> Option<usize> {
 
 /// `GET /threads/{thread}/runs/{run}/stream`
 pub(super) async fn join_stream(request: Request) -> Result<Answer> {
-    let (_, run, follower) = found(&request, "Run not found").await?;
+    let (_, run, follower) = found(&request, &["thread_id"], "Run not found").await?;
     let at = place(&run);
     let kept = |name: &str| run.details.get("kwargs").and_then(|kwargs| kwargs.get(name)).cloned();
     let mut modes = Mode::read(kept("stream_mode").as_ref()).unwrap_or_else(|_| vec![Mode::Values]);
@@ -258,10 +265,16 @@ impl Cancelling {
         Ok(Self { wait, and_forget })
     }
 
-    pub(super) async fn carry(&self, request: &Request, thread: &ThreadId, named: &[RunId]) -> Result<()> {
+    /// What handlers are shown of it.
+    pub(super) fn asked(&self, thread: &ThreadId, named: &[RunId]) -> Asked {
         let action = if self.and_forget { "rollback" } else { "interrupt" };
-        let value = json!({ "thread_id": thread, "action": action, "metadata": { "run_ids": named, "status": null } });
-        let asked = Asked { value: threads::object(value), uuids: &["thread_id"] };
+        let metadata = json!({ "run_ids": named, "status": null });
+        let value = json!({ "thread_id": thread, "action": action, "metadata": metadata });
+        Asked { value: threads::object(value), uuids: &["thread_id", "metadata.run_ids"] }
+    }
+
+    pub(super) async fn carry(&self, request: &Request, thread: &ThreadId, named: &[RunId]) -> Result<()> {
+        let asked = self.asked(thread, named);
         let permit = request.permit_asking::<run::Cancel>(Target::named(thread.as_str()), asked).await?;
         let followers: Vec<_> =
             named.iter().filter_map(|id| request.engine.agents().feeds.follow(id)).collect();

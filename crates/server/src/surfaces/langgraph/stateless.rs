@@ -17,20 +17,20 @@ const MAX_BATCH: usize = 16;
 
 /// `POST /runs`
 pub(super) async fn create(mut request: Request) -> Result<Answer> {
-    let begun = run_request::begin(&mut request, Place::New).await?;
+    let begun = run_request::begin(&mut request, Place::New { waited: false }).await?;
     let at = format!("/runs/{}", begun.run.id);
     Ok(runs::located(json_answer(StatusCode::OK, &views::run(&begun.run)), None, &at))
 }
 
 /// `POST /runs/wait`
 pub(super) async fn wait(mut request: Request) -> Result<Answer> {
-    let begun = run_request::begin(&mut request, Place::New).await?;
+    let begun = run_request::begin(&mut request, Place::New { waited: true }).await?;
     runs::waited(&request, begun).await
 }
 
 /// `POST /runs/stream`
 pub(super) async fn stream(mut request: Request) -> Result<Answer> {
-    let begun = run_request::begin(&mut request, Place::New).await?;
+    let begun = run_request::begin(&mut request, Place::New { waited: true }).await?;
     let at = format!("/runs/{}", begun.run.id);
     runs::streamed(&request, begun, &at)
 }
@@ -47,7 +47,7 @@ pub(super) async fn batch(mut request: Request) -> Result<Answer> {
         let Value::Object(members) = item else {
             return Err(Error::new(codes::BAD_FIELD).message("A batch is a list of objects."));
         };
-        let one = run_request::begin_as(&request, Place::New, &Body(members)).await?;
+        let one = run_request::begin_as(&request, Place::New { waited: false }, &Body(members)).await?;
         begun.push(views::run(&one.run));
     }
     Ok(json_answer(StatusCode::OK, &begun))
