@@ -490,10 +490,21 @@ impl Own<'_> {
 
     /// `auth: {"method": "custom"}`: user code, and Doorward's API keys before it.
     fn custom_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
-        let options = object(json!({ "authority": mount.name, "platform": mount.surface.name() }));
+        let remember_ms = if mount.surface == config::SurfaceKind::LangGraph {
+            self.config.handlers.remember_ms
+        } else {
+            0
+        };
+        let options = object(json!({
+            "authority": mount.name,
+            "platform": mount.surface.name(),
+            "remember_ms": remember_ms,
+        }));
         let handlers = self.handlers.get(&mount.name).cloned();
         let section = Section { options, handlers, ..Section::default() };
-        let mut methods = vec![self.method("api_key", Section::default())?];
+        // Handlers may go by keys of their own.
+        let options = object(json!({ "leaves_others": true }));
+        let mut methods = vec![self.method("api_key", Section { options, ..Section::default() })?];
         methods.extend(self.others(mount)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);

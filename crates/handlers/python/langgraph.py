@@ -31,16 +31,17 @@ def load(target, directory):
     authenticate, registers = auth._authenticate_handler, []
     if authenticate is None and not auth._handlers and not auth._global_handlers:
         raise Broken(f"{target} registers nothing: use @auth.authenticate and @auth.on")
-    functions = {"authorize": authorizing(auth)}
+    functions, by_authorization = {"authorize": authorizing(auth)}, False
     if authenticate is not None:
         functions["authenticate"] = authenticating(authenticate)
+        by_authorization = list(inspect.signature(authenticate).parameters) == ["authorization"]
         registers.append(f"authenticate({', '.join(inspect.signature(authenticate).parameters)})")
     registers += [f"on {resource}.{action}" for resource, action in auth._handlers]
     registers += ["on everything else"] * len(auth._global_handlers)
     uncovered = [f"{r}.{a}" for r, actions in RESOURCES.items() for a in actions if handler_for(auth, r, a) is None]
     if uncovered:
         registers.append(f"not covered: {', '.join(uncovered)}")
-    return Loaded(functions, registers)
+    return Loaded(functions, registers, by_authorization)
 
 
 def find(target, directory):

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use doorward_core::ports::handlers::{HandlerFault, Handlers};
@@ -30,6 +30,8 @@ pub struct Host {
     settings: Arc<Settings>,
     slots: Vec<Slot>,
     next: AtomicUsize,
+    /// How often files were loaded anew.
+    loads: Arc<AtomicU64>,
     keeping: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -44,9 +46,11 @@ impl Host {
         let workers = futures_util::future::try_join_all(starting).await?;
         let slots: Vec<Slot> =
             workers.into_iter().map(|worker| Arc::new(Mutex::new(Arc::new(worker)))).collect();
-        let keep = |slot: &Slot| tokio::spawn(keep(Arc::clone(slot), Arc::clone(&settings)));
+        let loads = Arc::<AtomicU64>::default();
+        let keep =
+            |slot: &Slot| tokio::spawn(keep(Arc::clone(slot), Arc::clone(&settings), Arc::clone(&loads)));
         let keeping = slots.iter().map(keep).collect();
-        Ok(Self { settings, slots, next: AtomicUsize::new(0), keeping })
+        Ok(Self { settings, slots, next: AtomicUsize::new(0), loads, keeping })
     }
 
     /// What was loaded, as the first process says.
@@ -79,6 +83,11 @@ impl Handlers for Host {
         self.settings.queue.saturating_mul(self.slots.len())
     }
 
+    fn by_authorization(&self) -> Option<u64> {
+        let loads = self.loads.load(Ordering::Acquire);
+        self.slots.iter().all(|slot| slot.lock().loaded.by_authorization).then_some(loads)
+    }
+
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>> {
         async move {
             let worker =
@@ -90,7 +99,7 @@ impl Handlers for Host {
 }
 
 /// Keeps a process in its place.
-async fn keep(slot: Slot, settings: Arc<Settings>) {
+async fn keep(slot: Slot, settings: Arc<Settings>, loads: Arc<AtomicU64>) {
     let mut pause = PAUSE;
     loop {
         let worker = Arc::clone(&slot.lock());
@@ -100,6 +109,7 @@ async fn keep(slot: Slot, settings: Arc<Settings>) {
             worker = changed(&worker, &settings) => {
                 tracing::info!(handler = %settings.name, "loaded anew");
                 let old = std::mem::replace(&mut *slot.lock(), Arc::new(worker));
+                loads.fetch_add(1, Ordering::AcqRel);
                 tokio::spawn(retire(old, settings.within));
                 continue;
             }
@@ -115,6 +125,7 @@ async fn keep(slot: Slot, settings: Arc<Settings>) {
                 Ok(worker) => {
                     tracing::warn!(handler = %settings.name, "started again");
                     *slot.lock() = Arc::new(worker);
+                    loads.fetch_add(1, Ordering::AcqRel);
                     break;
                 }
                 Err(error) => {

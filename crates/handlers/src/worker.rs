@@ -36,6 +36,8 @@ pub struct Loaded {
     pub registers: Vec<String>,
     /// The user's files that were loaded.
     pub files: Vec<String>,
+    /// Whether who somebody is depends on the Authorization header alone.
+    pub by_authorization: bool,
 }
 
 /// Why there is no worker.
@@ -386,5 +388,6 @@ fn loaded(first: &Value) -> Result<Loaded, StartError> {
         python: first.get("python").and_then(Value::as_str).unwrap_or_default().to_owned(),
         registers: texts("registers"),
         files: texts("files"),
+        by_authorization: first.get("by_authorization") == Some(&Value::Bool(true)),
     })
 }

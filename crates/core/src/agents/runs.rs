@@ -261,7 +261,7 @@ impl<'e> Runs<'e> {
     /// unfinished.
     ///
     /// # Errors
-    /// `not_found` for the thread, and when none of them is unfinished.
+    /// `not_found` for the thread, and when it has none of them.
     pub async fn cancel(
         &self,
         permit: Permit<run::Cancel>,
@@ -271,9 +271,10 @@ impl<'e> Runs<'e> {
     ) -> Result<Vec<Run>> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            let mut stopped = Vec::new();
+            let (mut stopped, mut known) = (Vec::new(), false);
             for id in ids {
                 let run = self.engine.store().run(thread, id).await?;
+                known |= run.is_some();
                 let Some(run) = run.filter(|run| run.status.is_unfinished()) else { continue };
                 if and_forget {
                     self.engine.agents().rolled_back(id);
@@ -281,7 +282,7 @@ impl<'e> Runs<'e> {
                 self.engine.memory().live.end(stop_one_key(id));
                 stopped.push(run);
             }
-            if stopped.is_empty() { Err(Error::new(codes::NOT_FOUND)) } else { Ok(stopped) }
+            if known { Ok(stopped) } else { Err(Error::new(codes::NOT_FOUND)) }
         };
         let found = found.await;
         permit.close(found)
@@ -290,18 +291,18 @@ impl<'e> Runs<'e> {
     /// Forgets a run, which is stopped if it goes on. Its messages stay.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn delete(&self, permit: Permit<run::Delete>, thread: &ThreadId, id: &RunId) -> Result<()> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
         };
         if let Err(error) = found.await {
             return permit.close(Err(error));
         }
         self.engine.memory().live.end(stop_one_key(id));
         match permit.commit(vec![Write::DeleteRun { id: id.clone(), with_messages: false }]).await {
-            Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::NOT_FOUND)),
+            Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::RUN_NOT_FOUND)),
             other => Ok(other?),
         }
     }
@@ -309,7 +310,7 @@ impl<'e> Runs<'e> {
     /// A run and what is heard of it, if it goes on or ended a moment ago in this process.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn follow(
         &self,
         permit: Permit<run::Read>,
@@ -328,11 +329,11 @@ impl<'e> Runs<'e> {
     /// A run once it has come to its end, wherever it goes on. Having it is the leave to see it.
     ///
     /// # Errors
-    /// `not_found` when it was forgotten meanwhile.
+    /// `run_not_found` when it was forgotten meanwhile.
     pub async fn settled(&self, run: &Run) -> Result<Run> {
         loop {
             let found = self.engine.store().run(&run.thread, &run.id).await?;
-            let now = found.ok_or_else(|| Error::new(codes::NOT_FOUND))?;
+            let now = found.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))?;
             if !now.status.is_unfinished() {
                 return Ok(now);
             }
@@ -357,11 +358,11 @@ impl<'e> Runs<'e> {
     /// One run.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn get(&self, permit: Permit<run::Read>, thread: &ThreadId, id: &RunId) -> Result<Run> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
         };
         let found = found.await;
         permit.close(found)

@@ -72,6 +72,7 @@ codes! {
     LOOPBACK_ONLY = "loopback_only", Forbidden, "This is only answered on the machine itself.", "Call it from the machine Doorward runs on.";
 
     NOT_FOUND = "not_found", NotFound, "There is no such thing.", "What you may not see is answered like what does not exist.";
+    RUN_NOT_FOUND = "run_not_found", NotFound, "Run not found", "The thread has no such run, or it was forgotten.";
     NO_ROUTE = "no_route", NotFound, "There is nothing at this path.", "Check the path and the mount's prefix.";
     METHOD_NOT_ALLOWED = "method_not_allowed", Method, "This path does not take this method.", "The Allow header lists those it takes.";
 

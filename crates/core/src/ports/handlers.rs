@@ -37,6 +37,12 @@ pub trait Handlers: Send + Sync {
     /// How many calls may be under way at once.
     fn places(&self) -> usize;
 
+    /// Whether who somebody is depends on the Authorization header and on nothing else of a request, so that an answer may be
+    /// remembered; with a number that changes when the file is loaded anew.
+    fn by_authorization(&self) -> Option<u64> {
+        None
+    }
+
     /// Asks a function. Waits no longer than the handler's own limit.
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>>;
 }

@@ -9,7 +9,7 @@ use doorward_core::agents::threads::NewThread;
 use doorward_core::agents::turns::Turn;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::run;
-use doorward_core::authz::custom::Asked;
+use doorward_core::authz::custom::{self, Asked};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::{RunId, ThreadId};
 use serde_json::{Map, Value, json};
@@ -104,6 +104,8 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
         "temporary": stateless && !keep,
         "subgraphs": false,
         "resumable": resumable,
+        "checkpoint_during": true,
+        "durability": "async",
     });
     Ok(Read {
         graph,
@@ -140,10 +142,8 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
     let read = read(request, body, &place)?;
     let id = RunId::from(ids::fresh(&request.engine).to_string());
     let assistant = ids::assistant_of(&read.graph).to_string();
-    let mut metadata = read.metadata;
-    metadata.insert("created_by".to_owned(), "system".into());
-    metadata.insert("graph_id".to_owned(), read.graph.as_str().into());
-    metadata.insert("assistant_id".to_owned(), assistant.as_str().into());
+    let mut shown = read.kwargs;
+    show_caller(request, &mut shown)?;
     let (strategy, turn) = read.turn;
     let thread_id = match &place {
         Place::Thread(id) => json!(id),
@@ -154,18 +154,21 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
         "assistant_id": assistant,
         "run_id": id,
         "status": "pending",
-        "metadata": metadata,
+        "metadata": read.metadata,
         "prevent_insert_if_inflight": turn == Turn::Reject,
         "multitask_strategy": strategy,
         "if_not_exists": if read.says_create { "create" } else { "reject" },
         "after_seconds": read.after_s,
-        "kwargs": read.kwargs,
+        "kwargs": shown,
     });
     let asked = Asked { value: threads::object(value), uuids: &["thread_id", "assistant_id", "run_id"] };
     let permit = request.permit_asking::<run::Create>(Target::any(), asked).await?;
-    let metadata = threads::amended_metadata(&permit);
+    let mut metadata = threads::amended_metadata(&permit);
     // Handlers may have changed what is asked for, in place.
-    let kwargs = permit.amended().get("kwargs").cloned().unwrap_or(read.kwargs);
+    let mut kwargs = permit.amended().get("kwargs").cloned().unwrap_or_default();
+    if let Some(configurable) = configurable(&mut kwargs) {
+        configurable.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    }
     let (said, values) = match input(&kwargs) {
         Ok(input) => input,
         Err(error) => return permit.close(Err(error)),
@@ -177,7 +180,9 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
     };
     // What a run says of itself is what a thread that is made for it says.
     let mut of_new = metadata.clone();
-    of_new.remove("created_by");
+    of_new.extend(threads::object(of_graph.clone()));
+    metadata.insert("created_by".to_owned(), "system".into());
+    metadata.extend(threads::object(of_graph.clone()));
     let create =
         read.create_thread.then(|| NewThread { id: Some(thread.clone()), name: None, metadata: of_new });
     let details = json!({
@@ -209,6 +214,28 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
         resumable: read.resumable,
         cancel_on_disconnect: read.cancel_on_disconnect,
     })
+}
+
+/// Where a run's configuration keeps what a graph may look at.
+pub(super) fn configurable(kwargs: &mut Value) -> Option<&mut Map<String, Value>> {
+    let config = kwargs.as_object_mut()?.entry("config").or_insert_with(|| json!({}));
+    config.as_object_mut()?.entry("configurable").or_insert_with(|| json!({})).as_object_mut()
+}
+
+/// Shows handlers who the run is for where the platform does. What they are shown is taken out again: nobody else reads it.
+///
+/// # Errors
+/// On a route without a caller.
+pub(super) fn show_caller(request: &Request, kwargs: &mut Value) -> Result<()> {
+    let auth = &request.call()?.auth;
+    let user = custom::user_of(auth);
+    let permissions = user.get("permissions").cloned().unwrap_or_default();
+    if let Some(configurable) = configurable(kwargs) {
+        configurable.insert("langgraph_auth_user".to_owned(), Value::Object(user));
+        configurable.insert("langgraph_auth_user_id".to_owned(), (&*auth.principal.subject).into());
+        configurable.insert("langgraph_auth_permissions".to_owned(), permissions);
+    }
+    Ok(())
 }
 
 /// What is said, and what else the state is to hold.

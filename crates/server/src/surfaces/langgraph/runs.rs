@@ -145,9 +145,14 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
     Ok(json_answer(StatusCode::OK, &shown))
 }
 
-/// A thread that is not the caller's and a run that there is not are answered alike, in the route's words.
-fn gone(error: Error, words: &'static str) -> Error {
-    if error.is(codes::NOT_FOUND) { error.message(words) } else { error }
+/// A run that the caller's own thread does not have.
+fn unknown_run(error: Error) -> Error {
+    if error.is(codes::RUN_NOT_FOUND) { error.message("Not Found") } else { error }
+}
+
+/// The words of the one route that does not name the thread.
+fn no_thread(error: Error) -> Error {
+    if error.is(codes::NOT_FOUND) { error.message("Thread not found") } else { error }
 }
 
 /// The platform hands the thread's id on as a text where a run is joined.
@@ -156,25 +161,24 @@ pub(super) const AS_TEXT: &[&str] = &[];
 async fn found(
     request: &Request,
     uuids: &'static [&'static str],
-    words: &'static str,
 ) -> Result<(ThreadId, Run, Option<Follower>)> {
     let (thread, id) = (ids::thread_in_path(request)?, ids::run_in_path(request)?);
     let asked = Asked { uuids, ..threads::named(&thread) };
     let permit = request.permit_asking::<run::Read>(Target::named(id.as_str()), asked).await?;
     let found = request.engine.runs().follow(permit, &thread, &id).await;
-    let (run, follower) = found.map_err(|error| gone(error, words))?;
+    let (run, follower) = found.map_err(|error| threads::missing(error, &thread))?;
     Ok((thread, run, follower))
 }
 
 /// `GET /threads/{thread}/runs/{run}`
 pub(super) async fn get(request: Request) -> Result<Answer> {
-    let (_, run, _) = found(&request, &["thread_id"], "Not Found").await?;
+    let (_, run, _) = found(&request, &["thread_id"]).await.map_err(unknown_run)?;
     Ok(json_answer(StatusCode::OK, &views::run(&run)))
 }
 
 /// `GET /threads/{thread}/runs/{run}/join`
 pub(super) async fn join(request: Request) -> Result<Answer> {
-    let (thread, mut run, follower) = found(&request, AS_TEXT, "Thread not found").await?;
+    let (thread, mut run, follower) = found(&request, AS_TEXT).await.map_err(no_thread)?;
     if run.status.is_unfinished() {
         match follower {
             Some(mut follower) => {
@@ -210,7 +214,7 @@ fn last_event(headers: &HeaderMap) -> Option<usize> {
 
 /// `GET /threads/{thread}/runs/{run}/stream`
 pub(super) async fn join_stream(request: Request) -> Result<Answer> {
-    let (_, run, follower) = found(&request, &["thread_id"], "Run not found").await?;
+    let (_, run, follower) = found(&request, &["thread_id"]).await?;
     let at = place(&run);
     let kept = |name: &str| run.details.get("kwargs").and_then(|kwargs| kwargs.get(name)).cloned();
     let mut modes = Mode::read(kept("stream_mode").as_ref()).unwrap_or_else(|_| vec![Mode::Values]);
@@ -242,6 +246,10 @@ pub(super) async fn join_stream(request: Request) -> Result<Answer> {
     };
     Ok(stream::answer(telling, &format!("{at}/stream"), &at))
 }
+
+/// The platform's words for runs that are over already.
+const ALL_OVER: &str = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't \
+                        been deleted or completed.";
 
 /// What a cancelling request says beside which runs.
 pub(super) struct Cancelling {
@@ -278,10 +286,14 @@ impl Cancelling {
         let permit = request.permit_asking::<run::Cancel>(Target::named(thread.as_str()), asked).await?;
         let followers: Vec<_> =
             named.iter().filter_map(|id| request.engine.agents().feeds.follow(id)).collect();
-        let words = "No matching runs to cancel. Please verify the thread ID and run IDs are correct, and the runs haven't \
-                     been deleted or completed.";
         let stopped = request.engine.runs().cancel(permit, thread, named, self.and_forget).await;
-        stopped.map_err(|error| gone(error, words))?;
+        let stopped = stopped.map_err(|error| match error.is(codes::NOT_FOUND) {
+            true => error.message("No runs found to cancel."),
+            false => error,
+        })?;
+        if stopped.is_empty() {
+            return Err(Error::new(codes::NOT_FOUND).message(ALL_OVER));
+        }
         if self.wait {
             for mut follower in followers {
                 while follower.next().await.is_some() {}
@@ -327,7 +339,12 @@ pub(super) async fn delete(request: Request) -> Result<Answer> {
     let value = json!({ "run_id": id, "thread_id": thread });
     let asked = Asked { value: threads::object(value), uuids: &["run_id", "thread_id"] };
     let permit = request.permit_asking::<run::Delete>(Target::named(id.as_str()), asked).await?;
-    request.engine.runs().delete(permit, &thread, &id).await.map_err(|error| gone(error, "Not Found"))?;
+    request.engine.runs().delete(permit, &thread, &id).await.map_err(|error| {
+        match error.is(codes::NOT_FOUND) {
+            true => error.message("Run not found"),
+            false => error,
+        }
+    })?;
     Ok(no_content())
 }
 

@@ -103,7 +103,10 @@ pub(super) async fn update(mut request: Request) -> Result<Answer> {
     let permit = request.permit_asking::<thread::Update>(Target::named(id.as_str()), asked).await?;
     let changes = ThreadChanges { metadata: Some(amended_metadata(&permit)), ..ThreadChanges::default() };
     let changed = request.engine.threads().update(permit, &id, changes).await;
-    let thread = changed.map_err(|error| missing(error, &id))?;
+    let thread = changed.map_err(|error| match error.is(codes::NOT_FOUND) {
+        true => error.message("Not Found"),
+        false => error,
+    })?;
     let standing = request.engine.threads().stand(thread).await?;
     shown(&request, &standing).await
 }

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::super::body::{Body, bad};
+use super::super::run_request::{configurable, show_caller};
 use super::super::runs::{AS_TEXT, Cancelling};
 use super::super::{ids, threads as own};
 use super::state::own_thread;
@@ -67,6 +68,8 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
     for (name, _) in SHOWN_BESIDE {
         kwargs.remove(*name);
     }
+    let mut kwargs = Value::Object(kwargs);
+    show_caller(request, &mut kwargs)?;
     let thread_id = match place {
         Place::Thread(id) => json!(id),
         Place::New { .. } => Value::Null,
@@ -121,9 +124,11 @@ async fn prepare(
 ) -> Result<Map<String, Value>> {
     runnable(request, grant, assistant).await?;
     // What handlers changed of the request in place.
-    if let Some(Value::Object(kwargs)) = grant.amended().get("kwargs") {
-        body.extend(kwargs.clone());
+    let mut kwargs = grant.amended().get("kwargs").cloned().unwrap_or_default();
+    if let Some(configurable) = configurable(&mut kwargs) {
+        configurable.retain(|name, _| !is_servers(name));
     }
+    body.extend(own::object(kwargs));
     let metadata = stamped(grant, own::amended_metadata(grant));
     body.insert("metadata".to_owned(), Value::Object(metadata.clone()));
     if let Place::Thread(id) = place {
@@ -252,6 +257,9 @@ pub(crate) async fn batch(mut request: Request) -> Result<Answer> {
     Ok(super::shown(&Value::Array(begun)))
 }
 
+/// Stands for the words about a thread that is not there, which name it.
+const THREAD_WORDS: &str = "";
+
 /// Passes a request about a run on, once it is known that leave for `A` reaches its thread.
 async fn of_run<A: Action>(
     request: &Request,
@@ -263,7 +271,11 @@ async fn of_run<A: Action>(
     let (thread, id) = (ids::thread_in_path(request)?, ids::run_in_path(request)?);
     let grant = request.permit_asking::<A>(Target::named(id.as_str()), asked).await?.into_grant();
     if let Err(error) = reached(request, &grant, &THREAD, thread.as_str()).await {
-        let error = if error.is(codes::NOT_FOUND) { error.message(words) } else { error };
+        let error = match words {
+            THREAD_WORDS => own::missing(error, &thread),
+            words if error.is(codes::NOT_FOUND) => error.message(words),
+            _ => error,
+        };
         return grant.close(Err(error));
     }
     pass(request, grant, method, format!("/threads/{thread}/runs/{id}{rest}"), None).await
@@ -282,7 +294,7 @@ async fn reading(
 
 /// `GET /threads/{thread}/runs/{run}`
 pub(crate) async fn get(request: Request) -> Result<Answer> {
-    reading(&request, "", &["thread_id"], "Not Found").await
+    reading(&request, "", &["thread_id"], THREAD_WORDS).await
 }
 
 /// `GET /threads/{thread}/runs/{run}/join`
@@ -300,7 +312,7 @@ pub(crate) async fn delete(request: Request) -> Result<Answer> {
     let (thread, id) = (ids::thread_in_path(&request)?, ids::run_in_path(&request)?);
     let value = json!({ "run_id": id, "thread_id": thread });
     let asked = Asked { value: own::object(value), uuids: &["run_id", "thread_id"] };
-    of_run::<run::Delete>(&request, Method::DELETE, "", asked, "Not Found").await
+    of_run::<run::Delete>(&request, Method::DELETE, "", asked, "Run not found").await
 }
 
 /// `POST /threads/{thread}/runs/{run}/cancel`

@@ -74,7 +74,8 @@ pub(crate) async fn update(mut request: Request) -> Result<Answer> {
     metadata.remove(STAMP);
     body.0.insert("metadata".to_owned(), Value::Object(metadata));
     if let Err(error) = reached(&request, &grant, &THREAD, id.as_str()).await {
-        return grant.close(Err(own::missing(error, &id)));
+        let error = if error.is(codes::NOT_FOUND) { error.message("Not Found") } else { error };
+        return grant.close(Err(error));
     }
     pass(&request, grant, Method::PATCH, format!("/threads/{id}"), Some(Value::Object(body.0))).await
 }
