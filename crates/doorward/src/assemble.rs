@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
+use doorward_core::authn::built_in::Identify;
 use doorward_core::authn::methods::remote_token::{Asking, Way};
 use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
 use doorward_core::authn::{Authenticator, Chain};
@@ -135,6 +136,10 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
     let own = Own { engine: &engine, keys, config, issuers, handlers };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
+        if let Some(handlers) = own.handlers.get(&mount.name) {
+            let chain = own.built_in_chain(mount)?;
+            handlers.answer_with(Arc::new(Identify::new(engine.clone(), chain)));
+        }
         let platform = setup.platforms.get(&mount.name);
         mounts.push(Mounted {
             mount: Arc::new(own.mount(mount, platform)?),
@@ -363,6 +368,19 @@ impl Own<'_> {
 
     /// API keys before tokens: they recognise themselves by their prefix.
     fn own_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        let mut methods = self.keys_and_tokens(mount)?;
+        methods.extend(self.cookie(mount)?);
+        methods.extend(self.trusted_header(mount)?);
+        methods.extend(self.remote_tokens(mount)?);
+        Ok(Chain::new(methods))
+    }
+
+    /// What a mount's handlers may ask about a header that they were shown.
+    fn built_in_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        Ok(Chain::new(self.keys_and_tokens(mount)?))
+    }
+
+    fn keys_and_tokens(&self, mount: &config::Mount) -> Result<Vec<Arc<dyn Authenticator>>, Failure> {
         let options = object(json!({ "issuer": self.issuer(), "audience": self.config.tokens.audience }));
         let section = match &self.keys {
             Keys::Ring(ring) => Section { options, ring: Some(Arc::clone(ring)), ..Section::default() },
@@ -373,10 +391,7 @@ impl Own<'_> {
         let mut methods =
             vec![self.method("api_key", Section::default())?, self.method("own_token", section)?];
         methods.extend(self.others(mount)?);
-        methods.extend(self.cookie(mount)?);
-        methods.extend(self.trusted_header(mount)?);
-        methods.extend(self.remote_tokens(mount)?);
-        Ok(Chain::new(methods))
+        Ok(methods)
     }
 
     fn cookie(&self, mount: &config::Mount) -> Result<Option<Arc<dyn Authenticator>>, Failure> {

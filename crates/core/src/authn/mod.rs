@@ -7,6 +7,7 @@
 //! ```
 //! To add a method: a file in `methods/` and a row in [`methods::BUILTIN`].
 
+pub mod built_in;
 mod chain;
 pub mod methods;
 mod presented;
