@@ -87,7 +87,7 @@ def authenticating(function):
 def available(given, wanted):
     scope = {**asgi_scope(given), "path_params": {}}
     raw = scope["headers"]
-    authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None)
+    authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None) or None
     found = {
         "path": given["path"], "method": given["method"], "path_params": {}, "headers": dict(raw), "authorization": authorization,
         "user": None, "scopes": [], "scope": scope,

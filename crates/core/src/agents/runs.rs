@@ -18,6 +18,7 @@ use crate::authz::catalogue::{Action as _, run};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{MessageId, RunId, ThreadId};
+use crate::identity::validate;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Page, Write};
@@ -111,6 +112,10 @@ impl<'e> Runs<'e> {
         permit.name_resource(run.id.as_str());
         let (sender, progress) = mpsc::channel(64);
         let work = self.work(permit.auth(), &run, Listeners::One(sender));
+        // Watched first, then looked at: what was revoked meanwhile begins nothing.
+        if permit.call().is_revoked() {
+            return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
+        }
         let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
@@ -144,7 +149,11 @@ impl<'e> Runs<'e> {
             self.sayable(thread, &asked.said).await?;
             let waits = asked.after > Duration::ZERO;
             let later = match waits {
-                true => Some(agents.later().ok_or_else(|| Error::new(codes::AGENTS_BUSY).retry_after_s(10))?),
+                true => {
+                    let owner = permit.auth().principal.owner_key();
+                    let full = || Error::new(codes::AGENTS_BUSY).retry_after_s(10);
+                    Some(agents.later(owner).ok_or_else(full)?)
+                }
                 false => None,
             };
             let too_many = || {
@@ -171,7 +180,17 @@ impl<'e> Runs<'e> {
             return permit.close(Err(Error::new(codes::INTERNAL).operator("a feed vanished")));
         };
         let work = self.work(permit.auth(), &run, Listeners::Many(feed));
-        let mut writes = changed_thread(found, is_new, (values, metadata), self.engine.now_ms());
+        if permit.call().is_revoked() {
+            agents.feeds.forget(&run.id);
+            return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
+        }
+        let mut writes = match changed_thread(found, is_new, (values, metadata), self.engine.now_ms()) {
+            Ok(writes) => writes,
+            Err(error) => {
+                agents.feeds.forget(&run.id);
+                return permit.close(Err(error));
+            }
+        };
         writes.push(Write::InsertRun(run.clone()));
         if let Err(error) = permit.commit(writes).await {
             agents.feeds.forget(&run.id);
@@ -385,16 +404,18 @@ fn changed_thread(
     is_new: bool,
     (values, metadata): (Map<String, Value>, Map<String, Value>),
     now_ms: i64,
-) -> Vec<Write> {
+) -> Result<Vec<Write>> {
     let news =
         |of: &Map<String, Value>, new: &Map<String, Value>| new.iter().any(|(k, v)| of.get(k) != Some(v));
     if !is_new && !news(&thread.state, &values) && !news(&thread.metadata, &metadata) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     thread.state.extend(values);
     thread.metadata.extend(metadata);
+    validate::metadata("input", &thread.state)?;
+    validate::metadata("metadata", &thread.metadata)?;
     thread.updated_at_ms = now_ms;
-    vec![if is_new { Write::InsertThread(thread) } else { Write::UpdateThread(thread) }]
+    Ok(vec![if is_new { Write::InsertThread(thread) } else { Write::UpdateThread(thread) }])
 }
 
 /// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.

@@ -50,6 +50,8 @@ impl ThreadStatus {
     }
 
     fn of(newest: Option<&Run>) -> Self {
+        // One that was stopped before its turn came has left nothing half done.
+        let newest = newest.filter(|run| run.status != RunStatus::Interrupted || run.error.is_some());
         match newest.map(|run| run.status) {
             None | Some(RunStatus::Success) => Self::Idle,
             Some(RunStatus::Pending | RunStatus::Running) => Self::Busy,

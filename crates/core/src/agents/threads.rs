@@ -18,6 +18,8 @@ use crate::ports::store::{Page, Write};
 
 /// Most messages of a thread that are shown as its state: the newest.
 pub const SHOWN: u32 = 200;
+/// Most bytes of them.
+const MAX_SHOWN_BYTES: usize = 4 << 20;
 /// Most messages that are copied with a thread.
 const MAX_COPIED: usize = 5000;
 
@@ -59,6 +61,12 @@ pub struct NewMessage {
 /// Threads and messages as a service.
 pub struct Threads<'e> {
     pub(super) engine: &'e Engine,
+}
+
+/// About what a message takes, as JSON.
+fn size_of(message: &Message) -> usize {
+    let bytes = |value: &Value| serde_json::to_vec(value).map_or(0, |bytes| bytes.len());
+    bytes(&message.content) + message.metadata.values().map(bytes).sum::<usize>()
 }
 
 fn not_found() -> Error {
@@ -104,30 +112,6 @@ impl<'e> Threads<'e> {
         permit.name_resource(thread.id.as_str());
         permit.commit(vec![Write::InsertThread(thread.clone())]).await?;
         Ok(thread)
-    }
-
-    /// As [`Threads::create`]; where `keep` says so, one of the caller's that has the id already is left as it is.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn create_unless(
-        &self,
-        permit: Permit<thread::Create>,
-        new: NewThread,
-        keep: bool,
-    ) -> Result<Standing> {
-        if let Some(id) = new.id.as_ref().filter(|_| keep) {
-            match self.visible(&permit, id).await {
-                Ok(found) => {
-                    let standing = self.stand(found).await;
-                    return permit.close(standing);
-                }
-                Err(error) if error.is(codes::NOT_FOUND) => {}
-                Err(error) => return permit.close(Err(error)),
-            }
-        }
-        let made = self.create(permit, new).await?;
-        self.stand(made).await
     }
 
     /// A new thread with the messages and the state of another, which the caller was shown.
@@ -217,20 +201,41 @@ impl<'e> Threads<'e> {
         stand(self.engine, thread).await
     }
 
-    /// The newest messages of a thread that the caller was shown, in order; at most [`SHOWN`].
+    /// The newest messages of a thread that the caller was shown, in order; at most [`SHOWN`], and of 4 MiB.
     ///
     /// # Errors
     /// The store's.
     pub async fn shown_messages(&self, thread: &Thread) -> Result<Vec<Message>> {
-        Ok(self.engine.store().newest_messages(&thread.id, SHOWN).await?)
+        self.newest(&thread.id).await
     }
 
-    /// Whether a permit to remove threads reaches this one.
+    pub(super) async fn newest(&self, thread: &ThreadId) -> Result<Vec<Message>> {
+        let mut found = Vec::new();
+        // More and more of them: a few large ones are enough to know that all would be too many.
+        for limit in [16, 64, SHOWN] {
+            found = self.engine.store().newest_messages(thread, limit).await?;
+            let size: usize = found.iter().map(size_of).sum();
+            if size > MAX_SHOWN_BYTES || found.len() < limit as usize {
+                break;
+            }
+        }
+        let mut room = MAX_SHOWN_BYTES;
+        let fits = found.iter().rev().take_while(|message| {
+            let size = size_of(message);
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        });
+        let kept = fits.count();
+        Ok(found.split_off(found.len() - kept))
+    }
+
+    /// Whether leave reaches this thread.
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn reaches(&self, permit: &Permit<thread::Delete>, id: &ThreadId) -> Result<()> {
-        self.visible(permit, id).await.map(|_| ())
+    pub async fn reaches(&self, grant: &Grant, id: &ThreadId) -> Result<()> {
+        self.visible(grant, id).await.map(|_| ())
     }
 
     /// The thread, if the grant reaches it.

@@ -24,7 +24,6 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
 use http::{Method, StatusCode};
 
-use answer::Access;
 pub(crate) use answer::{Arrival, Buffered};
 pub(crate) use ownership::{Claim, claimed, fresh_id, owned};
 pub(crate) use probe::segment;
@@ -33,6 +32,7 @@ pub(crate) use subject::{JsonBody, Reserved, Resource, named};
 pub use upstream::UpstreamError;
 pub(crate) use upstream::{Outbound, Upstream};
 
+use crate::access::Access;
 use crate::http::body::{Body, MAX_BODY_BYTES};
 use crate::http::respond::Answer;
 use crate::request::Request;
@@ -211,7 +211,7 @@ pub(crate) async fn send(
 
 /// Sends under the caller's leave: what is revoked or runs out while the upstream thinks is answered no more.
 async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Result<Arrival> {
-    let mut access = Access::watch(grant)?;
+    let mut access = Access::watch(grant.call())?;
     tokio::select! {
         arrival = upstream.send(outbound, grant.call().engine()) => Ok(arrival?.under(access)),
         () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),

@@ -162,14 +162,15 @@ impl Custom {
         Some(key_of(&format!("{loads} {header}")))
     }
 
-    /// Lets a caller in whom the handler named, and remembers it where that may be.
-    fn accepted(&self, auth: AuthContext, key: Option<[u8; 32]>, token: Option<&str>) -> Outcome {
-        let auth = Arc::new(auth);
-        // Headers for one answer are not for the next.
-        let (Some(key), true) = (key, auth.answer_headers.is_empty()) else { return Outcome::Accepted(auth) };
+    /// Lets a caller in whom the handler named, until the token runs out if it says when; remembers it where that may be.
+    fn accepted(&self, mut auth: AuthContext, key: Option<[u8; 32]>, token: Option<&str>) -> Outcome {
         let claims = token.and_then(inside).unwrap_or_default();
         let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
         let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
+        auth.expires_at_s = seconds("exp");
+        let auth = Arc::new(auth);
+        // Headers for one answer are not for the next.
+        let (Some(key), true) = (key, auth.answer_headers.is_empty()) else { return Outcome::Accepted(auth) };
         let of = |principal: &str| Handles {
             token: text("jti").map(Key::of_token),
             session: text("session_id").or_else(|| text("sid")).map(Key::of_session),
@@ -180,7 +181,7 @@ impl Custom {
         let own = text("sub").map(|subject| of(&format!("{LOCAL}|{subject}")));
         let known = Arc::new(Known {
             handles: std::iter::once(of(&auth.principal.owner_key())).chain(own).collect(),
-            expires_at_ms: seconds("exp").map(|at_s| at_s.saturating_mul(1000)),
+            expires_at_ms: auth.expires_at_s.map(|at_s| at_s.saturating_mul(1000)),
             until_ms: self.engine.clock().steady_ms().saturating_add(self.remember_ms),
             auth,
         });

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use doorward_core::agents::feed::Told;
 use doorward_core::agents::model::{Message, Run, RunStatus};
 use doorward_core::error::Result;
+use doorward_core::id::MessageId;
 use serde_json::{Map, Value, json};
 
 use super::body::bad;
@@ -114,11 +115,25 @@ pub(super) struct Emitter {
     /// The id of the answer, once the run has begun.
     answer: String,
     text: String,
+    /// How much of the text the last `messages/partial` told.
+    told: usize,
+    /// What is said of each piece of a message, once it is known.
+    about: Option<String>,
 }
 
 impl Emitter {
     pub(super) fn new(run: Run, modes: Vec<Mode>, node: String, state: Map<String, Value>) -> Self {
-        Self { run, modes, node, state, seen: Vec::new(), answer: String::new(), text: String::new() }
+        Self {
+            run,
+            modes,
+            node,
+            state,
+            seen: Vec::new(),
+            answer: String::new(),
+            text: String::new(),
+            told: 0,
+            about: None,
+        }
     }
 
     /// Exactly these two members: clients of SDK 0.1 unpack every event into two.
@@ -135,30 +150,32 @@ impl Emitter {
         Event { name: "values", data: self.state().to_string() }
     }
 
-    /// What is said of each piece of a message.
-    fn about(&self) -> Value {
-        let kept = self.run.details.get("metadata").and_then(Value::as_object).cloned();
-        let mut about = kept.unwrap_or_default();
-        let more = json!({
-            "run_attempt": 1,
-            "thread_id": self.run.thread,
-            "run_id": self.run.id,
-            "langgraph_step": 1,
-            "langgraph_node": self.node,
-            "langgraph_triggers": [format!("branch:to:{}", self.node)],
-            "langgraph_path": ["__pregel_pull", self.node],
-            "langgraph_checkpoint_ns": format!("{}:{}", self.node, self.run.id),
-        });
-        about.extend(more.as_object().cloned().unwrap_or_default());
-        Value::Object(about)
+    /// What is said of each piece of a message: made once, however many pieces there are.
+    fn about(&mut self) -> &str {
+        if self.about.is_none() {
+            let kept = self.run.details.get("metadata").and_then(Value::as_object).cloned();
+            let mut about = kept.unwrap_or_default();
+            let more = json!({
+                "run_attempt": 1,
+                "thread_id": self.run.thread,
+                "run_id": self.run.id,
+                "langgraph_step": 1,
+                "langgraph_node": self.node,
+                "langgraph_triggers": [format!("branch:to:{}", self.node)],
+                "langgraph_path": ["__pregel_pull", self.node],
+                "langgraph_checkpoint_ns": format!("{}:{}", self.node, self.run.id),
+            });
+            about.extend(more.as_object().cloned().unwrap_or_default());
+            self.about = Some(Value::Object(about).to_string());
+        }
+        self.about.as_deref().unwrap_or("{}")
     }
 
     /// The events for what was heard.
     pub(super) fn events(&mut self, told: &Told) -> Vec<Event> {
         match told {
             Told::Begun { messages: all, answer } => {
-                self.seen.clone_from(all);
-                self.answer = messages::answer_id(answer);
+                self.begin(all, answer);
                 if self.wants(Mode::Values) { vec![self.values()] } else { Vec::new() }
             }
             Told::Text(text) => self.piece(text),
@@ -166,33 +183,95 @@ impl Emitter {
         }
     }
 
+    /// How many events there would be for what was heard.
+    pub(super) fn count(&self, told: &Told) -> usize {
+        let one = |mode| usize::from(self.wants(mode));
+        match told {
+            Told::Begun { .. } => one(Mode::Values),
+            Told::Text(text) => {
+                let partials = usize::from(self.is_due(text.len())) + usize::from(self.text.is_empty());
+                partials * one(Mode::Messages) + one(Mode::MessagesTuple)
+            }
+            Told::Ended(run, answer) => {
+                let rest = usize::from(self.told < self.text.len()) * one(Mode::Messages);
+                let of_answer = rest + one(Mode::MessagesTuple) + one(Mode::Updates) + one(Mode::Values);
+                usize::from(answer.is_some()) * of_answer + usize::from(run.status == RunStatus::Error)
+            }
+        }
+    }
+
+    /// Takes in what was heard without making events of it; says how many it would have been.
+    pub(super) fn absorb(&mut self, told: &Told) -> usize {
+        let count = self.count(told);
+        match told {
+            Told::Begun { messages: all, answer } => self.begin(all, answer),
+            Told::Text(text) => {
+                self.takes(text);
+            }
+            Told::Ended(_, answer) => self.seen.extend(answer.as_deref().cloned()),
+        }
+        count
+    }
+
+    fn begin(&mut self, all: &[Message], answer: &MessageId) {
+        self.seen = all.to_vec();
+        self.answer = messages::answer_id(answer);
+    }
+
+    /// Takes a piece in; whether the text so far is due to be told again. Each time all of it is, so it is told less and less often:
+    /// whole answers would otherwise cost their length squared.
+    fn takes(&mut self, text: &str) -> bool {
+        let due = self.is_due(text.len());
+        self.text.push_str(text);
+        if due {
+            self.told = self.text.len();
+        }
+        due
+    }
+
+    fn is_due(&self, more: usize) -> bool {
+        let whole = self.text.len() + more;
+        whole - self.told >= whole / 64
+    }
+
     fn piece(&mut self, text: &str) -> Vec<Event> {
         let is_first = self.text.is_empty();
-        self.text.push_str(text);
-        let id = self.answer.clone();
+        let due = self.takes(text);
         let mut events = Vec::new();
         if self.wants(Mode::Messages) {
             if is_first {
-                let mut about = Map::new();
-                about.insert(id.clone(), json!({ "metadata": self.about() }));
-                events.push(Event { name: "messages/metadata", data: Value::Object(about).to_string() });
+                let id = Value::from(self.answer.as_str());
+                let data = format!("{{{id}:{{\"metadata\":{}}}}}", self.about());
+                events.push(Event { name: "messages/metadata", data });
             }
-            let data = json!([messages::partial(&id, &self.text)]);
-            events.push(Event { name: "messages/partial", data: data.to_string() });
+            if due {
+                events.push(self.partial());
+            }
         }
         if self.wants(Mode::MessagesTuple) {
-            let data = json!([messages::chunk(&id, text, false), self.about()]);
-            events.push(Event { name: "messages", data: data.to_string() });
+            events.push(self.chunk(text, false));
         }
         events
+    }
+
+    fn partial(&self) -> Event {
+        let data = json!([messages::partial(&self.answer, &self.text)]).to_string();
+        Event { name: "messages/partial", data }
+    }
+
+    fn chunk(&mut self, text: &str, is_last: bool) -> Event {
+        let chunk = messages::chunk(&self.answer, text, is_last);
+        Event { name: "messages", data: format!("[{chunk},{}]", self.about()) }
     }
 
     fn end(&mut self, run: &Run, answer: Option<&Message>) -> Vec<Event> {
         let mut events = Vec::new();
         if let Some(answer) = answer {
+            if self.wants(Mode::Messages) && self.told < self.text.len() {
+                events.push(self.partial());
+            }
             if self.wants(Mode::MessagesTuple) {
-                let data = json!([messages::chunk(&self.answer, "", true), self.about()]);
-                events.push(Event { name: "messages", data: data.to_string() });
+                events.push(self.chunk("", true));
             }
             if self.wants(Mode::Updates) {
                 let mut update = Map::new();
@@ -278,6 +357,29 @@ mod tests {
         );
         assert_eq!(names(&[Mode::MessagesTuple]), ["metadata", "messages", "messages", "messages"]);
         assert_eq!(names(&[Mode::Custom]), ["metadata"]);
+    }
+
+    #[test]
+    fn what_is_absorbed_counts_as_what_is_told_and_costs_no_square() {
+        let told = |pieces: usize| {
+            let answer = "a ".repeat(pieces);
+            let begun = Told::Begun { messages: Arc::new(Vec::new()), answer: "msg_1".into() };
+            let ended =
+                Told::Ended(Box::new(run()), Some(Box::new(message(MessageRole::Assistant, &answer))));
+            let text = (0..pieces).map(|_| Told::Text("a ".into()));
+            std::iter::once(begun).chain(text).chain([ended]).collect::<Vec<_>>()
+        };
+        for modes in [vec![Mode::Values], vec![Mode::Messages, Mode::Updates], vec![Mode::MessagesTuple]] {
+            let new = || Emitter::new(run(), modes.clone(), "chatbot".into(), Map::new());
+            let (mut one, mut other) = (new(), new());
+            for told in told(300) {
+                assert_eq!(one.events(&told).len(), other.absorb(&told), "{modes:?} {told:?}");
+            }
+        }
+        let mut emitter = Emitter::new(run(), vec![Mode::Messages], "chatbot".into(), Map::new());
+        let bytes: usize =
+            told(100_000).iter().flat_map(|told| emitter.events(told)).map(|event| event.data.len()).sum();
+        assert!(bytes < 30 << 20, "{bytes}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod assistants;
 mod body;
+mod budget;
 mod checkpoints;
 mod emitter;
 mod ids;

@@ -15,7 +15,9 @@ const DELETE: Method = Method::DELETE;
 pub(crate) static EMBEDDED: &[Route] = &[
     Route::open(GET, "/ok", |r| Box::pin(service::ok(r))),
     Route::open(GET, "/info", |r| Box::pin(service::info(r))),
-    Route::guarded(POST, "/threads", &[thread::Create::DEF], |r| Box::pin(threads::create(r))),
+    Route::guarded(POST, "/threads", &[thread::Create::DEF, thread::Read::DEF], |r| {
+        Box::pin(threads::create(r))
+    }),
     Route::guarded(POST, "/threads/search", &[thread::List::DEF], |r| Box::pin(search::search(r))),
     Route::guarded(POST, "/threads/count", &[thread::List::DEF], |r| Box::pin(search::count(r))),
     Route::guarded(POST, "/threads/prune", &[thread::Delete::DEF], |r| Box::pin(threads::prune(r))),
@@ -55,7 +57,7 @@ pub(crate) static EMBEDDED: &[Route] = &[
     Route::guarded(GET, "/threads/{thread}/runs/{run}/join", &[run::Read::DEF, thread::Read::DEF], |r| {
         Box::pin(runs::join(r))
     }),
-    Route::guarded(GET, "/threads/{thread}/runs/{run}/stream", &[run::Read::DEF], |r| {
+    Route::guarded(GET, "/threads/{thread}/runs/{run}/stream", &[run::Read::DEF, run::Cancel::DEF], |r| {
         Box::pin(runs::join_stream(r))
     }),
     Route::guarded(POST, "/threads/{thread}/runs/{run}/cancel", &[run::Cancel::DEF], |r| {
@@ -84,7 +86,9 @@ pub(crate) static EMBEDDED: &[Route] = &[
 pub(crate) static UPSTREAM: &[Route] = &[
     Route::open(GET, "/ok", |r| Box::pin(service::ok(r))),
     Route::open(GET, "/info", |r| Box::pin(service::info(r))),
-    Route::guarded(POST, "/threads", &[thread::Create::DEF], |r| Box::pin(upstream::threads::create(r))),
+    Route::guarded(POST, "/threads", &[thread::Create::DEF, thread::Read::DEF], |r| {
+        Box::pin(upstream::threads::create(r))
+    }),
     Route::guarded(POST, "/threads/search", &[thread::List::DEF], |r| Box::pin(upstream::search::threads(r))),
     Route::guarded(POST, "/threads/count", &[thread::List::DEF], |r| {
         Box::pin(upstream::search::count_threads(r))
@@ -161,7 +165,7 @@ pub(crate) static UPSTREAM: &[Route] = &[
     Route::guarded(POST, "/runs/batch", &[run::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(upstream::runs::batch(r))
     }),
-    Route::guarded(POST, "/assistants", &[assistant::Create::DEF], |r| {
+    Route::guarded(POST, "/assistants", &[assistant::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(upstream::assistants::create(r))
     }),
     Route::guarded(POST, "/assistants/search", &[assistant::List::DEF], |r| {

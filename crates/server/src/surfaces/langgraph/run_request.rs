@@ -53,7 +53,8 @@ pub(super) struct Begun {
     pub(super) cancel_on_disconnect: bool,
 }
 
-struct Read {
+/// A request that was read and fits.
+pub(super) struct Read {
     graph: String,
     metadata: Map<String, Value>,
     kwargs: Value,
@@ -67,7 +68,11 @@ struct Read {
     cancel_on_disconnect: bool,
 }
 
-fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
+/// Reads a request for a run; nothing is begun.
+///
+/// # Errors
+/// 422 for what does not fit, 404 for an assistant that there is not.
+pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
     body.cannot(BEYOND)?;
     let named = match body.member("assistant_id") {
         None => return Err(Error::new(codes::BAD_FIELD).message("\"assistant_id\" is a required property")),
@@ -131,15 +136,15 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
 pub(super) async fn begin(request: &mut Request, place: Place) -> Result<Begun> {
     request.may::<run::Create>()?;
     let body = Body::read(request).await?;
-    begin_as(request, place, &body).await
+    let read = read(request, &body, &place)?;
+    begin_as(request, place, read).await
 }
 
-/// As [`begin`], of a body that was read.
+/// As [`begin`], of a request that was read with [`read`].
 ///
 /// # Errors
 /// As there.
-pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Result<Begun> {
-    let read = read(request, body, &place)?;
+pub(super) async fn begin_as(request: &Request, place: Place, read: Read) -> Result<Begun> {
     let id = RunId::from(ids::fresh(&request.engine).to_string());
     let assistant = ids::assistant_of(&read.graph).to_string();
     let mut shown = read.kwargs;

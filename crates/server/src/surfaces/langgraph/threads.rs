@@ -62,11 +62,16 @@ pub(super) async fn create(mut request: Request) -> Result<Answer> {
     let asked = Asked { value: object(value), uuids: &["thread_id"] };
     let permit = request.permit_asking::<thread::Create>(Target::any(), asked).await?;
     let new = NewThread { id: Some(id.clone()), name: None, metadata: amended_metadata(&permit) };
-    let made = request.engine.threads().create_unless(permit, new, keep).await;
-    let standing = made.map_err(|error| match error.is(codes::CONFLICT) {
-        true => error.message(format!("Thread with ID {id} already exists")),
-        false => error,
-    })?;
+    let taken = || Error::new(codes::CONFLICT).message(format!("Thread with ID {id} already exists"));
+    let standing = match request.engine.threads().create(permit, new).await {
+        Ok(made) => request.engine.threads().stand(made).await?,
+        // What is there already is shown to whoever may read it, not to whoever may make one.
+        Err(error) if error.is(codes::CONFLICT) && keep => standing(&request, &id)
+            .await
+            .map_err(|error| if error.is(codes::NOT_FOUND) { taken() } else { error })?,
+        Err(error) if error.is(codes::CONFLICT) => return Err(taken()),
+        Err(error) => return Err(error),
+    };
     shown(&request, &standing).await
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::body::Body;
 use super::super::{ids, threads as own};
-use super::{ASSISTANT, STAMP, exchange, pass, reached, reaches, stamped, told};
+use super::{ASSISTANT, STAMP, exchange, pass, reached, reaches, scrub, stamped, told};
 use crate::http::respond::Answer;
 use crate::request::Request;
 
@@ -96,6 +96,7 @@ pub(crate) async fn create(mut request: Request) -> Result<Answer> {
     };
     let id = id.to_string();
     let keep = body.word("if_exists", &[("raise", false), ("do_nothing", true)])?.unwrap_or(false);
+    scrub::configuration(&mut body.0);
     let asked = Asked { value: shown(&body, &id)?, uuids: &["assistant_id"] };
     let grant = request.permit_asking::<assistant::Create>(Target::named(&id), asked).await?.into_grant();
     let metadata = stamped(&grant, own_words(own::amended_metadata(&grant)));
@@ -104,8 +105,13 @@ pub(crate) async fn create(mut request: Request) -> Result<Answer> {
     let came = async {
         let body = Value::Object(body.0);
         let made = exchange(&request, &grant, Method::POST, "/assistants".to_owned(), Some(&body)).await?;
-        if made.status == StatusCode::OK && keep && !reaches(&grant, &ASSISTANT, &made.json()?)? {
-            return Err(Error::new(codes::CONFLICT).message(format!("Assistant {id} already exists")));
+        // What was there already is for whoever may read it.
+        if made.status == StatusCode::OK && keep {
+            let taken = || Error::new(codes::CONFLICT).message(format!("Assistant {id} already exists"));
+            let asked = Asked { value: named(&id), uuids: &["assistant_id"] };
+            let reading = request.permit_asking::<assistant::Read>(Target::named(&id), asked).await?;
+            let seen = reaches(&reading, &ASSISTANT, &made.json()?);
+            reading.close(seen.and_then(|seen| if seen { Ok(()) } else { Err(taken()) }))?;
         }
         Ok(made.into_answer())
     };
@@ -118,6 +124,7 @@ pub(crate) async fn update(mut request: Request) -> Result<Answer> {
     let id = ids::assistant_in_path(&request)?.to_string();
     request.may::<assistant::Update>()?;
     let mut body = Body::read(&mut request).await?;
+    scrub::configuration(&mut body.0);
     let value = shown(&body, &id)?;
     let grant = admitted::<assistant::Update>(&request, &id, value).await?;
     let mut metadata = own_words(own::amended_metadata(&grant));
@@ -140,6 +147,9 @@ pub(crate) async fn latest(mut request: Request) -> Result<Answer> {
 /// `DELETE /assistants/{assistant}`
 pub(crate) async fn delete(request: Request) -> Result<Answer> {
     let id = ids::assistant_in_path(&request)?.to_string();
+    if request.query()?.text("delete_threads").is_some_and(|given| given != "false") {
+        return Err(super::super::body::bad("delete_threads", "would take other people's threads along"));
+    }
     let grant = admitted::<assistant::Delete>(&request, &id, named(&id)).await?;
     pass(&request, grant, Method::DELETE, format!("/assistants/{id}"), None).await
 }

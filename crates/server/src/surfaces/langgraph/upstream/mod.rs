@@ -9,9 +9,12 @@
 pub(super) mod assistants;
 mod listing;
 pub(super) mod runs;
+mod scrub;
 pub(super) mod search;
 pub(super) mod state;
 pub(super) mod threads;
+
+use std::time::Duration;
 
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
@@ -96,6 +99,30 @@ fn is_relative(value: &HeaderValue) -> bool {
 
 static BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// What of a query reaches the server. Others may do more than their route was let do, as `delete_threads` does.
+const QUERY: &[&str] = &[
+    "limit",
+    "offset",
+    "status",
+    "select",
+    "before",
+    "subgraphs",
+    "wait",
+    "action",
+    "stream_mode",
+    "cancel_on_disconnect",
+    "xray",
+    "recurse",
+    "namespace",
+    "checkpoint_ns",
+];
+
+fn passed_query(query: Option<&str>) -> Option<String> {
+    let passes = |pair: &&str| QUERY.contains(&pair.split('=').next().unwrap_or_default());
+    let pairs: Vec<&str> = query?.split('&').filter(passes).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
 /// Passes a request on and its answer back as it comes; the grant is closed when its last byte has been sent.
 ///
 /// # Errors
@@ -107,10 +134,24 @@ pub(super) async fn pass(
     path: String,
     body: Option<Value>,
 ) -> Result<Answer> {
+    pass_for(request, grant, (method, path, body), None).await
+}
+
+/// As [`pass`], for at most so long: a stream of what goes on elsewhere is told under one answer of the handlers.
+///
+/// # Errors
+/// As there.
+pub(super) async fn pass_for(
+    request: &Request,
+    grant: Grant,
+    (method, path, body): (Method, String, Option<Value>),
+    time: Option<Duration>,
+) -> Result<Answer> {
     let body = body.map(|body| body.to_string().into_bytes());
     let outbound = passed_request(request, &grant, method, path, body);
+    let outbound = Outbound { query: passed_query(request.query.as_deref()), ..outbound };
     match send(request, &grant, None, outbound).await {
-        Ok(arrival) => Ok(placed(arrival).into_answer(Some(grant))),
+        Ok(arrival) => Ok(placed(arrival).for_at_most(time).into_answer(Some(grant))),
         Err(error) => grant.close(Err(error)),
     }
 }
@@ -156,4 +197,35 @@ pub(super) async fn told(grant: Grant, came: Result<Answer>) -> Result<Answer> {
 /// A JSON answer that was made here out of the server's.
 pub(super) fn shown(value: &Value) -> Answer {
     json_answer(StatusCode::OK, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_asks_for_what_its_route_may_do_and_for_nothing_else() {
+        for (given, expected) in [
+            (Some("limit=5&select=a&select=b"), Some("limit=5&select=a&select=b")),
+            (Some("delete_threads=true"), None),
+            (Some("delete_threads=true&wait=1"), Some("wait=1")),
+            (Some("%64elete_threads=true"), None),
+            (Some(""), None),
+            (None, None),
+        ] {
+            assert_eq!(passed_query(given).as_deref(), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn places_that_lead_elsewhere_are_not_passed_on() {
+        for (place, passes) in [
+            ("/threads/t/runs/r", true),
+            ("//evil.example/x", false),
+            ("https://evil.example/", false),
+            ("/\\evil.example", false),
+        ] {
+            assert_eq!(is_relative(&HeaderValue::from_static(place)), passes, "{place}");
+        }
+    }
 }

@@ -9,12 +9,12 @@ use doorward_core::operation::Grant;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
+use super::super::assistants;
 use super::super::body::{Body, bad};
-use super::super::run_request::{configurable, show_caller};
-use super::super::runs::{AS_TEXT, Cancelling};
+use super::super::run_request::show_caller;
+use super::super::runs::{AS_TEXT, Cancelling, JOINED};
 use super::super::{ids, threads as own};
-use super::state::own_thread;
-use super::{ASSISTANT, STAMP, THREAD, exchange, pass, reached, reaches, stamped, told};
+use super::{ASSISTANT, STAMP, THREAD, exchange, pass, pass_for, reached, reaches, scrub, stamped, told};
 use crate::gateway::{look, unusable};
 use crate::http::extract::json_list;
 use crate::http::respond::Answer;
@@ -22,12 +22,6 @@ use crate::request::Request;
 
 /// Most runs that are begun at once.
 const MAX_BATCH: usize = 16;
-
-/// What the server puts into a run's configuration itself; a client's own would be believed by the graph.
-fn is_servers(name: &str) -> bool {
-    const OURS: &[&str] = &["run_id", "thread_id", "graph_id", "assistant_id", "user_id", "checkpoint_ns"];
-    name.starts_with("__") || name.starts_with("langgraph_") || OURS.contains(&name)
-}
 
 /// Where a run goes on.
 enum Place {
@@ -38,26 +32,34 @@ enum Place {
     },
 }
 
+impl Place {
+    fn thread(&self) -> Option<&ThreadId> {
+        match self {
+            Self::Thread(id) => Some(id),
+            Self::New { .. } => None,
+        }
+    }
+}
+
 /// Leave to begin a run, and the body that begins it.
 async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(Grant, Map<String, Value>)> {
-    let assistant = match body.member("assistant_id") {
+    let named = match body.member("assistant_id") {
         None => return Err(Error::new(codes::BAD_FIELD).message("\"assistant_id\" is a required property")),
         Some(Value::String(named)) => named.clone(),
         Some(_) => return Err(bad("assistant_id", "is a text")),
     };
+    // What is looked at is what is sent: the server reads more spellings of an id than we do.
+    let assistant = assistant_id(&named);
+    body.0.insert("assistant_id".to_owned(), assistant.as_str().into());
     let turn = body.text("multitask_strategy")?.unwrap_or("enqueue").to_owned();
     let create = body.word("if_not_exists", &[("create", true), ("reject", false)])?.unwrap_or(false);
     let metadata = body.maybe_object("metadata")?.cloned().unwrap_or_default();
-    let mut config = body.maybe_object("config")?.cloned().unwrap_or_default();
-    if let Some(Value::Object(configurable)) = config.get_mut("configurable") {
-        configurable.retain(|name, _| !is_servers(name));
-    }
-    body.0.insert("config".to_owned(), Value::Object(config));
-    if let Place::Thread(id) = place {
-        own_thread(&mut body, id);
-    } else if body.member("checkpoint").is_some_and(|checkpoint| !checkpoint.is_null()) {
+    body.maybe_object("config")?;
+    body.maybe_object("context")?;
+    if matches!(place, Place::New { .. }) && body.member("checkpoint").is_some_and(|one| !one.is_null()) {
         return Err(bad("checkpoint", "is of a thread, and this run has none"));
     }
+    scrub::run(&mut body.0, place.thread());
     body.0.remove("thread_id");
     if let Some(url) = body.text("webhook")? {
         // The server would call it from where it stands.
@@ -76,7 +78,7 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
     };
     let value = json!({
         "thread_id": thread_id,
-        "assistant_id": assistant_id(&assistant),
+        "assistant_id": assistant,
         "run_id": ids::fresh(&request.engine).to_string(),
         "status": "pending",
         "metadata": metadata,
@@ -86,13 +88,9 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
         "after_seconds": body.member("after_seconds").cloned().unwrap_or_else(|| json!(0)),
         "kwargs": kwargs,
     });
-    let uuids: &[&str] = match ids::parse(&assistant_id(&assistant)) {
-        Some(_) => &["thread_id", "assistant_id", "run_id"],
-        None => &["thread_id", "run_id"],
-    };
-    let asked = Asked { value: own::object(value), uuids };
+    let asked = Asked { value: own::object(value), uuids: &["thread_id", "assistant_id", "run_id"] };
     let grant = request.permit_asking::<run::Create>(Target::any(), asked).await?.into_grant();
-    let prepared = prepare(request, &grant, place, body.0, &assistant, create).await;
+    let prepared = prepare(request, &grant, place, body.0, (&named, &assistant), create).await;
     match prepared {
         Ok(body) => Ok((grant, body)),
         Err(error) => grant.close(Err(error)),
@@ -119,16 +117,15 @@ async fn prepare(
     grant: &Grant,
     place: &Place,
     mut body: Map<String, Value>,
-    assistant: &str,
+    (named, assistant): (&str, &str),
     create: bool,
 ) -> Result<Map<String, Value>> {
-    runnable(request, grant, assistant).await?;
+    runnable(request, grant, named, assistant).await?;
     // What handlers changed of the request in place.
-    let mut kwargs = grant.amended().get("kwargs").cloned().unwrap_or_default();
-    if let Some(configurable) = configurable(&mut kwargs) {
-        configurable.retain(|name, _| !is_servers(name));
-    }
-    body.extend(own::object(kwargs));
+    let mut kwargs = own::object(grant.amended().get("kwargs").cloned().unwrap_or_default());
+    scrub::run(&mut kwargs, place.thread());
+    body.extend(kwargs);
+    body.insert("assistant_id".to_owned(), assistant.into());
     let metadata = stamped(grant, own::amended_metadata(grant));
     body.insert("metadata".to_owned(), Value::Object(metadata.clone()));
     if let Place::Thread(id) = place {
@@ -161,10 +158,12 @@ async fn made(request: &Request, grant: &Grant, id: &ThreadId, metadata: Map<Str
 }
 
 /// Whether an assistant may be run: a graph's own by everybody, another one by whoever may read it.
-async fn runnable(request: &Request, grant: &Grant, named: &str) -> Result<()> {
-    let Some(id) = ids::parse(named) else { return Ok(()) };
+async fn runnable(request: &Request, grant: &Grant, named: &str, id: &str) -> Result<()> {
     let found = look(request, grant, format!("/assistants/{id}")).await?;
-    let absent = || Error::new(codes::NOT_FOUND).message("Thread or assistant not found.");
+    let absent = || match ids::parse(named) {
+        Some(_) => Error::new(codes::NOT_FOUND).message("Thread or assistant not found."),
+        None => assistants::unknown_graph(request, named),
+    };
     if found.status != StatusCode::OK {
         return Err(absent());
     }
@@ -176,9 +175,8 @@ async fn runnable(request: &Request, grant: &Grant, named: &str) -> Result<()> {
     if is_graphs_own {
         return Ok(());
     }
-    let text = id.to_string();
-    let asked = Asked { value: own::object(json!({ "assistant_id": text })), uuids: &["assistant_id"] };
-    let reading = request.permit_asking::<assistant::Read>(Target::named(&text), asked).await?;
+    let asked = Asked { value: own::object(json!({ "assistant_id": id })), uuids: &["assistant_id"] };
+    let reading = request.permit_asking::<assistant::Read>(Target::named(id), asked).await?;
     let reached = match reaches(&reading, &ASSISTANT, &shown) {
         Ok(true) => Ok(()),
         Ok(false) => Err(absent()),
@@ -278,7 +276,8 @@ async fn of_run<A: Action>(
         };
         return grant.close(Err(error));
     }
-    pass(request, grant, method, format!("/threads/{thread}/runs/{id}{rest}"), None).await
+    let time = (rest == "/stream").then_some(JOINED);
+    pass_for(request, grant, (method, format!("/threads/{thread}/runs/{id}{rest}"), None), time).await
 }
 
 async fn reading(
@@ -312,7 +311,7 @@ pub(crate) async fn delete(request: Request) -> Result<Answer> {
     let (thread, id) = (ids::thread_in_path(&request)?, ids::run_in_path(&request)?);
     let value = json!({ "run_id": id, "thread_id": thread });
     let asked = Asked { value: own::object(value), uuids: &["run_id", "thread_id"] };
-    of_run::<run::Delete>(&request, Method::DELETE, "", asked, "Run not found").await
+    of_run::<run::Delete>(&request, Method::DELETE, "", asked, "Not Found").await
 }
 
 /// `POST /threads/{thread}/runs/{run}/cancel`
@@ -359,14 +358,6 @@ pub(crate) async fn list(request: Request) -> Result<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_server_says_of_a_run_itself_no_client_says() {
-        for name in ["langgraph_auth_user", "langgraph_auth_user_id", "__pregel_x", "thread_id", "user_id"] {
-            assert!(is_servers(name), "{name}");
-        }
-        assert!(!is_servers("model") && !is_servers("threads"));
-    }
 
     #[test]
     fn a_graphs_assistant_is_named_by_either() {

@@ -3,16 +3,19 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{Action, thread};
 use doorward_core::error::Result;
-use doorward_core::id::ThreadId;
 use http::Method;
 use serde_json::Value;
 
 use super::super::body::Body;
+use super::super::runs::JOINED;
 use super::super::{ids, threads as own};
-use super::{THREAD, pass, reached};
+use super::{THREAD, pass_for, reached, scrub};
 use crate::gateway::segment;
 use crate::http::respond::Answer;
 use crate::request::Request;
+
+/// The route that goes on as long as its listener.
+const STREAM: &str = "/stream";
 
 /// Passes a request about a thread on, once it is known that leave for `A` reaches it.
 async fn within<A: Action>(
@@ -27,30 +30,16 @@ async fn within<A: Action>(
         return grant.close(Err(own::missing(error, &id)));
     }
     // By the id in its one spelling: the server keeps checkpoints under the path as it came.
-    pass(request, grant, method, format!("/threads/{id}{rest}"), body).await
+    let time = (rest == STREAM).then_some(JOINED);
+    pass_for(request, grant, (method, format!("/threads/{id}{rest}"), body), time).await
 }
 
 /// The body of a request about a thread, which names that thread wherever it names one.
 async fn body_of(request: &mut Request) -> Result<Value> {
     let id = ids::thread_in_path(request)?;
     let mut body = Body::read(request).await?;
-    own_thread(&mut body, &id);
+    scrub::checkpoints(&mut body.0, &id);
     Ok(Value::Object(body.0))
-}
-
-/// Puts the thread of the path in the place of any other that a checkpoint names.
-pub(super) fn own_thread(body: &mut Body, id: &ThreadId) {
-    for name in ["checkpoint", "before", "config"] {
-        let Some(Value::Object(given)) = body.0.get_mut(name) else { continue };
-        if given.contains_key("thread_id") {
-            given.insert("thread_id".to_owned(), id.as_str().into());
-        }
-        if let Some(Value::Object(configurable)) = given.get_mut("configurable")
-            && configurable.contains_key("thread_id")
-        {
-            configurable.insert("thread_id".to_owned(), id.as_str().into());
-        }
-    }
 }
 
 /// `GET /threads/{thread}/state`
@@ -92,31 +81,5 @@ pub(crate) async fn post_history(mut request: Request) -> Result<Answer> {
 
 /// `GET /threads/{thread}/stream`
 pub(crate) async fn stream(request: Request) -> Result<Answer> {
-    within::<thread::Read>(&request, Method::GET, "/stream", None).await
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_body_names_the_thread_of_its_path() {
-        let given = json!({
-            "checkpoint": {"thread_id": "theirs", "checkpoint_id": "c"},
-            "before": {"configurable": {"thread_id": "theirs", "checkpoint_id": "c"}},
-            "values": {"thread_id": "a word of the graph's"},
-        });
-        let mut body = Body(own::object(given));
-        own_thread(&mut body, &ThreadId::from("mine"));
-        assert_eq!(
-            Value::Object(body.0),
-            json!({
-                "checkpoint": {"thread_id": "mine", "checkpoint_id": "c"},
-                "before": {"configurable": {"thread_id": "mine", "checkpoint_id": "c"}},
-                "values": {"thread_id": "a word of the graph's"},
-            })
-        );
-    }
+    within::<thread::Read>(&request, Method::GET, STREAM, None).await
 }

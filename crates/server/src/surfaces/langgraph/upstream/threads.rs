@@ -4,6 +4,7 @@ use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::thread;
 use doorward_core::authz::custom::Asked;
 use doorward_core::error::{Error, Result, codes};
+use doorward_core::id::ThreadId;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -38,9 +39,13 @@ pub(crate) async fn create(mut request: Request) -> Result<Answer> {
         let made =
             exchange(&request, &grant, Method::POST, "/threads".to_owned(), Some(&Value::Object(body.0)))
                 .await?;
-        // With `do_nothing` the server shows whatever is there, whoever it belongs to.
-        if made.status == StatusCode::OK && keep && !reaches(&grant, &THREAD, &made.json()?)? {
-            return Err(Error::new(codes::CONFLICT).message(format!("Thread with ID {id} already exists")));
+        // With `do_nothing` the server shows whatever is there, whoever it belongs to: that is for whoever may read it.
+        if made.status == StatusCode::OK && keep {
+            let taken = || Error::new(codes::CONFLICT).message(format!("Thread with ID {id} already exists"));
+            let asked = own::named(&ThreadId::from(id.as_str()));
+            let reading = request.permit_asking::<thread::Read>(Target::named(&id), asked).await?;
+            let seen = reaches(&reading, &THREAD, &made.json()?);
+            reading.close(seen.and_then(|seen| if seen { Ok(()) } else { Err(taken()) }))?;
         }
         Ok(made.into_answer())
     };
