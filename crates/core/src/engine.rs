@@ -234,6 +234,11 @@ impl Engine {
         });
     }
 
+    /// Stopping waits until what this gives is dropped.
+    pub(crate) fn working(&self) -> impl Send + use<> {
+        self.0.working.subscribe()
+    }
+
     /// Commits a batch and takes its news in at once; other processes hear of it through the feed.
     ///
     /// # Errors

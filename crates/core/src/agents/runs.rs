@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::feed::Follower;
 use super::model::{Message, Run, RunStatus, Thread};
-use super::threads::{NewMessage, NewThread, Threads};
+use super::threads::{NewMessage, NewThread, TRIES, Threads};
 use super::turns::Turn;
 use super::work::{Listeners, Waiting, Work};
 use crate::authz::catalogue::thread::Create as CreateThread;
@@ -184,31 +184,46 @@ impl<'e> Runs<'e> {
             agents.feeds.forget(&run.id);
             return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
         }
-        let mut writes = match changed_thread(found, is_new, (values, metadata), self.engine.now_ms()) {
-            Ok(writes) => writes,
-            Err(error) => {
-                agents.feeds.forget(&run.id);
-                return permit.close(Err(error));
-            }
-        };
-        writes.push(Write::InsertRun(run.clone()));
-        if let Err(error) = permit.commit(writes).await {
+        let begun = self.begun(&mut permit, (found, is_new), (&values, &metadata), &run).await;
+        if let Err(error) = begun {
             agents.feeds.forget(&run.id);
-            // Somebody else has a thread of that id.
-            return Err(match error {
-                StoreError::Conflict(Conflict::Exists) => Error::new(codes::NOT_FOUND),
-                other => other.into(),
-            });
+            return permit.close(Err(error));
         }
         if matches!(manner, Turn::Interrupt | Turn::Rollback) {
             self.stop_others(thread, &run.id, manner == Turn::Rollback).await?;
         }
         let waiting = Waiting { work, turn, place, said, after, temporary };
-        self.engine.spawn(async move {
+        // Stopping does not wait for what has not begun: the next start marks it as interrupted.
+        tokio::spawn(async move {
             waiting.carry().await;
             drop(later);
         });
         Ok((run, follower))
+    }
+
+    /// Writes that a run is to begin, with the thread as it makes or changes it. One that somebody else changes meanwhile is read, and
+    /// decided about, anew.
+    async fn begun(
+        &self,
+        permit: &mut Permit<run::Create>,
+        (mut thread, is_new): (Thread, bool),
+        (values, metadata): (&Map<String, Value>, &Map<String, Value>),
+        run: &Run,
+    ) -> Result<()> {
+        for _ in 0..TRIES {
+            let mut writes = changed_thread(&thread, is_new, (values, metadata), self.engine.now_ms())?;
+            writes.push(Write::InsertRun(run.clone()));
+            match permit.attempt(writes).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Conflict(Conflict::Stale)) => {
+                    thread = Threads::new(self.engine).visible(permit, &run.thread).await?;
+                }
+                // Somebody else has a thread of that id.
+                Err(StoreError::Conflict(Conflict::Exists)) => return Err(Error::new(codes::NOT_FOUND)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(codes::CONFLICT))
     }
 
     async fn sayable(&self, thread: &ThreadId, said: &[NewMessage]) -> Result<()> {
@@ -400,22 +415,26 @@ fn stop_one_key(run: &RunId) -> Key {
 
 /// The thread as a run makes or changes it, if it does.
 fn changed_thread(
-    mut thread: Thread,
+    seen: &Thread,
     is_new: bool,
-    (values, metadata): (Map<String, Value>, Map<String, Value>),
+    (values, metadata): (&Map<String, Value>, &Map<String, Value>),
     now_ms: i64,
 ) -> Result<Vec<Write>> {
     let news =
         |of: &Map<String, Value>, new: &Map<String, Value>| new.iter().any(|(k, v)| of.get(k) != Some(v));
-    if !is_new && !news(&thread.state, &values) && !news(&thread.metadata, &metadata) {
+    if !is_new && !news(&seen.state, values) && !news(&seen.metadata, metadata) {
         return Ok(Vec::new());
     }
-    thread.state.extend(values);
-    thread.metadata.extend(metadata);
+    let mut thread = seen.clone();
+    thread.state.extend(values.clone());
+    thread.metadata.extend(metadata.clone());
     validate::metadata("input", &thread.state)?;
     validate::metadata("metadata", &thread.metadata)?;
     thread.updated_at_ms = now_ms;
-    Ok(vec![if is_new { Write::InsertThread(thread) } else { Write::UpdateThread(thread) }])
+    Ok(vec![match is_new {
+        true => Write::InsertThread(thread),
+        false => Write::ChangeThread { to: Box::new(thread), seen: Box::new(seen.clone()) },
+    }])
 }
 
 /// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.

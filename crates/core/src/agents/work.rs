@@ -102,7 +102,11 @@ impl Waiting {
             // No reason is kept: there was nothing to break off.
             Some((status, _)) => work.end(status, None, String::new()).await,
             None => match work.begin(place, said).await {
-                Ok((place, context)) => work.carry(place, context).await,
+                Ok((place, context)) => {
+                    let working = engine.working();
+                    work.carry(place, context).await;
+                    drop(working);
+                }
                 Err(error) => {
                     tracing::warn!(run = %id, ?error, "a run could not begin");
                     let what = format!("{}: {}", error.code().name, error.public_message());

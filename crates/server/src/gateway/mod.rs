@@ -223,9 +223,26 @@ async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Resu
 /// # Errors
 /// The upstream's.
 pub(crate) async fn look(request: &Request, grant: &Grant, path: String) -> Result<Buffered> {
+    look_with(request, grant, own_request(request, grant, Method::GET, path, None)).await
+}
+
+/// As [`look`], where looking takes a body.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn search_for(
+    request: &Request,
+    grant: &Grant,
+    path: String,
+    wanted: &serde_json::Value,
+) -> Result<Buffered> {
+    let body = Some(wanted.to_string().into_bytes());
+    look_with(request, grant, own_request(request, grant, Method::POST, path, body)).await
+}
+
+async fn look_with(request: &Request, grant: &Grant, mut outbound: Outbound) -> Result<Buffered> {
     let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
     let upstream = request.site.upstream.as_ref().ok_or_else(missing)?;
-    let mut outbound = own_request(request, grant, Method::GET, path, None);
     headers::state(request, grant.auth(), &mut outbound.headers)?;
     upstream.send(outbound, &request.engine).await?.read().await
 }

@@ -169,8 +169,6 @@ impl Custom {
         let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
         auth.expires_at_s = seconds("exp");
         let auth = Arc::new(auth);
-        // Headers for one answer are not for the next.
-        let (Some(key), true) = (key, auth.answer_headers.is_empty()) else { return Outcome::Accepted(auth) };
         let of = |principal: &str| Handles {
             token: text("jti").map(Key::of_token),
             session: text("session_id").or_else(|| text("sid")).map(Key::of_session),
@@ -185,8 +183,11 @@ impl Custom {
             until_ms: self.engine.clock().steady_ms().saturating_add(self.remember_ms),
             auth,
         });
-        self.remembered.insert(key, Arc::clone(&known));
-        // One that was revoked while the handler thought is not let in.
+        // Headers for one answer are not for the next.
+        if let Some(key) = key.filter(|_| known.auth.answer_headers.is_empty()) {
+            self.remembered.insert(key, Arc::clone(&known));
+        }
+        // What was revoked here is nobody, whatever the handler says.
         known.judge(&self.engine)
     }
 

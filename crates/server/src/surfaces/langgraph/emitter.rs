@@ -1,6 +1,8 @@
 //! What is heard of a run, as the platform's events, mode by mode (langgraph-api 0.16.7). The same run gives the same events to
 //! whoever listens, so that a number is enough to go on from.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use doorward_core::agents::feed::Told;
 use doorward_core::agents::model::{Message, Run, RunStatus};
@@ -111,7 +113,9 @@ pub(super) struct Emitter {
     node: String,
     /// What the state holds beside messages.
     state: Map<String, Value>,
-    seen: Vec<Message>,
+    seen: Arc<Vec<Message>>,
+    /// What was answered to them.
+    answered: Option<Message>,
     /// The id of the answer, once the run has begun.
     answer: String,
     text: String,
@@ -128,7 +132,8 @@ impl Emitter {
             modes,
             node,
             state,
-            seen: Vec::new(),
+            seen: Arc::default(),
+            answered: None,
             answer: String::new(),
             text: String::new(),
             told: 0,
@@ -208,13 +213,13 @@ impl Emitter {
             Told::Text(text) => {
                 self.takes(text);
             }
-            Told::Ended(_, answer) => self.seen.extend(answer.as_deref().cloned()),
+            Told::Ended(_, answer) => self.answered = answer.as_deref().cloned(),
         }
         count
     }
 
-    fn begin(&mut self, all: &[Message], answer: &MessageId) {
-        self.seen = all.to_vec();
+    fn begin(&mut self, all: &Arc<Vec<Message>>, answer: &MessageId) {
+        self.seen = Arc::clone(all);
         self.answer = messages::answer_id(answer);
     }
 
@@ -278,7 +283,7 @@ impl Emitter {
                 update.insert(self.node.clone(), json!({ "messages": [messages::view(answer)] }));
                 events.push(Event { name: "updates", data: Value::Object(update).to_string() });
             }
-            self.seen.push(answer.clone());
+            self.answered = Some(answer.clone());
             if self.wants(Mode::Values) {
                 events.push(self.values());
             }
@@ -293,15 +298,13 @@ impl Emitter {
     /// The state as it is now.
     pub(super) fn state(&self) -> Value {
         let mut values = self.state.clone();
-        values.insert("messages".to_owned(), messages::views(&self.seen));
+        values.insert("messages".to_owned(), messages::views(self.seen.iter().chain(&self.answered)));
         Value::Object(values)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use doorward_core::agents::model::MessageRole;
 
     use super::*;

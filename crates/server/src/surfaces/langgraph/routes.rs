@@ -41,9 +41,15 @@ pub(crate) static EMBEDDED: &[Route] = &[
     Route::guarded(POST, "/threads/{thread}/history", &[thread::Read::DEF], |r| {
         Box::pin(state::post_history(r))
     }),
-    Route::guarded(POST, "/threads/{thread}/runs", &[run::Create::DEF], |r| Box::pin(runs::create(r))),
-    Route::guarded(POST, "/threads/{thread}/runs/wait", &[run::Create::DEF], |r| Box::pin(runs::wait(r))),
-    Route::guarded(POST, "/threads/{thread}/runs/stream", &[run::Create::DEF], |r| Box::pin(runs::stream(r))),
+    Route::guarded(POST, "/threads/{thread}/runs", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(runs::create(r))
+    }),
+    Route::guarded(POST, "/threads/{thread}/runs/wait", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(runs::wait(r))
+    }),
+    Route::guarded(POST, "/threads/{thread}/runs/stream", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(runs::stream(r))
+    }),
     Route::guarded(
         GET,
         "/threads/{thread}/runs",
@@ -64,10 +70,18 @@ pub(crate) static EMBEDDED: &[Route] = &[
         Box::pin(runs::cancel(r))
     }),
     Route::guarded(POST, "/runs/cancel", &[run::Cancel::DEF], |r| Box::pin(runs::cancel_named(r))),
-    Route::guarded(POST, "/runs", &[run::Create::DEF], |r| Box::pin(stateless::create(r))),
-    Route::guarded(POST, "/runs/wait", &[run::Create::DEF], |r| Box::pin(stateless::wait(r))),
-    Route::guarded(POST, "/runs/stream", &[run::Create::DEF], |r| Box::pin(stateless::stream(r))),
-    Route::guarded(POST, "/runs/batch", &[run::Create::DEF], |r| Box::pin(stateless::batch(r))),
+    Route::guarded(POST, "/runs", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(stateless::create(r))
+    }),
+    Route::guarded(POST, "/runs/wait", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(stateless::wait(r))
+    }),
+    Route::guarded(POST, "/runs/stream", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(stateless::stream(r))
+    }),
+    Route::guarded(POST, "/runs/batch", &[run::Create::DEF, thread::Create::DEF], |r| {
+        Box::pin(stateless::batch(r))
+    }),
     Route::guarded(POST, "/assistants/search", &[assistant::List::DEF], |r| Box::pin(assistants::search(r))),
     Route::guarded(POST, "/assistants/count", &[assistant::List::DEF], |r| Box::pin(assistants::count(r))),
     Route::guarded(GET, "/assistants/{assistant}", &[assistant::Read::DEF], |r| Box::pin(assistants::get(r))),
@@ -125,15 +139,24 @@ pub(crate) static UPSTREAM: &[Route] = &[
     Route::guarded(GET, "/threads/{thread}/stream", &[thread::Read::DEF], |r| {
         Box::pin(upstream::state::stream(r))
     }),
-    Route::guarded(POST, "/threads/{thread}/runs", &[run::Create::DEF, assistant::Read::DEF], |r| {
-        Box::pin(upstream::runs::create(r))
-    }),
-    Route::guarded(POST, "/threads/{thread}/runs/wait", &[run::Create::DEF, assistant::Read::DEF], |r| {
-        Box::pin(upstream::runs::wait(r))
-    }),
-    Route::guarded(POST, "/threads/{thread}/runs/stream", &[run::Create::DEF, assistant::Read::DEF], |r| {
-        Box::pin(upstream::runs::stream(r))
-    }),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::runs::create(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs/wait",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::runs::wait(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs/stream",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::runs::stream(r)),
+    ),
     Route::guarded(GET, "/threads/{thread}/runs", &[thread::Read::DEF, thread::List::DEF], |r| {
         Box::pin(upstream::runs::list(r))
     }),
@@ -143,28 +166,34 @@ pub(crate) static UPSTREAM: &[Route] = &[
     Route::guarded(DELETE, "/threads/{thread}/runs/{run}", &[run::Delete::DEF], |r| {
         Box::pin(upstream::runs::delete(r))
     }),
-    Route::guarded(GET, "/threads/{thread}/runs/{run}/join", &[run::Read::DEF], |r| {
+    Route::guarded(GET, "/threads/{thread}/runs/{run}/join", &[run::Read::DEF, run::Cancel::DEF], |r| {
         Box::pin(upstream::runs::join(r))
     }),
-    Route::guarded(GET, "/threads/{thread}/runs/{run}/stream", &[run::Read::DEF], |r| {
+    Route::guarded(GET, "/threads/{thread}/runs/{run}/stream", &[run::Read::DEF, run::Cancel::DEF], |r| {
         Box::pin(upstream::runs::join_stream(r))
     }),
     Route::guarded(POST, "/threads/{thread}/runs/{run}/cancel", &[run::Cancel::DEF], |r| {
         Box::pin(upstream::runs::cancel(r))
     }),
     Route::guarded(POST, "/runs/cancel", &[run::Cancel::DEF], |r| Box::pin(upstream::runs::cancel_named(r))),
-    Route::guarded(POST, "/runs", &[run::Create::DEF, assistant::Read::DEF], |r| {
+    Route::guarded(POST, "/runs", &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(upstream::runs::create_alone(r))
     }),
-    Route::guarded(POST, "/runs/wait", &[run::Create::DEF, assistant::Read::DEF], |r| {
+    Route::guarded(POST, "/runs/wait", &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(upstream::runs::wait_alone(r))
     }),
-    Route::guarded(POST, "/runs/stream", &[run::Create::DEF, assistant::Read::DEF], |r| {
-        Box::pin(upstream::runs::stream_alone(r))
-    }),
-    Route::guarded(POST, "/runs/batch", &[run::Create::DEF, assistant::Read::DEF], |r| {
-        Box::pin(upstream::runs::batch(r))
-    }),
+    Route::guarded(
+        POST,
+        "/runs/stream",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::runs::stream_alone(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/runs/batch",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::runs::batch(r)),
+    ),
     Route::guarded(POST, "/assistants", &[assistant::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(upstream::assistants::create(r))
     }),

@@ -8,7 +8,7 @@ use doorward_core::agents::runs::InTurn;
 use doorward_core::agents::threads::NewThread;
 use doorward_core::agents::turns::Turn;
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::run;
+use doorward_core::authz::catalogue::{run, thread};
 use doorward_core::authz::custom::{self, Asked};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::{RunId, ThreadId};
@@ -167,7 +167,11 @@ pub(super) async fn begin_as(request: &Request, place: Place, read: Read) -> Res
         "kwargs": shown,
     });
     let asked = Asked { value: threads::object(value), uuids: &["thread_id", "assistant_id", "run_id"] };
-    let permit = request.permit_asking::<run::Create>(Target::any(), asked).await?;
+    let target = match &place {
+        Place::Thread(id) => Target::named(id.as_str()),
+        Place::New { .. } => Target::any(),
+    };
+    let permit = request.permit_asking::<run::Create>(target, asked).await?;
     let mut metadata = threads::amended_metadata(&permit);
     // Handlers may have changed what is asked for, in place.
     let mut kwargs = permit.amended().get("kwargs").cloned().unwrap_or_default();
@@ -188,8 +192,16 @@ pub(super) async fn begin_as(request: &Request, place: Place, read: Read) -> Res
     of_new.extend(threads::object(of_graph.clone()));
     metadata.insert("created_by".to_owned(), "system".into());
     metadata.extend(threads::object(of_graph.clone()));
-    let create =
-        read.create_thread.then(|| NewThread { id: Some(thread.clone()), name: None, metadata: of_new });
+    let create = match read.create_thread {
+        false => None,
+        // It goes with the run, whose leave is all the platform asks for.
+        true if read.temporary => Some(of_new),
+        true => match kept(request, &thread, of_new).await {
+            Ok(metadata) => Some(metadata),
+            Err(error) => return permit.close(Err(error)),
+        },
+    };
+    let create = create.map(|metadata| NewThread { id: Some(thread.clone()), name: None, metadata });
     let details = json!({
         "assistant_id": assistant,
         "metadata": metadata,
@@ -241,6 +253,19 @@ pub(super) fn show_caller(request: &Request, kwargs: &mut Value) -> Result<()> {
         configurable.insert("langgraph_auth_permissions".to_owned(), permissions);
     }
     Ok(())
+}
+
+/// The metadata of a thread that a run makes and leaves behind: whoever may not make threads does not make them this way either.
+pub(super) async fn kept(
+    request: &Request,
+    id: &ThreadId,
+    metadata: Map<String, Value>,
+) -> Result<Map<String, Value>> {
+    let value = json!({ "thread_id": id, "metadata": metadata, "if_exists": "do_nothing" });
+    let asked = Asked { value: threads::object(value), uuids: &["thread_id"] };
+    let leave = request.permit_asking::<thread::Create>(Target::named(id.as_str()), asked).await?;
+    let metadata = threads::amended_metadata(&leave);
+    leave.close(Ok(metadata))
 }
 
 /// What is said, and what else the state is to hold.

@@ -126,6 +126,8 @@ pub(super) fn streamed(request: &Request, begun: Begun, at: &str) -> Result<Answ
     Ok(stream::answer(telling, &format!("{at}/stream"), at))
 }
 
+/// Furthest into a list that `offset` reaches.
+const MAX_OFFSET: u32 = 10_000;
 /// Runs that are read at once; each may keep a request of a megabyte.
 const PART: u32 = 20;
 
@@ -146,6 +148,9 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
     let query = request.query()?;
     let status = query.text("status").map(str::to_owned);
     let (mut shown, mut skip, mut after) = (Vec::new(), offset, None);
+    if offset > MAX_OFFSET {
+        return Err(bad("offset", "reaches too far"));
+    }
     let (limit, mut budget) = (limit.min(1000), Budget::new());
     'list: while shown.len() < limit as usize {
         let permit =
@@ -210,7 +215,7 @@ async fn stops(request: &Request, thread: &ThreadId, id: &RunId) -> Result<Optio
     if !matches!(query.text("cancel_on_disconnect"), Some("1" | "true")) {
         return Ok(None);
     }
-    let asked = Cancelling { wait: false, and_forget: false }.asked(thread, std::slice::from_ref(id));
+    let asked = Cancelling::of_listener().asked(thread, std::slice::from_ref(id));
     let permit = request.permit_asking::<run::Cancel>(Target::named(thread.as_str()), asked).await?;
     let reached = request.engine.threads().reaches(&permit, thread).await;
     permit.close(reached.map_err(|error| threads::missing(error, thread)))?;
@@ -304,6 +309,11 @@ pub(super) struct Cancelling {
 }
 
 impl Cancelling {
+    /// What a listener asks for that wants its run stopped when it leaves.
+    pub(super) fn of_listener() -> Self {
+        Self { wait: false, and_forget: false }
+    }
+
     pub(super) fn read(request: &Request) -> Result<Self> {
         let query = request.query()?;
         let wait = match query.text("wait") {
@@ -330,8 +340,6 @@ impl Cancelling {
     pub(super) async fn carry(&self, request: &Request, thread: &ThreadId, named: &[RunId]) -> Result<()> {
         let asked = self.asked(thread, named);
         let permit = request.permit_asking::<run::Cancel>(Target::named(thread.as_str()), asked).await?;
-        let followers: Vec<_> =
-            named.iter().filter_map(|id| request.engine.agents().feeds.follow(id)).collect();
         let stopped = request.engine.runs().cancel(permit, thread, named, self.and_forget).await;
         let stopped = stopped.map_err(|error| match error.is(codes::NOT_FOUND) {
             true => error.message("No runs found to cancel."),
@@ -342,7 +350,8 @@ impl Cancelling {
         }
         if self.wait {
             let mut access = Access::watch(request.call()?)?;
-            for mut follower in followers {
+            let followed = stopped.iter().filter_map(|run| request.engine.agents().feeds.follow(&run.id));
+            for mut follower in followed {
                 while under(&mut access, follower.next()).await?.is_some() {}
             }
         }

@@ -164,23 +164,20 @@ pub(super) async fn prune(mut request: Request) -> Result<Answer> {
         true => error.message("At least one thread not found or not authorized"),
         false => error,
     };
-    // Leave for all of them before the first of them goes.
-    let mut permits = Vec::with_capacity(pruned.len());
+    // It is known of all of them that they may go before the first of them goes.
+    let asked = Asked { value: object(json!({ "thread_ids": pruned })), uuids: &["thread_ids"] };
+    let permit = request.permit_asking::<thread::Delete>(Target::any(), asked).await?;
+    let all = async {
+        for id in &pruned {
+            request.engine.threads().reaches(&permit, id).await?;
+        }
+        Ok(())
+    };
+    let all = all.await;
+    permit.close(all.map_err(all_or_none))?;
+    let count = pruned.len();
     for id in &pruned {
         let permit = request.permit_asking::<thread::Delete>(Target::named(id.as_str()), named(id)).await?;
-        match request.engine.threads().reaches(&permit, id).await {
-            Ok(()) => permits.push(permit),
-            Err(error) => {
-                for unused in permits {
-                    let refused: Result<()> = Err(Error::new(codes::NOT_FOUND));
-                    let _ = unused.close(refused);
-                }
-                return permit.close(Err(all_or_none(error)));
-            }
-        }
-    }
-    let count = permits.len();
-    for (permit, id) in permits.into_iter().zip(&pruned) {
         request.engine.threads().delete(permit, id).await.map_err(all_or_none)?;
     }
     Ok(json_answer(StatusCode::OK, &json!({ "pruned_count": count })))

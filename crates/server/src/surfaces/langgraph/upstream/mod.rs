@@ -20,9 +20,11 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::gateway::{Arrival, Buffered, Outbound, look, own_request, passed_request, send, unusable};
+use crate::gateway::{
+    Arrival, Buffered, Outbound, look, own_request, passed_request, search_for, send, unusable,
+};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
@@ -33,12 +35,15 @@ pub(super) const STAMP: &str = "doorward_owner";
 pub(super) struct Kind {
     /// Where one of them is shown, with its id behind.
     under: &'static str,
+    /// Where some of them are found by their ids, if they are.
+    searched_at: Option<&'static str>,
     /// The member that names it.
     id: &'static str,
 }
 
-pub(super) static THREAD: Kind = Kind { under: "/threads/", id: "thread_id" };
-pub(super) static ASSISTANT: Kind = Kind { under: "/assistants/", id: "assistant_id" };
+pub(super) static THREAD: Kind =
+    Kind { under: "/threads/", searched_at: Some("/threads/search"), id: "thread_id" };
+pub(super) static ASSISTANT: Kind = Kind { under: "/assistants/", searched_at: None, id: "assistant_id" };
 
 /// Whether leave reaches a thing as the server shows it.
 pub(super) fn reaches(grant: &Grant, kind: &Kind, thing: &Value) -> Result<bool> {
@@ -57,30 +62,41 @@ pub(super) fn reaches(grant: &Grant, kind: &Kind, thing: &Value) -> Result<bool>
     Ok(grant.reaches(id, owner, metadata))
 }
 
-/// A thing that leave reaches, as the server shows it now.
+/// A thing that leave reaches: its id and metadata, as the server shows them now.
 ///
 /// # Errors
 /// `not_found` for what is not there and for what is not the caller's: the two are not told apart.
-pub(super) async fn reached(
-    request: &Request,
-    grant: &Grant,
-    kind: &Kind,
-    id: &str,
-) -> Result<(Buffered, Value)> {
+pub(super) async fn reached(request: &Request, grant: &Grant, kind: &Kind, id: &str) -> Result<Value> {
+    let thing = match kind.searched_at {
+        Some(path) => found(request, grant, kind, path, id).await?,
+        None => shown_at(request, grant, kind, id).await?,
+    };
+    if thing.get(kind.id).and_then(Value::as_str) != Some(id) {
+        return Err(unusable("the upstream showed another thing than was asked for"));
+    }
+    match reaches(grant, kind, &thing)? {
+        true => Ok(thing),
+        false => {
+            Err(Error::new(codes::NOT_FOUND).operator("it is somebody else's upstream").by_rule("owner"))
+        }
+    }
+}
+
+/// A thing without what it holds, which may be more than can be looked through.
+async fn found(request: &Request, grant: &Grant, kind: &Kind, path: &str, id: &str) -> Result<Value> {
+    let wanted = json!({ "ids": [id], "select": [kind.id, "metadata"], "limit": 1 });
+    let found = search_for(request, grant, path.to_owned(), &wanted).await?;
+    let one = match (found.status, found.json()?) {
+        (StatusCode::OK, Value::Array(mut found)) => found.pop(),
+        _ => return Err(unusable("the upstream does not say whether it has the thing")),
+    };
+    one.ok_or_else(|| Error::new(codes::NOT_FOUND))
+}
+
+async fn shown_at(request: &Request, grant: &Grant, kind: &Kind, id: &str) -> Result<Value> {
     let found = look(request, grant, format!("{}{id}", kind.under)).await?;
     match found.status {
-        StatusCode::OK => {
-            let thing = found.json()?;
-            if thing.get(kind.id).and_then(Value::as_str) != Some(id) {
-                return Err(unusable("the upstream showed another thing than was asked for"));
-            }
-            match reaches(grant, kind, &thing)? {
-                true => Ok((found, thing)),
-                false => Err(Error::new(codes::NOT_FOUND)
-                    .operator("it is somebody else's upstream")
-                    .by_rule("owner")),
-            }
-        }
+        StatusCode::OK => found.json(),
         StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Err(Error::new(codes::NOT_FOUND)),
         _ => Err(unusable("the upstream does not say whether it has the thing")),
     }

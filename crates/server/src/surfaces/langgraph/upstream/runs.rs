@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::assistants;
 use super::super::body::{Body, bad};
-use super::super::run_request::show_caller;
+use super::super::run_request::{kept, show_caller};
 use super::super::runs::{AS_TEXT, Cancelling, JOINED};
 use super::super::{ids, threads as own};
 use super::{ASSISTANT, STAMP, THREAD, exchange, pass, pass_for, reached, reaches, scrub, stamped, told};
@@ -53,8 +53,11 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
     body.0.insert("assistant_id".to_owned(), assistant.as_str().into());
     let turn = body.text("multitask_strategy")?.unwrap_or("enqueue").to_owned();
     let create = body.word("if_not_exists", &[("create", true), ("reject", false)])?.unwrap_or(false);
-    let metadata = body.maybe_object("metadata")?.cloned().unwrap_or_default();
-    body.maybe_object("config")?;
+    // The server lays a configuration's metadata under the run's own: handlers are to see all of it.
+    let config = body.maybe_object("config")?;
+    let mut metadata =
+        config.and_then(|config| config.get("metadata")).cloned().map(own::object).unwrap_or_default();
+    metadata.extend(body.maybe_object("metadata")?.cloned().unwrap_or_default());
     body.maybe_object("context")?;
     if matches!(place, Place::New { .. }) && body.member("checkpoint").is_some_and(|one| !one.is_null()) {
         return Err(bad("checkpoint", "is of a thread, and this run has none"));
@@ -89,7 +92,8 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
         "kwargs": kwargs,
     });
     let asked = Asked { value: own::object(value), uuids: &["thread_id", "assistant_id", "run_id"] };
-    let grant = request.permit_asking::<run::Create>(Target::any(), asked).await?.into_grant();
+    let target = place.thread().map_or_else(Target::any, |id| Target::named(id.as_str()));
+    let grant = request.permit_asking::<run::Create>(target, asked).await?.into_grant();
     let prepared = prepare(request, &grant, place, body.0, (&named, &assistant), create).await;
     match prepared {
         Ok(body) => Ok((grant, body)),
@@ -126,7 +130,13 @@ async fn prepare(
     scrub::run(&mut kwargs, place.thread());
     body.extend(kwargs);
     body.insert("assistant_id".to_owned(), assistant.into());
-    let metadata = stamped(grant, own::amended_metadata(grant));
+    let mut metadata = own::amended_metadata(grant);
+    if matches!(place, Place::New { .. }) && body.get("on_completion").and_then(Value::as_str) == Some("keep")
+    {
+        // A thread that stays is made by whoever may make threads; the server names it.
+        metadata = kept(request, &ids::fresh(&request.engine).to_string().into(), metadata).await?;
+    }
+    let metadata = stamped(grant, metadata);
     body.insert("metadata".to_owned(), Value::Object(metadata.clone()));
     if let Place::Thread(id) = place {
         let missing = |error: Error| match error.is(codes::NOT_FOUND) {
@@ -147,7 +157,7 @@ async fn prepare(
 
 /// Makes the thread that a run asks for, as the caller's. One that is there already is somebody else's, or was made a moment ago.
 async fn made(request: &Request, grant: &Grant, id: &ThreadId, metadata: Map<String, Value>) -> Result<()> {
-    grant.call().may(thread::Create::DEF)?;
+    let metadata = stamped(grant, kept(request, id, metadata).await?);
     let new = json!({ "thread_id": id, "metadata": metadata, "if_exists": "do_nothing" });
     let answer = exchange(request, grant, Method::POST, "/threads".to_owned(), Some(&new)).await?;
     match answer.status {
@@ -255,6 +265,13 @@ pub(crate) async fn batch(mut request: Request) -> Result<Answer> {
     Ok(super::shown(&Value::Array(begun)))
 }
 
+/// Whether the listener wants the run stopped when it leaves.
+fn cancels(request: &Request) -> bool {
+    request.query.as_deref().is_some_and(|query| {
+        query.split('&').any(|pair| pair.split('=').next() == Some("cancel_on_disconnect"))
+    })
+}
+
 /// Stands for the words about a thread that is not there, which name it.
 const THREAD_WORDS: &str = "";
 
@@ -275,6 +292,20 @@ async fn of_run<A: Action>(
             _ => error,
         };
         return grant.close(Err(error));
+    }
+    if cancels(request) {
+        let asked = Cancelling::of_listener().asked(&thread, std::slice::from_ref(&id));
+        let stopping = request.permit_asking::<run::Cancel>(Target::named(id.as_str()), asked).await;
+        let reached = match stopping {
+            Ok(stopping) => {
+                let reached = reached(request, &stopping, &THREAD, thread.as_str()).await.map(|_| ());
+                stopping.close(reached)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = reached {
+            return grant.close(Err(own::missing(error, &thread)));
+        }
     }
     let time = (rest == "/stream").then_some(JOINED);
     pass_for(request, grant, (method, format!("/threads/{thread}/runs/{id}{rest}"), None), time).await

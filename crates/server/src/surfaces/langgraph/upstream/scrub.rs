@@ -24,10 +24,12 @@ const CHECKPOINT: &[&str] = &["thread_id", "checkpoint_id", "checkpoint_ns", "ch
 
 /// Takes out of a run's or assistant's members what is the server's to say.
 pub(super) fn configuration(members: &mut Map<String, Value>) {
-    if let Some(Value::Object(config)) = members.get_mut("config")
-        && let Some(Value::Object(configurable)) = config.get_mut("configurable")
-    {
-        configurable.retain(|name, _| !is_servers(name));
+    if let Some(Value::Object(config)) = members.get_mut("config") {
+        if let Some(Value::Object(configurable)) = config.get_mut("configurable") {
+            configurable.retain(|name, _| !is_servers(name));
+        }
+        // The server lays it under the metadata, where nobody has looked at it.
+        config.remove("metadata");
     }
     if let Some(Value::Object(context)) = members.get_mut("context") {
         context.retain(|name, _| !is_servers(name));
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn what_the_server_says_of_a_run_itself_no_client_says_through_any_door() {
         let mut members = object(json!({
-            "config": {"configurable": {"user_id": "a", "__x": 1, "langgraph_auth_user": {}, "model": "m"}, "tags": []},
+            "config": {"configurable": {"user_id": "a", "__x": 1, "langgraph_auth_user": {}, "model": "m"}, "tags": [], "metadata": {"owner": "a"}},
             "context": {"user_id": "a", "__pregel_z": 1, "model": "m"},
             "checkpoint": {"thread_id": "theirs", "checkpoint_id": "c", "user_id": "a", "__x": 1},
             "input": {"user_id": "a word of the graph's"},

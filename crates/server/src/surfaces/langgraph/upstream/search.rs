@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::body::Body;
 use super::super::threads as own;
-use super::listing::{Listed, Wanted, listed};
+use super::listing::{Columns, Listed, Wanted, listed};
 use super::{ASSISTANT, Kind, THREAD, told};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
@@ -36,7 +36,7 @@ async fn found<A: Action>(
     request: &mut Request,
     list: &'static List,
     counting: bool,
-) -> Result<(Grant, Result<Listed>, (u32, u32), Option<Vec<String>>)> {
+) -> Result<(Grant, Result<Listed>, u32, Option<Vec<String>>)> {
     request.may::<A>()?;
     let body = Body::read(request).await?;
     let limit = if counting { MOST } else { body.whole("limit", 1, 1000)?.unwrap_or(10) };
@@ -55,25 +55,28 @@ async fn found<A: Action>(
     let asked = Asked { value, uuids: &[] };
     let grant = request.permit_asking::<A>(Target::any(), asked).await?.into_grant();
     let mut asked_for = body.0;
-    if counting {
-        // Whose it is stands in the metadata, and what it is called in the id.
-        asked_for.insert("select".to_owned(), json!([list.kind.id, "metadata"]));
-    } else if let Some(columns) = &columns {
-        let mut all = columns.clone();
-        for needed in [list.kind.id, "metadata"] {
-            if !all.iter().any(|column| column == needed) {
-                all.push(needed.to_owned());
+    asked_for.remove("select");
+    let shown = match (&columns, counting) {
+        (_, true) => Columns::None,
+        (None, _) => Columns::All,
+        (Some(columns), _) => {
+            let mut all = columns.clone();
+            for needed in [list.kind.id, "metadata"] {
+                if !all.iter().any(|column| column == needed) {
+                    all.push(needed.to_owned());
+                }
             }
+            Columns::Some(all)
         }
-        asked_for.insert("select".to_owned(), json!(all));
-    }
-    let wanted = Wanted { body: asked_for, metadata: own::amended_metadata(&grant), offset, limit };
+    };
+    let wanted =
+        Wanted { body: asked_for, metadata: own::amended_metadata(&grant), offset, limit, columns: shown };
     let came = listed(request, &grant, (list.kind, list.path), wanted).await;
-    Ok((grant, came, (offset, limit), columns))
+    Ok((grant, came, offset, columns))
 }
 
 async fn searched<A: Action>(mut request: Request, list: &'static List) -> Result<Answer> {
-    let (grant, came, (offset, limit), columns) = found::<A>(&mut request, list, false).await?;
+    let (grant, came, offset, columns) = found::<A>(&mut request, list, false).await?;
     let came = came.map(|listed| match listed {
         Listed::Refused(refused) => refused.into_answer(),
         Listed::Found(items, more) => {
@@ -84,7 +87,7 @@ async fn searched<A: Action>(mut request: Request, list: &'static List) -> Resul
             let known = offset + count + u32::from(more);
             answer.headers_mut().insert(TOTAL.clone(), HeaderValue::from(known));
             if more {
-                answer.headers_mut().insert(NEXT.clone(), HeaderValue::from(offset + limit));
+                answer.headers_mut().insert(NEXT.clone(), HeaderValue::from(offset + count));
             }
             answer
         }

@@ -60,8 +60,10 @@ pub(crate) async fn get(request: Request) -> Result<Answer> {
         .permit_asking::<thread::Read>(Target::named(id.as_str()), own::named(&id))
         .await?
         .into_grant();
-    let came = reached(&request, &grant, &THREAD, id.as_str()).await.map(|(found, _)| found.into_answer());
-    told(grant, came.map_err(|error| own::missing(error, &id))).await
+    if let Err(error) = reached(&request, &grant, &THREAD, id.as_str()).await {
+        return grant.close(Err(own::missing(error, &id)));
+    }
+    pass(&request, grant, Method::GET, format!("/threads/{id}"), None).await
 }
 
 /// `PATCH /threads/{thread}`
@@ -107,7 +109,7 @@ pub(crate) async fn copy(request: Request) -> Result<Answer> {
     };
     let reading = request.permit_asking::<thread::Read>(Target::named(id.as_str()), own::named(&id)).await?;
     let original = reached(&request, &reading, &THREAD, id.as_str()).await.map_err(conflict);
-    let (_, original) = reading.close(original)?;
+    let original = reading.close(original)?;
     let of_original = original.get("metadata").cloned().unwrap_or_else(|| json!({}));
     let value = json!({ "thread_id": ids::fresh(&request.engine).to_string(), "metadata": of_original });
     let asked = Asked { value: own::object(value), uuids: &["thread_id"] };
