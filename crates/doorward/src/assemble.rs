@@ -14,14 +14,17 @@ use doorward_core::authz::roles::{RoleDef, USER};
 use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
 use doorward_core::events::Webhook;
-use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
+use doorward_core::identity::password::HashingSettings;
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
 use doorward_core::login::{self, Provider};
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports::{self, Handlers, Outbound};
 use doorward_core::principal::LOCAL;
-use doorward_core::tokens::{Assertions, Keys, RefreshForm, RefreshRules, RemoteKeys, Source, TokenProfile};
+use doorward_core::tokens::profile::ALWAYS;
+use doorward_core::tokens::{
+    Assertions, Keys, PersonClaims, RefreshForm, RefreshRules, RemoteKeys, Source, TokenProfile,
+};
 use doorward_outbound::{BuildError, Client};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
@@ -33,10 +36,12 @@ use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config, Issuer, Problems};
 use crate::handlers::{self, Start};
 use crate::locations::LocationFile;
+use crate::mailer;
 use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
-use crate::setup::Setup;
+use crate::setup::{Mode, Setup};
+use crate::supabase;
 
 /// The ring that signs Doorward's own tokens.
 const RING: &str = "sign:native";
@@ -99,6 +104,7 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
         runner: runner(setup),
         shared: Arc::new(Windows::new()),
         outbound: Arc::new(way_out(config)?),
+        mailer: mailer::open(setup)?,
         hooks: Vec::new(),
     };
     let mut settings = settings(config)?;
@@ -130,7 +136,7 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
         }
     };
     let issuers = issuers(config, engine.outbound())?;
-    let own = Own { engine: &engine, keys, config, issuers, handlers };
+    let own = Own { engine: &engine, keys, config, issuers, handlers, mode: setup.mode };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         let platform = setup.platforms.get(&mount.name);
@@ -296,6 +302,7 @@ struct Own<'a> {
     issuers: BTreeMap<String, Arc<RemoteKeys>>,
     /// User code, by mount.
     handlers: BTreeMap<String, Arc<dyn Handlers>>,
+    mode: Mode,
 }
 
 impl Own<'_> {
@@ -310,6 +317,7 @@ impl Own<'_> {
             ));
         }
         let (chain, tokens) = match platform.map(|platform| &platform.auth) {
+            None if supabase::speaks(mount) => (self.supabase_chain(mount)?, self.own_profile(mount)),
             None => (self.own_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Jwt(jwt)) => (self.jwt_chain(mount, jwt)?, self.jwt_profile(mount, jwt)),
@@ -320,13 +328,10 @@ impl Own<'_> {
             surface: mount.surface.name(),
             chain,
             tokens,
-            passwords: PasswordPolicy {
-                min_chars: mount.min_password_chars.unwrap_or(self.config.passwords.min_chars),
-                min_strength: self.config.passwords.min_strength,
-                ..PasswordPolicy::default()
-            },
+            passwords: supabase::passwords(self.config, mount, self.mode),
             distinct_refusals: mount.distinct_refusals,
             sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
+            email: supabase::email_rules(mount),
             sessions: SessionRules {
                 idle_ms: self.config.sessions.idle_s * 1000,
                 absolute_ms: self.config.sessions.absolute_s * 1000,
@@ -350,17 +355,31 @@ impl Own<'_> {
             .map_err(|error| Failure::refused(error.to_string(), "correct the mount's configuration"))
     }
 
-    /// API keys before tokens: they recognise themselves by their prefix.
-    fn own_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
-        let options = object(json!({ "issuer": self.issuer(), "audience": self.config.tokens.audience }));
+    /// Tokens of our own that are for one of these.
+    fn own_token(&self, audience: &[&str]) -> Result<Arc<dyn Authenticator>, Failure> {
+        let options = object(json!({ "issuer": self.issuer(), "audience": audience }));
         let section = match &self.keys {
             Keys::Ring(ring) => Section { options, ring: Some(Arc::clone(ring)), ..Section::default() },
             Keys::Fixed { verify, .. } => {
                 Section { options, keys: Some(Arc::clone(verify)), ..Section::default() }
             }
         };
-        let mut methods =
-            vec![self.method("api_key", Section::default())?, self.method("own_token", section)?];
+        self.method("own_token", section)
+    }
+
+    /// Supabase's gateway, then its tokens. Those of other mounts are not taken: nobody there had to prove an address.
+    fn supabase_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        let options = object(json!({ "mount": mount.name, "open": ["/auth/v1/verify"] }));
+        let gate = self.method("project_key", Section { options, ..Section::default() })?;
+        Ok(Chain::new(vec![gate, self.own_token(&[supabase::AUDIENCE])?]))
+    }
+
+    /// API keys before tokens: they recognise themselves by their prefix.
+    fn own_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        let mut audience = vec![self.config.tokens.audience.as_str()];
+        // Who logged in through Supabase's routes is somebody everywhere.
+        audience.extend(self.config.mounts.iter().any(supabase::speaks).then_some(supabase::AUDIENCE));
+        let mut methods = vec![self.method("api_key", Section::default())?, self.own_token(&audience)?];
         methods.extend(self.others(mount)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
@@ -491,18 +510,26 @@ impl Own<'_> {
         Ok(Chain::new(methods))
     }
 
+    fn audience(&self, mount: &config::Mount) -> &str {
+        if supabase::speaks(mount) { supabase::AUDIENCE } else { &self.config.tokens.audience }
+    }
+
     fn own_profile(&self, mount: &config::Mount) -> TokenProfile {
         TokenProfile {
             authority: LOCAL.into(),
             issuer: Some(self.issuer().into()),
-            audience: Some(self.config.tokens.audience.as_str().into()),
+            audience: Some(self.audience(mount).into()),
             identity_claim: self.config.tokens.identity_claim.as_str().into(),
             typ: ACCESS_TOKEN,
             keys: self.keys.clone(),
             access_ttl_s: self.config.tokens.access_ttl_s,
             max_ttl_s: LONGEST_TOKEN_S,
             refresh: self.refresh_rules(mount),
-            names_user: is_muxi(mount),
+            claims: match mount.surface {
+                config::SurfaceKind::Muxi => PersonClaims::Name,
+                config::SurfaceKind::Supabase => PersonClaims::Supabase,
+                _ => PersonClaims::Roles,
+            },
         }
     }
 
@@ -523,7 +550,8 @@ impl Own<'_> {
         RefreshRules {
             ttl_ms: tokens.refresh_ttl_s * 1000,
             absolute_ms: tokens.absolute_ttl_s * 1000,
-            reuse_window_ms: tokens.reuse_window_s * 1000,
+            // Supabase's clients come again with the token before the present one, whenever that was.
+            reuse_window_ms: if supabase::speaks(mount) { ALWAYS } else { tokens.reuse_window_s * 1000 },
             rotation: mount.refresh_rotation,
             form: if is_muxi(mount) { RefreshForm::Jwt } else { RefreshForm::Opaque },
         }

@@ -13,6 +13,7 @@ use crate::config::{Config, Mount, Origin, Problem, Server};
 use crate::platform::agentflow::{AgentFlow, Auth};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
+use crate::supabase;
 use crate::tls;
 
 /// What there is to judge: also of a setup that lacks something else, so that everything is said at once.
@@ -52,6 +53,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(plain_public_url(setup));
     found.extend(providers_that_cannot_send_back(setup));
     found.extend(open_mounts_in_public(setup));
+    found.extend(letters_that_cannot_be_written(setup));
     found
 }
 
@@ -236,6 +238,33 @@ fn store_address_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     ))
 }
 
+/// Links need an address that no stranger chooses, and letters somebody who takes them.
+fn letters_that_cannot_be_written(setup: Judged<'_>) -> Vec<Problem> {
+    let config = setup.config;
+    let writes = |mount: &&Mount| supabase::speaks(mount);
+    let mut found = Vec::new();
+    for mount in config.mounts.iter().filter(writes) {
+        if config.server.public_url.is_none() {
+            found.push(Problem::of(
+                "server.public_url",
+                format!("links in letters of the mount {} would lead nowhere", mount.name),
+                "say where browsers reach this server, such as https://auth.example",
+            ));
+        }
+        if !mount.auto_confirm && config.mail.host.is_none() {
+            found.push(Problem::of(
+                "mail.host",
+                format!(
+                    "nobody could confirm an address at the mount {}: no mail server is named",
+                    mount.name
+                ),
+                format!("name one in [mail], or set mounts.{}.auto_confirm", mount.name),
+            ));
+        }
+    }
+    found
+}
+
 fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_webhooks = setup.config.webhooks.iter().flat_map(|(name, webhook)| {
         webhook.secret_files.iter().map(move |file| (format!("webhooks.{name}.secret_file"), file))
@@ -246,7 +275,8 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_others = setup.config.remote_tokens.iter().flat_map(|(name, one)| {
         one.secret_file.iter().map(move |file| (format!("remote_tokens.{name}.secret_file"), file))
     });
-    let files = of_webhooks.chain(of_providers).chain(of_others);
+    let of_mail = setup.config.mail.password_file.iter().map(|file| ("mail.password_file".to_owned(), file));
+    let files = of_webhooks.chain(of_providers).chain(of_others).chain(of_mail);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::gateway::Handshake;
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
-use crate::http::extract::{Media, json_body, media};
+use crate::http::extract::{Media, api_version, json_body, media};
 use crate::http::origin::Client;
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
@@ -123,7 +123,12 @@ impl Request {
 
     /// What its answer may say of it.
     pub(crate) fn about(&self) -> About<'_> {
-        About { request_id: &self.id, now_ms: self.engine.now_ms(), key_header: None }
+        About {
+            request_id: &self.id,
+            now_ms: self.engine.now_ms(),
+            key_header: None,
+            api_version: api_version(&self.headers),
+        }
     }
 
     /// The actions of its route.

@@ -292,7 +292,7 @@ fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Re
     }
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
-    let cors = Cors::new(&at.cors_origins, surface.key_headers);
+    let cors = Cors::new(&at.cors_origins, surface.key_headers, &surface.page_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
     let public_prefix = format!("{}{prefix}", around.public_path);

@@ -13,7 +13,7 @@ use crate::authz::roles::{ADMIN, USER};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::events::catalogue;
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use crate::mount::{Mount, SignUp};
 use crate::operation::{Grant, Permit};
 use crate::ports::store::{Change, Page, Write};
@@ -52,6 +52,8 @@ pub struct UserChanges {
     pub display_name: Option<Option<String>>,
     /// Replaces the user's own metadata.
     pub user_metadata: Option<Map<String, Value>>,
+    /// Goes into the user's own metadata, member by member; `null` removes one.
+    pub merge_metadata: Option<Map<String, Value>>,
 }
 
 /// What an administrator may change beside.
@@ -63,6 +65,14 @@ pub struct Administration {
     pub admin_metadata: Option<Map<String, Value>>,
     /// Disables or enables.
     pub disabled: Option<bool>,
+}
+
+/// A new password of one's own.
+pub struct NewPassword {
+    /// It.
+    pub password: SecretText,
+    /// The current one; without it the log-in has to be fresh.
+    pub current: Option<SecretText>,
 }
 
 /// Users as a service.
@@ -80,21 +90,32 @@ impl<'e> Users<'e> {
     /// # Errors
     /// `sign_up_closed`, `bad_field`, `weak_password`, `email_taken`, `username_taken`, `hashing_busy`.
     pub async fn sign_up(&self, permit: Permit<user::SignUp>, new: NewUser) -> Result<User> {
+        match self.sign_up_writes(&permit, new).await {
+            Ok((user, writes)) => self.insert(permit, user, writes).await,
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// An account for whoever asks, where the mount allows it, and the writes that make it.
+    ///
+    /// # Errors
+    /// As [`Users::sign_up`], but for what the store says.
+    pub(crate) async fn sign_up_writes(
+        &self,
+        permit: &Permit<user::SignUp>,
+        new: NewUser,
+    ) -> Result<(User, Vec<Write>)> {
         if permit.mount().sign_up == SignUp::Closed {
-            return permit.close(Err(Error::new(codes::SIGN_UP_CLOSED)));
+            return Err(Error::new(codes::SIGN_UP_CLOSED));
         }
         let mount = Arc::clone(permit.mount());
-        let checked = match &new.password {
+        match &new.password {
             None => Err(Error::new(codes::BAD_FIELD).message("password: is needed.")),
             Some(_) if !new.roles.is_empty() || !new.admin_metadata.is_empty() => {
                 Err(Error::new(codes::BAD_FIELD)
                     .message("roles and admin_metadata are an administrator's to give."))
             }
             Some(_) => self.prepare(&mount, new, permit.call().origin.address).await,
-        };
-        match checked {
-            Ok((user, writes)) => self.insert(permit, user, writes).await,
-            Err(error) => permit.close(Err(error)),
         }
     }
 
@@ -141,6 +162,7 @@ impl<'e> Users<'e> {
             id: UserId::new(self.engine.clock(), self.engine.random()),
             username,
             email,
+            email_confirmed_at_ms: None,
             display_name,
             roles,
             user_metadata: new.user_metadata,
@@ -234,30 +256,60 @@ impl<'e> Users<'e> {
     ) -> Result<User> {
         let prepared = async {
             let mut user = self.find(&permit, id).await?;
-            if let Some(email) = changes.email {
-                user.email = email.as_deref().map(validate::email).transpose()?;
-            }
-            if let Some(username) = changes.username {
-                user.username = username.as_deref().map(validate::username).transpose()?;
-            }
-            if user.email.is_none() && user.username.is_none() {
-                return Err(
-                    Error::new(codes::BAD_FIELD).message("email or username: one of them has to stay.")
-                );
-            }
-            if let Some(name) = changes.display_name {
-                user.display_name = name.as_deref().map(validate::display_name).transpose()?;
-            }
-            if let Some(metadata) = changes.user_metadata {
-                validate::metadata("user_metadata", &metadata)?;
-                user.user_metadata = metadata;
-            }
+            apply(&mut user, changes)?;
             Ok(user)
         };
         match prepared.await {
             Ok(user) => self.save(permit, user, Vec::new()).await,
             Err(error) => permit.close(Err(error)),
         }
+    }
+
+    /// Changes one's own account with its password, in one transaction. The new password needs a log-in of the last five minutes or the
+    /// current one; every session but the caller's ends.
+    ///
+    /// # Errors
+    /// As [`Users::update`] and [`Users::set_password`]; `login_too_old`, `same_password`.
+    pub async fn revise(
+        &self,
+        permit: Permit<user::Update>,
+        id: &UserId,
+        changes: UserChanges,
+        new: Option<NewPassword>,
+    ) -> Result<User> {
+        let prepared = async {
+            let mut user = self.find(&permit, id).await?;
+            apply(&mut user, changes)?;
+            let writes = match &new {
+                Some(new) => self.own_password_writes(&permit, &user, new).await?,
+                None => Vec::new(),
+            };
+            Ok::<_, Error>((user, writes))
+        };
+        match prepared.await {
+            Ok((user, writes)) => self.save(permit, user, writes).await,
+            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error).await),
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    async fn own_password_writes(&self, grant: &Grant, user: &User, new: &NewPassword) -> Result<Vec<Write>> {
+        let (_, session) = whole_owner(grant)?;
+        let (from, mount) = (grant.call().origin.address, Arc::clone(grant.mount()));
+        if let Some(current) = &new.current {
+            self.engine.prove_password(&user.id, Some(current), from).await?;
+        } else if !self.engine.is_fresh(&session).await? {
+            return Err(Error::new(codes::LOGIN_TOO_OLD));
+        }
+        let write = self.password_write(&mount, user, &new.password, from).await?;
+        let old = self.engine.store().password(&user.id).await?;
+        if old.is_some() && self.engine.hashing().compare(&new.password, old, from).await? != Compared::Wrong
+        {
+            return Err(Error::new(codes::SAME_PASSWORD));
+        }
+        let mut writes = vec![write];
+        writes.extend(self.engine.sessions().end_writes(&user.id, Some(&session)).await?);
+        Ok(writes)
     }
 
     async fn save<A: crate::authz::catalogue::Action>(
@@ -401,6 +453,40 @@ impl Engine {
     }
 }
 
+fn apply(user: &mut User, changes: UserChanges) -> Result<()> {
+    if let Some(email) = changes.email {
+        let email = email.as_deref().map(validate::email).transpose()?;
+        if email != user.email {
+            // Nobody has proven the new one.
+            user.email_confirmed_at_ms = None;
+        }
+        user.email = email;
+    }
+    if let Some(username) = changes.username {
+        user.username = username.as_deref().map(validate::username).transpose()?;
+    }
+    if user.email.is_none() && user.username.is_none() {
+        return Err(Error::new(codes::BAD_FIELD).message("email or username: one of them has to stay."));
+    }
+    if let Some(name) = changes.display_name {
+        user.display_name = name.as_deref().map(validate::display_name).transpose()?;
+    }
+    if let Some(metadata) = changes.user_metadata {
+        validate::metadata("user_metadata", &metadata)?;
+        user.user_metadata = metadata;
+    }
+    if let Some(members) = changes.merge_metadata {
+        for (name, value) in members {
+            match value {
+                Value::Null => user.user_metadata.remove(&name),
+                value => user.user_metadata.insert(name, value),
+            };
+        }
+        validate::metadata("data", &user.user_metadata)?;
+    }
+    Ok(())
+}
+
 fn tell_changes(permit: &mut Permit<user::Administer>, was: &User, user: &User) {
     if was.roles != user.roles {
         permit.tell(
@@ -412,6 +498,16 @@ fn tell_changes(permit: &mut Permit<user::Administer>, was: &User, user: &User) 
         let def = if user.disabled { catalogue::USER_DISABLED } else { catalogue::USER_ENABLED };
         permit.tell(def, || json!({ "user_id": user.id }));
     }
+}
+
+/// The local user who asks, logged in and unlimited: ways into an account are not for credentials that are less than it.
+pub(crate) fn whole_owner(grant: &Grant) -> Result<(UserId, SessionId)> {
+    let auth = grant.auth();
+    let message = "Ways into an account are changed from a log-in without limits.";
+    let unlimited = auth.principal.user_id().zip(auth.session.clone()).filter(|_| auth.scopes.is_none());
+    let (user, session) = unlimited.ok_or_else(|| Error::new(codes::FORBIDDEN).message(message))?;
+    grant.must_reach(user.as_str(), &Principal::local(&user).owner_key())?;
+    Ok((user, session))
 }
 
 /// Decided in the transaction itself: two administrators who leave at once must not both find each other still there.

@@ -241,6 +241,14 @@ mod tests {
         ] {
             assert_eq!(judge(family, counter, client, &rules, now_ms), verdict, "{name}");
         }
+        let lasting = RefreshRules { reuse_window_ms: crate::tokens::profile::ALWAYS, ..rules };
+        for (name, counter, client, verdict) in [
+            ("the last, late", 3, "app", Verdict::Repeat),
+            ("the last, late, another client", 3, "other", Verdict::Reused),
+            ("older, late", 2, "app", Verdict::Reused),
+        ] {
+            assert_eq!(judge(&family, counter, client, &lasting, 9_999), verdict, "{name}");
+        }
         let strict = RefreshRules { reuse_window_ms: 0, ..rules };
         assert_eq!(judge(&family, 3, "app", &strict, 1_000), Verdict::Reused, "window switched off");
     }

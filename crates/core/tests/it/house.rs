@@ -22,7 +22,7 @@ use doorward_core::limits::windows::Windows;
 use doorward_core::login::Provider;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
-use doorward_core::ports::{NoWayOut, Outbound};
+use doorward_core::ports::{Mailer, NoMailer, NoWayOut, Outbound};
 use doorward_core::random::SeededRandom;
 use doorward_core::secret::SecretBytes;
 use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
@@ -86,6 +86,7 @@ impl House {
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
             outbound: around.outbound,
+            mailer: around.mailer,
             hooks: around.hooks,
         };
         let settings = Settings {
@@ -108,7 +109,7 @@ impl House {
             handlers: None,
             ring: Some(Arc::clone(&ring)),
         };
-        let own = serde_json::json!({"issuer": "doorward", "audience": "doorward"});
+        let own = serde_json::json!({"issuer": "doorward", "audience": ["doorward"]});
         let chain = Chain::new(vec![
             build("api_key", section(serde_json::json!({})), &engine).expect("built"),
             build("own_token", section(own), &engine).expect("built"),
@@ -128,10 +129,11 @@ impl House {
                 access_ttl_s: 3_600,
                 max_ttl_s: 86_400,
                 refresh: RefreshRules::default(),
-                names_user: false,
+                claims: doorward_core::tokens::PersonClaims::Roles,
             },
             passwords: PasswordPolicy::default(),
             sign_up: SignUp::Open,
+            email: None,
             distinct_refusals: false,
             sessions: SessionRules::default(),
         });
@@ -231,6 +233,7 @@ impl House {
 /// What an engine may have around it.
 pub(crate) struct Around {
     pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) roles: BTreeMap<String, RoleDef>,
@@ -242,6 +245,7 @@ impl Default for Around {
     fn default() -> Self {
         Self {
             outbound: Arc::new(NoWayOut),
+            mailer: Arc::new(NoMailer),
             hooks: Vec::new(),
             webhooks: Vec::new(),
             roles: BTreeMap::new(),

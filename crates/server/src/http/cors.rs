@@ -11,6 +11,7 @@ use http::header::{
 use parking_lot::Mutex;
 
 use super::respond::header_value;
+use crate::surfaces::PageHeaders;
 
 /// Most refused origins that are told apart in the log; a stranger chooses their names.
 const MAX_TOLD: usize = 64;
@@ -19,6 +20,7 @@ const MAX_TOLD: usize = 64;
 pub(crate) struct Cors {
     origins: Vec<HeaderValue>,
     request_headers: HeaderValue,
+    exposed: HeaderValue,
     told: Mutex<HashSet<HeaderValue>>,
 }
 
@@ -38,12 +40,14 @@ impl Asked {
 }
 
 impl Cors {
-    /// `key_headers` are those of the surface, beside the ones every surface takes.
-    pub(crate) fn new(origins: &[String], key_headers: &[&str]) -> Self {
+    /// `key_headers` are those of the surface, beside the ones every surface takes; `pages` what its clients use in browsers.
+    pub(crate) fn new(origins: &[String], key_headers: &[&str], pages: &PageHeaders) -> Self {
         let names = ["authorization", "content-type", "x-api-key"];
+        let exposed = ["retry-after", "www-authenticate", "x-request-id"];
         Self {
             origins: origins.iter().map(|origin| header_value(origin)).collect(),
-            request_headers: header_value(&[&names, key_headers].concat().join(", ")),
+            request_headers: header_value(&[&names, key_headers, pages.sent].concat().join(", ")),
+            exposed: header_value(&[&exposed, pages.read].concat().join(", ")),
             told: Mutex::default(),
         }
     }
@@ -65,8 +69,7 @@ impl Cors {
             return;
         }
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        let exposed = HeaderValue::from_static("retry-after, www-authenticate, x-request-id");
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed.clone());
         if asked.preflight
             && let Some(methods) = headers.get(ALLOW).cloned()
         {
@@ -96,7 +99,7 @@ mod tests {
         let origins: Vec<String> = origins.iter().map(|&text| text.to_owned()).collect();
         let mut headers = HeaderMap::from_iter([(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))]);
         let asked = Asked { origin: origin.map(HeaderValue::from_static), preflight };
-        Cors::new(&origins, &["x-key"]).stamp(&asked, "m", &mut headers);
+        Cors::new(&origins, &["x-key"], &PageHeaders::NONE).stamp(&asked, "m", &mut headers);
         headers
     }
 

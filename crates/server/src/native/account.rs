@@ -43,7 +43,7 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let target = Target::owned(id.as_str(), &owner);
     let (permit, body) = request.permit_with_json::<user::Update, Changes>(target).await?;
     let Changes { email, username, display_name, user_metadata, password, current_password } = body;
-    let changes = UserChanges { email, username, display_name, user_metadata };
+    let changes = UserChanges { email, username, display_name, user_metadata, ..UserChanges::default() };
     let Some(password) = password else {
         let changed = engine.users().update(permit, &id, changes).await?;
         return Ok(json_answer(StatusCode::OK, &views::user(&changed)));
