@@ -7,11 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from harness.doorward import Doorward
 from harness.supabase import Supabase, address, fragment_of, link_of, open_link
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from tutorial import Tutorial, block  # noqa: E402 - it stands beside this file
+
+
+@pytest.fixture(scope="module")
+def supabase(tmp_path_factory):
+    """A server of its own: the document's code calls from 127.0.0.1, whose refusals must not add up with others'."""
+    with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path_factory.mktemp("tutorial")) as server:
+        yield Supabase(server)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use doorward_core::agents::runner;
 use doorward_core::anomalies::Anomalies;
@@ -15,6 +16,7 @@ use doorward_core::events::{Hook, Webhook};
 use doorward_core::id::RequestId;
 use doorward_core::identity::model::User;
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
+use doorward_core::identity::proofs::EmailRules;
 use doorward_core::identity::sessions::{Granted, Login};
 use doorward_core::identity::users::NewUser;
 use doorward_core::limits::failures::FailureRule;
@@ -23,7 +25,7 @@ use doorward_core::login::Provider;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
 use doorward_core::ports::{Mailer, NoMailer, NoWayOut, Outbound};
-use doorward_core::random::SeededRandom;
+use doorward_core::random::{Random, SeededRandom};
 use doorward_core::secret::SecretBytes;
 use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
 use doorward_core::{Engine, Error, Result};
@@ -39,6 +41,29 @@ pub(crate) struct House {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) mount: Arc<Mount>,
     pub(crate) store: SqlStore,
+    /// What is drawn, counted.
+    pub(crate) random: Arc<Counting>,
+}
+
+/// Reproducible bytes, and how often a salt was among them: each password that is hashed draws one.
+pub(crate) struct Counting {
+    inner: SeededRandom,
+    salts: AtomicUsize,
+}
+
+impl Counting {
+    pub(crate) fn salts(&self) -> usize {
+        self.salts.load(Ordering::Relaxed)
+    }
+}
+
+impl Random for Counting {
+    fn fill(&self, out: &mut [u8]) {
+        if out.len() == 16 {
+            self.salts.fetch_add(1, Ordering::Relaxed);
+        }
+        self.inner.fill(out);
+    }
 }
 
 impl House {
@@ -78,10 +103,11 @@ impl House {
     }
 
     async fn built(store: SqlStore, clock: Arc<ManualClock>, seed: u64, around: Around) -> Self {
+        let random = Arc::new(Counting { inner: SeededRandom::new(seed), salts: AtomicUsize::new(0) });
         let parts = Parts {
             store: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as _,
-            random: Arc::new(SeededRandom::new(seed)),
+            random: Arc::clone(&random) as _,
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
@@ -133,11 +159,11 @@ impl House {
             },
             passwords: PasswordPolicy::default(),
             sign_up: SignUp::Open,
-            email: None,
+            email: around.email,
             distinct_refusals: false,
             sessions: SessionRules::default(),
         });
-        Self { engine, clock, mount, store }
+        Self { engine, clock, mount, store, random }
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -234,6 +260,7 @@ impl House {
 pub(crate) struct Around {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) email: Option<EmailRules>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) roles: BTreeMap<String, RoleDef>,
@@ -246,6 +273,7 @@ impl Default for Around {
         Self {
             outbound: Arc::new(NoWayOut),
             mailer: Arc::new(NoMailer),
+            email: None,
             hooks: Vec::new(),
             webhooks: Vec::new(),
             roles: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod issuers;
 mod logins;
 mod matrix;
 mod processes;
+mod proofs;
 mod refresh;
 mod remote_tokens;
 mod revocation;
