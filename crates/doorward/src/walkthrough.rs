@@ -56,10 +56,10 @@ curl -s -w ' %{{http_code}}\n' $URL/v1/threads/$THREAD -H "Authorization: Bearer
 fn supabase(config: &Config, url: &str, at: &str, keys: &ProjectKeys) -> String {
     let mails = match config.mail.host {
         Some(_) => String::new(),
-        None => format!("Letters are kept here, links and all: {url}/_mail\n"),
+        None => format!("# letters are kept here, links and all: {url}/_mail\n"),
     };
     format!(
-        "For Supabase's clients, such as LangGraph's tutorial:\n\n\
+        "# for Supabase's clients, such as LangGraph's tutorial\n\
          SUPABASE_URL={at}\nSUPABASE_ANON_KEY={}\nSUPABASE_SERVICE_KEY={}\n{mails}\n",
         keys.anon.expose(),
         keys.service.expose(),
