@@ -251,6 +251,13 @@ fn letters_that_cannot_be_written(setup: Judged<'_>) -> Vec<Problem> {
                 "say where browsers reach this server, such as https://auth.example",
             ));
         }
+        if mount.site_url.as_deref().is_some_and(is_plain_and_elsewhere) {
+            found.push(Problem::of(
+                format!("mounts.{}.site_url", mount.name),
+                "sessions would be given to a page that came over plain HTTP",
+                "give its https:// address",
+            ));
+        }
         if !mount.auto_confirm && config.mail.host.is_none() {
             found.push(Problem::of(
                 "mail.host",
@@ -374,15 +381,18 @@ fn unnamed_behind_a_local_proxy(server: &Server) -> Option<String> {
 
 fn plain_public_url(setup: Judged<'_>) -> Option<Problem> {
     let url = setup.config.server.public_url.as_deref()?;
-    let host = url.strip_prefix("http://")?.split(['/', ':']).next().unwrap_or_default();
-    let local = matches!(host, "localhost" | "127.0.0.1") || url.starts_with("http://[::1]");
-    (!local).then(|| {
+    is_plain_and_elsewhere(url).then(|| {
         Problem::of(
             "server.public_url",
             "clients would send their secrets over plain HTTP",
             "give the https:// address of this server, or of the proxy before it",
         )
     })
+}
+
+fn is_plain_and_elsewhere(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+    host.is_some_and(|host| !matches!(host, "localhost" | "127.0.0.1") && !url.starts_with("http://[::1]"))
 }
 
 /// Where a provider sends browsers back to must not come from a header that a stranger writes.

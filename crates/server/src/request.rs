@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::gateway::Handshake;
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
 use crate::http::extract::{Media, api_version, json_body, media};
-use crate::http::origin::Client;
+use crate::http::origin::{Client, local_host};
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
 use crate::site::Site;
@@ -198,6 +198,24 @@ impl Request {
             Media::Form => Pairs::form(&self.bytes().await?)?.into_typed(),
             Media::Json | Media::Unnamed => self.json().await,
         }
+    }
+
+    /// The scheme, host and port that browsers know this server by, for what leads back here.
+    ///
+    /// Whoever asks chooses the `Host` of the request, and nothing may lead where a stranger wants: without a configured address
+    /// only names of this machine count.
+    ///
+    /// # Errors
+    /// `bad_header` where the operator has to say `server.public_url`.
+    pub(crate) fn own_origin(&self) -> Result<String> {
+        if let Some(origin) = &self.site.public_origin {
+            return Ok(origin.to_string());
+        }
+        let host = local_host(&self.headers).ok_or_else(|| {
+            let message = "What leads back to this server needs server.public_url here.";
+            Error::new(codes::BAD_HEADER).message(message)
+        })?;
+        Ok(format!("http://{host}"))
     }
 
     /// The query's names and values.

@@ -65,6 +65,14 @@ def test_fields_of_every_length_and_kind(supabase):
     assert answer_of(client, "POST", "/token?grant_type=password", json={"phone": "+491701234567", "password": PASSWORD}).json()["error_code"] == "phone_provider_disabled"
 
 
+def test_a_host_that_is_not_this_machine_is_no_place_for_links(supabase):
+    email = address()
+    for host in ["evil.example", "203.0.113.5", "127.0.0.1:80@evil.example", "localhost.evil.example"]:
+        answer = supabase.client(roaming=True).post("/signup", json={"email": email, "password": PASSWORD}, headers={"Host": host})
+        assert answer.status_code == 400, (host, answer.text)
+    assert supabase.mails(email) == []
+
+
 def test_roles_cannot_be_brought_along(supabase):
     email = address()
     body = {"email": email, "password": PASSWORD, "roles": ["admin"], "role": "service_role", "app_metadata": {"admin": True}, "data": {"roles": ["admin"]}}

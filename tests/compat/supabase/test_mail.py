@@ -216,6 +216,12 @@ def test_links_start_from_the_configured_address_whatever_the_request_says(serve
         assert link_of(text).startswith("https://auth.example/base/supabase/auth/v1/verify?") and "evil" not in text
 
 
+def test_serve_leads_nobody_to_a_page_in_the_clear(serve):
+    with pytest.raises(Refused) as refused:
+        serve(section(25), 'site_url = "http://app.example"')
+    assert "mounts.supabase.site_url" in refused.value.output
+
+
 def test_serve_starts_neither_without_a_mail_server_nor_with_one_in_the_clear(serve, tmp_path):
     for mail, words in [
         ("", "mail.host"),

@@ -66,7 +66,8 @@ impl Proofs<'_> {
         match permit.attempt(writes).await {
             Ok(()) => {
                 let _counted = self.is_soon(&address).await;
-                self.write_to(&call, Purpose::SignUp, &address, (token.expose(), digits.expose()), links);
+                let letter = Letter { purpose: Purpose::SignUp, address: &address, again: false };
+                self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
             }
             Err(StoreError::Conflict(Conflict::EmailTaken)) => {
                 let taken: Result<()> = permit.close(Err(Error::new(codes::EMAIL_TAKEN)));
@@ -139,7 +140,8 @@ impl Proofs<'_> {
         let Made { token, digits, writes } = self.made(Purpose::EmailChange, user, &address);
         permit.name_resource(user.as_str());
         permit.commit(writes).await?;
-        self.write_to(&call, Purpose::EmailChange, &address, (token.expose(), digits.expose()), links);
+        let letter = Letter { purpose: Purpose::EmailChange, address: &address, again: false };
+        self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
         Ok(asked)
     }
 
@@ -164,7 +166,8 @@ impl Proofs<'_> {
         let Made { token, digits, writes } = self.made(purpose, &user.id, address);
         permit.name_resource(user.id.as_str());
         permit.commit(writes).await?;
-        self.write_to(&call, purpose, address, (token.expose(), digits.expose()), links);
+        let letter = Letter { purpose, address, again: true };
+        self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
         Ok(())
     }
 
@@ -184,14 +187,23 @@ impl Proofs<'_> {
         })
     }
 
-    fn write_to(&self, call: &Call, purpose: Purpose, address: &str, secrets: (&str, &str), links: &Links) {
-        let (token, digits) = secrets;
+    fn write_to(&self, call: &Call, letter: &Letter<'_>, secrets: (&str, &str), links: &Links) {
+        let ((token, digits), Letter { purpose, address, again }) = (secrets, *letter);
         let rules = call.mount.email.clone().unwrap_or_default();
         let go_to = rules.redirects.choose(links.wanted.as_deref(), &links.own);
         let query = forms::pairs(&[("token", token), ("type", purpose.as_str()), ("redirect_to", &go_to)]);
         let link = format!("{}?{query}", links.verify);
         // Whoever types digits says the address; that of a change is no account's yet, so only its link works.
         let digits = (purpose != Purpose::EmailChange).then_some(digits);
-        self.engine.post().take(self.engine, letters::asking(purpose, address, &link, digits));
+        self.engine.post().take(self.engine, letters::asking(purpose, address, &link, digits, again));
     }
+}
+
+/// What a letter is about.
+#[derive(Clone, Copy)]
+struct Letter<'a> {
+    purpose: Purpose,
+    address: &'a str,
+    /// Whether the account was there before it was asked for.
+    again: bool,
 }
