@@ -6,14 +6,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::model::User;
+use super::own_account::OwnChanges;
 use super::password::Compared;
+use super::proofs::end_recovery_writes;
 use super::validate;
 use crate::authz::catalogue::user;
 use crate::authz::roles::{ADMIN, USER};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::events::catalogue;
-use crate::id::{SessionId, UserId};
+use crate::id::UserId;
 use crate::mount::{Mount, SignUp};
 use crate::operation::{Grant, Permit};
 use crate::ports::store::{Change, Page, Write};
@@ -67,17 +69,9 @@ pub struct Administration {
     pub disabled: Option<bool>,
 }
 
-/// A new password of one's own.
-pub struct NewPassword {
-    /// It.
-    pub password: SecretText,
-    /// The current one; without it the log-in has to be fresh.
-    pub current: Option<SecretText>,
-}
-
 /// Users as a service.
 pub struct Users<'e> {
-    engine: &'e Engine,
+    pub(super) engine: &'e Engine,
 }
 
 impl<'e> Users<'e> {
@@ -179,7 +173,7 @@ impl<'e> Users<'e> {
         Ok((user, writes))
     }
 
-    async fn password_write(
+    pub(super) async fn password_write(
         &self,
         mount: &Mount,
         user: &User,
@@ -221,7 +215,7 @@ impl<'e> Users<'e> {
         Ok(roles)
     }
 
-    async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
+    pub(super) async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
         grant.must_reach(id.as_str(), &Principal::local(id).owner_key())?;
         self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
     }
@@ -244,75 +238,20 @@ impl<'e> Users<'e> {
         permit.close(found.map_err(Into::into))
     }
 
-    /// Changes what a user may change.
+    /// Changes what a user may change. Whoever moves their own account to another address has just logged in: letters open accounts.
     ///
     /// # Errors
-    /// `not_found`, `bad_field`, `email_taken`, `username_taken`, `conflict`.
+    /// `not_found`, `bad_field`, `email_taken`, `username_taken`, `conflict`, `login_too_old`.
     pub async fn update(
         &self,
         permit: Permit<user::Update>,
         id: &UserId,
         changes: UserChanges,
     ) -> Result<User> {
-        let prepared = async {
-            let mut user = self.find(&permit, id).await?;
-            apply(&mut user, changes)?;
-            Ok(user)
-        };
-        match prepared.await {
-            Ok(user) => self.save(permit, user, Vec::new()).await,
-            Err(error) => permit.close(Err(error)),
-        }
+        self.revise(permit, id, OwnChanges { changes, ..OwnChanges::default() }).await
     }
 
-    /// Changes one's own account with its password, in one transaction. The new password needs a log-in of the last five minutes or the
-    /// current one; every session but the caller's ends.
-    ///
-    /// # Errors
-    /// As [`Users::update`] and [`Users::set_password`]; `login_too_old`, `same_password`.
-    pub async fn revise(
-        &self,
-        permit: Permit<user::Update>,
-        id: &UserId,
-        changes: UserChanges,
-        new: Option<NewPassword>,
-    ) -> Result<User> {
-        let prepared = async {
-            let mut user = self.find(&permit, id).await?;
-            apply(&mut user, changes)?;
-            let writes = match &new {
-                Some(new) => self.own_password_writes(&permit, &user, new).await?,
-                None => Vec::new(),
-            };
-            Ok::<_, Error>((user, writes))
-        };
-        match prepared.await {
-            Ok((user, writes)) => self.save(permit, user, writes).await,
-            Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error).await),
-            Err(error) => permit.close(Err(error)),
-        }
-    }
-
-    async fn own_password_writes(&self, grant: &Grant, user: &User, new: &NewPassword) -> Result<Vec<Write>> {
-        let (_, session) = whole_owner(grant)?;
-        let (from, mount) = (grant.call().origin.address, Arc::clone(grant.mount()));
-        if let Some(current) = &new.current {
-            self.engine.prove_password(&user.id, Some(current), from).await?;
-        } else if !self.engine.is_fresh(&session).await? {
-            return Err(Error::new(codes::LOGIN_TOO_OLD));
-        }
-        let write = self.password_write(&mount, user, &new.password, from).await?;
-        let old = self.engine.store().password(&user.id).await?;
-        if old.is_some() && self.engine.hashing().compare(&new.password, old, from).await? != Compared::Wrong
-        {
-            return Err(Error::new(codes::SAME_PASSWORD));
-        }
-        let mut writes = vec![write];
-        writes.extend(self.engine.sessions().end_writes(&user.id, Some(&session)).await?);
-        Ok(writes)
-    }
-
-    async fn save<A: crate::authz::catalogue::Action>(
+    pub(super) async fn save<A: crate::authz::catalogue::Action>(
         &self,
         permit: Permit<A>,
         mut user: User,
@@ -402,6 +341,7 @@ impl<'e> Users<'e> {
             let keep = own.then(|| permit.auth().session.clone()).flatten();
             let mut writes = vec![write];
             writes.extend(self.engine.sessions().end_writes(id, keep.as_ref()).await?);
+            writes.extend(end_recovery_writes(id));
             Ok(writes)
         };
         match prepared.await {
@@ -453,7 +393,7 @@ impl Engine {
     }
 }
 
-fn apply(user: &mut User, changes: UserChanges) -> Result<()> {
+pub(super) fn apply(user: &mut User, changes: UserChanges) -> Result<()> {
     if let Some(email) = changes.email {
         let email = email.as_deref().map(validate::email).transpose()?;
         if email != user.email {
@@ -498,16 +438,6 @@ fn tell_changes(permit: &mut Permit<user::Administer>, was: &User, user: &User) 
         let def = if user.disabled { catalogue::USER_DISABLED } else { catalogue::USER_ENABLED };
         permit.tell(def, || json!({ "user_id": user.id }));
     }
-}
-
-/// The local user who asks, logged in and unlimited: ways into an account are not for credentials that are less than it.
-pub(crate) fn whole_owner(grant: &Grant) -> Result<(UserId, SessionId)> {
-    let auth = grant.auth();
-    let message = "Ways into an account are changed from a log-in without limits.";
-    let unlimited = auth.principal.user_id().zip(auth.session.clone()).filter(|_| auth.scopes.is_none());
-    let (user, session) = unlimited.ok_or_else(|| Error::new(codes::FORBIDDEN).message(message))?;
-    grant.must_reach(user.as_str(), &Principal::local(&user).owner_key())?;
-    Ok((user, session))
 }
 
 /// Decided in the transaction itself: two administrators who leave at once must not both find each other still there.

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::id::{IdentityId, SessionId, UserId};
 use crate::identity::model::Identity;
-use crate::identity::users::whole_owner;
+use crate::identity::own_account::whole_owner;
 use crate::operation::{Grant, Permit};
 use crate::ports::store::Write;
 use crate::ports::{Conflict, StoreError};

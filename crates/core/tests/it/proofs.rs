@@ -7,7 +7,9 @@ use doorward_core::Result;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
 use doorward_core::clock::ManualClock;
+use doorward_core::identity::api_keys::{Expiry, NewApiKey};
 use doorward_core::identity::model::User;
+use doorward_core::identity::own_account::OwnChanges;
 use doorward_core::identity::proofs::{EmailRules, Links, Purpose, Shown};
 use doorward_core::identity::sessions::Granted;
 use doorward_core::identity::users::{Administration, NewUser, UserChanges};
@@ -225,4 +227,84 @@ async fn a_disabled_account_is_neither_written_to_nor_opened() {
     assert_eq!(ask(&house, Purpose::Recovery, ANN).await, "ok", "nobody is told");
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(house.engine.kept_mails().expect("it keeps").len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_is_moved_by_whoever_has_just_proven_to_be_its_owner() {
+    let house = house().await;
+    sign_up(&house, ANN, PASSWORD).await.expect("made");
+    assert_eq!(open(&house, Purpose::SignUp, &letter(&house, 1).await.0).await, "ok");
+    let granted = house.login_as(ANN, PASSWORD, None).await.expect("logs in");
+    let id = granted.user.clone();
+    let own = |email: &str, current: Option<&str>| OwnChanges {
+        changes: UserChanges { email: Some(Some(email.into())), ..UserChanges::default() },
+        current_password: current.map(Into::into),
+        ..OwnChanges::default()
+    };
+    let revise = async |token: &str, own: OwnChanges| {
+        let permit = house.bearer(token).await?.permit::<user::Update>(Target::any())?;
+        house.engine.users().revise(permit, &id, own).await
+    };
+    let ask = async |token: &str, current: Option<&str>| {
+        let permit = house.bearer(token).await?.permit(Target::any())?;
+        let current = current.map(Into::into);
+        house
+            .engine
+            .proofs()
+            .ask_new_address(permit, (&id, current.as_ref()), "ann@elsewhere.example", &links())
+            .await
+    };
+    let token = granted.access.token.expose();
+    assert_eq!(code(revise(token, own("ann@new.example", None)).await), "ok", "a fresh log-in");
+    house.clock.advance_ms(300_001);
+    assert_eq!(code(revise(token, own("ann@newer.example", None)).await), "login_too_old");
+    assert_eq!(code(ask(token, None).await), "login_too_old");
+    assert_eq!(code(revise(token, own("ann@newer.example", Some("a guess"))).await), "bad_credentials");
+    assert_eq!(code(ask(token, Some("a guess")).await), "bad_credentials");
+    assert_eq!(code(revise(token, own("ANN@new.example", None)).await), "ok", "it is the same one");
+    assert_eq!(code(revise(token, own("ann@newer.example", Some(PASSWORD))).await), "ok");
+    assert_eq!(code(ask(token, Some(PASSWORD)).await), "ok");
+    let permit = house.bearer(token).await.expect("in").permit(Target::any()).expect("may");
+    let new = NewApiKey { name: "k".into(), scopes: vec!["write".into()], expiry: Expiry::Never };
+    let key = house.engine.api_keys().create(permit, new).await.expect("made");
+    let key = key.secret.expose();
+    assert_eq!(code(revise(key, own("ann@newest.example", Some(PASSWORD))).await), "forbidden", "a key");
+    assert_eq!(code(ask(key, Some(PASSWORD)).await), "forbidden", "a key");
+    let permit = house.bearer(key).await.expect("in").permit::<user::Update>(Target::any()).expect("may");
+    let changes = UserChanges { email: Some(Some("ann@newest.example".into())), ..UserChanges::default() };
+    assert_eq!(
+        code(house.engine.users().update(permit, &id, changes).await),
+        "forbidden",
+        "by the other way"
+    );
+    let name = OwnChanges {
+        changes: UserChanges { display_name: Some(Some("Ann".into())), ..UserChanges::default() },
+        ..OwnChanges::default()
+    };
+    assert_eq!(code(revise(key, name).await), "ok", "a name is no way in");
+}
+
+#[tokio::test]
+async fn coming_in_by_a_letter_or_setting_a_password_ends_the_other_letters() {
+    let house = house().await;
+    sign_up(&house, ANN, PASSWORD).await.expect("made");
+    let (confirm, digits) = letter(&house, 1).await;
+    house.clock.advance_ms(61_000);
+    assert_eq!(ask(&house, Purpose::Recovery, ANN).await, "ok");
+    let (reset, _) = letter(&house, 2).await;
+    assert_eq!(open(&house, Purpose::Recovery, &reset).await, "ok");
+    assert_eq!(open(&house, Purpose::SignUp, &confirm).await, "code_spent");
+    assert_eq!(type_digits(&house, ANN, &digits).await, "code_spent");
+    house.clock.advance_ms(61_000);
+    assert_eq!(ask(&house, Purpose::Recovery, ANN).await, "ok");
+    let (reset, _) = letter(&house, 3).await;
+    let user = account(&house).await;
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    house
+        .engine
+        .users()
+        .set_password(permit, &user.id, None, &"quite another password".into())
+        .await
+        .expect("set");
+    assert_eq!(open(&house, Purpose::Recovery, &reset).await, "code_spent");
 }

@@ -147,8 +147,8 @@ impl Proofs<'_> {
         let hash =
             Bound { purpose, user: &user.id, address: &address }.hash(self.engine.proof_key(), what, &secret);
         let mut writes = vec![Write::SpendCode { purpose: purpose.stored(what, &user.id), hash, now_ms }];
-        // Either way of proving ends the other.
-        writes.extend(code::end_writes(purpose, &user.id));
+        // Either way of proving ends the other, and every other letter.
+        writes.extend(code::end_all_writes(&user.id));
         if user.email_confirmed_at_ms.is_none() || user.email.as_deref() != Some(&address) {
             user.email = Some(address);
             user.email_confirmed_at_ms = Some(now_ms);

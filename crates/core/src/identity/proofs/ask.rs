@@ -13,6 +13,7 @@ use crate::identity::validate;
 use crate::mail::letters;
 use crate::operation::{Call, Permit};
 use crate::ports::{Conflict, StoreError};
+use crate::secret::SecretText;
 
 /// One letter to an address in this time: nobody's mailbox is flooded from here.
 const PAUSE_MS: i64 = 60_000;
@@ -109,11 +110,12 @@ impl Proofs<'_> {
     /// Writes to an address that an account's owner wants to have instead of the present one.
     ///
     /// # Errors
-    /// `bad_field`; `email_taken`; `mail_too_soon`; `not_found` for somebody else's account.
+    /// `bad_field`; `email_taken`; `mail_too_soon`; `login_too_old`, `bad_credentials` unless the owner has just logged in or shows the
+    /// current password; `not_found` for somebody else's account.
     pub async fn ask_new_address(
         &self,
         mut permit: Permit<login::Begin>,
-        user: &UserId,
+        (user, current_password): (&UserId, Option<&SecretText>),
         address: &str,
         links: &Links,
     ) -> Result<Asked> {
@@ -123,6 +125,7 @@ impl Proofs<'_> {
             if !own {
                 return Err(Error::new(codes::NOT_FOUND));
             }
+            self.engine.owner_proven(&permit, current_password).await?;
             let address = validate::email(address)?;
             if self.engine.store().user_by_login(&address).await?.is_some_and(|other| other.id != *user) {
                 return Err(Error::new(codes::EMAIL_TAKEN));
@@ -134,6 +137,7 @@ impl Proofs<'_> {
         };
         let address = match checked.await {
             Ok(address) => address,
+            Err(error) if error.is(codes::BAD_CREDENTIALS) => return Err(permit.refuse(error).await),
             Err(error) => return permit.close(Err(error)),
         };
         let call = permit.call().clone();

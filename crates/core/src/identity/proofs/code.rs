@@ -108,6 +108,17 @@ pub(super) fn end_writes(purpose: Purpose, user: &UserId) -> Vec<Write> {
     [LINK, DIGITS].map(|what| Write::DropCodes { purpose: purpose.stored(what, user) }).into()
 }
 
+/// The writes that end letters which reset a password: somebody has set one.
+pub(crate) fn end_recovery_writes(user: &UserId) -> Vec<Write> {
+    end_writes(Purpose::Recovery, user)
+}
+
+/// The writes that end every proof of an account: whoever has come in by one needs no other.
+pub(super) fn end_all_writes(user: &UserId) -> Vec<Write> {
+    let purposes = [Purpose::SignUp, Purpose::Recovery, Purpose::EmailChange];
+    purposes.into_iter().flat_map(|purpose| end_writes(purpose, user)).collect()
+}
+
 /// Six digits, each value as likely as any other.
 fn digits(random: &dyn Random) -> String {
     const LIMIT: u32 = u32::MAX - u32::MAX % 1_000_000;

@@ -17,6 +17,8 @@ pub use ask::{Asked, Links};
 pub use code::Purpose;
 pub use redirects::Redirects;
 
+pub(crate) use code::end_recovery_writes;
+
 use crate::engine::Engine;
 
 /// What a mount demands of e-mail addresses, and where people go from a letter.

@@ -5,8 +5,9 @@ use doorward_core::authz::catalogue::{login, session, user};
 use doorward_core::clock::rfc3339;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::UserId;
+use doorward_core::identity::own_account::OwnChanges;
 use doorward_core::identity::sessions::Login;
-use doorward_core::identity::users::{NewPassword, NewUser, UserChanges};
+use doorward_core::identity::users::{NewUser, UserChanges};
 use doorward_core::identity::validate;
 use doorward_core::secret::SecretText;
 use http::StatusCode;
@@ -167,13 +168,15 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
         merge_metadata: body.data,
         ..UserChanges::default()
     };
-    let new = body.password.map(|password| NewPassword { password, current: body.current_password });
-    let changed = engine.users().revise(permit, &id, changes, new).await?;
+    let (new_password, current_password) = (body.password, body.current_password);
+    let own = OwnChanges { changes, new_password, current_password: current_password.clone() };
+    let changed = engine.users().revise(permit, &id, own).await?;
     let mut view = views::user(&changed, &mount, moments);
     let moves = |email: &String| validate::email(email).ok() != changed.email;
     if let Some(email) = email.filter(|email| !by_itself && moves(email)) {
         let permit = request.permit::<login::Begin>(Target::any())?;
-        let asked = engine.proofs().ask_new_address(permit, &id, &email, &links).await?;
+        let asked =
+            engine.proofs().ask_new_address(permit, (&id, current_password.as_ref()), &email, &links).await?;
         view["new_email"] = email.into();
         view["email_change_sent_at"] = rfc3339(asked.at_ms).into();
     }
