@@ -552,6 +552,7 @@ impl Own<'_> {
             absolute_ms: tokens.absolute_ttl_s * 1000,
             // Supabase's clients come again with the token before the present one, whenever that was.
             reuse_window_ms: if supabase::speaks(mount) { ALWAYS } else { tokens.reuse_window_s * 1000 },
+            overtaken_window_ms: if supabase::speaks(mount) { tokens.reuse_window_s * 1000 } else { 0 },
             rotation: mount.refresh_rotation,
             form: if is_muxi(mount) { RefreshForm::Jwt } else { RefreshForm::Opaque },
         }

@@ -4,7 +4,9 @@ import concurrent.futures
 
 import pytest
 
-from harness.supabase import PASSWORD, address
+from harness.clock import Clock
+from harness.doorward import Doorward
+from harness.supabase import PASSWORD, Supabase, address
 
 
 def refused(answer, status: int, code: str) -> None:
@@ -22,13 +24,31 @@ def test_the_token_before_the_present_one_gets_the_present_one_again(person):
     assert again.headers["sb-auth-session-id"] == answer.headers["sb-auth-session-id"]
 
 
-def test_an_older_token_ends_the_session_with_everything_of_it(person):
+def test_an_older_token_gets_the_present_one_for_ten_seconds_and_then_ends_the_session(tmp_path):
+    clock = Clock(tmp_path)
+    with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path / "server", environment=clock.environment) as server:
+        person = Supabase(server).confirmed()
+        tokens = [person.session["refresh_token"]]
+        for _ in range(3):
+            newest = person.refresh(tokens[-1]).json()
+            tokens.append(newest["refresh_token"])
+        for older in tokens[:3]:
+            answer = person.refresh(older)
+            assert answer.json()["refresh_token"] == tokens[-1] and answer.headers["sb-auth-refresh-token-reuse"] == "true"
+        clock.set(15)
+        assert person.refresh(tokens[2]).json()["refresh_token"] == tokens[-1], "the one before the present one, whenever"
+        refused(person.refresh(tokens[0]), 400, "refresh_token_already_used")
+        refused(person.refresh(tokens[-1]), 400, "refresh_token_not_found")
+        refused(person.client.get("/user", token=newest["access_token"]), 403, "session_not_found")
+
+
+def test_an_old_token_of_another_client_ends_the_session_at_once(person):
     first = person.session["refresh_token"]
     second = person.refresh(first).json()
-    third = person.refresh(second["refresh_token"]).json()
-    refused(person.refresh(first), 400, "refresh_token_already_used")
-    refused(person.refresh(third["refresh_token"]), 400, "refresh_token_not_found")
-    refused(person.client.get("/user", token=third["access_token"]), 403, "session_not_found")
+    thief = person.supabase.client()
+    stolen = {"json": {"refresh_token": first}, "headers": {"User-Agent": "another client"}}
+    refused(thief.post("/token?grant_type=refresh_token", **stolen), 400, "refresh_token_already_used")
+    refused(person.refresh(second["refresh_token"]), 400, "refresh_token_not_found")
 
 
 def test_raced_refreshes_all_go_on_with_one_successor(person):

@@ -57,6 +57,9 @@ pub struct RefreshRules {
     /// A repeat of the last exchange within this time gets the same successor; 0 switches that off, [`ALWAYS`] allows it for as long
     /// as nobody used the successor.
     pub reuse_window_ms: i64,
+    /// A token that was overtaken by several exchanges gets the present one within this time of the last of them, as Supabase's clients
+    /// expect; 0, as a rule, ends the family.
+    pub overtaken_window_ms: i64,
     /// Whether each exchange replaces the token. Without it one token works until it expires, and answers name no
     /// successor; a stolen one is then only found when its session is ended.
     pub rotation: bool,
@@ -82,6 +85,7 @@ impl Default for RefreshRules {
             ttl_ms: 30 * DAY_MS,
             absolute_ms: 90 * DAY_MS,
             reuse_window_ms: 10_000,
+            overtaken_window_ms: 0,
             rotation: true,
             form: RefreshForm::Opaque,
         }

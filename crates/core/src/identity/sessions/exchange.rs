@@ -88,7 +88,8 @@ impl Sessions<'_> {
             }
             permit.name_principal(Principal::local(&user.id), "refresh_token");
             let until_ms = (now_ms + rules.ttl_ms).min(family.ends_at_ms);
-            let next = rules.rotation.then_some((counter + 1, until_ms));
+            let present = if repeated { family.counter } else { counter + 1 };
+            let next = rules.rotation.then_some((present, until_ms));
             let mut granted = self.granted(&mount.tokens, &user, &session.session, &family, next)?;
             granted.repeated = repeated;
             permit.tell_nothing();
