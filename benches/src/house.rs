@@ -98,6 +98,7 @@ impl House {
             email: None,
             distinct_refusals: false,
             sessions: SessionRules::default(),
+            policy: None,
         });
         Self { engine, mount, store }
     }

@@ -94,6 +94,13 @@ pub fn rfc3339(at_ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// A moment in UTC with microseconds and without a zone, as Python's servers write it: `2026-11-25T00:44:43.532000`.
+#[must_use]
+pub fn with_micros(at_ms: i64) -> String {
+    let second = rfc3339(at_ms);
+    format!("{}.{:03}000", second.trim_end_matches('Z'), at_ms.rem_euclid(1000))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use doorward_protocols::jose::Algorithm;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::agents::Agents;
 use crate::agents::ownership::Ownership;
 use crate::agents::runner::Runner;
 use crate::agents::runs::Runs;
@@ -112,6 +113,7 @@ struct Inner {
     node: NodeId,
     keys: StoreKeys,
     post: Post,
+    agents: Agents,
     rings: Mutex<HashMap<String, Arc<KeyRing>>>,
     /// Work in flight holds a receiver; stopping waits until none is left.
     working: watch::Sender<()>,
@@ -147,6 +149,7 @@ impl Engine {
             hashing: Hashing::new(settings.hashing)?,
             post: Post::new(parts.mailer),
             keys,
+            agents: Agents::default(),
             rings: Mutex::default(),
             working: watch::channel(()).0,
             settings,
@@ -545,6 +548,12 @@ impl Engine {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs::new(self)
+    }
+
+    /// What this process knows of the runs it carries.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.0.agents
     }
 
     /// Who owns what an upstream keeps.

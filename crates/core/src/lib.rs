@@ -33,6 +33,7 @@ pub mod principal;
 pub mod random;
 pub mod secret;
 pub mod tokens;
+pub mod user_code;
 pub mod vitals;
 
 pub use engine::Engine;

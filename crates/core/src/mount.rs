@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::authn::Chain;
+use crate::authz::custom::Policy;
 use crate::identity::password::PasswordPolicy;
 use crate::identity::proofs::EmailRules;
 use crate::tokens::TokenProfile;
@@ -36,6 +37,8 @@ pub struct Mount {
     pub email: Option<EmailRules>,
     /// Sessions begun through it.
     pub sessions: SessionRules,
+    /// Handlers that are asked before every act.
+    pub policy: Option<Policy>,
 }
 
 /// How long a stay may last.

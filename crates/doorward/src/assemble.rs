@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
+use doorward_core::authn::built_in::Identify;
 use doorward_core::authn::methods::remote_token::{Asking, Way};
 use doorward_core::authn::methods::{self, Section, own_token::ACCESS_TOKEN};
 use doorward_core::authn::{Authenticator, Chain};
 use doorward_core::authz::Roles;
+use doorward_core::authz::custom::Policy;
 use doorward_core::authz::roles::{RoleDef, USER};
 use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
@@ -17,15 +19,13 @@ use doorward_core::events::Webhook;
 use doorward_core::identity::password::HashingSettings;
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
-use doorward_core::login::{self, Provider};
 use doorward_core::mount::{Mount, SessionRules, SignUp};
-use doorward_core::ports::{self, Handlers, Outbound};
+use doorward_core::ports::{self, Handlers};
 use doorward_core::principal::LOCAL;
 use doorward_core::tokens::profile::ALWAYS;
 use doorward_core::tokens::{
-    Assertions, Keys, PersonClaims, RefreshForm, RefreshRules, RemoteKeys, Source, TokenProfile,
+    Assertions, Keys, PersonClaims, RefreshForm, RefreshRules, RemoteKeys, TokenProfile,
 };
-use doorward_outbound::{BuildError, Client};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
@@ -33,11 +33,13 @@ use serde_json::json;
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
-use crate::config::{self, Config, Issuer, Problems};
+use crate::config::{self, Config, Problems};
 use crate::handlers::{self, Start};
 use crate::locations::LocationFile;
 use crate::mailer;
-use crate::platform::agentflow::{AgentFlow, Auth, Jwt};
+use crate::others;
+use crate::platform::agentflow::Jwt;
+use crate::platform::{Auth, Platform};
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
 use crate::setup::{Mode, Setup};
@@ -103,12 +105,12 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
         master_key: setup.master_key.clone(),
         runner: runner(setup),
         shared: Arc::new(Windows::new()),
-        outbound: Arc::new(way_out(config)?),
+        outbound: Arc::new(others::way_out(config)?),
         mailer: mailer::open(setup)?,
         hooks: Vec::new(),
     };
     let mut settings = settings(config)?;
-    settings.providers = providers(config, &*parts.outbound)?;
+    settings.providers = others::providers(config, &*parts.outbound)?;
     for (webhook, url) in settings.webhooks.iter().map(|webhook| (&webhook.name, &webhook.url)) {
         parts.outbound.check(url).map_err(|error| {
             Failure::refused(
@@ -135,10 +137,14 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
             key_files::read(files, config.tokens.algorithm).map_err(|problem| Problems(vec![problem]))?
         }
     };
-    let issuers = issuers(config, engine.outbound())?;
+    let issuers = others::issuers(config, engine.outbound())?;
     let own = Own { engine: &engine, keys, config, issuers, handlers, mode: setup.mode };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
+        if let Some(handlers) = own.handlers.get(&mount.name) {
+            let chain = own.built_in_chain(mount)?;
+            handlers.answer_with(Arc::new(Identify::new(engine.clone(), chain)));
+        }
         let platform = setup.platforms.get(&mount.name);
         mounts.push(Mounted {
             mount: Arc::new(own.mount(mount, platform)?),
@@ -170,61 +176,6 @@ fn webhook((name, configured): (&String, &config::Webhook)) -> Webhook {
         events: configured.events.clone(),
         give_up_ms: configured.give_up_after_s * 1000,
     }
-}
-
-fn way_out(config: &Config) -> Result<Client, Failure> {
-    Client::new(&config.outbound).map_err(|error| match error {
-        BuildError::Allow(what) => Failure::refused(format!("outbound.allow: {what}"), "correct the list"),
-        BuildError::Authorities(what) => Failure::refused(
-            format!("outbound.ca_file: {what}"),
-            "give a PEM file with certificates of authorities",
-        ),
-    })
-}
-
-/// Nothing is fetched yet: an issuer that is away keeps nobody else from being served.
-fn issuers(config: &Config, outbound: &dyn Outbound) -> Result<BTreeMap<String, Arc<RemoteKeys>>, Failure> {
-    let keys = |issuer: &Issuer| {
-        let source = match &issuer.jwks_url {
-            Some(url) => Source::KeySet(url.clone()),
-            None => Source::Issuer(issuer.issuer.clone()),
-        };
-        let (Source::KeySet(url) | Source::Issuer(url)) = &source;
-        outbound.check(url).map_err(|error| {
-            let mend = "give jwks_url, or list the origin in outbound.allow";
-            Failure::refused(format!("issuers.{}: {url}: {error}", issuer.name), mend)
-        })?;
-        Ok((issuer.name.clone(), RemoteKeys::new(issuer.name.clone(), source, issuer.algorithm)))
-    };
-    config.issuers.values().map(keys).collect()
-}
-
-/// Nothing is asked yet: a provider that is away keeps nobody from logging in otherwise.
-fn providers(config: &Config, outbound: &dyn Outbound) -> Result<Vec<Arc<Provider>>, Failure> {
-    let provider = |(name, given): (&String, &config::Provider)| {
-        let row = login::methods::BUILTIN.iter().find(|row| row.name == given.method);
-        let row = row.expect("every preset has a method");
-        let section = login::methods::Section {
-            client: login::methods::Client {
-                id: given.client_id.clone(),
-                secret: given.client_secret.clone(),
-                auth: given.client_auth,
-                scopes: given.scopes.clone(),
-            },
-            issuer: given.issuer.clone(),
-            domain_claim: given.domain_claim,
-            endpoints: given.endpoints.clone(),
-        };
-        let method = (row.build)(section, outbound).map_err(|(key, what)| {
-            let mend = "give it, or list its origin in outbound.allow";
-            Failure::refused(format!("providers.{name}.{key}: {what}"), mend)
-        })?;
-        let mut provider = Provider::new(name, given.label.clone(), method);
-        provider.sign_up = given.sign_up;
-        provider.allowed_domains.clone_from(&given.allowed_domains);
-        Ok(Arc::new(provider))
-    };
-    config.providers.iter().map(provider).collect()
 }
 
 fn open_store(config: &Config) -> Result<SqlStore, Failure> {
@@ -306,7 +257,7 @@ struct Own<'a> {
 }
 
 impl Own<'_> {
-    fn mount(&self, mount: &config::Mount, platform: Option<&AgentFlow>) -> Result<Mount, Failure> {
+    fn mount(&self, mount: &config::Mount, platform: Option<&Platform>) -> Result<Mount, Failure> {
         if platform.is_some() && mount.remote_tokens.is_some() {
             return Err(Failure::refused(
                 format!(
@@ -332,11 +283,20 @@ impl Own<'_> {
             distinct_refusals: mount.distinct_refusals,
             sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
             email: supabase::email_rules(mount),
+            policy: self.policy(mount, platform),
             sessions: SessionRules {
                 idle_ms: self.config.sessions.idle_s * 1000,
                 absolute_ms: self.config.sessions.absolute_s * 1000,
             },
         })
+    }
+
+    /// LangGraph's handlers also say what callers may do.
+    fn policy(&self, mount: &config::Mount, platform: Option<&Platform>) -> Option<Policy> {
+        let asks = mount.surface == config::SurfaceKind::LangGraph
+            && platform.is_some_and(|platform| matches!(platform.auth, Auth::Custom(_)));
+        let handlers = self.handlers.get(&mount.name).filter(|_| asks)?;
+        Some(Policy::new(Arc::clone(handlers), mount.uncovered))
     }
 
     /// Signed with keys that the upstream can fetch, whatever the mount's own tokens are signed with.
@@ -376,15 +336,25 @@ impl Own<'_> {
 
     /// API keys before tokens: they recognise themselves by their prefix.
     fn own_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        let mut methods = self.keys_and_tokens(mount)?;
+        methods.extend(self.cookie(mount)?);
+        methods.extend(self.trusted_header(mount)?);
+        methods.extend(self.remote_tokens(mount)?);
+        Ok(Chain::new(methods))
+    }
+
+    /// What a mount's handlers may ask about a header that they were shown.
+    fn built_in_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
+        Ok(Chain::new(self.keys_and_tokens(mount)?))
+    }
+
+    fn keys_and_tokens(&self, mount: &config::Mount) -> Result<Vec<Arc<dyn Authenticator>>, Failure> {
         let mut audience = vec![self.config.tokens.audience.as_str()];
         // Who logged in through Supabase's routes is somebody everywhere.
         audience.extend(self.config.mounts.iter().any(supabase::speaks).then_some(supabase::AUDIENCE));
         let mut methods = vec![self.method("api_key", Section::default())?, self.own_token(&audience)?];
         methods.extend(self.others(mount)?);
-        methods.extend(self.cookie(mount)?);
-        methods.extend(self.trusted_header(mount)?);
-        methods.extend(self.remote_tokens(mount)?);
-        Ok(Chain::new(methods))
+        Ok(methods)
     }
 
     fn cookie(&self, mount: &config::Mount) -> Result<Option<Arc<dyn Authenticator>>, Failure> {
@@ -498,10 +468,21 @@ impl Own<'_> {
 
     /// `auth: {"method": "custom"}`: user code, and Doorward's API keys before it.
     fn custom_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
-        let options = object(json!({ "authority": mount.name }));
+        let remember_ms = if mount.surface == config::SurfaceKind::LangGraph {
+            self.config.handlers.remember_ms
+        } else {
+            0
+        };
+        let options = object(json!({
+            "authority": mount.name,
+            "platform": mount.surface.name(),
+            "remember_ms": remember_ms,
+        }));
         let handlers = self.handlers.get(&mount.name).cloned();
         let section = Section { options, handlers, ..Section::default() };
-        let mut methods = vec![self.method("api_key", Section::default())?];
+        // Handlers may go by keys of their own.
+        let options = object(json!({ "leaves_others": true }));
+        let mut methods = vec![self.method("api_key", Section { options, ..Section::default() })?];
         methods.extend(self.others(mount)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);

@@ -37,6 +37,7 @@ mod handlers;
 mod locations;
 pub mod logging;
 mod mailer;
+mod others;
 pub mod platform;
 pub mod random;
 pub mod ready;

@@ -9,8 +9,8 @@ use doorward_core::clock::Clock as _;
 use doorward_server::Network;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, Mount, Origin, Problem, Server};
-use crate::platform::agentflow::{AgentFlow, Auth};
+use crate::config::{Config, Mount, Origin, Problem, Server, SurfaceKind};
+use crate::platform::{Auth, Platform};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
 use crate::supabase;
@@ -20,7 +20,7 @@ use crate::tls;
 #[derive(Clone, Copy)]
 pub(crate) struct Judged<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) platforms: &'a BTreeMap<String, AgentFlow>,
+    pub(crate) platforms: &'a BTreeMap<String, Platform>,
 }
 
 impl<'a> From<&'a Setup> for Judged<'a> {
@@ -80,7 +80,7 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
     let open =
         setup.config.mounts.iter().filter(|mount| is_open(judged, mount) && !reaches_others(judged, mount));
     let consents = consents.chain(open.map(|mount| {
-        format!("mounts.{}: agentflow.json says auth: null, so whoever reaches it may use it", mount.name)
+        format!("mounts.{}: {}, so whoever reaches it may use it", mount.name, why_open(mount))
     }));
     let weak =
         found.into_iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend));
@@ -411,22 +411,34 @@ fn is_open(setup: Judged<'_>, mount: &Mount) -> bool {
     setup.platforms.get(&mount.name).is_some_and(|platform| matches!(platform.auth, Auth::Open))
 }
 
+/// What makes a mount open, in its platform's words.
+fn why_open(mount: &Mount) -> &'static str {
+    match mount.surface {
+        SurfaceKind::LangGraph => "langgraph.json has no auth",
+        _ => "agentflow.json says auth: null",
+    }
+}
+
 fn reaches_others(setup: Judged<'_>, mount: &Mount) -> bool {
     let address = mount.listen.unwrap_or(setup.config.server.listen);
     !is_loopback(address) || setup.config.server.public_url.is_some()
 }
 
 fn open_mounts_in_public(setup: Judged<'_>) -> Vec<Problem> {
-    let open = setup
-        .config
-        .mounts
-        .iter()
-        .filter(|mount| !mount.allow_anonymous && is_open(setup, mount) && reaches_others(setup, mount));
+    // LangGraph's development server is open by itself, and nobody wrote down that this one should be.
+    let is_unsaid = |mount: &Mount| mount.surface == SurfaceKind::LangGraph;
+    let open = setup.config.mounts.iter().filter(|mount| {
+        !mount.allow_anonymous && is_open(setup, mount) && (is_unsaid(mount) || reaches_others(setup, mount))
+    });
     open.map(|mount| {
+        let auth = match mount.surface {
+            SurfaceKind::LangGraph => "name handlers: \"auth\": {\"path\": \"./auth.py:auth\"}",
+            _ => "set auth to \"jwt\"",
+        };
         Problem::of(
             format!("mounts.{}", mount.name),
-            "agentflow.json says auth: null, so everybody who reaches this mount may use it",
-            format!("set auth to \"jwt\", or agree to it: allow_anonymous = true in [mounts.{}]", mount.name),
+            format!("{}, so everybody who reaches this mount may use it", why_open(mount)),
+            format!("{auth}, or agree to it: allow_anonymous = true in [mounts.{}]", mount.name),
         )
     })
     .collect()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use doorward_core::clock::Clock as _;
-use doorward_server::{At, Bound, CountBy, Listening, MountAt, RateLimit, ServerSettings};
+use doorward_server::{At, Bound, CountBy, Graphs, Listening, MountAt, RateLimit, ServerSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
@@ -265,7 +265,14 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
             _ => config.cors_origins.clone(),
         },
         docs: config.docs,
+        graphs: Graphs { names: graphs(setup, config), node: config.node.clone() },
     })
+}
+
+/// What clients may ask to be run: the platform's graphs, all of them answered by the one agent there is.
+fn graphs(setup: &Setup, config: &crate::config::Mount) -> Vec<String> {
+    let named = setup.platforms.get(&config.name).map(|platform| platform.graphs.clone()).unwrap_or_default();
+    if named.is_empty() { vec!["agent".to_owned()] } else { named }
 }
 
 fn rate_limit(limit: &agentflow::RateLimit) -> RateLimit {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! flags, environment, file ─► Config ─┐
-//! agentflow.json, .env ──► AgentFlow ─┼─► Setup ─ refusals ─► assemble
+//! agentflow.json, langgraph.json, .env ──► Platform ─┼─► Setup ─ refusals ─► assemble
 //! master key ─────────────────────────┘
 //! ```
 
@@ -15,7 +15,7 @@ use doorward_core::secret::SecretBytes;
 
 use crate::cli::{Failure, Surroundings};
 use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
-use crate::platform::agentflow::AgentFlow;
+use crate::platform::{self, Platform};
 use crate::refusals::{self, Judged};
 use crate::secrets::{create_master_key, parse_master_key};
 
@@ -43,7 +43,7 @@ pub struct Setup {
     /// The configuration.
     pub config: Config,
     /// The platform files, by mount.
-    pub platforms: BTreeMap<String, AgentFlow>,
+    pub platforms: BTreeMap<String, Platform>,
     /// The key everything at rest is sealed under.
     pub master_key: SecretBytes,
     /// Variables of this process that `[agents] pass_environment` names, with PATH and LANG.
@@ -152,7 +152,7 @@ impl Setup {
 /// What was read, whole or not: what is missing must not keep the rest from being judged.
 struct Gathered {
     config: Config,
-    platforms: BTreeMap<String, AgentFlow>,
+    platforms: BTreeMap<String, Platform>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
     master_key: Option<SecretBytes>,
@@ -166,11 +166,13 @@ impl Gathered {
         let mut warnings = Vec::new();
         let mut platforms = BTreeMap::new();
         for mount in &config.mounts {
-            let Some(path) = mount.agentflow.as_ref().filter(|_| mount.surface == SurfaceKind::AgentFlow)
-            else {
-                continue;
+            let environment = |name: &str| surroundings.variable(name);
+            let read = match (mount.surface, &mount.agentflow, &mount.langgraph) {
+                (SurfaceKind::AgentFlow, Some(path), _) => platform::agentflow::read(path, &environment),
+                (SurfaceKind::LangGraph, _, Some(path)) => platform::langgraph::read(path, &environment),
+                _ => continue,
             };
-            match AgentFlow::read(path, &|name| surroundings.variable(name)) {
+            match read {
                 Ok(mut platform) => {
                     warnings.append(&mut platform.warnings);
                     platforms.insert(mount.name.clone(), platform);

@@ -15,16 +15,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_core::authn::{Line, Presented};
 use doorward_core::authz::catalogue::session::Login;
-use doorward_core::authz::catalogue::{Action as _, ActionDef};
+use doorward_core::authz::catalogue::{Action as _, ActionDef, service};
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::id::RequestId;
 use doorward_core::limits::rules::tighter;
 use doorward_core::operation::{Call, Origin};
-use doorward_protocols::path::canonical;
+use doorward_protocols::path::{CanonicalPath, canonical};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CONNECTION, HOST, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::Incoming;
 
@@ -228,12 +229,17 @@ impl Desk {
         let (part, route, params) = match self.table.find(&head.method, &whole) {
             Found::Route { part, route, params } => (part, route, params),
             Found::Methods { part, methods } => {
-                let (allow, result) = other_method(&head.method, methods);
+                let (allow, mut result) = other_method(&head.method, methods);
+                if let Err(refused) = self.asked_first(Some(part), &head, &whole, peer, seen_from, id).await {
+                    result = Err(refused);
+                }
                 let outcome = Outcome::of(self.style(Some(part)), logged, result).at(part);
                 return Outcome { allow: Some(allow), ..outcome };
             }
             Found::Nothing { part } => {
-                let outcome = Outcome::of(self.style(part), logged, Err(Error::new(codes::NO_ROUTE)));
+                let refused = self.asked_first(part, &head, &whole, peer, seen_from, id).await;
+                let error = refused.err().unwrap_or_else(|| Error::new(codes::NO_ROUTE));
+                let outcome = Outcome::of(self.style(part), logged, Err(error));
                 return Outcome { part, ..outcome };
             }
         };
@@ -286,7 +292,7 @@ impl Desk {
         if let Ok(Some(known)) = &call {
             // What an open mount takes unread proves nothing: a foreign page can offer a token in a handshake's protocols.
             let explicit = !known.auth.is_anonymous()
-                && matches!(offered(&head.headers, site.surface.key_headers, token), Ok(Some(_)));
+                && matches!(offered(&head.headers, site.surface, token), Ok(Some(_)));
             let brought = Brought { method: &head.method, headers: &head.headers, explicit };
             let public = self.public_origin.as_deref();
             if let Err(refused) = browser::check(known, &brought, public, |origin| site.cors.lists(origin)) {
@@ -334,6 +340,28 @@ impl Desk {
         Outcome { standings, key_header, stale_cookie, answer_headers, ..outcome }
     }
 
+    /// What is asked where there is no such route is told to nobody whom the surface would not let in. A page's preflight has no
+    /// credential to show.
+    async fn asked_first(
+        &self,
+        part: Option<usize>,
+        head: &Parts,
+        whole: &CanonicalPath,
+        peer: SocketAddr,
+        seen_from: Client,
+        id: &RequestId,
+    ) -> Result<()> {
+        let site = part.map(|part| &self.sites[part]).filter(|site| site.surface.asks_first);
+        let Some(site) = site.filter(|_| head.method != Method::OPTIONS) else { return Ok(()) };
+        let path = whole.as_str().get(site.prefix.len()..).unwrap_or_default();
+        let query = head.uri.query().unwrap_or_default();
+        let line = Line { method: head.method.as_str(), path, query };
+        let call = self.caller(site, (&head.headers, None, line), peer, seen_from, id).await?;
+        // On a mount that knows callers, nobody in particular is told of nothing.
+        let nobody = call.auth.is_anonymous() && call.may(service::Describe::DEF).is_err();
+        if nobody { Err(Error::new(codes::CREDENTIALS_MISSING)) } else { Ok(()) }
+    }
+
     async fn caller(
         &self,
         site: &Site,
@@ -344,7 +372,7 @@ impl Desk {
     ) -> Result<Call> {
         let seen = Seen(headers);
         let presented = Presented {
-            offered: offered(headers, site.surface.key_headers, protocol_token)?,
+            offered: offered(headers, site.surface, protocol_token)?,
             cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
             line: Some(line),
@@ -418,6 +446,8 @@ fn log_error(error: &Error, id: &RequestId) {
         Kind::Internal => {
             tracing::error!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed")
         }
+        // What a handler answered is nobody's credential, and its author has to learn of it.
+        _ if error.is(codes::HANDLER_INVALID) => tracing::warn!(request = %id, %error, detail, "failed"),
         Kind::Unavailable | Kind::Upstream => {
             tracing::warn!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed");
         }

@@ -26,5 +26,5 @@ pub use crate::http::origin::{Network, NetworkError};
 pub use crate::http::tls::{Tls, TlsError};
 pub use crate::metrics::{Metrics, MountMetrics};
 pub use crate::rate_limit::{CountBy, RateLimit};
-pub use crate::server::{At, BindError, Bound, Listening, MountAt, ServerSettings, bind};
+pub use crate::server::{At, BindError, Bound, Graphs, Listening, MountAt, ServerSettings, bind};
 pub use crate::table::Clash;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{Action, ActionDef};
+use doorward_core::authz::custom::Asked;
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::MAX_ID_BYTES;
@@ -112,6 +113,28 @@ impl Request {
     pub(crate) fn permit_for(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
         self.declared(action)?;
         self.call()?.permit_for(action, target)
+    }
+
+    /// Whether roles and scopes let the caller do `A` at all, before the request's body is read. It gives no leave.
+    ///
+    /// # Errors
+    /// As [`Request::permit`].
+    pub(crate) fn may<A: Action>(&self) -> Result<()> {
+        self.declared(A::DEF)?;
+        self.call()?.may(A::DEF)
+    }
+
+    /// Leave to do `A`, once the mount's handlers have had their say.
+    ///
+    /// # Errors
+    /// As [`Request::permit`], and the handlers' refusals.
+    pub(crate) async fn permit_asking<A: Action>(
+        &self,
+        target: Target<'_>,
+        asked: Asked,
+    ) -> Result<Permit<A>> {
+        self.declared(A::DEF)?;
+        self.call()?.permit_asking::<A>(target, asked).await
     }
 
     fn declared(&self, action: &'static ActionDef) -> Result<()> {

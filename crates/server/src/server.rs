@@ -53,6 +53,24 @@ pub struct MountAt {
     pub cors_origins: Vec<String>,
     /// Whether pages that describe the surface are shown, where it has any.
     pub docs: bool,
+    /// What the embedded agent is called, where clients ask for a graph.
+    pub graphs: Graphs,
+}
+
+/// What the embedded agent is called by clients that ask for a graph.
+#[derive(Debug, Clone)]
+pub struct Graphs {
+    /// The graphs' names; the same agent answers for each.
+    pub names: Vec<String>,
+    /// The one node of each.
+    pub node: String,
+}
+
+impl Default for Graphs {
+    /// A graph `agent` with the node `chatbot`.
+    fn default() -> Self {
+        Self { names: vec!["agent".to_owned()], node: "chatbot".to_owned() }
+    }
 }
 
 /// An address to listen on (port 0 for any free one) and what stands there.
@@ -179,6 +197,7 @@ pub async fn bind(
             public_origin: public_origin.as_ref(),
             public_path: &settings.public_path,
             metrics: &metrics,
+            since_ms: engine.now_ms(),
         };
         let sites = listening.mounts.into_iter().map(|at| site(at, &around, stopping.subscribe()));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
@@ -274,6 +293,7 @@ struct Around<'a> {
     public_origin: Option<&'a Arc<str>>,
     public_path: &'a str,
     metrics: &'a Metrics,
+    since_ms: i64,
 }
 
 fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Result<Site, BindError> {
@@ -292,9 +312,11 @@ fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Re
     }
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
-    let cors = Cors::new(&at.cors_origins, surface.key_headers, &surface.page_headers);
+    let sent = [surface.key_headers, surface.sent_headers].concat();
+    let cors = Cors::new(&at.cors_origins, &sent, surface.exposed_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
+    let (graphs, since_ms) = (at.graphs, around.since_ms);
     let public_prefix = format!("{}{prefix}", around.public_path);
     let metrics = around.metrics.mount(&at.mount.name);
     let mount = at.mount;
@@ -313,6 +335,8 @@ fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Re
         metrics,
         stopping,
         docs,
+        graphs,
+        since_ms,
     })
 }
 

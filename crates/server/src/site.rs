@@ -11,6 +11,7 @@ use crate::http::cors::Cors;
 use crate::http::respond::Style;
 use crate::metrics::MountMetrics;
 use crate::rate_limit::RateLimiter;
+use crate::server::Graphs;
 use crate::surfaces::Surface;
 
 /// A mount with everything it needs to answer.
@@ -39,4 +40,8 @@ pub(crate) struct Site {
     pub(crate) metrics: MountMetrics,
     /// Whether the surface describes itself to people and programs.
     pub(crate) docs: bool,
+    /// What the embedded agent is called.
+    pub(crate) graphs: Graphs,
+    /// When the server was started.
+    pub(crate) since_ms: i64,
 }

@@ -88,6 +88,8 @@ pub struct Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunStatus {
+    /// Waiting for its turn in the thread.
+    Pending,
     /// Working.
     Running,
     /// Finished with an answer.
@@ -103,6 +105,7 @@ impl RunStatus {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Running => "running",
             Self::Success => "success",
             Self::Error => "error",
@@ -110,10 +113,17 @@ impl RunStatus {
         }
     }
 
+    /// Whether it has not come to an end.
+    #[must_use]
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Pending | Self::Running)
+    }
+
     /// Reads the stored spelling.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
+            "pending" => Self::Pending,
             "running" => Self::Running,
             "success" => Self::Success,
             "error" => Self::Error,
@@ -138,4 +148,6 @@ pub struct Run {
     pub created_at_ms: i64,
     /// When it finished.
     pub finished_at_ms: Option<i64>,
+    /// What the surface it came through keeps of the request.
+    pub details: Map<String, Value>,
 }

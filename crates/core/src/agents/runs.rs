@@ -3,31 +3,32 @@
 //! The caller's message and the run are written before the runner starts; the answer and the end of the run are
 //! written in one transaction when it stops. A client that leaves does not stop the run; a revoked credential does.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use super::model::{Message, MessageRole, Run, RunStatus};
-use super::runner::{Fault, RunEvent, RunInput};
-use super::threads::{NewMessage, Threads};
-use crate::authz::catalogue::run;
+use super::feed::Follower;
+use super::model::{Message, Run, RunStatus, Thread};
+use super::threads::{NewMessage, NewThread, Threads};
+use super::turns::Turn;
+use super::work::{Listeners, Waiting, Work};
+use crate::authz::catalogue::thread::Create as CreateThread;
+use crate::authz::catalogue::{Action as _, run};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{MessageId, RunId, ThreadId};
-use crate::live::LiveGuard;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
-use crate::ports::Batch;
 use crate::ports::store::{Page, Write};
+use crate::ports::{Conflict, StoreError};
+use crate::principal::AuthContext;
 
 /// Most messages a runner is shown; each may be large, and many runs go on at once.
-const CONTEXT: u32 = 64;
-/// Longest answer kept.
-const MAX_ANSWER_BYTES: usize = 256 << 10;
-/// Longest time a run takes.
-const MAX_RUN: std::time::Duration = std::time::Duration::from_secs(600);
+pub(super) const CONTEXT: u32 = 64;
+
+/// How long between looks at a run that goes on in another process.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What happens in a run, in order.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub enum Progress {
     /// More text.
     Text(String),
     /// It is over: the run as it ended, and the answer if there is one.
-    Ended(Run, Option<Message>),
+    Ended(Box<Run>, Option<Message>),
 }
 
 /// A run at work.
@@ -50,6 +51,28 @@ pub struct Running {
     pub progress: mpsc::Receiver<Progress>,
 }
 
+/// What a run in its turn is made of.
+pub struct InTurn {
+    /// Its id.
+    pub id: RunId,
+    /// What is said.
+    pub said: Vec<NewMessage>,
+    /// What the surface keeps of the request.
+    pub details: Map<String, Value>,
+    /// How it gets along with others in the thread.
+    pub turn: Turn,
+    /// How long it waits before it asks for its turn.
+    pub after: Duration,
+    /// Merged into the thread's state.
+    pub values: Map<String, Value>,
+    /// Merged into the thread's metadata.
+    pub metadata: Map<String, Value>,
+    /// The thread to make if there is none of that id.
+    pub create: Option<NewThread>,
+    /// Whether the thread goes when the run is over.
+    pub temporary: bool,
+}
+
 /// Runs as a service.
 pub struct Runs<'e> {
     engine: &'e Engine,
@@ -60,7 +83,7 @@ impl<'e> Runs<'e> {
         Self { engine }
     }
 
-    /// Says something in a thread and lets the agent answer.
+    /// Says something in a thread and lets the agent answer, beside whatever else runs there.
     ///
     /// # Errors
     /// `not_found` for the thread, `bad_field`, `agents_busy`.
@@ -73,13 +96,7 @@ impl<'e> Runs<'e> {
         let threads = Threads::new(self.engine);
         let prepared = async {
             threads.visible(&permit, thread).await?;
-            if said.len() > 32 {
-                return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
-            }
-            let nothing = Page { after: None, limit: 1 };
-            if said.is_empty() && self.engine.store().messages(thread, nothing).await?.is_empty() {
-                return Err(Error::new(codes::BAD_FIELD).message("messages: there is nothing to answer."));
-            }
+            self.sayable(thread, &said).await?;
             let said = said.into_iter().map(|new| threads.message(thread, new, None));
             let said = said.collect::<Result<Vec<_>>>()?;
             // Last, so that what is refused anyway takes nobody's place.
@@ -89,29 +106,139 @@ impl<'e> Runs<'e> {
             Ok(messages) => messages,
             Err(error) => return permit.close(Err(error)),
         };
-        let run = Run {
-            id: RunId::new(self.engine.clock(), self.engine.random()),
-            thread: thread.clone(),
-            status: RunStatus::Running,
-            error: None,
-            created_at_ms: self.engine.now_ms(),
-            finished_at_ms: None,
-        };
+        let id = RunId::new(self.engine.clock(), self.engine.random());
+        let run = self.row(id, thread, RunStatus::Running, Map::new());
         permit.name_resource(run.id.as_str());
-        let guard = self.engine.watch(permit.auth());
-        let stopped = self.engine.memory().live.register(vec![stop_key(thread)]);
-        let user = user_config(permit.auth());
+        let (sender, progress) = mpsc::channel(64);
+        let work = self.work(permit.auth(), &run, Listeners::One(sender));
         let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
         let context = self.engine.store().newest_messages(thread, CONTEXT).await?;
-        let (sender, progress) = mpsc::channel(64);
-        let answer = MessageId::new(self.engine.ordered_clock(), self.engine.random());
-        let engine = self.engine.clone();
-        let work = Work { engine, run: run.clone(), answer: answer.clone(), guard, stopped, sender };
-        let input = RunInput { run: run.id.clone(), thread: thread.clone(), place, messages: context, user };
-        self.engine.spawn(work.carry(input));
+        let answer = work.answer.clone();
+        self.engine.spawn(work.carry(place, context));
         Ok(Running { run, said: messages, answer, progress })
+    }
+
+    /// As [`Runs::start`], in its turn among the thread's runs. What is said is written when the turn comes.
+    ///
+    /// # Errors
+    /// As there; `thread_busy` where it is not to wait.
+    pub async fn start_in_turn(
+        &self,
+        mut permit: Permit<run::Create>,
+        thread: &ThreadId,
+        asked: InTurn,
+    ) -> Result<(Run, Follower)> {
+        let agents = self.engine.agents();
+        let prepared = async {
+            let threads = Threads::new(self.engine);
+            let (found, is_new) = match (threads.visible(&permit, thread).await, &asked.create) {
+                (Ok(found), _) => (found, false),
+                (Err(error), Some(new)) if error.is(codes::NOT_FOUND) => {
+                    permit.call().may(CreateThread::DEF)?;
+                    (threads.made(&permit, new)?, true)
+                }
+                (Err(error), _) => return Err(error),
+            };
+            self.sayable(thread, &asked.said).await?;
+            let waits = asked.after > Duration::ZERO;
+            let later = match waits {
+                true => Some(agents.later().ok_or_else(|| Error::new(codes::AGENTS_BUSY).retry_after_s(10))?),
+                false => None,
+            };
+            let too_many = || {
+                Error::new(codes::AGENTS_BUSY).message("Too many runs wait in this thread.").retry_after_s(10)
+            };
+            let mut turn = agents.turns.place(thread).ok_or_else(too_many)?;
+            let free = !waits && turn.take_now();
+            if asked.turn == Turn::Reject && (!free || self.unfinished(thread).await?.is_some()) {
+                return Err(Error::new(codes::THREAD_BUSY));
+            }
+            // Whoever can begin at once is told at once that there is no room.
+            let place = if free { Some(self.engine.runner().admit()?) } else { None };
+            Ok((found, is_new, later, turn, place))
+        };
+        let (found, is_new, later, turn, place) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let InTurn { id, said, details, turn: manner, after, values, metadata, temporary, create: _ } = asked;
+        let run = self.row(id, thread, RunStatus::Pending, details);
+        permit.name_resource(run.id.as_str());
+        let feed = agents.feeds.open(&run.id);
+        let Some(follower) = agents.feeds.follow(&run.id) else {
+            return permit.close(Err(Error::new(codes::INTERNAL).operator("a feed vanished")));
+        };
+        let work = self.work(permit.auth(), &run, Listeners::Many(feed));
+        let mut writes = changed_thread(found, is_new, (values, metadata), self.engine.now_ms());
+        writes.push(Write::InsertRun(run.clone()));
+        if let Err(error) = permit.commit(writes).await {
+            agents.feeds.forget(&run.id);
+            // Somebody else has a thread of that id.
+            return Err(match error {
+                StoreError::Conflict(Conflict::Exists) => Error::new(codes::NOT_FOUND),
+                other => other.into(),
+            });
+        }
+        if matches!(manner, Turn::Interrupt | Turn::Rollback) {
+            self.stop_others(thread, &run.id, manner == Turn::Rollback).await?;
+        }
+        let waiting = Waiting { work, turn, place, said, after, temporary };
+        self.engine.spawn(async move {
+            waiting.carry().await;
+            drop(later);
+        });
+        Ok((run, follower))
+    }
+
+    async fn sayable(&self, thread: &ThreadId, said: &[NewMessage]) -> Result<()> {
+        if said.len() > 32 {
+            return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
+        }
+        let nothing = Page { after: None, limit: 1 };
+        if said.is_empty() && self.engine.store().messages(thread, nothing).await?.is_empty() {
+            return Err(Error::new(codes::BAD_FIELD).message("messages: there is nothing to answer."));
+        }
+        Ok(())
+    }
+
+    fn row(&self, id: RunId, thread: &ThreadId, status: RunStatus, details: Map<String, Value>) -> Run {
+        let created_at_ms = self.engine.now_ms();
+        let thread = thread.clone();
+        Run { id, thread, status, error: None, created_at_ms, finished_at_ms: None, details }
+    }
+
+    fn work(&self, auth: &AuthContext, run: &Run, listeners: Listeners) -> Work {
+        let live = &self.engine.memory().live;
+        Work {
+            engine: self.engine.clone(),
+            run: run.clone(),
+            answer: MessageId::new(self.engine.ordered_clock(), self.engine.random()),
+            guard: self.engine.watch(auth),
+            stopped: live.register(vec![stop_key(&run.thread), stop_one_key(&run.id)]),
+            user: user_config(auth),
+            listeners,
+        }
+    }
+
+    /// The newest run of a thread that has not come to an end.
+    async fn unfinished(&self, thread: &ThreadId) -> Result<Option<Run>> {
+        let newest = Page { after: None, limit: 1 };
+        let runs = self.engine.store().runs(thread, newest).await?;
+        Ok(runs.into_iter().find(|run| run.status.is_unfinished()))
+    }
+
+    async fn stop_others(&self, thread: &ThreadId, but: &RunId, and_forget: bool) -> Result<()> {
+        let page = Page { after: None, limit: 200 };
+        let runs = self.engine.store().runs(thread, page).await?;
+        for run in runs.iter().filter(|run| run.status.is_unfinished() && run.id != *but) {
+            if and_forget {
+                self.engine.agents().rolled_back(&run.id);
+            }
+            self.engine.memory().live.end(stop_one_key(&run.id));
+        }
+        Ok(())
     }
 
     /// Stops what runs in a thread in this process; returns how many runs were at work.
@@ -128,6 +255,90 @@ impl<'e> Runs<'e> {
         };
         let found = found.await;
         permit.close(found)
+    }
+
+    /// Stops single runs of a thread, in this process; `and_forget` also removes them, with what they said. Returns those that were
+    /// unfinished.
+    ///
+    /// # Errors
+    /// `not_found` for the thread, and when it has none of them.
+    pub async fn cancel(
+        &self,
+        permit: Permit<run::Cancel>,
+        thread: &ThreadId,
+        ids: &[RunId],
+        and_forget: bool,
+    ) -> Result<Vec<Run>> {
+        let found = async {
+            Threads::new(self.engine).visible(&permit, thread).await?;
+            let (mut stopped, mut known) = (Vec::new(), false);
+            for id in ids {
+                let run = self.engine.store().run(thread, id).await?;
+                known |= run.is_some();
+                let Some(run) = run.filter(|run| run.status.is_unfinished()) else { continue };
+                if and_forget {
+                    self.engine.agents().rolled_back(id);
+                }
+                self.engine.memory().live.end(stop_one_key(id));
+                stopped.push(run);
+            }
+            if known { Ok(stopped) } else { Err(Error::new(codes::NOT_FOUND)) }
+        };
+        let found = found.await;
+        permit.close(found)
+    }
+
+    /// Forgets a run, which is stopped if it goes on. Its messages stay.
+    ///
+    /// # Errors
+    /// `not_found` for the thread, `run_not_found`.
+    pub async fn delete(&self, permit: Permit<run::Delete>, thread: &ThreadId, id: &RunId) -> Result<()> {
+        let found = async {
+            Threads::new(self.engine).visible(&permit, thread).await?;
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
+        };
+        if let Err(error) = found.await {
+            return permit.close(Err(error));
+        }
+        self.engine.memory().live.end(stop_one_key(id));
+        match permit.commit(vec![Write::DeleteRun { id: id.clone(), with_messages: false }]).await {
+            Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::RUN_NOT_FOUND)),
+            other => Ok(other?),
+        }
+    }
+
+    /// A run and what is heard of it, if it goes on or ended a moment ago in this process.
+    ///
+    /// # Errors
+    /// `not_found` for the thread, `run_not_found`.
+    pub async fn follow(
+        &self,
+        permit: Permit<run::Read>,
+        thread: &ThreadId,
+        id: &RunId,
+    ) -> Result<(Run, Option<Follower>)> {
+        let run = self.get(permit, thread, id).await?;
+        Ok((run, self.engine.agents().feeds.follow(id)))
+    }
+
+    /// Stops a run of this process that whoever wanted it has left.
+    pub fn abandon(&self, id: &RunId) {
+        self.engine.memory().live.end(stop_one_key(id));
+    }
+
+    /// A run once it has come to its end, wherever it goes on. Having it is the leave to see it.
+    ///
+    /// # Errors
+    /// `run_not_found` when it was forgotten meanwhile.
+    pub async fn settled(&self, run: &Run) -> Result<Run> {
+        loop {
+            let found = self.engine.store().run(&run.thread, &run.id).await?;
+            let now = found.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))?;
+            if !now.status.is_unfinished() {
+                return Ok(now);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// A thread's runs, newest first, at most 200.
@@ -147,11 +358,11 @@ impl<'e> Runs<'e> {
     /// One run.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn get(&self, permit: Permit<run::Read>, thread: &ThreadId, id: &RunId) -> Result<Run> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
         };
         let found = found.await;
         permit.close(found)
@@ -159,97 +370,36 @@ impl<'e> Runs<'e> {
 }
 
 /// What stops the runs of a thread in this process.
-fn stop_key(thread: &ThreadId) -> Key {
+pub(super) fn stop_key(thread: &ThreadId) -> Key {
     Key::of_work(&format!("runs of {thread}"))
 }
 
+/// What stops one run in this process.
+fn stop_one_key(run: &RunId) -> Key {
+    Key::of_work(&format!("run {run}"))
+}
+
+/// The thread as a run makes or changes it, if it does.
+fn changed_thread(
+    mut thread: Thread,
+    is_new: bool,
+    (values, metadata): (Map<String, Value>, Map<String, Value>),
+    now_ms: i64,
+) -> Vec<Write> {
+    let news =
+        |of: &Map<String, Value>, new: &Map<String, Value>| new.iter().any(|(k, v)| of.get(k) != Some(v));
+    if !is_new && !news(&thread.state, &values) && !news(&thread.metadata, &metadata) {
+        return Vec::new();
+    }
+    thread.state.extend(values);
+    thread.metadata.extend(metadata);
+    thread.updated_at_ms = now_ms;
+    vec![if is_new { Write::InsertThread(thread) } else { Write::UpdateThread(thread) }]
+}
+
 /// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.
-fn user_config(auth: &crate::principal::AuthContext) -> Map<String, Value> {
+fn user_config(auth: &AuthContext) -> Map<String, Value> {
     let mut user: Map<String, Value> = auth.claims.clone().into_iter().collect();
     user.insert("user_id".into(), (&*auth.principal.subject).into());
     user
-}
-
-struct Work {
-    engine: Engine,
-    run: Run,
-    answer: MessageId,
-    guard: LiveGuard,
-    stopped: LiveGuard,
-    sender: mpsc::Sender<Progress>,
-}
-
-impl Work {
-    async fn carry(mut self, input: RunInput) {
-        let runner = Arc::clone(self.engine.runner());
-        let mut events = runner.run(input);
-        let mut answer = String::new();
-        let deadline = tokio::time::sleep(MAX_RUN);
-        tokio::pin!(deadline);
-        let (status, error) = loop {
-            let room = MAX_ANSWER_BYTES - answer.len();
-            // Handing on is part of the step: a reader that left does not stop the run, one that is slow slows it down,
-            // and neither keeps it from being stopped.
-            let step = async {
-                let event = events.next().await;
-                if let Some(RunEvent::Text(text)) = &event
-                    && text.len() <= room
-                {
-                    let _ = self.sender.send(Progress::Text(text.clone())).await;
-                }
-                event
-            };
-            let event = tokio::select! {
-                event = step => event,
-                () = self.stopped.ended() => break (RunStatus::Interrupted, Some("it was stopped".to_owned())),
-                () = self.guard.ended() => {
-                    break (RunStatus::Interrupted, Some("the caller's access ended".to_owned()));
-                }
-                () = &mut deadline => break (RunStatus::Error, Some(Fault::TimedOut.to_string())),
-            };
-            match event {
-                None => break (RunStatus::Success, None),
-                Some(RunEvent::Failed(fault, detail)) => {
-                    tracing::warn!(run = %self.run.id, code = fault.code(), detail, "the agent failed");
-                    break (RunStatus::Error, Some(fault.to_string()));
-                }
-                Some(RunEvent::Text(text)) if text.len() > room => {
-                    break (RunStatus::Error, Some(Fault::TooLong.to_string()));
-                }
-                Some(RunEvent::Text(text)) => answer.push_str(&text),
-            }
-        };
-        // Whatever still works for this run stops before its end is told.
-        drop(events);
-        self.end(status, error, answer).await;
-    }
-
-    async fn end(mut self, status: RunStatus, error: Option<String>, answer: String) {
-        let at_ms = self.engine.now_ms();
-        let mut writes = Vec::new();
-        let mut message = None;
-        if status == RunStatus::Success && !answer.is_empty() {
-            let new =
-                NewMessage { role: MessageRole::Assistant, content: answer.into(), metadata: Map::new() };
-            let made = Threads::new(&self.engine).message(&self.run.thread, new, Some(self.run.id.clone()));
-            if let Ok(mut made) = made {
-                made.id = self.answer.clone();
-                writes.push(Write::InsertMessage(made.clone()));
-                message = Some(made);
-            }
-        }
-        writes.push(Write::FinishRun { id: self.run.id.clone(), status, error: error.clone(), at_ms });
-        if let Err(failure) = self.engine.commit(Batch::durable(writes)).await {
-            // The thread was deleted meanwhile, or the store is away; the next start marks the run as interrupted.
-            tracing::warn!(run = %self.run.id, %failure, "a run's end could not be written");
-            message = None;
-            self.run.status = RunStatus::Error;
-            self.run.error = Some("the end of the run could not be written".to_owned());
-        } else {
-            self.run.status = status;
-            self.run.error = error;
-        }
-        self.run.finished_at_ms = Some(at_ms);
-        let _ = self.sender.send(Progress::Ended(self.run, message)).await;
-    }
 }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::model::{Message, MessageRole, Thread};
+use super::runs::stop_key;
+use super::search::{Standing, stand};
 use crate::authz::catalogue::{message, thread};
 use crate::authz::filter::Filter;
 use crate::engine::Engine;
@@ -14,12 +16,19 @@ use crate::ports::Conflict;
 use crate::ports::StoreError;
 use crate::ports::store::{Page, Write};
 
+/// Most messages of a thread that are shown as its state: the newest.
+pub const SHOWN: u32 = 200;
+/// Most messages that are copied with a thread.
+const MAX_COPIED: usize = 5000;
+
 /// Largest message content, as JSON.
 pub const MAX_CONTENT_BYTES: usize = 256 << 10;
 
 /// What a new thread is made of.
 #[derive(Default)]
 pub struct NewThread {
+    /// Its id, where the client chooses one; it must be nobody's.
+    pub id: Option<ThreadId>,
     /// A title.
     pub name: Option<String>,
     /// What the client attaches.
@@ -49,7 +58,7 @@ pub struct NewMessage {
 
 /// Threads and messages as a service.
 pub struct Threads<'e> {
-    engine: &'e Engine,
+    pub(super) engine: &'e Engine,
 }
 
 fn not_found() -> Error {
@@ -65,31 +74,163 @@ impl<'e> Threads<'e> {
         Self { engine }
     }
 
-    /// Starts a thread; the caller owns it.
-    ///
-    /// # Errors
-    /// `bad_field`.
-    pub async fn create(&self, mut permit: Permit<thread::Create>, new: NewThread) -> Result<Thread> {
-        let checked = validate::metadata("metadata", &new.metadata)
-            .and_then(|()| new.name.as_deref().map(|name| validate::label("name", name, 200)).transpose());
-        let name = match checked {
-            Ok(name) => name,
-            Err(error) => return permit.close(Err(error)),
-        };
+    /// A thread of the caller's that is not written yet.
+    pub(super) fn made(&self, grant: &Grant, new: &NewThread) -> Result<Thread> {
+        validate::metadata("metadata", &new.metadata)?;
+        let name = new.name.as_deref().map(|name| validate::label("name", name, 200)).transpose()?;
         let now_ms = self.engine.now_ms();
-        let thread = Thread {
-            id: ThreadId::new(self.engine.clock(), self.engine.random()),
-            mount: permit.mount().name.to_string(),
-            owner: permit.auth().principal.owner_key(),
+        let fresh = || ThreadId::new(self.engine.clock(), self.engine.random());
+        Ok(Thread {
+            id: new.id.clone().unwrap_or_else(fresh),
+            mount: grant.mount().name.to_string(),
+            owner: grant.auth().principal.owner_key(),
             name,
-            metadata: new.metadata,
+            metadata: new.metadata.clone(),
             state: Map::new(),
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
+        })
+    }
+
+    /// Starts a thread; the caller owns it.
+    ///
+    /// # Errors
+    /// `bad_field`; `conflict` when its id is somebody's.
+    pub async fn create(&self, mut permit: Permit<thread::Create>, new: NewThread) -> Result<Thread> {
+        let thread = match self.made(&permit, &new) {
+            Ok(thread) => thread,
+            Err(error) => return permit.close(Err(error)),
         };
         permit.name_resource(thread.id.as_str());
         permit.commit(vec![Write::InsertThread(thread.clone())]).await?;
         Ok(thread)
+    }
+
+    /// As [`Threads::create`]; where `keep` says so, one of the caller's that has the id already is left as it is.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn create_unless(
+        &self,
+        permit: Permit<thread::Create>,
+        new: NewThread,
+        keep: bool,
+    ) -> Result<Standing> {
+        if let Some(id) = new.id.as_ref().filter(|_| keep) {
+            match self.visible(&permit, id).await {
+                Ok(found) => {
+                    let standing = self.stand(found).await;
+                    return permit.close(standing);
+                }
+                Err(error) if error.is(codes::NOT_FOUND) => {}
+                Err(error) => return permit.close(Err(error)),
+            }
+        }
+        let made = self.create(permit, new).await?;
+        self.stand(made).await
+    }
+
+    /// A new thread with the messages and the state of another, which the caller was shown.
+    ///
+    /// # Errors
+    /// `bad_field`, `too_large` for one of more than 5,000 messages.
+    pub async fn copy(
+        &self,
+        mut permit: Permit<thread::Create>,
+        original: &Thread,
+        id: ThreadId,
+        metadata: Map<String, Value>,
+    ) -> Result<Thread> {
+        let prepared = async {
+            let new = NewThread { id: Some(id), name: original.name.clone(), metadata };
+            let thread = Thread { state: original.state.clone(), ..self.made(&permit, &new)? };
+            let mut writes = vec![Write::InsertThread(thread.clone())];
+            let mut after = None;
+            loop {
+                let page = Page { after, limit: 200 };
+                let part = self.engine.store().messages(&original.id, page).await?;
+                after = part.last().map(|last| last.id.as_str().to_owned());
+                let is_last = part.len() < 200;
+                let copied = |one: Message| Message { thread: thread.id.clone(), run: None, ..one };
+                writes.extend(part.into_iter().map(|one| Write::InsertMessage(copied(one))));
+                if writes.len() > MAX_COPIED {
+                    return Err(Error::new(codes::TOO_LARGE).message("The thread has too many messages."));
+                }
+                if is_last {
+                    return Ok((thread, writes));
+                }
+            }
+        };
+        match prepared.await {
+            Ok((thread, writes)) => {
+                permit.name_resource(thread.id.as_str());
+                permit.commit(writes).await?;
+                Ok(thread)
+            }
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// Says something in a thread without an agent, and changes its state.
+    ///
+    /// # Errors
+    /// `not_found`; `thread_busy` while a run goes on; `bad_field`.
+    pub async fn update_state(
+        &self,
+        permit: Permit<thread::Update>,
+        id: &ThreadId,
+        said: Vec<NewMessage>,
+        values: Map<String, Value>,
+    ) -> Result<Thread> {
+        let prepared = async {
+            let mut thread = self.visible(&permit, id).await?;
+            let newest = self.engine.store().runs(id, Page { after: None, limit: 1 }).await?;
+            if newest.iter().any(|run| run.status.is_unfinished()) {
+                return Err(Error::new(codes::THREAD_BUSY).message(format!("Thread {id} has in-flight runs")));
+            }
+            if said.len() > 32 {
+                return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
+            }
+            thread.state.extend(values);
+            validate::metadata("values", &thread.state)?;
+            thread.updated_at_ms = self.engine.now_ms();
+            let mut writes = vec![Write::UpdateThread(thread.clone())];
+            for new in said {
+                writes.push(Write::InsertMessage(self.message(id, new, None)?));
+            }
+            Ok((thread, writes))
+        };
+        match prepared.await {
+            Ok((thread, writes)) => {
+                permit.commit(writes).await?;
+                Ok(thread)
+            }
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// Where a thread stands that the caller was shown.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stand(&self, thread: Thread) -> Result<Standing> {
+        stand(self.engine, thread).await
+    }
+
+    /// The newest messages of a thread that the caller was shown, in order; at most [`SHOWN`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn shown_messages(&self, thread: &Thread) -> Result<Vec<Message>> {
+        Ok(self.engine.store().newest_messages(&thread.id, SHOWN).await?)
+    }
+
+    /// Whether a permit to remove threads reaches this one.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn reaches(&self, permit: &Permit<thread::Delete>, id: &ThreadId) -> Result<()> {
+        self.visible(permit, id).await.map(|_| ())
     }
 
     /// The thread, if the grant reaches it.
@@ -98,7 +239,9 @@ impl<'e> Threads<'e> {
             return Err(not_found());
         }
         let found = self.engine.store().thread(&grant.mount().name, id, grant.filter()).await?;
-        found.ok_or_else(not_found)
+        let thread = found.ok_or_else(not_found)?;
+        grant.must_match(&thread.metadata)?;
+        Ok(thread)
     }
 
     /// One thread.
@@ -122,7 +265,9 @@ impl<'e> Threads<'e> {
     ) -> Result<Vec<Thread>> {
         let both = permit.filter().clone().and(filter);
         let found = self.engine.store().threads(&permit.mount().name, &both, bounded(page)).await;
-        permit.close(found.map_err(Into::into))
+        let seen = |all: Vec<Thread>| all.into_iter().filter(|one| permit.matches(&one.metadata)).collect();
+        let found = found.map(seen).map_err(Into::into);
+        permit.close(found)
     }
 
     /// Changes a thread.
@@ -170,7 +315,12 @@ impl<'e> Threads<'e> {
     /// `not_found`.
     pub async fn delete(&self, permit: Permit<thread::Delete>, id: &ThreadId) -> Result<()> {
         match self.visible(&permit, id).await {
-            Ok(_) => Ok(permit.commit(vec![Write::DeleteThread(id.clone())]).await?),
+            Ok(_) => {
+                permit.commit(vec![Write::DeleteThread(id.clone())]).await?;
+                // What still runs in it has nowhere to answer.
+                self.engine.memory().live.end(stop_key(id));
+                Ok(())
+            }
             Err(error) => permit.close(Err(error)),
         }
     }

@@ -209,6 +209,34 @@ catalogue! {
         Read = "read", Read, Buffered;
         /// Stopping it.
         Cancel = "cancel", Write, Durable;
+        /// Forgetting it. Its messages stay.
+        Delete = "delete", Write, Durable;
+    }
+    /// An agent with its settings, as LangGraph has them.
+    assistant {
+        /// Making one.
+        Create = "create", Write, Durable;
+        /// Seeing one, with its graph and schemas.
+        Read = "read", Read, Buffered;
+        /// Searching and counting.
+        List = "list", Read, Buffered;
+        /// Changing one, or which version of it counts.
+        Update = "update", Write, Durable;
+        /// Removing one.
+        Delete = "delete", Write, Durable;
+    }
+    /// Runs that begin by the clock, upstream.
+    cron {
+        /// Making one.
+        Create = "create", Write, Durable;
+        /// Seeing one.
+        Read = "read", Read, Buffered;
+        /// Searching and counting.
+        List = "list", Read, Buffered;
+        /// Changing one.
+        Update = "update", Write, Durable;
+        /// Removing one.
+        Delete = "delete", Write, Durable;
     }
     /// An agent's graph upstream.
     graph {
@@ -225,8 +253,12 @@ catalogue! {
     }
     /// Long-term memory upstream.
     store {
-        /// Seeing and searching memories.
+        /// Seeing a memory.
         Read = "read", Read, Buffered;
+        /// Searching memories.
+        Search = "search", Read, Buffered;
+        /// Seeing under which names there are memories.
+        ListNamespaces = "list_namespaces", Read, Buffered;
         /// Keeping or changing one.
         Write = "write", Write, Durable;
         /// Forgetting.

@@ -1,14 +1,14 @@
 //! Which resources an allowed action reaches: a condition over a resource's labels.
 //!
-//! Labels are what filters must see of a resource: its owner, and its metadata one level deep. A filter is part
+//! Labels are what filters must see of a resource beside its owner: its metadata one level deep. A filter is part
 //! of a permit; services apply it in the query, so that what it hides is as absent as what does not exist.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The label that holds a resource's owner ([`crate::principal::Principal::owner_key`]).
-pub const OWNER: &str = "owner";
+/// What clients call a resource's owner in a filter ([`crate::principal::Principal::owner_key`]).
+const OWNER: &str = "owner";
 
 /// Deepest nesting of `$and`/`$or`.
 const MAX_DEPTH: usize = 8;
@@ -34,6 +34,8 @@ pub enum Filter {
     Everything,
     /// Lets nothing through.
     Nothing,
+    /// The resource is this owner's ([`crate::principal::Principal::owner_key`]), whatever its metadata says.
+    Owner(String),
     /// The label is one value and equals this.
     Eq(String, String),
     /// The label is a list and holds this.
@@ -64,7 +66,7 @@ impl Filter {
     /// Only what this owner owns.
     #[must_use]
     pub fn owned_by(owner: &str) -> Self {
-        Self::Eq(OWNER.into(), owner.into())
+        Self::Owner(owner.into())
     }
 
     /// Reads the JSON form: `{"owner": "x"}`, `{"tags": {"$contains": "a"}}`, `{"$or": [{...}, {...}]}`.
@@ -76,19 +78,20 @@ impl Filter {
         parse(value, 0, &mut conditions)
     }
 
-    /// Whether the resource with this id and these labels is let through.
+    /// Whether the resource with this id, owner and labels is let through.
     #[must_use]
-    pub fn matches(&self, id: &str, labels: &Labels) -> bool {
+    pub fn matches(&self, id: &str, owner: &str, labels: &Labels) -> bool {
         match self {
             Self::Everything => true,
             Self::Nothing => false,
+            Self::Owner(wanted) => owner == wanted,
             Self::Eq(key, wanted) => matches!(labels.get(key), Some(Label::One(v)) if v == wanted),
             Self::Contains(key, wanted) => {
                 matches!(labels.get(key), Some(Label::Many(v)) if v.contains(wanted))
             }
             Self::Named(ids) => ids.iter().any(|one| one == id),
-            Self::And(all) => all.iter().all(|f| f.matches(id, labels)),
-            Self::Or(any) => any.iter().any(|f| f.matches(id, labels)),
+            Self::And(all) => all.iter().all(|f| f.matches(id, owner, labels)),
+            Self::Or(any) => any.iter().any(|f| f.matches(id, owner, labels)),
         }
     }
 
@@ -127,7 +130,7 @@ fn parse(value: &Value, depth: usize, conditions: &mut usize) -> Result<Filter, 
                 return Err(FilterError::UnknownOperator(operator.to_owned()));
             }
             (label, Value::Object(operators)) => parse_operators(label, operators)?,
-            (label, scalar) => Filter::Eq(label.to_owned(), text(scalar)?),
+            (label, scalar) => equals(label, text(scalar)?),
         });
     }
     Ok(match all.len() {
@@ -145,7 +148,9 @@ fn parse_operators(label: &str, operators: &serde_json::Map<String, Value>) -> R
     let mut all = Vec::with_capacity(operators.len());
     for (operator, value) in operators {
         all.push(match (operator.as_str(), value) {
-            ("$eq", value) => Filter::Eq(label.to_owned(), text(value)?),
+            ("$eq", value) => equals(label, text(value)?),
+            // An owner is one value, and `$contains` looks into lists alone.
+            ("$contains", _) if label == OWNER => Filter::Nothing,
             // A list asks for every one of its items, as LangGraph's stores read it.
             ("$contains", Value::Array(items)) => Filter::And(
                 items
@@ -164,12 +169,16 @@ fn parse_operators(label: &str, operators: &serde_json::Map<String, Value>) -> R
     }
 }
 
+fn equals(label: &str, value: String) -> Filter {
+    if label == OWNER { Filter::Owner(value) } else { Filter::Eq(label.to_owned(), value) }
+}
+
 fn text(value: &Value) -> Result<String, FilterError> {
     scalar(value).ok_or(FilterError::Shape("a compared value is a text, number or boolean"))
 }
 
 /// The label spelling of a scalar; `None` for null, lists and objects.
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -178,9 +187,9 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The labels of a resource: its owner, and its metadata one level deep. Metadata cannot override the owner.
+/// The labels of a resource: its metadata one level deep.
 #[must_use]
-pub fn labels_of(owner: &str, metadata: &serde_json::Map<String, Value>) -> Labels {
+pub fn labels_of(metadata: &serde_json::Map<String, Value>) -> Labels {
     let mut labels = Labels::new();
     for (key, value) in metadata {
         let label = match value {
@@ -191,7 +200,6 @@ pub fn labels_of(owner: &str, metadata: &serde_json::Map<String, Value>) -> Labe
             labels.insert(key.clone(), label);
         }
     }
-    labels.insert(OWNER.into(), Label::One(owner.into()));
     labels
 }
 
@@ -204,13 +212,13 @@ mod tests {
     fn labels() -> Labels {
         let metadata =
             json!({"team": "red", "size": 3, "tags": ["a", "b"], "owner": "forged", "deep": {"x": 1}});
-        labels_of("local|me", metadata.as_object().expect("an object"))
+        labels_of(metadata.as_object().expect("an object"))
     }
 
     #[test]
     fn metadata_cannot_forge_the_owner() {
-        assert!(Filter::owned_by("local|me").matches("t", &labels()));
-        assert!(!Filter::owned_by("forged").matches("t", &labels()));
+        assert!(Filter::owned_by("local|me").matches("t", "local|me", &labels()));
+        assert!(!Filter::owned_by("forged").matches("t", "local|me", &labels()));
     }
 
     #[test]
@@ -230,7 +238,11 @@ mod tests {
             ("empty $or reaches nothing", json!({"$or": []}), false),
             ("empty filter reaches everything", json!({}), true),
         ] {
-            assert_eq!(Filter::parse(&filter).expect(name).matches("t", &labels()), expected, "{name}");
+            assert_eq!(
+                Filter::parse(&filter).expect(name).matches("t", "local|me", &labels()),
+                expected,
+                "{name}"
+            );
         }
     }
 

@@ -1,6 +1,8 @@
 //! What a principal may do: one decision function over roles, scopes and owners.
 
 pub mod catalogue;
+pub mod condition;
+pub mod custom;
 pub mod decision;
 pub mod explain;
 pub mod filter;

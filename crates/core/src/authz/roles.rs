@@ -150,6 +150,8 @@ pub fn defaults() -> BTreeMap<String, RoleDef> {
                     "thread:*",
                     "message:*",
                     "run:*",
+                    "assistant:*",
+                    "cron:*",
                     "graph:*",
                     "store:*",
                     "file:*",

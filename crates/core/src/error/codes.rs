@@ -76,6 +76,7 @@ codes! {
     LOOPBACK_ONLY = "loopback_only", Forbidden, "This is only answered on the machine itself.", "Call it from the machine Doorward runs on.";
 
     NOT_FOUND = "not_found", NotFound, "There is no such thing.", "What you may not see is answered like what does not exist.";
+    RUN_NOT_FOUND = "run_not_found", NotFound, "Run not found", "The thread has no such run, or it was forgotten.";
     NO_ROUTE = "no_route", NotFound, "There is nothing at this path.", "Check the path and the mount's prefix.";
     METHOD_NOT_ALLOWED = "method_not_allowed", Method, "This path does not take this method.", "The Allow header lists those it takes.";
 
@@ -85,6 +86,7 @@ codes! {
     IDENTITY_TAKEN = "identity_taken", Conflict, "This identity opens another account.", "Remove it there first.";
     LAST_WAY_IN = "last_way_in", Conflict, "Nothing else opens this account.", "Set a password or add another provider first.";
     CONFLICT = "conflict", Conflict, "It changed since it was read.", "Read it again and repeat.";
+    THREAD_BUSY = "thread_busy", Conflict, "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.", "Wait for the run, cancel it, or send another multitask_strategy.";
     LAST_ADMIN = "last_admin", Conflict, "This is the only administrator.", "Make another administrator first.";
 
     TOO_LARGE = "too_large", TooLarge, "The request is too large.", "The message names the limit.";
@@ -106,6 +108,8 @@ codes! {
     HANDLER_AWAY = "handler_unavailable", Unavailable, "Who you are cannot be found out now.", "The handler crashed, took too long or has too much to do; the log under its name has what it said.";
     ISSUER_UNAVAILABLE = "issuer_unavailable", Unavailable, "The keys of the token's issuer cannot be had now.", "Retry; the log says why the issuer's keys could not be fetched.";
     WRONG_MASTER_KEY = "wrong_master_key", Unavailable, "The master key does not open this store.", "Give the key the store was made with: secrets.master_key_file, or DOORWARD__SECRETS__MASTER_KEY.";
+    HANDLER_FAILED = "handler_failed", Internal, "Internal Server Error", "The handler raised something that is no refusal; the log under its name has the traceback.";
+    HANDLER_FILTER = "handler_filter_invalid", Internal, "The authorization handler returned a filter that cannot be enforced.", "The log says which part of it. Nothing is let through by half a filter.";
     INTERNAL = "internal", Internal, "Something went wrong on our side.", "Report it with the request id.";
 }
 

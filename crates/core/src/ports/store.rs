@@ -152,6 +152,13 @@ pub enum Write {
     InsertThread(Thread),
     /// Replaces name, metadata, state and times of a thread; owner and mount stay. Conflict: `Missing`.
     UpdateThread(Thread),
+    /// Moves a thread's last change forward; no conflict if the thread is gone.
+    TouchThread {
+        /// The thread.
+        id: ThreadId,
+        /// When.
+        at_ms: i64,
+    },
     /// Removes a thread with its messages and runs. Conflict: `Missing`.
     DeleteThread(ThreadId),
     /// Adds a message to an existing thread. Conflict: `Missing` if the thread is gone.
@@ -160,9 +167,18 @@ pub enum Write {
     DeleteMessage { thread: ThreadId, id: MessageId },
     /// Adds a run. Conflict: `Missing` if the thread is gone.
     InsertRun(Run),
-    /// Finishes a running run. Conflict: `Missing` if it does not run.
+    /// Lets a pending run run. Conflict: `Missing` if it is not pending.
+    BeginRun(RunId),
+    /// Removes a run, with what it said and heard or without. Conflict: `Missing`.
+    DeleteRun {
+        /// The run.
+        id: RunId,
+        /// Whether its messages go too.
+        with_messages: bool,
+    },
+    /// Finishes a run that is pending or running. Conflict: `Missing` if it is neither.
     FinishRun { id: RunId, status: RunStatus, error: Option<String>, at_ms: i64 },
-    /// Marks every running run as interrupted: what a process that died left behind.
+    /// Marks every unfinished run as interrupted: what a process that died left behind.
     InterruptRuns { at_ms: i64 },
     /// Claims an upstream resource for an owner; claiming one's own again is no conflict. Conflict: `Owned`.
     ClaimOwnership { mount: String, resource: String, id: String, owner: String, at_ms: i64 },
@@ -297,6 +313,26 @@ pub trait Codes: Send + Sync {
     fn any_code<'a>(&'a self, purpose: &'a str, now_ms: i64) -> StoreFuture<'a, bool>;
 }
 
+/// What threads are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadOrder {
+    /// Their id.
+    Id,
+    /// When they were made.
+    CreatedAt,
+    /// When they last changed.
+    UpdatedAt,
+}
+
+/// An order of threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadSort {
+    /// By what.
+    pub by: ThreadOrder,
+    /// Smallest first.
+    pub ascending: bool,
+}
+
 /// Threads, messages and runs of the embedded agent server.
 pub trait Threads: Send + Sync {
     /// The thread with this id on this mount, if the filter lets it through.
@@ -308,6 +344,15 @@ pub trait Threads: Send + Sync {
     ) -> StoreFuture<'a, Option<Thread>>;
     /// Threads of this mount that the filter lets through, newest first; `page.after` is the last id seen.
     fn threads<'a>(&'a self, mount: &'a str, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Thread>>;
+    /// Threads as [`Threads::threads`], in an order of choice; skips `offset` of them.
+    fn sorted_threads<'a>(
+        &'a self,
+        mount: &'a str,
+        filter: &'a Filter,
+        sort: ThreadSort,
+        offset: u32,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Thread>>;
     /// Messages of a thread in order.
     fn messages<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Message>>;
     /// The newest messages of a thread, at most `limit`, in order.

@@ -27,7 +27,7 @@ use doorward_core::operation::{Call, Origin};
 use doorward_core::ports::{Mailer, NoMailer, NoWayOut, Outbound};
 use doorward_core::random::{Random, SeededRandom};
 use doorward_core::secret::SecretBytes;
-use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
+use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
 use doorward_core::{Engine, Error, Result};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::SqlStore;
@@ -43,6 +43,7 @@ pub(crate) struct House {
     pub(crate) store: SqlStore,
     /// What is drawn, counted.
     pub(crate) random: Arc<Counting>,
+    ring: Arc<KeyRing>,
 }
 
 /// Reproducible bytes, and how often a salt was among them: each password that is hashed draws one.
@@ -127,43 +128,13 @@ impl House {
         };
         let engine = Engine::open(parts, settings).await.expect("opens");
         let ring = engine.ring("sign:native", Algorithm::ES256).await.expect("a ring");
-        let section = |json: serde_json::Value| Section {
-            options: json.as_object().expect("an object").clone(),
-            keys: None,
-            remote: None,
-            asking: None,
-            handlers: None,
-            ring: Some(Arc::clone(&ring)),
-        };
-        let own = serde_json::json!({"issuer": "doorward", "audience": ["doorward"]});
-        let chain = Chain::new(vec![
-            build("api_key", section(serde_json::json!({})), &engine).expect("built"),
-            build("own_token", section(own), &engine).expect("built"),
-            build("session_cookie", section(serde_json::json!({})), &engine).expect("built"),
-        ]);
-        let mount = Arc::new(Mount {
-            name: "native".into(),
-            surface: "native",
-            chain,
-            tokens: TokenProfile {
-                authority: "local".into(),
-                issuer: Some("doorward".into()),
-                audience: Some("doorward".into()),
-                identity_claim: "sub".into(),
-                typ: "at+jwt",
-                keys: Keys::Ring(ring),
-                access_ttl_s: 3_600,
-                max_ttl_s: 86_400,
-                refresh: RefreshRules::default(),
-                claims: doorward_core::tokens::PersonClaims::Roles,
-            },
-            passwords: PasswordPolicy::default(),
-            sign_up: SignUp::Open,
-            email: around.email,
-            distinct_refusals: false,
-            sessions: SessionRules::default(),
-        });
-        Self { engine, clock, mount, store, random }
+        let mount = Arc::new(Mount { email: around.email, ..mount(&engine, &ring) });
+        Self { engine, clock, mount, store, random, ring }
+    }
+
+    /// A mount like the house's own, to be changed.
+    pub(crate) fn mount_like(&self) -> Mount {
+        mount(&self.engine, &self.ring)
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -253,6 +224,46 @@ impl House {
     pub(crate) async fn refresh(&self, token: &str, client: &str) -> Result<Granted> {
         let permit = self.nobody().await.permit(Target::any())?;
         self.engine.sessions().refresh(permit, &token.into(), Some(client)).await
+    }
+}
+
+fn mount(engine: &Engine, ring: &Arc<KeyRing>) -> Mount {
+    let section = |json: serde_json::Value| Section {
+        options: json.as_object().expect("an object").clone(),
+        keys: None,
+        remote: None,
+        asking: None,
+        handlers: None,
+        ring: Some(Arc::clone(ring)),
+    };
+    let own = serde_json::json!({"issuer": "doorward", "audience": ["doorward"]});
+    let chain = Chain::new(vec![
+        build("api_key", section(serde_json::json!({})), engine).expect("built"),
+        build("own_token", section(own), engine).expect("built"),
+        build("session_cookie", section(serde_json::json!({})), engine).expect("built"),
+    ]);
+    Mount {
+        name: "native".into(),
+        surface: "native",
+        chain,
+        tokens: TokenProfile {
+            authority: "local".into(),
+            issuer: Some("doorward".into()),
+            audience: Some("doorward".into()),
+            identity_claim: "sub".into(),
+            typ: "at+jwt",
+            keys: Keys::Ring(Arc::clone(ring)),
+            access_ttl_s: 3_600,
+            max_ttl_s: 86_400,
+            refresh: RefreshRules::default(),
+            claims: doorward_core::tokens::PersonClaims::Roles,
+        },
+        passwords: PasswordPolicy::default(),
+        sign_up: SignUp::Open,
+        email: None,
+        distinct_refusals: false,
+        sessions: SessionRules::default(),
+        policy: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod identity;
 mod issuers;
 mod logins;
 mod matrix;
+mod policy;
 mod processes;
 mod proofs;
 mod refresh;

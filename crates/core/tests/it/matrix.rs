@@ -119,7 +119,7 @@ fn render_shared() -> String {
                 says(Target::owned("another", other).through("native")),
                 says(Target::owned("shared", other).through("agentflow")),
                 match decide(&roles, &auth, action, Target::any().through("native")) {
-                    Ok(filter) if filter.matches("new", &labels_of(&own, &Default::default())) => "yes",
+                    Ok(filter) if filter.matches("new", &own, &labels_of(&Default::default())) => "yes",
                     Ok(_) => "-",
                     Err(_) => "no",
                 },

@@ -43,6 +43,9 @@ pub(crate) struct StoreOptions {
     /// The AgentFlow configuration file of the mount `agentflow`
     #[arg(long, value_name = "FILE")]
     pub(crate) agentflow: Option<PathBuf>,
+    /// The LangGraph configuration file of the mount `langgraph`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) langgraph: Option<PathBuf>,
 }
 
 impl StoreOptions {
@@ -61,6 +64,9 @@ impl StoreOptions {
         if let Some(path) = &self.agentflow {
             placement.set("--agentflow", "mounts.agentflow.agentflow", text_of(path)?);
         }
+        if let Some(path) = &self.langgraph {
+            placement.set("--langgraph", "mounts.langgraph.langgraph", text_of(path)?);
+        }
         Setup::beside(placement, self.data_dir.as_deref(), create, surroundings)
     }
 }
@@ -74,6 +80,9 @@ pub(crate) struct ServerOptions {
     /// The AgentFlow configuration file of the mount `agentflow`
     #[arg(long, value_name = "FILE")]
     agentflow: Option<PathBuf>,
+    /// The LangGraph configuration file of the mount `langgraph`
+    #[arg(long, value_name = "FILE")]
+    langgraph: Option<PathBuf>,
     /// The agent server behind the mount that --surface names
     #[arg(long, value_name = "URL", requires = "surface")]
     upstream: Option<String>,
@@ -102,6 +111,9 @@ impl ServerOptions {
         }
         if let Some(path) = &self.agentflow {
             placement.set("--agentflow", "mounts.agentflow.agentflow", text_of(path)?);
+        }
+        if let Some(path) = &self.langgraph {
+            placement.set("--langgraph", "mounts.langgraph.langgraph", text_of(path)?);
         }
         if let (Some(upstream), Some(surface)) = (&self.upstream, &self.surface) {
             placement.set("--upstream", format!("mounts.{surface}.upstream"), upstream.as_str());

@@ -27,7 +27,8 @@ Examples:
   doorward dev --listen 127.0.0.1:0 --ready-file ready.json
   doorward dev --agentflow agentflow.json
   doorward dev --agentflow agentflow.json --upstream http://127.0.0.1:8000 --surface agentflow
-  doorward dev --mount agentflow=127.0.0.1:8421"
+  doorward dev --mount agentflow=127.0.0.1:8421
+  doorward dev --langgraph langgraph.json --mount langgraph=127.0.0.1:2024"
 )]
 struct Dev {
     #[command(flatten)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use doorward_core::authz::custom::Uncovered;
+
 use super::issuers::Issuer;
 use super::nearest::nearest;
 use super::problem::Problem;
@@ -29,6 +31,12 @@ pub struct Mount {
     pub principal_jwt: bool,
     /// The platform's own configuration file; without it Doorward's own tokens and keys are taken.
     pub agentflow: Option<PathBuf>,
+    /// As [`Mount::agentflow`], for LangGraph.
+    pub langgraph: Option<PathBuf>,
+    /// What callers may do where no authorization handler covers it.
+    pub uncovered: Uncovered,
+    /// What the embedded agent's one node is called in streams.
+    pub node: String,
     /// Whether people may make accounts for themselves.
     pub sign_up: bool,
     /// A header in which a declared proxy names the caller it let in.
@@ -70,6 +78,8 @@ pub enum SurfaceKind {
     Native,
     /// AgentFlow's.
     AgentFlow,
+    /// LangGraph's.
+    LangGraph,
     /// Muxi Core's.
     Muxi,
     /// Supabase Auth's.
@@ -81,9 +91,16 @@ impl SurfaceKind {
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("native", Self::Native),
         ("agentflow", Self::AgentFlow),
+        ("langgraph", Self::LangGraph),
         ("muxi", Self::Muxi),
         ("supabase", Self::Supabase),
     ];
+
+    /// Whether an agent server of its platform can stand behind it.
+    #[must_use]
+    pub fn takes_upstream(self) -> bool {
+        matches!(self, Self::AgentFlow | Self::LangGraph)
+    }
 
     /// The word for it.
     #[must_use]
@@ -91,6 +108,7 @@ impl SurfaceKind {
         match self {
             Self::Native => "native",
             Self::AgentFlow => "agentflow",
+            Self::LangGraph => "langgraph",
             Self::Muxi => "muxi",
             Self::Supabase => "supabase",
         }
@@ -101,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "surface",
         "\"agentflow\"",
-        "What is spoken here: native, agentflow, muxi or supabase. Default: the mount's name.",
+        "What is spoken here: native, agentflow, langgraph, muxi or supabase. Default: the mount's name.",
     ),
     Key::optional(
         "prefix",
@@ -128,6 +146,17 @@ pub(super) const KEYS: &[Key] = &[
         "\"agentflow.json\"",
         "AgentFlow's configuration file, read as it is. Without it, Doorward's own tokens and keys are taken.",
     ),
+    Key::optional(
+        "langgraph",
+        "\"langgraph.json\"",
+        "LangGraph's configuration file, read as it is; its auth handlers let callers in. Without it, Doorward's own tokens and keys are taken.",
+    ),
+    Key::new(
+        "uncovered",
+        "\"own\"",
+        "What callers may do where no authorization handler of langgraph.json covers it: own, what is theirs; allow, everything that roles let them; deny, nothing.",
+    ),
+    Key::new("node", "\"chatbot\"", "What LangGraph's streams call the embedded agent's one node."),
     Key::new("sign_up", "\"closed\"", "open: people make their own accounts; closed: administrators do."),
     Key::optional(
         "trusted_header",
@@ -158,7 +187,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "refusals",
         "\"uniform\"",
-        "uniform: refusals of bad tokens tell expiry apart and nothing else; distinct: AgentFlow's words for what was wrong.",
+        "uniform: refusals of bad tokens tell expiry apart and nothing else; distinct: AgentFlow's words for what was wrong, and 403 for a missing token with LangGraph.",
     ),
     Key::optional(
         "refresh_rotation",
@@ -313,6 +342,12 @@ impl Mount {
         let upstream = upstream(&mut section);
         let principal_jwt = section.boolean("principal_jwt");
         let agentflow = section.path("agentflow");
+        let langgraph = section.path("langgraph");
+        let uncovered = section.word(
+            "uncovered",
+            &[("own", Uncovered::Own), ("allow", Uncovered::Allow), ("deny", Uncovered::Deny)],
+        );
+        let node = node(&mut section);
         let sign_up = section.word("sign_up", &[("open", true), ("closed", false)]);
         let allow_anonymous = section.boolean("allow_anonymous");
         let trusted_header = header(&mut section);
@@ -346,7 +381,7 @@ impl Mount {
         if site_url.as_deref().is_some_and(|url| !web(url) || !url.bytes().all(|b| b.is_ascii_graphic())) {
             section.refuse("site_url", "this is not a page's address", "write it like https://app.example");
         }
-        if surface.is_some_and(|surface| surface != SurfaceKind::AgentFlow) && section.is_given("upstream") {
+        if surface.is_some_and(|surface| !surface.takes_upstream()) && section.is_given("upstream") {
             section.refuse(
                 "upstream",
                 "this surface has no agent server behind it",
@@ -357,6 +392,7 @@ impl Mount {
             ("listen", listen.is_none()),
             ("upstream", upstream.is_none()),
             ("agentflow", agentflow.is_none()),
+            ("langgraph", langgraph.is_none()),
             ("trusted_header", trusted_header.is_none()),
             ("remote_tokens", remote_tokens.is_none()),
         ]
@@ -374,6 +410,9 @@ impl Mount {
             upstream,
             principal_jwt: principal_jwt?,
             agentflow,
+            langgraph,
+            uncovered: uncovered?,
+            node: node?,
             sign_up: sign_up?,
             allow_anonymous: allow_anonymous?,
             trusted_header,
@@ -403,7 +442,7 @@ fn surface(name: &str, section: &mut Section<'_>) -> Option<SurfaceKind> {
         section.refuse(
             "surface",
             format!("no surface is called {name}"),
-            "say which surface the mount speaks: surface = \"native\", \"agentflow\", \"muxi\" or \"supabase\"",
+            "say which surface the mount speaks: surface = \"native\", \"agentflow\", \"langgraph\", \"muxi\" or \"supabase\"",
         );
     }
     found
@@ -442,6 +481,21 @@ fn upstream(section: &mut Section<'_>) -> Option<String> {
         );
     }
     url
+}
+
+/// A word that can stand in JSON and in `metadata["langgraph_node"] == ...` of whoever reads streams.
+fn node(section: &mut Section<'_>) -> Option<String> {
+    let text = section.text("node")?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
+        section.refuse(
+            "node",
+            format!("{text:?} cannot be a node's name"),
+            "use up to 64 letters, digits, - and _",
+        );
+        return None;
+    }
+    Some(text)
 }
 
 /// Origins as browsers send them: a scheme, a host, perhaps a port, and nothing behind.

@@ -8,14 +8,32 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use agentflow::{Auth, RateLimit};
 use doorward_core::secret::SecretText;
 use doorward_protocols::json::{self, Limits};
 use serde_json::{Map, Value};
 
 use crate::config::Problem;
 
+/// What a platform's own configuration means for Doorward.
+pub struct Platform {
+    /// Who is let in.
+    pub auth: Auth,
+    /// How many requests are let in.
+    pub rate_limit: Option<RateLimit>,
+    /// The names of its graphs, where the platform's clients ask for one.
+    pub graphs: Vec<String>,
+    /// What the operator should know; each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// The process's variables.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
 /// User code that a platform's file names.
 pub struct HandlerFile {
+    /// The platform's file.
+    pub named_in: PathBuf,
     /// What it is written for, by the name of its adapter.
     pub kind: &'static str,
     /// What to load, as the platform writes it.
@@ -59,8 +77,8 @@ pub(crate) fn handler_file(
     if content.get("auth").is_some_and(|auth| auth.get("path").is_some() && auth.get("method").is_none()) {
         return Ok(langgraph::handler_file(path, environment)?);
     }
-    match agentflow::AgentFlow::read(path, environment)?.auth {
-        agentflow::Auth::Custom(file) => Ok(file),
+    match agentflow::read(path, environment)?.auth {
+        Auth::Custom(file) => Ok(file),
         _ => Err(crate::cli::Failure::refused(
             format!("{} names no handlers, so there is nothing to load", path.display()),
             "write \"auth\": {\"method\": \"custom\", \"path\": \"auth.custom:MyAuthBackend\"} for AgentFlow, or \"auth\": {\"path\": \

@@ -10,7 +10,7 @@ use doorward_core::live::LiveGuard;
 use doorward_core::operation::Grant;
 use doorward_protocols::json::{self, Limits};
 use futures_util::stream;
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -29,6 +29,8 @@ const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) struct Arrival {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
+    /// Everything the upstream said, for surfaces that pass more of it on.
+    said: HeaderMap,
     body: Incoming,
     access: Option<Access>,
 }
@@ -78,8 +80,18 @@ pub(crate) struct Buffered {
 }
 
 impl Arrival {
-    pub(super) fn new(status: StatusCode, upstream: &HeaderMap, body: Incoming) -> Self {
-        Self { status, headers: headers::inbound(upstream), body, access: None }
+    pub(super) fn new(status: StatusCode, said: HeaderMap, body: Incoming) -> Self {
+        Self { status, headers: headers::inbound(&said), said, body, access: None }
+    }
+
+    /// Passes these headers on besides, where `may` lets their values.
+    pub(crate) fn passing(mut self, names: &[HeaderName], may: impl Fn(&HeaderValue) -> bool) -> Self {
+        for name in names {
+            if let Some(value) = self.said.get(name).filter(|value| may(value)) {
+                self.headers.insert(name.clone(), value.clone());
+            }
+        }
+        self
     }
 
     /// Keeps watching the caller's leave while the body is passed on.

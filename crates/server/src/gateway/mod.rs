@@ -27,6 +27,7 @@ use http::{Method, StatusCode};
 use answer::Access;
 pub(crate) use answer::{Arrival, Buffered};
 pub(crate) use ownership::{Claim, claimed, fresh_id, owned};
+pub(crate) use probe::segment;
 pub(crate) use socket::{Handshake, SocketRule};
 pub(crate) use subject::{JsonBody, Reserved, Resource, named};
 pub use upstream::UpstreamError;
@@ -214,6 +215,35 @@ async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Resu
     tokio::select! {
         arrival = upstream.send(outbound, grant.call().engine()) => Ok(arrival?.under(access)),
         () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),
+    }
+}
+
+/// Looks at something upstream on the way to an act: nothing is changed, and nothing of it is told yet.
+///
+/// # Errors
+/// The upstream's.
+pub(crate) async fn look(request: &Request, grant: &Grant, path: String) -> Result<Buffered> {
+    let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
+    let upstream = request.site.upstream.as_ref().ok_or_else(missing)?;
+    let mut outbound = own_request(request, grant, Method::GET, path, None);
+    headers::state(request, grant.auth(), &mut outbound.headers)?;
+    upstream.send(outbound, &request.engine).await?.read().await
+}
+
+/// As [`own_request`], with what the client says of the answer it wants: for answers that are passed on as they come.
+pub(crate) fn passed_request(
+    request: &Request,
+    grant: &Grant,
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+) -> Outbound {
+    Outbound {
+        method,
+        path,
+        query: request.query.clone(),
+        headers: headers::outbound(request, grant.auth(), body.is_some()),
+        body: body.map(Into::into),
     }
 }
 

@@ -11,7 +11,6 @@ use http::header::{
 use parking_lot::Mutex;
 
 use super::respond::header_value;
-use crate::surfaces::PageHeaders;
 
 /// Most refused origins that are told apart in the log; a stranger chooses their names.
 const MAX_TOLD: usize = 64;
@@ -40,14 +39,15 @@ impl Asked {
 }
 
 impl Cors {
-    /// `key_headers` are those of the surface, beside the ones every surface takes; `pages` what its clients use in browsers.
-    pub(crate) fn new(origins: &[String], key_headers: &[&str], pages: &PageHeaders) -> Self {
+    /// `key_headers` are those of the surface, beside the ones every surface takes; so are whatever else its clients send.
+    /// `exposed` are headers of the surface's answers that pages may read.
+    pub(crate) fn new(origins: &[String], key_headers: &[&str], exposed: &[&str]) -> Self {
         let names = ["authorization", "content-type", "x-api-key"];
-        let exposed = ["retry-after", "www-authenticate", "x-request-id"];
+        let readable = ["retry-after", "www-authenticate", "x-request-id"];
         Self {
             origins: origins.iter().map(|origin| header_value(origin)).collect(),
-            request_headers: header_value(&[&names, key_headers, pages.sent].concat().join(", ")),
-            exposed: header_value(&[&exposed, pages.read].concat().join(", ")),
+            request_headers: header_value(&[&names, key_headers].concat().join(", ")),
+            exposed: header_value(&[&readable, exposed].concat().join(", ")),
             told: Mutex::default(),
         }
     }
@@ -99,7 +99,7 @@ mod tests {
         let origins: Vec<String> = origins.iter().map(|&text| text.to_owned()).collect();
         let mut headers = HeaderMap::from_iter([(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))]);
         let asked = Asked { origin: origin.map(HeaderValue::from_static), preflight };
-        Cors::new(&origins, &["x-key"], &PageHeaders::NONE).stamp(&asked, "m", &mut headers);
+        Cors::new(&origins, &["x-key"], &["x-total"]).stamp(&asked, "m", &mut headers);
         headers
     }
 

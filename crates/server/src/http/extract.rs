@@ -7,6 +7,9 @@ use doorward_protocols::json::{self, JsonError, Limits};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::surfaces::Surface;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -18,14 +21,17 @@ const MAX_USER_AGENT_BYTES: usize = 256;
 /// # Errors
 /// `bad_header` when a credential header is repeated or not ASCII text, or when two say different things.
 ///
-/// `key_headers` are those in which the surface takes API keys beside `X-API-Key`; `protocol_token` is what a
-/// WebSocket's handshake brought as a subprotocol.
+/// `protocol_token` is what a WebSocket's handshake brought as a subprotocol.
 pub(crate) fn offered<'h>(
     headers: &'h HeaderMap,
-    key_headers: &[&str],
+    surface: &Surface,
     protocol_token: Option<&'h str>,
 ) -> Result<Option<Offered<'h>>> {
+    let key_headers = surface.key_headers;
     let mut found = single(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
+    if found.is_some() && surface.spare_keys {
+        return Ok(found);
+    }
     match (protocol_token, &found) {
         (Some(text), Some(first)) if first.text != text => return Err(two_credentials()),
         (Some(text), None) => found = Some(Offered { place: Place::Bearer, text }),
@@ -152,10 +158,26 @@ pub(crate) fn json_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     if !matches!(bytes.trim_ascii_start().first(), None | Some(b'{')) {
         return Err(Error::new(codes::BAD_JSON).message("The body is not a JSON object."));
     }
-    json::parse_as(bytes, Limits::STRANGER).map_err(|error| match error {
+    json::parse_as(bytes, Limits::STRANGER).map_err(unreadable)
+}
+
+/// Reads a JSON list.
+///
+/// # Errors
+/// As [`json_body`].
+pub(crate) fn json_list(bytes: &[u8]) -> Result<Vec<Value>> {
+    match json::parse(bytes, Limits::STRANGER) {
+        Ok(Value::Array(items)) => Ok(items),
+        Ok(_) => Err(Error::new(codes::BAD_JSON).message("The body is not a JSON list.")),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn unreadable(error: JsonError) -> Error {
+    match error {
         JsonError::TooLarge { .. } => Error::new(codes::TOO_LARGE).message(capital(&error.to_string())),
         _ => Error::new(codes::BAD_JSON).message(capital(&error.to_string())),
-    })
+    }
 }
 
 fn capital(text: &str) -> String {

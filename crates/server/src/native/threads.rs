@@ -27,8 +27,10 @@ struct New {
 pub(super) async fn create(mut request: Request) -> Result<Answer> {
     let engine = request.engine.clone();
     let (permit, body) = request.permit_with_json::<thread::Create, New>(Target::any()).await?;
-    let made =
-        engine.threads().create(permit, NewThread { name: body.name, metadata: body.metadata }).await?;
+    let made = engine
+        .threads()
+        .create(permit, NewThread { id: None, name: body.name, metadata: body.metadata })
+        .await?;
     Ok(json_answer(StatusCode::CREATED, &made))
 }
 

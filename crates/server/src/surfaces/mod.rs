@@ -1,6 +1,7 @@
 //! What clients may talk to. To add a surface: a directory and a row in [`BUILTIN`].
 
 pub(crate) mod agentflow;
+pub(crate) mod langgraph;
 pub(crate) mod muxi;
 pub(crate) mod supabase;
 
@@ -18,25 +19,18 @@ pub(crate) struct Surface {
     pub(crate) distinct_style: &'static dyn Style,
     /// Headers in which it takes API keys beside `X-API-Key`, in lower case.
     pub(crate) key_headers: &'static [&'static str],
-    /// What pages of other origins send to it and read of it, beside what every surface has.
-    pub(crate) page_headers: PageHeaders,
+    /// Headers that its clients send from pages of other origins, beside those of keys and of every surface, in lower case.
+    pub(crate) sent_headers: &'static [&'static str],
+    /// Headers of its answers that pages of other origins may read, beside those of every surface.
+    pub(crate) exposed_headers: &'static [&'static str],
+    /// Whether its callers are found out before it is looked whether there is such a route, as its platform does.
+    pub(crate) asks_first: bool,
+    /// Whether an API key beside an `Authorization` header is somebody else's business: its clients send one to their cloud.
+    pub(crate) spare_keys: bool,
     /// What it answers by itself.
     pub(crate) routes: &'static [Route],
     /// What it answers in front of the platform's own server; `None` if it cannot stand there.
     pub(crate) upstream_routes: Option<&'static [Route]>,
-}
-
-/// Headers that a surface's own clients use in browsers (Fetch §3.2.2).
-pub(crate) struct PageHeaders {
-    /// Those that requests bring, in lower case.
-    pub(crate) sent: &'static [&'static str],
-    /// Those of answers that pages may read.
-    pub(crate) read: &'static [&'static str],
-}
-
-impl PageHeaders {
-    /// None of its own.
-    pub(crate) const NONE: Self = Self { sent: &[], read: &[] };
 }
 
 /// The table.
@@ -46,7 +40,10 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &Problems,
         distinct_style: &Problems,
         key_headers: &[],
-        page_headers: PageHeaders::NONE,
+        sent_headers: &[],
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
         routes: native::ROUTES,
         upstream_routes: None,
     },
@@ -55,16 +52,34 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &agentflow::style::Bodies { distinct: false },
         distinct_style: &agentflow::style::Bodies { distinct: true },
         key_headers: &[],
-        page_headers: PageHeaders::NONE,
+        sent_headers: &[],
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
+    },
+    Surface {
+        name: "langgraph",
+        style: &langgraph::style::Details { missing_is_forbidden: false },
+        distinct_style: &langgraph::style::Details { missing_is_forbidden: true },
+        key_headers: &[],
+        sent_headers: &[],
+        exposed_headers: &["x-pagination-total", "x-pagination-next", "content-location", "location"],
+        asks_first: true,
+        spare_keys: true,
+        routes: langgraph::routes::EMBEDDED,
+        upstream_routes: Some(langgraph::routes::UPSTREAM),
     },
     Surface {
         name: "muxi",
         style: &muxi::style::Details,
         distinct_style: &muxi::style::Details,
         key_headers: muxi::style::KEY_HEADERS,
-        page_headers: PageHeaders::NONE,
+        sent_headers: &[],
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
         routes: muxi::routes::ROUTES,
         upstream_routes: None,
     },
@@ -73,7 +88,10 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &supabase::style::GoTrue,
         distinct_style: &supabase::style::GoTrue,
         key_headers: &[],
-        page_headers: supabase::style::PAGE_HEADERS,
+        sent_headers: supabase::style::SENT_HEADERS,
+        exposed_headers: supabase::style::EXPOSED_HEADERS,
+        asks_first: false,
+        spare_keys: false,
         routes: supabase::routes::ROUTES,
         upstream_routes: None,
     },

@@ -48,6 +48,8 @@ fn only_liveness_descriptions_providers_names_and_public_keys_are_open() {
             "/_mail",
             "/auth/v1/.well-known/jwks.json",
             "/docs",
+            "/info",
+            "/ok",
             "/openapi.json",
             "/ping",
             "/redoc",

@@ -22,7 +22,7 @@ use doorward_core::secret::SecretBytes;
 use doorward_core::tokens::issue::{Subject, issue};
 use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
 use doorward_protocols::jose::Algorithm;
-use doorward_server::{At, Listening, MountAt, RateLimit, ServerSettings, bind};
+use doorward_server::{At, Graphs, Listening, MountAt, RateLimit, ServerSettings, bind};
 use doorward_store::SqlStore;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -112,6 +112,7 @@ fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc
         sign_up: SignUp::Open,
         email: None,
         sessions: SessionRules::default(),
+        policy: None,
     })
 }
 
@@ -162,6 +163,7 @@ impl House {
                 rate_limit: None,
                 cors_origins: Vec::new(),
                 docs: false,
+                graphs: Graphs::default(),
             },
             MountAt {
                 mount: Arc::clone(&agentflow),
@@ -171,6 +173,7 @@ impl House {
                 rate_limit: plan.rate_limit,
                 cors_origins: Vec::new(),
                 docs: false,
+                graphs: Graphs::default(),
             },
         ];
         let any_port = Listening { address: ([127, 0, 0, 1], 0).into(), mounts };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::mount::Mount;
-use doorward_server::{At, BindError, Listening, MountAt, ServerSettings, bind};
+use doorward_server::{At, BindError, Graphs, Listening, MountAt, ServerSettings, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -21,6 +21,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         rate_limit: None,
         cors_origins: Vec::new(),
         docs: false,
+        graphs: Graphs::default(),
     }
 }
 

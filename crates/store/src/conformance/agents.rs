@@ -2,7 +2,7 @@
 
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
 use doorward_core::authz::filter::Filter;
-use doorward_core::ports::store::Page;
+use doorward_core::ports::store::{Page, ThreadOrder, ThreadSort};
 use doorward_core::ports::{Conflict, Write};
 use serde_json::json;
 
@@ -161,6 +161,85 @@ pub async fn runs_finish_once(open: Open<'_>) {
     };
     assert_eq!(ids(page(None, 2)).await, ["run_3", "run_2"]);
     assert_eq!(ids(page(Some("run_2"), 2)).await, ["run_1"]);
+}
+
+/// A run that waits begins once, and is unfinished meanwhile; one that is forgotten takes its messages along if it is to.
+pub async fn runs_wait_and_are_forgotten(open: Open<'_>) {
+    let store = one(open);
+    let waiting = |n: &str| Write::InsertRun(Run { status: RunStatus::Pending, ..run(n, "a") });
+    let of = |n: &str, at: &str| {
+        Write::InsertMessage(Message { run: Some(format!("run_{n}").as_str().into()), ..message(at, "a") })
+    };
+    put(&store, vec![Write::InsertThread(thread("a", "local|a", json!({})))]).await;
+    put(&store, vec![waiting("1"), waiting("2"), waiting("3"), of("1", "1"), of("2", "2"), of("3", "3")])
+        .await;
+    put(&store, vec![Write::BeginRun("run_1".into())]).await;
+    assert_eq!(refused(&store, vec![Write::BeginRun("run_1".into())]).await, Conflict::Missing, "once");
+    let stopped = Write::FinishRun {
+        id: "run_2".into(),
+        status: RunStatus::Interrupted,
+        error: None,
+        at_ms: NOW_MS + 1,
+    };
+    put(&store, vec![stopped]).await;
+    put(&store, vec![Write::InterruptRuns { at_ms: NOW_MS + 2 }]).await;
+    let thread = "thr_a".into();
+    for (id, at_ms) in [("run_1", 2), ("run_2", 1), ("run_3", 2)] {
+        let run = store.run(&thread, &id.into()).await.expect("a read").expect("a run");
+        assert_eq!((run.status, run.finished_at_ms), (RunStatus::Interrupted, Some(NOW_MS + at_ms)), "{id}");
+    }
+    let forget = |id: &str, with_messages| Write::DeleteRun { id: id.into(), with_messages };
+    put(&store, vec![forget("run_1", true), forget("run_2", false)]).await;
+    assert_eq!(refused(&store, vec![forget("run_1", true)]).await, Conflict::Missing);
+    let left = store.messages(&thread, Page { after: None, limit: 9 }).await.expect("a list");
+    assert_eq!(left.iter().map(|message| message.id.as_str()).collect::<Vec<_>>(), ["msg_2", "msg_3"]);
+    let runs = store.runs(&thread, Page { after: None, limit: 9 }).await.expect("a list");
+    assert_eq!(runs.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["run_3"]);
+}
+
+/// Threads come in each order there is, from any place of it.
+pub async fn threads_are_sorted(open: Open<'_>) {
+    let store = one(open);
+    let made = |n: &str, created: i64, updated: i64| {
+        let times = Thread {
+            created_at_ms: NOW_MS + created,
+            updated_at_ms: NOW_MS + updated,
+            ..thread(n, "local|a", json!({"team": "red"}))
+        };
+        Write::InsertThread(times)
+    };
+    put(&store, vec![made("a", 3, 1), made("b", 2, 2), made("c", 1, 2)]).await;
+    put(&store, vec![Write::InsertThread(thread("d", "local|b", json!({})))]).await;
+    let filters = [Filter::owned_by("local|a"), Filter::Eq("team".into(), "red".into())];
+    for (by, ascending, expected) in [
+        (ThreadOrder::Id, true, ["thr_a", "thr_b", "thr_c"]),
+        (ThreadOrder::Id, false, ["thr_c", "thr_b", "thr_a"]),
+        (ThreadOrder::CreatedAt, true, ["thr_c", "thr_b", "thr_a"]),
+        (ThreadOrder::UpdatedAt, false, ["thr_c", "thr_b", "thr_a"]),
+        (ThreadOrder::UpdatedAt, true, ["thr_a", "thr_b", "thr_c"]),
+    ] {
+        for filter in &filters {
+            let sort = ThreadSort { by, ascending };
+            let mut seen = Vec::new();
+            for offset in 0..4 {
+                let part = store.sorted_threads("native", filter, sort, offset, 1).await.expect("a list");
+                seen.extend(part.into_iter().map(|thread| thread.id.as_str().to_owned()));
+            }
+            assert_eq!(seen, expected, "{sort:?}");
+        }
+    }
+}
+
+/// A touch moves a thread's last change forward and never back.
+pub async fn a_touch_moves_forward(open: Open<'_>) {
+    let store = one(open);
+    put(&store, vec![Write::InsertThread(thread("a", "local|a", json!({})))]).await;
+    for (at_ms, expected) in [(NOW_MS + 5, NOW_MS + 5), (NOW_MS + 3, NOW_MS + 5)] {
+        put(&store, vec![Write::TouchThread { id: "thr_a".into(), at_ms }]).await;
+        let updated = thread_of(&store, "native", "a").await.expect("a thread").updated_at_ms;
+        assert_eq!(updated, expected);
+    }
+    put(&store, vec![Write::TouchThread { id: "thr_none".into(), at_ms: NOW_MS }]).await;
 }
 
 /// Only what runs is interrupted.

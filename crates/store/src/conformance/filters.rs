@@ -29,7 +29,7 @@ async fn compare(store: &Handle, filter: &Filter, name: &str) {
         .into_iter()
         .enumerate()
         .filter(|(place, (owner, metadata))| {
-            filter.matches(&format!("thr_{place}"), &labels_of(owner, &object(metadata.clone())))
+            filter.matches(&format!("thr_{place}"), owner, &labels_of(&object(metadata.clone())))
         })
         .map(|(place, _)| format!("thr_{place}"))
         .collect();
@@ -85,6 +85,9 @@ pub async fn named_filters_match_as_core_does(open: Open<'_>) {
         compare(&store, &Filter::parse(&filter).expect(name), name).await;
     }
     compare(&store, &Filter::Nothing, "nothing").await;
+    let said = |owner: &str| Filter::Eq("owner".into(), owner.into());
+    compare(&store, &said("a"), "what metadata calls the owner is a label like others").await;
+    compare(&store, &Filter::Contains("owner".into(), "a".into()), "and may be a list").await;
     let named = |ids: &[&str]| Filter::Named(ids.iter().map(|&id| id.to_owned()).collect());
     compare(&store, &named(&["thr_2", "thr_6", "thr_none", "thr_2"]), "by id").await;
     compare(&store, &named(&[]), "by no id").await;
@@ -101,13 +104,14 @@ fn any_filter(random: &dyn Random, depth: u8) -> Filter {
     let key = ["owner", "team", "tags", "size", "", "none"][usize::from(first) % 6].to_owned();
     let value = ["a", "b", "red", "blue", "x", "y", "3", "true", ""][usize::from(second) % 9].to_owned();
     let parts = || (0..count % 4).map(|_| any_filter(random, depth - 1)).collect();
-    match kind % if depth == 0 { 7 } else { 11 } {
+    match kind % if depth == 0 { 8 } else { 12 } {
         0 => Filter::Everything,
         1 => Filter::Nothing,
         2 | 3 => Filter::Eq(key, value),
         4 | 5 => Filter::Contains(key, value),
-        6 => Filter::Named((0..count % 4).map(|n| format!("thr_{}", first.wrapping_add(n) % 8)).collect()),
-        7 | 8 => Filter::And(parts()),
+        6 => Filter::Owner(value),
+        7 => Filter::Named((0..count % 4).map(|n| format!("thr_{}", first.wrapping_add(n) % 8)).collect()),
+        8 | 9 => Filter::And(parts()),
         _ => Filter::Or(parts()),
     }
 }

@@ -163,6 +163,7 @@ pub fn message(name: &str, thread: &str) -> Message {
 #[must_use]
 pub fn run(name: &str, thread: &str) -> Run {
     Run {
+        details: object(json!({"of": name})),
         id: format!("run_{name}").into(),
         thread: format!("thr_{thread}").into(),
         status: RunStatus::Running,

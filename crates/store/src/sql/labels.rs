@@ -1,6 +1,6 @@
 //! Labels: what filters see of a resource beside its owner.
 
-use doorward_core::authz::filter::{Label, OWNER, labels_of};
+use doorward_core::authz::filter::{Label, labels_of};
 use serde_json::{Map, Value as Json};
 
 use crate::backend::{Step, owned};
@@ -8,11 +8,7 @@ use crate::backend::{Step, owned};
 /// Writes the labels of a resource that has none.
 pub(super) fn insert(resource: &str, metadata: &Map<String, Json>, to: &mut Vec<Step>) {
     const ONE: &str = "INSERT INTO label (resource, key, item, value) VALUES ($1, $2, $3, $4)";
-    for (key, label) in labels_of("", metadata) {
-        // The owner stands in a column of the resource's own row, out of the reach of updates.
-        if key == OWNER {
-            continue;
-        }
+    for (key, label) in labels_of(metadata) {
         match label {
             Label::One(value) => to.push(Step::any(ONE, owned![resource, key, "", value])),
             Label::Many(values) => {

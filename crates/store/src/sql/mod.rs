@@ -76,7 +76,10 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::DeleteThread(id) => threads::delete(&id, to),
         Write::InsertMessage(message) => to.push(messages::insert(&message)?),
         Write::DeleteMessage { thread, id } => to.push(messages::delete(&thread, &id)),
-        Write::InsertRun(run) => to.push(runs::insert(run)),
+        Write::InsertRun(run) => to.push(runs::insert(run)?),
+        Write::TouchThread { id, at_ms } => to.push(threads::touch(&id, at_ms)),
+        Write::BeginRun(id) => to.push(runs::begin(&id)),
+        Write::DeleteRun { id, with_messages } => runs::delete(&id, with_messages, to),
         Write::FinishRun { id, status, error, at_ms } => to.push(runs::finish(&id, status, error, at_ms)),
         Write::InterruptRuns { at_ms } => to.push(runs::interrupt_all(at_ms)),
         Write::ClaimOwnership { mount, resource, id, owner, at_ms } => {

@@ -5,28 +5,57 @@ use doorward_core::id::{RunId, ThreadId};
 use doorward_core::ports::store::Page;
 use doorward_core::ports::{Conflict, StoreError};
 
+use super::json;
 use crate::SqlStore;
 use crate::backend::{Row, Step, Value, owned};
 
 macro_rules! select {
     ($rest:literal) => {
-        concat!("SELECT id, thread, status, error, created_at_ms, finished_at_ms FROM run ", $rest)
+        concat!("SELECT id, thread, status, error, created_at_ms, finished_at_ms, details FROM run ", $rest)
     };
 }
 
 /// A thread that is gone breaks the reference, which is the conflict `Missing`.
-pub(super) fn insert(run: Run) -> Step {
-    Step::row(
-        "INSERT INTO run (id, thread, status, error, created_at_ms, finished_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
-        owned![&run.id, &run.thread, run.status.as_str(), run.error, run.created_at_ms, run.finished_at_ms],
+pub(super) fn insert(run: Run) -> Result<Step, StoreError> {
+    let details = json(&run.details)?;
+    Ok(Step::row(
+        "INSERT INTO run (id, thread, status, error, created_at_ms, finished_at_ms, details) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        owned![
+            &run.id,
+            &run.thread,
+            run.status.as_str(),
+            run.error,
+            run.created_at_ms,
+            run.finished_at_ms,
+            details,
+        ],
         Conflict::Exists,
+    ))
+}
+
+pub(super) fn begin(id: &RunId) -> Step {
+    Step::row(
+        "UPDATE run SET status = 'running' WHERE id = $1 AND status = 'pending'",
+        owned![id],
+        Conflict::Missing,
     )
+}
+
+pub(super) fn delete(id: &RunId, with_messages: bool, to: &mut Vec<Step>) {
+    if with_messages {
+        to.push(Step::any(
+            "DELETE FROM message WHERE thread IN (SELECT thread FROM run WHERE id = $1) AND run = $1",
+            owned![id],
+        ));
+    }
+    to.push(Step::row("DELETE FROM run WHERE id = $1", owned![id], Conflict::Missing));
 }
 
 pub(super) fn finish(id: &RunId, status: RunStatus, error: Option<String>, at_ms: i64) -> Step {
     Step::row(
-        "UPDATE run SET status = $2, error = $3, finished_at_ms = $4 WHERE id = $1 AND status = 'running'",
+        "UPDATE run SET status = $2, error = $3, finished_at_ms = $4 WHERE id = $1 \
+         AND status IN ('pending', 'running')",
         owned![id, status.as_str(), error, at_ms],
         Conflict::Missing,
     )
@@ -34,7 +63,7 @@ pub(super) fn finish(id: &RunId, status: RunStatus, error: Option<String>, at_ms
 
 pub(super) fn interrupt_all(at_ms: i64) -> Step {
     Step::any(
-        "UPDATE run SET status = 'interrupted', finished_at_ms = $1 WHERE status = 'running'",
+        "UPDATE run SET status = 'interrupted', finished_at_ms = $1 WHERE status IN ('pending', 'running')",
         owned![at_ms],
     )
 }
@@ -48,6 +77,7 @@ fn read(row: Row<'_>) -> Result<Run, StoreError> {
         error: row.maybe_string(3)?,
         created_at_ms: row.i64(4)?,
         finished_at_ms: row.maybe_i64(5)?,
+        details: row.json(6)?,
     })
 }
 

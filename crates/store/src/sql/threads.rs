@@ -3,7 +3,7 @@
 use doorward_core::agents::model::{Message, Run, Thread};
 use doorward_core::authz::filter::Filter;
 use doorward_core::id::{MessageId, RunId, ThreadId};
-use doorward_core::ports::store::{Page, Threads};
+use doorward_core::ports::store::{Page, ThreadOrder, ThreadSort, Threads};
 use doorward_core::ports::{Conflict, StoreError, StoreFuture};
 
 use super::{json, labels, messages, runs};
@@ -11,10 +11,20 @@ use crate::SqlStore;
 use crate::backend::{Row, Step, Value, owned};
 use crate::filter::{self, Labelled};
 
-const THREAD: Labelled = Labelled { owner: "thread.owner", prefix: "thread:", id: "thread.id" };
+const THREAD: Labelled = Labelled { owner: "thread.owner", prefix: "thread:", id: "thread.id", many: false };
 
 const SELECT: &str = "SELECT thread.id, thread.mount, thread.owner, thread.name, thread.metadata, thread.state, \
                       thread.created_at_ms, thread.updated_at_ms FROM thread WHERE thread.mount = $1 AND ";
+
+/// Within one owner's threads labels are looked at row by row; over a whole mount they are found by their value.
+fn many(filter: &Filter) -> Labelled {
+    let of_one_owner = match filter {
+        Filter::Owner(_) => true,
+        Filter::And(parts) => parts.iter().any(|part| matches!(part, Filter::Owner(_))),
+        _ => false,
+    };
+    Labelled { many: !of_one_owner, ..THREAD }
+}
 
 fn resource(id: &ThreadId) -> String {
     format!("{}{id}", THREAD.prefix)
@@ -59,6 +69,10 @@ pub(super) fn update(thread: &Thread, to: &mut Vec<Step>) -> Result<(), StoreErr
     Ok(())
 }
 
+pub(super) fn touch(id: &ThreadId, at_ms: i64) -> Step {
+    Step::any("UPDATE thread SET updated_at_ms = $2 WHERE id = $1 AND updated_at_ms < $2", owned![id, at_ms])
+}
+
 pub(super) fn delete(id: &ThreadId, to: &mut Vec<Step>) {
     to.push(Step::any("DELETE FROM message WHERE thread = $1", owned![id]));
     to.push(Step::any("DELETE FROM run WHERE thread = $1", owned![id]));
@@ -99,8 +113,34 @@ pub(super) fn page_query<'a>(mount: &'a str, filter: &'a Filter, page: &'a Page)
         sql.push_str("thread.id < $3 AND ");
         params.push(Value::from(after));
     }
-    filter::compile(filter, THREAD, &mut sql, &mut params);
+    filter::compile(filter, many(filter), &mut sql, &mut params);
     sql.push_str(" ORDER BY thread.id DESC LIMIT $2");
+    (sql, params)
+}
+
+/// The query for threads in an order of choice and its values.
+pub(super) fn sorted_query<'a>(
+    mount: &'a str,
+    filter: &'a Filter,
+    sort: ThreadSort,
+    offset: u32,
+    limit: u32,
+) -> (String, Vec<Value<'a>>) {
+    let mut sql = SELECT.to_owned();
+    let mut params = vec![Value::from(mount), Value::from(limit), Value::from(offset)];
+    filter::compile(filter, many(filter), &mut sql, &mut params);
+    // Fixed fragments; the id makes the order whole.
+    let column = match sort.by {
+        ThreadOrder::Id => "",
+        ThreadOrder::CreatedAt => "thread.created_at_ms",
+        ThreadOrder::UpdatedAt => "thread.updated_at_ms",
+    };
+    let direction = if sort.ascending { "ASC" } else { "DESC" };
+    sql.push_str(" ORDER BY ");
+    if !column.is_empty() {
+        sql.push_str(&format!("{column} {direction}, "));
+    }
+    sql.push_str(&format!("thread.id {direction} LIMIT $2 OFFSET $3"));
     (sql, params)
 }
 
@@ -120,6 +160,20 @@ impl Threads for SqlStore {
     fn threads<'a>(&'a self, mount: &'a str, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Thread>> {
         Box::pin(async move {
             let (sql, params) = page_query(mount, filter, &page);
+            self.list(&sql, &params, read).await
+        })
+    }
+
+    fn sorted_threads<'a>(
+        &'a self,
+        mount: &'a str,
+        filter: &'a Filter,
+        sort: ThreadSort,
+        offset: u32,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Thread>> {
+        Box::pin(async move {
+            let (sql, params) = sorted_query(mount, filter, sort, offset, limit);
             self.list(&sql, &params, read).await
         })
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use doorward_core::authz::filter::Filter;
 use doorward_core::ports::store::{
     ApiKeys, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Delivery, DeliveryQueue, Families,
-    Identities, OwnershipClaims, Page, SealedKeys, Sessions, Threads, Users,
+    Identities, OwnershipClaims, Page, SealedKeys, Sessions, ThreadOrder, ThreadSort, Threads, Users,
 };
 use doorward_core::ports::{Durability, StoreFuture, Write};
 use doorward_store::backend::{Answer, Backend, EachRows, Rows, Sqlite, Step, Value};
@@ -71,6 +71,8 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
     let own = Filter::owned_by("local|usr_a");
     let own_red = own.clone().and(Filter::Eq("team".into(), "red".into()));
     let red_or_x = Filter::Or(vec![own_red.clone(), Filter::Contains("tags".into(), "x".into())]);
+    let red = Filter::Eq("team".into(), "red".into());
+    let sort = ThreadSort { by: ThreadOrder::UpdatedAt, ascending: false };
     let own_ids = ["1".to_owned(), "2".to_owned()];
     let since = |principal: Option<&str>| AuditQuery {
         since_ms: Some(NOW_MS),
@@ -104,6 +106,9 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         "threads by owner, first page": store.threads("native", &own, Page { after: None, limit: 10 });
         "threads by owner and label": store.threads("native", &own_red, page());
         "threads by any filter": store.threads("native", &red_or_x, page());
+        "threads by label": store.threads("native", &red, page());
+        "sorted threads of an owner": store.sorted_threads("native", &own, sort, 20, 10);
+        "sorted threads by label": store.sorted_threads("native", &red, sort, 20, 10);
         "threads of a mount": store.threads("native", &Filter::Everything, page());
         "messages": store.messages(&thr, page());
         "message": store.message(&thr, &"msg_a".into());
@@ -166,6 +171,9 @@ fn writes() -> Vec<(&'static str, Write)> {
         ("InsertMessage", Write::InsertMessage(message("n", "a"))),
         ("DeleteMessage", Write::DeleteMessage { thread: "thr_a".into(), id: "msg_n".into() }),
         ("InsertRun", Write::InsertRun(run("n", "a"))),
+        ("TouchThread", Write::TouchThread { id: "thr_a".into(), at_ms }),
+        ("BeginRun", Write::BeginRun("run_a".into())),
+        ("DeleteRun", Write::DeleteRun { id: "run_a".into(), with_messages: true }),
         ("InterruptRuns", Write::InterruptRuns { at_ms }),
         (
             "ClaimOwnership",
@@ -228,8 +236,8 @@ fn looks_at_everything(name: &str, step: &str) -> bool {
         // The highest number: one entry, from the end of an index.
         ("newest_change", "SCAN changes USING COVERING INDEX"),
         ("prune", "SCAN changes USING COVERING INDEX"),
-        // An index that holds nothing but running runs.
-        ("InterruptRuns", "SCAN run USING INDEX run_running"),
+        // An index that holds nothing but unfinished runs.
+        ("InterruptRuns", "SCAN run USING INDEX run_unfinished"),
         // Rows that a subquery has just made.
         ("", "SCAN SUBQUERY"),
         ("", "SCAN CONSTANT ROW"),

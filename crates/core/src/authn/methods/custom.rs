@@ -1,35 +1,58 @@
-//! User code decides: AgentFlow's `{"method": "custom"}`. It is asked with every request, credential or not, and is the last of its
-//! chain. No answer lets nobody in.
+//! User code decides: AgentFlow's `{"method": "custom"}`, LangGraph's `@auth.authenticate`. It is asked with every request, credential
+//! or not, and is the last of its chain. No answer lets nobody in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{ConfigError, Descriptor, options};
+use crate::authn::remembered::{Known, LONGEST_MS, Remembered, inside};
 use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_roles};
 use crate::authz::roles::USER;
 use crate::authz::scopes;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
+use crate::memory::revocations::{Handles, Key};
 use crate::ports::Handlers;
 use crate::ports::handlers::{HandlerFault, Refused};
 use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject};
+use crate::tokens::seen::key_of;
+use crate::user_code::{OUR_COOKIES, Raised, allowed_headers, refusal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
     /// Who vouches for the subjects.
     authority: String,
+    /// What the answers look like.
+    platform: Platform,
+    /// How long an answer is kept, in milliseconds; 0 for not at all. Only for handlers that look at the Authorization header
+    /// and at nothing else.
+    #[serde(default)]
+    remember_ms: i64,
+}
+
+/// Whose handlers they are: what they answer, and what a fault of theirs means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Platform {
+    /// `BaseAuth`: a user with `user_id`, or `{}` for nobody in particular.
+    AgentFlow,
+    /// `langgraph_sdk.Auth`: a user with `identity`.
+    LangGraph,
 }
 
 struct Custom {
     engine: Engine,
     authority: Arc<str>,
+    platform: Platform,
     handlers: Arc<dyn Handlers>,
     shares: Shares,
+    remember_ms: i64,
+    remembered: Remembered,
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
@@ -40,12 +63,18 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
         if given.authority.is_empty() || given.authority == LOCAL {
             return Err(problem("authority must not be empty or \"local\", which is ours"));
         }
+        if !(0..=LONGEST_MS).contains(&given.remember_ms) {
+            return Err(problem("an answer is kept for at most a minute"));
+        }
         let handlers = section.handlers.ok_or_else(|| problem("no handlers to ask"))?;
         Ok(Arc::new(Custom {
             engine: engine.clone(),
             authority: given.authority.into(),
+            platform: given.platform,
             handlers,
             shares: Shares::default(),
+            remember_ms: given.remember_ms,
+            remembered: Remembered::new(),
         }))
     },
 };
@@ -56,6 +85,10 @@ impl Authenticator for Custom {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
+        let key = self.key(presented);
+        if let Some(outcome) = key.and_then(|key| self.remembered.get(&key, &self.engine)) {
+            return Answer::Now(outcome);
+        }
         Answer::Later(Box::pin(async move {
             // One network cannot take the places of all others.
             let share = self.shares.take(presented.client, self.of_one_network());
@@ -65,8 +98,8 @@ impl Authenticator for Custom {
             };
             drop(share);
             let shown = bearer(presented).is_some();
-            match answer.map_err(|fault| refusal(fault, shown)).and_then(|answer| self.context(answer)) {
-                Ok(auth) => Outcome::Accepted(Arc::new(auth)),
+            match answer.map_err(|fault| self.refusal(fault, shown)).and_then(|answer| self.context(answer)) {
+                Ok(auth) => self.accepted(auth, key, bearer(presented)),
                 Err(error) => Outcome::Rejected(error),
             }
         }))
@@ -107,8 +140,6 @@ fn asked(presented: &Presented<'_>) -> Value {
     })
 }
 
-const OUR_COOKIES: &str = "__Host-doorward-";
-
 fn without_ours(value: &str) -> Option<String> {
     let others =
         value.split(';').map(str::trim).filter(|pair| !pair.is_empty() && !pair.starts_with(OUR_COOKIES));
@@ -116,36 +147,77 @@ fn without_ours(value: &str) -> Option<String> {
     (!others.is_empty()).then_some(others)
 }
 
-/// `shown` is whether there was a credential at all: backends that read it without looking whether there is one fail over that.
-fn refusal(fault: HandlerFault, shown: bool) -> Error {
-    match fault {
-        HandlerFault::Refused(refused) => {
-            let headers = allowed_headers(refused.headers);
-            Error::new(codes::HANDLER_REFUSED).spoken(Refused { headers, ..refused })
-        }
-        HandlerFault::Invalid(what) => Error::new(codes::HANDLER_INVALID).operator(what),
-        HandlerFault::Raised(_) if !shown => Error::new(codes::CREDENTIALS_MISSING),
-        HandlerFault::Raised(what) => Error::new(codes::HANDLER_AWAY)
-            .operator(format!("it raised {what}; the log has the traceback"))
-            .retry_after_s(1),
-        HandlerFault::Away(why) => Error::new(codes::HANDLER_AWAY).operator(why).retry_after_s(1),
-    }
-}
-
 impl Custom {
     fn of_one_network(&self) -> u32 {
         u32::try_from(self.handlers.places() / 2).unwrap_or(u32::MAX).max(1)
     }
 
+    /// Under what an answer to this request may be remembered, if it may.
+    fn key(&self, presented: &Presented<'_>) -> Option<[u8; 32]> {
+        if self.remember_ms == 0 {
+            return None;
+        }
+        let loads = self.handlers.by_authorization()?;
+        let header = presented.headers.get("authorization")?;
+        Some(key_of(&format!("{loads} {header}")))
+    }
+
+    /// Lets a caller in whom the handler named, and remembers it where that may be.
+    fn accepted(&self, auth: AuthContext, key: Option<[u8; 32]>, token: Option<&str>) -> Outcome {
+        let auth = Arc::new(auth);
+        // Headers for one answer are not for the next.
+        let (Some(key), true) = (key, auth.answer_headers.is_empty()) else { return Outcome::Accepted(auth) };
+        let claims = token.and_then(inside).unwrap_or_default();
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
+        let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
+        let of = |principal: &str| Handles {
+            token: text("jti").map(Key::of_token),
+            session: text("session_id").or_else(|| text("sid")).map(Key::of_session),
+            principal: Key::of_principal(principal),
+            issued_at_s: seconds("iat"),
+        };
+        // The token may be one of ours that the handler asked our own routes about.
+        let own = text("sub").map(|subject| of(&format!("{LOCAL}|{subject}")));
+        let known = Arc::new(Known {
+            handles: std::iter::once(of(&auth.principal.owner_key())).chain(own).collect(),
+            expires_at_ms: seconds("exp").map(|at_s| at_s.saturating_mul(1000)),
+            until_ms: self.engine.clock().steady_ms().saturating_add(self.remember_ms),
+            auth,
+        });
+        self.remembered.insert(key, Arc::clone(&known));
+        // One that was revoked while the handler thought is not let in.
+        known.judge(&self.engine)
+    }
+
+    /// `shown` is whether there was a credential at all: AgentFlow's backends that read it without looking whether there is one
+    /// fail over that.
+    fn refusal(&self, fault: HandlerFault, shown: bool) -> Error {
+        match (self.platform, fault) {
+            (Platform::AgentFlow, HandlerFault::Raised(_)) if !shown => {
+                Error::new(codes::CREDENTIALS_MISSING)
+            }
+            (Platform::AgentFlow, fault) => refusal(fault, Raised::Unavailable),
+            // In the handler's words, and known to be nobody's guess.
+            (Platform::LangGraph, HandlerFault::Refused(refused)) if !shown && refused.status == 401 => {
+                let headers = allowed_headers(refused.headers);
+                Error::new(codes::CREDENTIALS_MISSING).spoken(Refused { headers, ..refused })
+            }
+            (Platform::LangGraph, fault) => refusal(fault, Raised::Failed),
+        }
+    }
+
     fn context(&self, mut answer: Value) -> Result<AuthContext> {
         let invalid = |what: &str| Error::new(codes::HANDLER_INVALID).operator(what.to_owned());
         let headers = answer.get_mut("headers").map(Value::take).unwrap_or_default();
-        let headers =
+        let headers: Option<Vec<(String, String)>> =
             serde_json::from_value(headers).map_err(|_| invalid("its headers are no pairs of texts"))?;
-        let answer_headers = allowed_headers(headers);
+        let answer_headers = allowed_headers(headers.unwrap_or_default());
         let Some(Value::Object(user)) = answer.get_mut("user").map(Value::take) else {
             return Err(invalid("it answered no user"));
         };
+        if self.platform == Platform::LangGraph {
+            return self.identified(user, answer_headers);
+        }
         if user.is_empty() {
             let nobody = AuthContext::anonymous(vec![USER.into()]);
             return Ok(AuthContext { answer_headers, method: DESCRIPTOR.name, ..nobody });
@@ -156,13 +228,8 @@ impl Custom {
             _ => return Err(invalid("user_id is missing, empty or no text")),
         };
         let named = |name: &str| user.get(name).and_then(Value::as_array).map(Vec::as_slice);
-        let principal = Principal {
-            kind: PrincipalKind::User,
-            authority: Arc::clone(&self.authority),
-            subject: subject.into(),
-        };
         Ok(AuthContext {
-            principal,
+            principal: self.principal(subject),
             method: DESCRIPTOR.name,
             scopes: limits(named("permissions").unwrap_or_default()),
             administrative: true,
@@ -170,6 +237,32 @@ impl Custom {
             claims: user.clone().into_iter().collect::<BTreeMap<_, _>>(),
             ..AuthContext::anonymous(vouched_roles(&self.engine, named("roles")))
         })
+    }
+
+    /// LangGraph's user. Its `permissions` are words between its handlers, and limit nothing here.
+    fn identified(
+        &self,
+        user: Map<String, Value>,
+        answer_headers: Vec<(String, String)>,
+    ) -> Result<AuthContext> {
+        let Some(identity) = user.get("identity").and_then(Value::as_str).filter(|text| is_subject(text))
+        else {
+            let what = "identity is missing, longer than 512 bytes or not plain text";
+            return Err(Error::new(codes::HANDLER_INVALID).operator(what));
+        };
+        Ok(AuthContext {
+            principal: self.principal(identity.to_owned()),
+            method: DESCRIPTOR.name,
+            administrative: true,
+            answer_headers,
+            claims: user.into_iter().collect::<BTreeMap<_, _>>(),
+            ..AuthContext::anonymous(vec![USER.into()])
+        })
+    }
+
+    fn principal(&self, subject: String) -> Principal {
+        let authority = Arc::clone(&self.authority);
+        Principal { kind: PrincipalKind::User, authority, subject: subject.into() }
     }
 }
 
@@ -185,62 +278,9 @@ fn limits(permissions: &[Value]) -> Option<Vec<Arc<str>>> {
     (!known.is_empty()).then_some(known)
 }
 
-/// Headers of these names are the server's own.
-const OURS: &[&str] = &[
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-security-policy",
-    "content-type",
-    "date",
-    "keep-alive",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-request-id",
-];
-const MOST_HEADERS: usize = 32;
-const MOST_BYTES: usize = 4 << 10;
-
-/// The headers that a handler may give an answer.
-fn allowed_headers(given: Vec<(String, String)>) -> Vec<(String, String)> {
-    let allowed = |(name, value): &(String, String)| {
-        let is_token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-        !name.is_empty()
-            && name.len() <= 64
-            && name.bytes().all(is_token)
-            && !OURS.contains(&name.as_str())
-            && !name.starts_with("access-control-")
-            && value.len() <= MOST_BYTES
-            && value.bytes().all(|b| (0x20..0x7f).contains(&b))
-            && !(name == "set-cookie" && value.trim_start().starts_with(OUR_COOKIES))
-    };
-    let lower = given.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-    lower.filter(allowed).take(MOST_HEADERS).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn headers_that_would_change_the_answer_itself_are_left_out() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let given = vec![
-            pair("Set-Cookie", "a=b; Path=/"),
-            pair("X-User", "ann"),
-            pair("Content-Length", "5"),
-            pair("Transfer-Encoding", "chunked"),
-            pair("x-split", "a\r\nSet-Cookie: x=y"),
-            pair("bad name", "x"),
-            pair("set-cookie", "__Host-doorward-session=stolen"),
-            pair("Access-Control-Allow-Origin", "*"),
-        ];
-        assert_eq!(allowed_headers(given), [pair("set-cookie", "a=b; Path=/"), pair("x-user", "ann")]);
-        assert_eq!(allowed_headers(vec![pair("x", "y"); 100]).len(), MOST_HEADERS);
-    }
 
     #[test]
     fn our_own_cookies_are_not_shown_to_handlers() {

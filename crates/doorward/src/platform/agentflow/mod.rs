@@ -20,21 +20,8 @@ pub use auth::{Auth, Jwt};
 pub use rate_limit::{RateLimit, RateLimitBy};
 
 use super::dotenv::{self, Dotenv};
-use super::read_object;
+use super::{Environment, Platform, read_object};
 use crate::config::{Problem, Problems};
-
-/// The process's variables.
-pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
-
-/// What an AgentFlow configuration means for Doorward.
-pub struct AgentFlow {
-    /// Who is let in.
-    pub auth: Auth,
-    /// How many requests are let in.
-    pub rate_limit: Option<RateLimit>,
-    /// What the operator should know; each a sentence.
-    pub warnings: Vec<String>,
-}
 
 /// Keys of any release that say nothing about who may do what.
 const GRAPH_KEYS: &[&str] = &[
@@ -59,25 +46,23 @@ const GRAPH_KEYS: &[&str] = &[
     "$schema",
 ];
 
-impl AgentFlow {
-    /// Reads the file at `path` and the `.env` it names.
-    ///
-    /// # Errors
-    /// Everything that is wrong, in the package's own sentences where it has one. Never holds a secret.
-    pub fn read(path: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
-        let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
-        let mut reading = Reading { path, problems: Vec::new(), warnings: Vec::new() };
-        reading.unknown_keys(&content);
-        reading.authorization(content.get("authorization"));
-        let variables = reading.variables(content.get("env"));
-        let auth = auth::read(content.get("auth"), &variables, environment, &mut reading);
-        let rate_limit = rate_limit::read(content.get("rate_limit"), &mut reading);
-        match auth {
-            Some(auth) if reading.problems.is_empty() => {
-                Ok(Self { auth, rate_limit, warnings: reading.warnings })
-            }
-            _ => Err(Problems(reading.problems)),
+/// Reads the file at `path` and the `.env` it names.
+///
+/// # Errors
+/// Everything that is wrong, in the package's own sentences where it has one. Never holds a secret.
+pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Problems> {
+    let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
+    let mut reading = Reading { path, problems: Vec::new(), warnings: Vec::new() };
+    reading.unknown_keys(&content);
+    reading.authorization(content.get("authorization"));
+    let variables = reading.variables(content.get("env"));
+    let auth = auth::read(content.get("auth"), &variables, environment, &mut reading);
+    let rate_limit = rate_limit::read(content.get("rate_limit"), &mut reading);
+    match auth {
+        Some(auth) if reading.problems.is_empty() => {
+            Ok(Platform { auth, rate_limit, graphs: Vec::new(), warnings: reading.warnings })
         }
+        _ => Err(Problems(reading.problems)),
     }
 }
 

@@ -7,14 +7,14 @@ use crate::secrets::Weakness;
 
 const SECRET: &str = "Zx3vN7qKfP0sWm4tYbL9uRcHgE2jAo6dVi8nXkTlQy5w";
 
-fn read_in(json: &str, dotenv: &str, process: &[(&str, &str)]) -> Result<AgentFlow, String> {
+fn read_in(json: &str, dotenv: &str, process: &[(&str, &str)]) -> Result<Platform, String> {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("agentflow.json");
     fs::write(&path, json).expect("written");
     fs::write(directory.path().join(".env"), dotenv).expect("written");
     let environment =
         |name: &str| process.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    AgentFlow::read(&path, &environment).map_err(|problems| problems.to_string())
+    read(&path, &environment).map_err(|problems| problems.to_string())
 }
 
 fn jwt(dotenv: &str, process: &[(&str, &str)]) -> Result<Jwt, String> {
@@ -246,5 +246,5 @@ fn files_that_are_no_configuration_are_refused() {
     for bad in ["", "[]", "{", r#"{"auth": null, "auth": "jwt"}"#, "\u{0}"] {
         assert!(read_in(bad, "", &[]).is_err(), "{bad:?}");
     }
-    assert!(AgentFlow::read(Path::new("no-such-directory/agentflow.json"), &|_| None).is_err());
+    assert!(read(Path::new("no-such-directory/agentflow.json"), &|_| None).is_err());
 }

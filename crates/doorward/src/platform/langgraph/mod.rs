@@ -1,4 +1,10 @@
-//! `langgraph.json`, as far as it says whose code decides who somebody is (langgraph-cli 0.4.40).
+//! `langgraph.json`, as far as it says whose code decides who somebody is, and what its graphs are called (langgraph-cli 0.4.40).
+//!
+//! ```text
+//! langgraph.json ─┬─ auth.path ─► HandlerFile ─┐
+//!                 ├─ env ─► .env ──────────────┴─► Auth::Custom, or Auth::Open without auth
+//!                 └─ graphs ─► the names that clients may ask for
+//! ```
 
 use std::path::Path;
 
@@ -6,20 +12,114 @@ use doorward_core::secret::SecretText;
 use serde_json::{Map, Value};
 
 use super::dotenv::Dotenv;
-use super::{HandlerFile, directory_of, read_object};
+use super::{Auth, Environment, HandlerFile, Platform, directory_of, read_object};
 use crate::config::{Problem, Problems};
 
 /// Endings of files that are not Python's.
 const JAVASCRIPT: &[&str] = &[".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 
+/// Keys that say what the agent server itself is made of and how it is built.
+const SERVER_KEYS: &[&str] = &[
+    "dependencies",
+    "node_version",
+    "python_version",
+    "pip_config_file",
+    "pip_installer",
+    "dockerfile_lines",
+    "base_image",
+    "image_distro",
+    "store",
+    "checkpointer",
+    "ui",
+    "ui_config",
+    "keep_pkg_tools",
+    "api_version",
+    "webhooks",
+    "$schema",
+];
+
+/// Reads the file at `path` and the `.env` it names.
+///
+/// # Errors
+/// What is wrong. Never holds a secret.
+pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Problems> {
+    let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
+    let auth = match content.get("auth") {
+        None | Some(Value::Null) => Auth::Open,
+        Some(_) => Auth::Custom(handler_file(path, environment)?),
+    };
+    let wrong = |key: &str, what: &str, mend: &str| {
+        Problems(vec![Problem::of(format!("{key} of {}", path.display()), what, mend)])
+    };
+    let graphs = match content.get("graphs") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Object(graphs)) => graphs.keys().cloned().collect(),
+        Some(_) => {
+            let mend = "write \"graphs\": {\"agent\": \"./agent.py:graph\"}";
+            return Err(wrong("graphs", "it is no object of names and places", mend));
+        }
+    };
+    for name in ["disable_studio_auth", "allow_langsmith_api_keys"] {
+        let given = content.get("auth").and_then(|auth| auth.get(name));
+        if given.is_some_and(|given| !given.is_boolean()) {
+            return Err(wrong(
+                &format!("auth.{name}"),
+                "it is neither true nor false",
+                "write true or false",
+            ));
+        }
+    }
+    Ok(Platform { auth, rate_limit: None, graphs, warnings: warnings(path, &content) })
+}
+
+/// What of the file has no effect here, so that nothing is lost in silence.
+fn warnings(path: &Path, content: &Map<String, Value>) -> Vec<String> {
+    let place = path.display();
+    let mut told = Vec::new();
+    let known = |name: &&String| !["auth", "graphs", "env"].contains(&name.as_str());
+    let others: Vec<&str> = content.keys().filter(known).map(String::as_str).collect();
+    let (servers, unknown): (Vec<&str>, Vec<&str>) =
+        others.into_iter().partition(|name| SERVER_KEYS.contains(name));
+    let used: Vec<&str> =
+        ["auth", "env", "graphs"].into_iter().filter(|name| content.contains_key(*name)).collect();
+    if !servers.is_empty() {
+        told.push(format!(
+            "{place}: used here are {}; {} are the agent server's own and have no effect here",
+            used.join(", "),
+            servers.join(", ")
+        ));
+    }
+    for name in unknown {
+        told.push(format!("{place}: the key {name:?} has no effect here"));
+    }
+    let Some(Value::Object(auth)) = content.get("auth") else { return told };
+    for (name, value) in auth {
+        match (name.as_str(), value) {
+            // The header that would skip the handlers is never believed, so there is nothing to switch off.
+            ("path", _) | ("disable_studio_auth", Value::Bool(true)) => {}
+            ("openapi", _) => {
+                told.push(format!(
+                    "{place}: auth.openapi describes the server to people; nothing here reads it"
+                ));
+            }
+            ("disable_studio_auth", _) => told.push(format!(
+                "{place}: auth.disable_studio_auth is off, but x-auth-scheme never skips handlers here"
+            )),
+            ("allow_langsmith_api_keys", Value::Bool(false)) => {}
+            ("allow_langsmith_api_keys", _) => told.push(format!(
+                "{place}: auth.allow_langsmith_api_keys: such keys are the cloud's and open nothing here"
+            )),
+            (other, _) => told.push(format!("{place}: auth.{other} has no effect here")),
+        }
+    }
+    told
+}
+
 /// The file that `auth.path` names.
 ///
 /// # Errors
 /// What is wrong; that nothing is named.
-pub fn handler_file(
-    path: &Path,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<HandlerFile, Problems> {
+pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<HandlerFile, Problems> {
     let refused = |key: &str, what: String, mend: &str| {
         Problems(vec![Problem::of(format!("{key} of {}", path.display()), what, mend)])
     };
@@ -55,7 +155,13 @@ pub fn handler_file(
             return Err(refused("env", "it is no path and no object".to_owned(), "write \"env\": \".env\""));
         }
     };
-    Ok(HandlerFile { kind: "langgraph", target: target.to_owned(), directory, environment: variables })
+    Ok(HandlerFile {
+        named_in: path.to_path_buf(),
+        kind: "langgraph",
+        target: target.to_owned(),
+        directory,
+        environment: variables,
+    })
 }
 
 const EXAMPLE: &str = "write it like {\"graphs\": {\"agent\": \"./agent.py:graph\"}, \"auth\": {\"path\": \"./auth.py:auth\"}, \"env\": \".env\"}";

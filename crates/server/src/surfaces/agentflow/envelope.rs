@@ -1,22 +1,16 @@
 //! The envelope of today's answers, and the platform's way of writing time.
 
 use doorward_core::agents::model::{Message, Thread};
-use doorward_core::clock::rfc3339;
+use doorward_core::clock::with_micros;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
-/// A moment as the platform writes it: UTC without a zone, such as `2026-11-25T00:44:43.532000`.
-pub(super) fn timestamp(at_ms: i64) -> String {
-    let second = rfc3339(at_ms);
-    format!("{}.{:03}000", second.trim_end_matches('Z'), at_ms.rem_euclid(1000))
-}
-
 /// The `metadata` member.
 pub(super) fn metadata(request_id: &str, now_ms: i64, message: &str) -> Value {
-    json!({ "request_id": request_id, "timestamp": timestamp(now_ms), "message": message })
+    json!({ "request_id": request_id, "timestamp": with_micros(now_ms), "message": message })
 }
 
 fn metadata_of(request: &Request) -> Value {
@@ -42,7 +36,7 @@ pub(super) fn thread(thread: &Thread) -> Map<String, Value> {
         "thread_name": thread.name,
         "user_id": owner,
         "metadata": thread.metadata,
-        "updated_at": timestamp(thread.updated_at_ms),
+        "updated_at": with_micros(thread.updated_at_ms),
         "run_id": null,
     });
     match view {
@@ -109,7 +103,7 @@ mod tests {
             (1_709_251_199_999, "2024-02-29T23:59:59.999000"),
             (-1, "1969-12-31T23:59:59.999000"),
         ] {
-            assert_eq!(timestamp(at_ms), expected);
+            assert_eq!(with_micros(at_ms), expected);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Errors that satisfy both readers: the document's `detail` and today's `error` and `metadata`.
 
+use doorward_core::clock::with_micros;
 use doorward_core::error::{Error, Kind, codes};
 use doorward_protocols::http_auth::Challenge;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName};
 use serde_json::json;
 
-use super::envelope::{metadata, timestamp};
+use super::envelope::metadata;
 use crate::http::respond::{About, Answer, Style, header_value, json_answer};
 
 /// The style.
@@ -67,6 +68,6 @@ impl Style for Bodies {
     }
 
     fn stamp(&self, headers: &mut HeaderMap, about: About<'_>) {
-        headers.insert(X_TIMESTAMP.clone(), header_value(&timestamp(about.now_ms)));
+        headers.insert(X_TIMESTAMP.clone(), header_value(&with_micros(about.now_ms)));
     }
 }

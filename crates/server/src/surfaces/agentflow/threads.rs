@@ -47,7 +47,7 @@ struct New {
 pub(super) async fn create(mut request: Request) -> Result<Answer> {
     let engine = request.engine.clone();
     let (permit, body) = request.permit_with_json::<thread::Create, New>(Target::any()).await?;
-    let new = NewThread { name: body.thread_name, metadata: body.metadata.unwrap_or_default() };
+    let new = NewThread { id: None, name: body.thread_name, metadata: body.metadata.unwrap_or_default() };
     let made = engine.threads().create(permit, new).await?;
     Ok(topmost(&request, envelope::thread(&made)))
 }

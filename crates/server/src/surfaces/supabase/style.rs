@@ -12,18 +12,17 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::http::respond::{About, Answer, Style, header_value, json_answer};
-use crate::surfaces::PageHeaders;
 
 /// The version that changed the format.
 const NEWER: &str = "2024-01-01";
 static API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
 static ERROR_CODE: HeaderName = HeaderName::from_static("x-sb-error-code");
 
-/// What pages of other origins send, and may read.
-pub(crate) const PAGE_HEADERS: PageHeaders = PageHeaders {
-    sent: &["apikey", "x-client-info", "x-supabase-api-version"],
-    read: &["x-sb-error-code", "x-supabase-api-version", "sb-auth-user-id", "sb-auth-session-id"],
-};
+/// What pages of other origins send.
+pub(crate) const SENT_HEADERS: &[&str] = &["apikey", "x-client-info", "x-supabase-api-version"];
+/// What they may read.
+pub(crate) const EXPOSED_HEADERS: &[&str] =
+    &["x-sb-error-code", "x-supabase-api-version", "sb-auth-user-id", "sb-auth-session-id"];
 
 /// The style.
 pub(crate) struct GoTrue;

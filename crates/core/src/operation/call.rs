@@ -1,0 +1,293 @@
+//! A request whose caller is known, and asking for leave.
+
+use std::sync::Arc;
+
+use serde_json::Map;
+
+use super::{Grant, Origin, Permit};
+use crate::audit::{AuditEntry, Outcome};
+use crate::authn::Presented;
+use crate::authz::catalogue::{Action, ActionDef};
+use crate::authz::custom::{Asked, Reached};
+use crate::authz::filter::Filter;
+use crate::authz::{Denial, Target, decide};
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::RequestId;
+use crate::limits::failures::counter_of;
+use crate::memory::revocations::Moment;
+use crate::mount::Mount;
+use crate::principal::AuthContext;
+use crate::tokens::seen::usable;
+
+use std::net::IpAddr;
+
+/// A request whose caller is known.
+#[derive(Clone)]
+pub struct Call {
+    pub(super) engine: Engine,
+    /// What it came through.
+    pub mount: Arc<Mount>,
+    /// Where it came from.
+    pub origin: Arc<Origin>,
+    /// Who it is from.
+    pub auth: Arc<AuthContext>,
+    /// Which revocations could be known when it was looked at who that is.
+    since: Moment,
+}
+
+impl Engine {
+    /// Finds out who a request is from.
+    ///
+    /// # Errors
+    /// The chain's refusal; `too_many_failures` in its place once the address has used up what is allowed;
+    /// `revocations_unknown` while the store's news cannot be had.
+    pub async fn authenticate(
+        &self,
+        mount: &Arc<Mount>,
+        origin: Origin,
+        presented: &Presented<'_>,
+    ) -> Result<Call> {
+        self.feed().fresh(self.clock().steady_ms())?;
+        let since = self.memory().revocations.moment();
+        let call = |auth| Call {
+            engine: self.clone(),
+            mount: Arc::clone(mount),
+            origin: Arc::new(origin),
+            auth,
+            since,
+        };
+        match mount.chain.authenticate(presented).await {
+            Ok(auth) => {
+                let call = call(auth);
+                if call.auth.credential.is_some() {
+                    let line = || call.entry("credential:verify", None, Outcome::Done, None);
+                    self.events().validated(self, line);
+                }
+                Ok(call)
+            }
+            Err(error) => {
+                let nobody = call(Arc::new(AuthContext::anonymous(Vec::new())));
+                let reason = error.operator_detail().unwrap_or(error.code().name).to_owned();
+                self.denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
+                Err(self.count_failure(nobody.origin.address, error).await)
+            }
+        }
+    }
+
+    /// A call of Doorward itself, for the command line and background jobs.
+    #[must_use]
+    pub fn system_call(&self, mount: &Arc<Mount>, job: &'static str) -> Call {
+        Call {
+            engine: self.clone(),
+            mount: Arc::clone(mount),
+            origin: Arc::new(Origin {
+                request: RequestId::new(self.clock(), self.random()),
+                address: None,
+                user_agent: None,
+            }),
+            auth: Arc::new(AuthContext::system(job)),
+            since: self.memory().revocations.moment(),
+        }
+    }
+
+    /// Takes a refusal: hooks are told each one at once, the journal folds repeats before they reach the log and webhooks.
+    pub(super) fn denied(&self, line: AuditEntry) {
+        let events = self.events().of_refusal(self, &line);
+        self.events().tell(&events);
+        self.journal().denied(line);
+    }
+
+    /// Counts a failure of this address; the answer is the error to give.
+    pub(super) async fn count_failure(&self, address: Option<IpAddr>, error: Error) -> Error {
+        // An expired credential was good once: showing it again is no guess.
+        let guess = error.status() == 401
+            && ![
+                codes::TOKEN_EXPIRED,
+                codes::KEY_EXPIRED,
+                codes::CREDENTIALS_MISSING,
+                codes::PROJECT_KEY_MISSING,
+            ]
+            .iter()
+            .any(|c| error.is(c));
+        if !guess {
+            return error;
+        }
+        let counter = counter_of(address);
+        match self.shared().fail(&counter, self.failure_rule(), self.now_ms()).get().await {
+            None => error,
+            Some(wait_s) => Error::new(codes::TOO_MANY_FAILURES)
+                .retry_after_s(wait_s)
+                .operator(format!("last failure: {}", error.code().name)),
+        }
+    }
+}
+
+impl Call {
+    /// Decides whether this caller may do `A`; the permit is the only way to do it.
+    ///
+    /// # Errors
+    /// `credentials_missing`, `scope_missing`, `forbidden` or `not_found`; the rule is in the audit log.
+    pub fn permit<A: Action>(&self, target: Target<'_>) -> Result<Permit<A>> {
+        Ok(Permit::of(self.permit_for(A::DEF, target)?))
+    }
+
+    /// As [`Call::permit`] for an action that a route table names.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn permit_for(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
+        if self.mount.policy.is_some() {
+            // Whoever forgets to ask the mount's handlers gets no leave.
+            return Err(Error::new(codes::INTERNAL).operator(format!("{action}: nobody asked the handlers")));
+        }
+        self.leave(action, target)
+    }
+
+    /// Whether roles and scopes let this caller do something at all, before anything of a request is read. It gives no leave.
+    ///
+    /// # Errors
+    /// As [`Call::permit`].
+    pub fn may(&self, action: &'static ActionDef) -> Result<()> {
+        match decide(self.engine.roles(), &self.auth, action, Target::any().through(&self.mount.name)) {
+            Ok(_) => Ok(()),
+            Err(denial) => Err(self.refused(action, Target::any(), denial)),
+        }
+    }
+
+    fn refused(&self, action: &'static ActionDef, target: Target<'_>, denial: Denial) -> Error {
+        let reason = Some(denial.rule().to_owned());
+        let entry = self.entry(&action.to_string(), target.id, Outcome::Denied, reason);
+        self.engine.denied(entry);
+        denial.into()
+    }
+
+    /// As [`Call::permit`] on a mount whose handlers may have a say: they are asked what they make of `asked`.
+    ///
+    /// # Errors
+    /// As there, and the handlers' own refusals.
+    pub async fn permit_asking<A: Action>(&self, target: Target<'_>, asked: Asked) -> Result<Permit<A>> {
+        Ok(Permit::of(self.permit_for_asking(A::DEF, target, asked).await?))
+    }
+
+    /// As [`Call::permit_asking`] for an action that a route table names.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn permit_for_asking(
+        &self,
+        action: &'static ActionDef,
+        target: Target<'_>,
+        asked: Asked,
+    ) -> Result<Grant> {
+        let mut grant = self.leave(action, target)?;
+        let Some(policy) = &self.mount.policy else {
+            grant.amended = asked.value;
+            return Ok(grant);
+        };
+        let ruling = match policy.ask(&self.auth, self.origin.address, action, asked).await {
+            Ok(ruling) => ruling,
+            Err(error) => return grant.close(Err(error)),
+        };
+        grant.amended = ruling.value;
+        match ruling.reach {
+            Reached::Own => {}
+            Reached::Everything => {
+                grant.filter = lifted(std::mem::replace(&mut grant.filter, Filter::Nothing))
+            }
+            Reached::Like(condition) => {
+                let filter = lifted(std::mem::replace(&mut grant.filter, Filter::Nothing));
+                grant.filter = filter.and(condition.prefilter());
+                grant.condition = Some(condition);
+            }
+        }
+        Ok(grant)
+    }
+
+    fn leave(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
+        match decide(self.engine.roles(), &self.auth, action, target.through(&self.mount.name)) {
+            Ok(filter) => Ok(Grant {
+                call: self.clone(),
+                action,
+                resource: target.id.map(str::to_owned),
+                filter,
+                condition: None,
+                amended: Map::new(),
+                told: Vec::new(),
+                findings: Vec::new(),
+                closed: false,
+            }),
+            Err(denial) => Err(self.refused(action, target, denial)),
+        }
+    }
+
+    /// The same call at this moment, for connections that go on after they were let in: what was revoked since ends it, and
+    /// roles are those of now.
+    ///
+    /// # Errors
+    /// `token_revoked`, `user_disabled`, `token_invalid` when the user is gone; `revocations_unknown` while the store's news
+    /// cannot be had.
+    pub async fn now(&self) -> Result<Self> {
+        self.engine.feed().fresh(self.engine.clock().steady_ms())?;
+        if self.is_revoked() {
+            return Err(Error::new(codes::TOKEN_REVOKED));
+        }
+        let Some(id) = self.auth.principal.user_id() else { return Ok(self.clone()) };
+        let copy = self.engine.user_copy(&id).await?;
+        let user = &usable(copy.as_ref())?.user;
+        if user.roles == self.auth.roles {
+            return Ok(self.clone());
+        }
+        let auth = AuthContext { roles: user.roles.clone(), ..(*self.auth).clone() };
+        Ok(Self { auth: Arc::new(auth), ..self.clone() })
+    }
+
+    /// Whether the caller's credential, session or everything of theirs was revoked since they were let in.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.engine.is_revoked_since(&self.auth, self.since)
+    }
+
+    pub(crate) fn note_refusal(&self, reason: &str) {
+        let line = self.entry("credential:verify", None, Outcome::Denied, Some(reason.to_owned()));
+        self.engine.denied(line);
+    }
+
+    /// The engine that knows the caller.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub(super) fn entry(
+        &self,
+        action: &str,
+        resource: Option<&str>,
+        outcome: Outcome,
+        reason: Option<String>,
+    ) -> AuditEntry {
+        AuditEntry {
+            at_ms: self.engine.now_ms(),
+            request: self.origin.request.clone(),
+            mount: self.mount.name.to_string(),
+            action: action.to_owned(),
+            resource: resource.map(|id| id.chars().take(128).collect()),
+            principal: self.auth.principal.owner_key(),
+            method: self.auth.method.to_owned(),
+            credential: self.auth.credential.as_deref().map(str::to_owned),
+            outcome,
+            reason,
+            address: self.origin.address.map(|address| address.to_string()),
+            count: 1,
+        }
+    }
+}
+
+/// A handler's word stands in the place of "one's own". What a role gives for single things alone stays as narrow as it is.
+fn lifted(filter: Filter) -> Filter {
+    match filter {
+        Filter::Owner(_) => Filter::Everything,
+        Filter::Or(parts) if parts.iter().any(|part| matches!(part, Filter::Owner(_))) => Filter::Everything,
+        narrow => narrow,
+    }
+}
