@@ -12,6 +12,7 @@ mod logins;
 mod matrix;
 mod policy;
 mod processes;
+mod proofs;
 mod refresh;
 mod remote_tokens;
 mod revocation;
