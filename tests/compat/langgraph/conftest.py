@@ -1,0 +1,67 @@
+"""Projects with handlers, served by Doorward and by the real agent server; users are Bearer tokens."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from agentserver import APP, TUTORIAL, Project, RealServer, doorward
+from harness.doorward import Doorward
+from harness.programs import LeftOut
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path / "app").use().write("auth.py", TUTORIAL)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts servers of the test's own, and stops them."""
+    running = []
+
+    def start(project=None, *arguments, **options) -> Doorward:
+        running.append(doorward(tmp_path / f"doorward-{len(running)}", project, *arguments, **options))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.program.stop()
+
+
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory):
+    """One server with the tutorial's rule; tests bring users of their own."""
+    home = tmp_path_factory.mktemp("tutorial")
+    with doorward(home, Project(home / "app").use().write("auth.py", TUTORIAL)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["bare", "server"], ids=["standing-in", "sdk"])
+def cases(request, tmp_path_factory):
+    """Doorward with `app/security/auth.py`, once without the SDK and once with the real server's packages."""
+    home = tmp_path_factory.mktemp(f"cases-{request.param}")
+    try:
+        running = doorward(home, APP / "langgraph.json", request.param)
+    except LeftOut as absent:
+        pytest.skip(str(absent))
+    with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """The real agent server with `app/`; its version is checked, so that a table never compares with another one."""
+    try:
+        server = RealServer(tmp_path_factory.mktemp("langgraph-server"))
+    except LeftOut as absent:
+        pytest.skip(str(absent))
+    try:
+        server.wait()
+        assert requests.get(f"{server.url}/info", timeout=10).json()["version"] == "0.16.7"
+        yield server
+    finally:
+        server.program.stop()

@@ -1,0 +1,48 @@
+"""`@auth.authenticate` over HTTP, beside the real server: L-016 to L-024, L-010."""
+
+import json
+
+import pytest
+from agentserver import anyone, case, said, tables
+
+
+RAISES, RETURNS = tables().RAISES, tables().RETURNS
+
+#: Where the text is ours on purpose: it names what was returned and every shape that is taken, and not only one of them.
+OWN_WORDS = {"None", "int", "True", "empty dict", "dict without identity", "list", "one", "three", "object without identity"}
+SHAPES = ("a string", "a dict with identity", "an object with .identity", "a tuple of permissions and user")
+
+
+def answer(server, **what):
+    return anyone(server).post("/threads/count", json={}, headers=case(**what), token="user-ann")
+
+
+@pytest.mark.parametrize("name", RETURNS)
+def test_what_authenticate_returns_means_what_the_real_server_takes_it_for(cases, real, name):
+    theirs, ours = answer(real, **{"return": name}), answer(cases, **{"return": name})
+    assert ours.status_code == theirs.status_code
+    if name in OWN_WORDS:
+        assert theirs.status_code == 400 and all(shape in said(ours) for shape in SHAPES)
+    else:
+        assert (theirs.status_code, ours.json(), theirs.json()) == (200, 0, 0)
+
+
+@pytest.mark.parametrize("name", RAISES)
+def test_what_authenticate_raises_has_the_real_servers_status(cases, real, name, request):
+    if name.startswith("Starlette") and "standing-in" in request.node.callspec.id:
+        pytest.skip("there is no Starlette beside the drop-in")
+    theirs = answer(real, **{"raise": name})
+    ours = answer(cases, **{"raise": name})
+    assert (ours.status_code, said(ours)) == (theirs.status_code, said(theirs))
+    assert [ours.headers.get(name) for name in ("x-why", "retry-after")] == [theirs.headers.get(name) for name in ("x-why", "retry-after")]
+    assert "secret-word" not in ours.text
+
+
+@pytest.mark.parametrize("name", ["request", "path", "method", "path_params", "query_params", "headers", "authorization", "user", "scopes", "scope", "spare"])
+def test_every_parameter_is_what_the_real_server_gives(cases, real, name):
+    def ask(server):
+        return anyone(server).get("/threads/nowhere?a=1&a=2&b=", headers={**case(echo=name), "X-Probe": "acme"}, token="x")
+
+    theirs, ours = ask(real), ask(cases)
+    assert theirs.status_code == 403
+    assert (ours.status_code, said(ours)) == (403, said(theirs))
