@@ -164,5 +164,5 @@ def until_status(client: Client, thread: str, run: str, *statuses: str) -> dict:
         found = client.get(f"/threads/{thread}/runs/{run}").json()
         return found if found["status"] in statuses else None
 
-    return wait_until(reached, f"a run that is {statuses}", limit_s=30)
+    return wait_until(reached, f"a run that is {statuses}", limit_s=12)
 
