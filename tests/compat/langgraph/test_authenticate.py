@@ -1,6 +1,4 @@
-"""`@auth.authenticate` over HTTP, beside the real server: L-016 to L-024, L-010."""
-
-import json
+"""`@auth.authenticate` over HTTP, beside the real server: L-016 to L-018, L-020 to L-024."""
 
 import pytest
 from agentserver import anyone, case, said, tables
@@ -24,7 +22,7 @@ def test_what_authenticate_returns_means_what_the_real_server_takes_it_for(cases
     if name in OWN_WORDS:
         assert theirs.status_code == 400 and all(shape in said(ours) for shape in SHAPES)
     else:
-        assert (theirs.status_code, ours.json(), theirs.json()) == (200, 0, 0)
+        assert (theirs.status_code, said(ours)) == (418, said(theirs))
 
 
 @pytest.mark.parametrize("name", RAISES)
@@ -46,3 +44,35 @@ def test_every_parameter_is_what_the_real_server_gives(cases, real, name):
     theirs, ours = ask(real), ask(cases)
     assert theirs.status_code == 403
     assert (ours.status_code, said(ours)) == (403, said(theirs))
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/threads/x/y/z", "/metrics", "/docs", "/deploy", "/internal/truncate", "/store/items", "/"])
+def test_the_authenticator_is_asked_before_the_route_is_looked_for(cases, path):
+    refused = anyone(cases).get(path)
+    assert (refused.status_code, said(refused)) == (401, "Invalid token")
+    echoed = anyone(cases).get(path, headers=case(echo="path"))
+    assert (echoed.status_code, said(echoed)) == (403, repr(path))
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nobody", "bearer", "Basic dXNlcg==", "Bearer user-a b", "Bearer " + "x" * 4000, "user-a"])
+def test_a_missing_or_bad_token_is_the_handlers_401(cases, real, authorization):
+    def told(server):
+        headers = {} if authorization is None else {"authorization": authorization}
+        answer = anyone(server).get("/threads/61b5f00f-b5dc-49cc-89c1-a39090a99b85", headers=headers)
+        return answer.status_code, answer.json()
+
+    assert told(cases) == told(real)
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer x", "Basic dXNlcg==", "", "Bearer  two spaces"])
+def test_the_authorization_parameter_is_the_whole_header(cases, real, authorization):
+    def told(server):
+        headers = case(echo="authorization") | ({} if authorization is None else {"authorization": authorization.encode("latin-1")})
+        return anyone(server).get("/threads/nowhere", headers=headers).text
+
+    assert told(cases) == told(real)
+
+
+def test_an_authorization_that_is_no_text_is_refused_as_on_the_real_server(cases, real):
+    statuses = [anyone(server).get("/threads/x", headers={"authorization": b"tok\xe9n"}).status_code for server in (cases, real)]
+    assert statuses == [400, 400]

@@ -491,3 +491,18 @@ def test_searching_and_counting_threads(agent):
     assert client.post("/threads/count", json={"metadata": {"kind": "even"}}).json() == 3
     assert client.post("/threads/prune", json={"thread_ids": made[:2]}).json() == {"pruned_count": 2}
     assert found() == [4, 3, 2]
+
+
+def test_a_stranger_cannot_touch_a_run_that_goes_on(someone):
+    held, stranger = someone.held(stream_mode="messages-tuple", stream_resumable=True), user(someone.server)
+    for method, path, body in (
+        ("GET", held.at, None), ("GET", f"{held.at}/join", None), ("GET", f"{held.at}/join?cancel_on_disconnect=true", None), ("GET", f"{held.at}/stream", None),
+        ("POST", f"{held.at}/cancel?wait=1", None), ("POST", f"{held.at}/cancel?action=rollback", None), ("DELETE", held.at, None), ("DELETE", someone.at, None),
+        ("POST", "/runs/cancel", {"thread_id": someone.thread, "run_ids": [held.run]}), ("POST", "/threads/prune", {"thread_ids": [someone.thread]}),
+        *(("POST", f"{someone.at}/runs{kind}", {**say("x"), "multitask_strategy": strategy}) for kind in ("", "/wait", "/stream") for strategy in ("interrupt", "rollback")),
+    ):
+        answer = stranger.request(method, path, json=body, headers={"Last-Event-ID": "-1"})
+        assert answer.status_code == 404 and held.path not in answer.text, (method, path, answer.text)
+    assert someone.status(held.run) == "running"
+    held.finish()
+    assert someone.texts() == [f"gate {held.path}", "one two"]

@@ -9,8 +9,12 @@ import re
 import uuid
 
 import pytest
-from agentserver import said, say, user
+from agentserver import TUTORIAL, said, say, user
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.errors import AuthenticationError
 
+from harness.client import Client
+from harness.native import person
 from harness.programs import ROOT
 
 ROUTES = ROOT / "crates" / "server" / "src" / "surfaces" / "routes.txt"
@@ -27,8 +31,8 @@ def route_table() -> set[str]:
 class Owner:
     """Somebody with a thread, a finished run in it, and a second thread that is only made."""
 
-    def __init__(self, server) -> None:
-        self.client = user(server)
+    def __init__(self, server, client: Client | None = None) -> None:
+        self.client = client or user(server)
         self.owner = self.client.token
         self.thread = self.client.post("/threads", json={"metadata": {"tag": TAG}}).json()["thread_id"]
         self.empty = self.client.post("/threads", json={"metadata": {"tag": TAG}}).json()["thread_id"]
@@ -147,8 +151,8 @@ def attempts(owner: Owner, mine: dict, forged: str) -> list[tuple[str, str, obje
 
 
 class Stranger:
-    def __init__(self, server) -> None:
-        self.client = user(server)
+    def __init__(self, server, client: Client | None = None) -> None:
+        self.client = client or user(server)
         self.ids = {name: self.client.post("/threads", json={}).json()["thread_id"] for name in ("thread", "spare")}
         run = self.client.post(f"/threads/{self.ids['thread']}/runs", json=say("mine")).json()["run_id"]
         self.client.get(f"/threads/{self.ids['thread']}/runs/{run}/join").raise_for_status()
@@ -180,6 +184,47 @@ def test_a_stranger_learns_and_changes_nothing_on_any_route(cases, owner):
             wrong.append((route, path, body, answer.status_code, answer.text[:200], told))
     assert wrong == []
     assert owner.everything() == before
+
+
+def member(server) -> Client:
+    """Somebody with an account of Doorward's own, at the mount."""
+    return Client(server.mount("langgraph"), person(server.url).tokens.access)
+
+
+@pytest.mark.parametrize("kind", ["no handler of acts", "no handlers", "handlers without filters"])
+def test_what_no_filter_holds_is_the_owners_alone_by_default(serve, project, kind):
+    """`uncovered = "own"`, Doorward's own accounts, and a handler for one act alone: the walk ends alike."""
+    if kind == "no handlers":
+        server = serve(None)
+        owner, stranger = Owner(server, member(server)), Stranger(server, member(server))
+    else:
+        more = """
+    @auth.on.threads.create
+    async def tagged(ctx, value):
+        value.setdefault("metadata", {})["made-by"] = "handler"
+    """
+        text = TUTORIAL.partition("@auth.on")[0] + (more if kind == "handlers without filters" else "")
+        server = serve(project.write("auth.py", text))
+        owner, stranger = Owner(server), Stranger(server)
+    before, wrong = owner.everything(), []
+    for route, path, body, _ in attempts(owner, stranger.ids, owner.owner):
+        answer = stranger.does(route, path, body)
+        told = [word for word in (TAG, TEXT) if word in answer.text]
+        reached = owner.thread in path and answer.status_code < 400
+        if told or reached or answer.status_code >= 500:
+            wrong.append((route, path, body, answer.status_code, answer.text[:200]))
+    assert wrong == []
+    assert owner.everything() == before
+
+
+def test_an_account_of_another_server_is_nobody_here(serve):
+    first, second = serve(None), serve(None)
+    token = person(first.url).tokens.access
+    client = get_sync_client(url=first.mount("langgraph"), headers={"Authorization": f"Bearer {token}"})
+    assert client.threads.create()["status"] == "idle"
+    other = get_sync_client(url=second.mount("langgraph"), headers={"Authorization": f"Bearer {token}"})
+    with pytest.raises(AuthenticationError):
+        other.threads.create()
 
 
 def test_a_stranger_finds_one_thing_after_the_walk_namely_what_is_the_strangers(cases, owner):
@@ -245,7 +290,7 @@ def test_the_walk_has_the_real_servers_statuses(cases, real):
         return answers
 
     wrong = []
-    for (name, status, text), (_, real_status, real_text) in zip(told(cases), told(real), strict=True):
+    for (name, status, text), (_, real_status, real_text) in zip(told(cases), real.once("walk", told), strict=True):
         if name in DIFFERENT:
             if DIFFERENT[name][:2] != (status, real_status):
                 wrong.append((name, status, real_status))

@@ -10,7 +10,7 @@ Who calls is the Bearer token. What is tried stands in the header `x-case`, as J
     {"ask": "who"}     the authorization handler refuses with the name it was registered under
     {"ask": "ctx"}     … with what it was given
 
-Without the header everybody reaches what they own, as in LangGraph's tutorial.
+Whoever RETURNS made is shown as the authorization handlers see them. Without the header everybody reaches what they own, as in LangGraph's tutorial.
 """
 
 import asyncio
@@ -166,10 +166,24 @@ def plain(value):
     return value if value is None or isinstance(value, (str, int, float, bool)) else type(value).__name__
 
 
+def shown(ctx):
+    """Who RETURNS made, as a handler sees it."""
+    user = ctx.user
+    return json.dumps({
+        "identity": [user.identity, user["identity"], user.get("identity")],
+        "display_name": user.display_name,
+        "is_authenticated": user.is_authenticated,
+        "permissions": list(ctx.permissions),
+        "org": [user.org.plan, user["org"]["seats"]] if "org" in user else None,
+    })
+
+
 def registered(name):
     """A handler that knows under which name it was registered."""
 
     async def handler(ctx, value):
+        if ctx.user.identity == "ann":
+            raise Refusal(status_code=418, detail=shown(ctx))
         case = ctx.user.get("case") or {}
         if case.get("ask") == "who":
             raise Refusal(status_code=418, detail=name)
