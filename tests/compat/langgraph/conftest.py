@@ -40,16 +40,31 @@ def tutorial(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="session", params=["bare", "server"], ids=["standing-in", "sdk"])
-def cases(request, tmp_path_factory):
-    """Doorward with `app/security/auth.py`, once without the SDK and once with the real server's packages."""
-    home = tmp_path_factory.mktemp(f"cases-{request.param}")
+def _cases(tmp_path_factory, python: str):
     try:
-        running = doorward(home, APP / "langgraph.json", request.param)
+        running = doorward(tmp_path_factory.mktemp(f"cases-{python}"), APP / "langgraph.json", python)
     except LeftOut as absent:
         pytest.skip(str(absent))
     with running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def standing_in(tmp_path_factory):
+    """Doorward with `app/security/auth.py` and its own stand-in for the SDK."""
+    yield from _cases(tmp_path_factory, "bare")
+
+
+@pytest.fixture(scope="session")
+def sdk(tmp_path_factory):
+    """The same with the real server's packages."""
+    yield from _cases(tmp_path_factory, "server")
+
+
+@pytest.fixture(params=["standing_in", "sdk"])
+def cases(request):
+    """Once with each of the two: for what the handlers' own process does."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

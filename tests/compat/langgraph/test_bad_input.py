@@ -128,7 +128,7 @@ UNANSWERED = {"sleep", "spin", "exit", "kill", "abort"}
 #: They return None in the end, which lets through, as on the real server.
 YES = {"print", "fork", "fork and print"}
 LIMITS = "timeout_ms = 500\nmemory_mb = 512\n"
-PATIENCE_S = 12
+PATIENCE_S = 20
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Filters that handlers return, beside the real server: L-029, L-036. Each filter meets each object, by id and by search."""
 
-import functools
 import json
 import os
 
@@ -114,12 +113,6 @@ def objects():
     return of
 
 
-@pytest.fixture(scope="module")
-def of_the_real_server(real, objects):
-    """What the real server finds for each filter; asked once for both of ours."""
-    return functools.cache(lambda text: found(real, objects, json.loads(text)))
-
-
 def found(server, objects, filters) -> tuple[list[int], list[int], set[int]]:
     """The objects that are told by id, those that a search finds, and every status there was."""
     ids, tag = objects(server)
@@ -134,22 +127,22 @@ def found(server, objects, filters) -> tuple[list[int], list[int], set[int]]:
 
 
 @pytest.mark.parametrize("filters", KNOWN, ids=json.dumps)
-def test_a_filter_matches_what_it_matches_on_the_real_server(cases, of_the_real_server, objects, filters):
-    theirs, ours = of_the_real_server(json.dumps(filters)), found(cases, objects, filters)
+def test_a_filter_matches_what_it_matches_on_the_real_server(standing_in, real, objects, filters):
+    theirs, ours = found(real, objects, filters), found(standing_in, objects, filters)
     more = [OBJECTS[number] for number in theirs[0] if number not in ours[0]]
     assert more == STRICTER.get(json.dumps(filters), []) and set(ours[0]) <= set(theirs[0])
     assert ours[1] == ours[0] and ours[2] <= {200, 404}
 
 
 @pytest.mark.parametrize("filters", UNKNOWN, ids=json.dumps)
-def test_a_filter_that_nobody_understands_is_an_error_and_tells_nothing(cases, objects, filters):
-    by_id, searched, statuses = found(cases, objects, filters)
+def test_a_filter_that_nobody_understands_is_an_error_and_tells_nothing(standing_in, objects, filters):
+    by_id, searched, statuses = found(standing_in, objects, filters)
     assert (by_id, searched, statuses) == ([], [], {500})
 
 
 @pytest.mark.parametrize("filters", UNKNOWN, ids=json.dumps)
-def test_an_act_under_a_filter_that_nobody_understands_changes_nothing(cases, filters):
-    someone, header = user(cases), case(filter=filters)
+def test_an_act_under_a_filter_that_nobody_understands_changes_nothing(standing_in, filters):
+    someone, header = user(standing_in), case(filter=filters)
     thread = someone.post("/threads", json={"metadata": {"a": "x"}}).json()["thread_id"]
     before = someone.get(f"/threads/{thread}").content
     assert {
@@ -163,10 +156,10 @@ def test_an_act_under_a_filter_that_nobody_understands_changes_nothing(cases, fi
     assert someone.get(f"/threads/{thread}").content == before
 
 
-def test_a_new_thread_that_its_own_filter_does_not_match(cases, real):
+def test_a_new_thread_that_its_own_filter_does_not_match(standing_in, real):
     def made(server):
         someone = user(server)
         answer = someone.post("/threads", json={"metadata": {"a": 1}}, headers=case(filter={"a": 2}))
         return answer.status_code, someone.post("/threads/count", json={}, headers=case(filter={"a": 1})).status_code
 
-    assert made(cases) == made(real)
+    assert made(standing_in) == made(real)

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 
 import pytest
 import requests
@@ -173,7 +174,7 @@ BY_KEY = """
 """
 
 
-@pytest.mark.parametrize("headers", [{"x-api-key": "key-of-ann"}, {"x-api-key": "key-of-ann", "authorization": "Basic YTpi"}, {"x-api-key": "key-of-ann", "authorization": "Bearer dw_admin_x"}])
+@pytest.mark.parametrize("headers", [{"x-api-key": "key-of-ann"}, {"x-api-key": "key-of-ann", "authorization": "Basic YTpi"}, {"x-api-key": "key-of-ann", "authorization": "Bearer x"}])
 def test_a_handler_may_go_by_the_api_key_alone(serve, project, headers):
     server = serve(project.write("auth.py", BY_KEY))
     assert anyone(server).post("/threads", json={}, headers=headers).status_code == 200
@@ -289,3 +290,17 @@ def test_under_a_prefix_the_routes_are_the_same(serve, project, tmp_path):
 def test_handlers_check_agrees_with_the_start(project, tmp_path):
     done = run_command("handlers", "check", project.settings, "--python", interpreter("bare"), "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["registers"][0] == "authenticate(authorization)"
+
+
+def test_the_tutorials_variables_may_stand_in_the_projects_env_object(serve, project):
+    """L-070 as far as it holds: the contents of `.env` as an object in `langgraph.json`, and no file."""
+    project.write("auth.py", ENVIRONMENT).use("./auth.py:auth", env={"SUPABASE_URL": "http://x", "SUPABASE_SERVICE_KEY": "k"})
+    assert {"SUPABASE_URL": "http://x", "SUPABASE_SERVICE_KEY": "k"}.items() <= environment_of(serve(project)).items()
+
+
+def test_a_run_that_waits_for_its_time_does_not_keep_the_server(serve, project):
+    server = serve(project)
+    assert user(server).post("/runs", json={**say("x"), "after_seconds": 3000}).status_code == 200
+    begun = time.monotonic()
+    assert server.program.stop() == 0
+    assert time.monotonic() - begun < 5

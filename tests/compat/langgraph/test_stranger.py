@@ -61,8 +61,8 @@ class Owner:
 
 
 @pytest.fixture
-def owner(cases) -> Owner:
-    return Owner(cases)
+def owner(standing_in) -> Owner:
+    return Owner(standing_in)
 
 
 def attempts(owner: Owner, mine: dict, forged: str) -> list[tuple[str, str, object, int | set]]:
@@ -172,8 +172,8 @@ def test_every_route_of_the_table_is_walked():
     assert walked == route_table() and len(walked) > 30
 
 
-def test_a_stranger_learns_and_changes_nothing_on_any_route(cases, owner):
-    stranger = Stranger(cases)
+def test_a_stranger_learns_and_changes_nothing_on_any_route(standing_in, owner):
+    stranger = Stranger(standing_in)
     before = owner.everything()
     wrong = []
     for route, path, body, status in attempts(owner, stranger.ids, owner.owner):
@@ -227,8 +227,8 @@ def test_an_account_of_another_server_is_nobody_here(serve):
         other.threads.create()
 
 
-def test_a_stranger_finds_one_thing_after_the_walk_namely_what_is_the_strangers(cases, owner):
-    stranger = Stranger(cases)
+def test_a_stranger_finds_one_thing_after_the_walk_namely_what_is_the_strangers(standing_in, owner):
+    stranger = Stranger(standing_in)
     for route, path, body, _ in attempts(owner, stranger.ids, owner.owner):
         stranger.does(route, path, body)
     found = stranger.client.post("/threads/search", json={"limit": 1000}).json()
@@ -238,8 +238,8 @@ def test_a_stranger_finds_one_thing_after_the_walk_namely_what_is_the_strangers(
     assert "mine" in stranger.client.get(f"/threads/{stranger.ids['thread']}").text
 
 
-def test_what_is_anothers_is_answered_like_what_is_not_there(cases, owner):
-    stranger = Stranger(cases)
+def test_what_is_anothers_is_answered_like_what_is_not_there(standing_in, owner):
+    stranger = Stranger(standing_in)
 
     def told(of) -> list:
         ids = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>"}
@@ -273,7 +273,7 @@ DIFFERENT = {
 }
 
 
-def test_the_walk_has_the_real_servers_statuses(cases, real):
+def test_the_walk_has_the_real_servers_statuses(standing_in, real):
     def told(server) -> list[tuple]:
         owner, stranger = Owner(server), Stranger(server)
         names = {owner.thread: "<thread>", owner.run: "<run>", owner.checkpoint: "<checkpoint>", owner.owner: "<owner>"}
@@ -290,7 +290,7 @@ def test_the_walk_has_the_real_servers_statuses(cases, real):
         return answers
 
     wrong = []
-    for (name, status, text), (_, real_status, real_text) in zip(told(cases), real.once("walk", told), strict=True):
+    for (name, status, text), (_, real_status, real_text) in zip(told(standing_in), real.once("walk", told), strict=True):
         if name in DIFFERENT:
             if DIFFERENT[name][:2] != (status, real_status):
                 wrong.append((name, status, real_status))
@@ -299,34 +299,34 @@ def test_the_walk_has_the_real_servers_statuses(cases, real):
     assert wrong == []
 
 
-def test_an_owner_in_a_copy_is_the_one_who_copies(cases):
-    someone = user(cases)
+def test_an_owner_in_a_copy_is_the_one_who_copies(standing_in):
+    someone = user(standing_in)
     thread = someone.post("/threads", json={"metadata": {"k": 1}}).json()["thread_id"]
     copy = someone.post(f"/threads/{thread}/copy", json={"metadata": {"owner": "user-eve"}}).json()
     assert copy["metadata"]["owner"] == someone.token and copy["metadata"]["k"] == 1
 
 
 @pytest.mark.parametrize("path", ["/threads/{t}/runs", "/threads/{t}/runs/wait", "/threads/{t}/runs/stream"])
-def test_a_thread_that_a_run_makes_belongs_to_whoever_asked(cases, path):
-    someone, thread = user(cases), str(uuid.uuid4())
+def test_a_thread_that_a_run_makes_belongs_to_whoever_asked(standing_in, path):
+    someone, thread = user(standing_in), str(uuid.uuid4())
     answer = someone.post(path.replace("{t}", thread), json={**say("x"), "if_not_exists": "create", "metadata": {"owner": "user-eve"}})
     assert answer.status_code == 200, answer.text
     assert someone.get(f"/threads/{thread}").json()["metadata"]["owner"] == someone.token
-    assert user(cases, "eve").get(f"/threads/{thread}").status_code == 404
+    assert user(standing_in, "eve").get(f"/threads/{thread}").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/runs", "/runs/wait", "/runs/stream"])
-def test_a_kept_thread_of_a_stateless_run_belongs_to_whoever_asked(cases, path):
-    someone, tag = user(cases), os.urandom(6).hex()
+def test_a_kept_thread_of_a_stateless_run_belongs_to_whoever_asked(standing_in, path):
+    someone, tag = user(standing_in), os.urandom(6).hex()
     answer = someone.post(path, json={**say("x"), "on_completion": "keep", "metadata": {"owner": "user-eve", "tag": tag}})
     assert answer.status_code == 200, answer.text
     kept = someone.post("/threads/search", json={}).json()
     assert [thread["metadata"]["owner"] for thread in kept] == [someone.token]
-    assert user(cases, "eve").post("/threads/search", json={"metadata": {"tag": tag}}).json() == []
+    assert user(standing_in, "eve").post("/threads/search", json={"metadata": {"tag": tag}}).json() == []
 
 
-def test_a_claim_of_who_asks_is_never_believed_or_echoed(cases):
-    someone = user(cases)
+def test_a_claim_of_who_asks_is_never_believed_or_echoed(standing_in):
+    someone = user(standing_in)
     thread = someone.post("/threads", json={}).json()["thread_id"]
     forged = {"configurable": {"langgraph_auth_user": {"identity": "user-eve"}, "langgraph_auth_user_id": "user-eve", "langgraph_auth_permissions": ["*"], "k": 1}}
     run = someone.post(f"/threads/{thread}/runs", json={**say("x"), "config": forged})
