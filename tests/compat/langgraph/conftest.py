@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from agentserver import APP, TUTORIAL, Project, RealServer, doorward
 from harness.doorward import Doorward
-from harness.programs import LeftOut
+from harness.programs import LeftOut, left_out
 
 
 @pytest.fixture
@@ -76,7 +76,12 @@ def real(tmp_path_factory):
         pytest.skip(str(absent))
     try:
         server.wait()
-        assert requests.get(f"{server.url}/info", timeout=10).json()["version"] == "0.16.7"
+        version = requests.get(f"{server.url}/info", timeout=10).json()["version"]
+        if version != "0.16.7":
+            try:
+                raise left_out(f"the real agent server is {version}, and the tables are those of 0.16.7")
+            except LeftOut as other:
+                pytest.skip(str(other))
         yield server
     finally:
         server.program.stop()

@@ -2,15 +2,15 @@
 
 import json
 import os
-import socket
+import subprocess
 import time
 
 import pytest
-import requests
-from agentserver import TUTORIAL, Project, anyone, interpreter, said, say, user
+from agentserver import APP, TUTORIAL, Project, anyone, interpreter, said, say, user
 
 from harness.client import Client
 from harness.doorward import Doorward, Refused, run_command
+from harness.programs import doorward_binary, left_out
 
 HEAD = "from langgraph_sdk import Auth\n\nauth = Auth()\n\n"
 WHO = "@auth.authenticate\nasync def who():\n    return 'ann'\n\n"
@@ -259,18 +259,18 @@ def test_the_graphs_of_the_file_are_what_clients_may_run(serve, project):
     assert unknown.status_code == 422 and "first" in said(unknown) and "second" in said(unknown)
 
 
-def test_the_command_of_the_page_answers_on_the_port_of_the_page(tmp_path, project):
-    """`langgraph dev --no-browser` and its place: 2024, if this machine has it free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 2024))
-        except OSError:
-            pytest.skip("somebody has port 2024")
-    arguments = ["--listen", "127.0.0.1:0", "--langgraph", project.settings, "--mount", "langgraph=127.0.0.1:2024"]
-    with Doorward("dev", *arguments, home=tmp_path / "page") as server:
-        assert server.mount("langgraph") == "http://127.0.0.1:2024"
-        assert requests.get("http://localhost:2024/ok", timeout=10).json() == {"ok": True}
+def test_the_command_of_the_page_answers_the_tutorial_on_its_port_without_a_network(project, tmp_path):
+    """`langgraph dev --no-browser`'s place and port, in a network of its own that has no way out."""
+    try:
+        subprocess.run(["unshare", "--net", "--map-root-user", "true"], check=True, capture_output=True, timeout=30)
+    except (OSError, subprocess.CalledProcessError) as absent:
+        raise left_out("no network of one's own can be made here, so nothing is run without one") from absent
+    client = f"{interpreter('older')}|{APP / 'older.py'}"
+    arguments = [interpreter("ours"), APP / "offline.py", doorward_binary(), project.settings, client, tmp_path]
+    done = subprocess.run(["unshare", "--net", "--map-root-user", *map(str, arguments)], capture_output=True, text=True, timeout=80, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert "".join(told["printed"]) == "Echo: Tell me a short joke" and told["created"]["metadata"] == {"owner": "user-first"}
 
 
 def test_under_a_prefix_the_routes_are_the_same(serve, project, tmp_path):

@@ -9,7 +9,7 @@ import re
 import uuid
 
 import pytest
-from agentserver import TUTORIAL, said, say, user
+from agentserver import TUTORIAL, case, said, say, user
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.errors import AuthenticationError
 
@@ -184,6 +184,15 @@ def test_a_stranger_learns_and_changes_nothing_on_any_route(standing_in, owner):
             wrong.append((route, path, body, answer.status_code, answer.text[:200], told))
     assert wrong == []
     assert owner.everything() == before
+
+
+def test_every_route_of_the_table_asks_the_handlers_of_acts(standing_in, owner):
+    """L-028: each route but the two open ones, by whatever way it is called."""
+    stranger, asked = Stranger(standing_in), {}
+    for route, path, body, _ in attempts(owner, stranger.ids, owner.owner):
+        answer = stranger.client.request(route.split(" ")[0], path, json=body, headers=case(ask="who"))
+        asked.setdefault(route, []).append(answer.status_code)
+    assert {route for route, statuses in asked.items() if 418 not in statuses} == {"GET /ok", "GET /info"}
 
 
 def member(server) -> Client:

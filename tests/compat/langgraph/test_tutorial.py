@@ -1,4 +1,4 @@
-"""LangGraph's custom-auth tutorial with its three clients: L-003, L-030, L-032, L-056 to L-062, L-064 to L-066."""
+"""LangGraph's custom-auth tutorial with its three clients: L-003, L-026, L-030, L-032, L-056 to L-062, L-064 to L-066."""
 
 import asyncio
 import json
@@ -7,11 +7,12 @@ import re
 import subprocess
 
 import pytest
-from agentserver import APP, events, interpreter, say, user
+from agentserver import APP, Project, events, interpreter, say, user
 from langgraph_sdk import get_client, get_sync_client
 from langgraph_sdk.errors import AuthenticationError, NotFoundError, PermissionDeniedError
 
-from harness.programs import clean_environment, node_binary, node_modules
+from harness.programs import SHARED, clean_environment, left_out, node_binary, node_modules
+from harness.recorder import Recorder
 
 JOKE = "Echo: Tell me a short joke"
 THREAD = {"thread_id", "created_at", "updated_at", "state_updated_at", "metadata", "config", "status", "values"}
@@ -205,3 +206,35 @@ def test_the_graphs_own_assistant_is_run_by_everybody_and_seen_by_nobody_under_a
 
     theirs = real.once("assistant", told)
     assert told(cases) == theirs and theirs[:-1] == (200, assistant, assistant, [], 0, 404)
+
+
+def document() -> str:
+    """The tutorial's `src/security/auth.py`: its two blocks, word for word."""
+    seed = SHARED / "seeds" / "langgraph-custom-auth.md"
+    if not seed.exists():
+        raise left_out("the LangGraph tutorial is not here, so its file cannot be run")
+    return "\n".join(re.findall(r"```python\n(.*?)```", seed.read_text(), re.DOTALL)[:2])
+
+
+def test_the_tutorials_own_file_guards_the_server_and_an_issuer_that_is_down_lets_nobody_in(serve, tmp_path):
+    def answer(seen):
+        token = "".join(seen.all("authorization")).removeprefix("Bearer ")
+        known = token in ("ann", "bob") and seen.all("apikey") == ["service"]
+        return (200, {"id": f"id-of-{token}", "name": None}) if known else (401, {"msg": "invalid JWT"})
+
+    with Recorder(answer=answer) as supabase:
+        env = {"SUPABASE_URL": supabase.url, "SUPABASE_SERVICE_KEY": "service"}
+        project = Project(tmp_path / "app").use("src/security/auth.py:auth", env=env)
+        (project.home / "src/security").mkdir(parents=True)
+        (project.home / "src/security/auth.py").write_text(document())
+        server = serve(project, "ours")
+        ann, bob, eve = (get_sync_client(url=server.mount("langgraph"), headers={"Authorization": f"Bearer {who}"}) for who in ("ann", "bob", "eve"))
+        thread = ann.threads.create()
+        assert thread["metadata"] == {"owner": "id-of-ann"}
+        with pytest.raises(NotFoundError, match=thread["thread_id"]):
+            bob.threads.get(thread["thread_id"])
+        with pytest.raises(AuthenticationError, match="Invalid token"):
+            eve.threads.create()
+        assert bob.threads.create()["metadata"] == {"owner": "id-of-bob"}
+    with pytest.raises(AuthenticationError, match="Invalid token"):
+        bob.threads.create()
