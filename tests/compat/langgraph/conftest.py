@@ -1,0 +1,87 @@
+"""Projects with handlers, served by Doorward and by the real agent server; users are Bearer tokens."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from agentserver import APP, TUTORIAL, Project, RealServer, doorward
+from harness.doorward import Doorward
+from harness.programs import LeftOut, left_out
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path / "app").use().write("auth.py", TUTORIAL)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts servers of the test's own, and stops them."""
+    running = []
+
+    def start(project=None, *arguments, **options) -> Doorward:
+        running.append(doorward(tmp_path / f"doorward-{len(running)}", project, *arguments, **options))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.program.stop()
+
+
+@pytest.fixture(scope="session")
+def tutorial(tmp_path_factory):
+    """One server with the tutorial's rule; tests bring users of their own."""
+    home = tmp_path_factory.mktemp("tutorial")
+    with doorward(home, Project(home / "app").use().write("auth.py", TUTORIAL)) as server:
+        yield server
+
+
+def _cases(tmp_path_factory, python: str):
+    try:
+        running = doorward(tmp_path_factory.mktemp(f"cases-{python}"), APP / "langgraph.json", python)
+    except LeftOut as absent:
+        pytest.skip(str(absent))
+    with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def standing_in(tmp_path_factory):
+    """Doorward with `app/security/auth.py` and its own stand-in for the SDK."""
+    yield from _cases(tmp_path_factory, "bare")
+
+
+@pytest.fixture(scope="session")
+def sdk(tmp_path_factory):
+    """The same with the real server's packages."""
+    yield from _cases(tmp_path_factory, "server")
+
+
+@pytest.fixture(params=["standing_in", "sdk"])
+def cases(request):
+    """Once with each of the two: for what the handlers' own process does."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """The real agent server with `app/`; its version is checked, so that a table never compares with another one."""
+    try:
+        server = RealServer(tmp_path_factory.mktemp("langgraph-server"))
+    except LeftOut as absent:
+        pytest.skip(str(absent))
+    try:
+        server.wait()
+        version = requests.get(f"{server.url}/info", timeout=10).json()["version"]
+        if version != "0.16.7":
+            try:
+                raise left_out(f"the real agent server is {version}, and the tables are those of 0.16.7")
+            except LeftOut as other:
+                pytest.skip(str(other))
+        yield server
+    finally:
+        server.program.stop()

@@ -1,0 +1,78 @@
+"""`@auth.authenticate` over HTTP, beside the real server: L-016 to L-018, L-020 to L-024."""
+
+import pytest
+from agentserver import anyone, case, said, tables
+
+
+RAISES, RETURNS = tables().RAISES, tables().RETURNS
+
+#: Where the text is ours on purpose: it names what was returned and every shape that is taken, and not only one of them.
+OWN_WORDS = {"None", "int", "True", "empty dict", "dict without identity", "list", "one", "three", "object without identity"}
+SHAPES = ("a string", "a dict with identity", "an object with .identity", "a tuple of permissions and user")
+
+
+def answer(server, **what):
+    return anyone(server).post("/threads/count", json={}, headers=case(**what), token="user-ann")
+
+
+@pytest.mark.parametrize("name", RETURNS)
+def test_what_authenticate_returns_means_what_the_real_server_takes_it_for(cases, real, name):
+    theirs, ours = answer(real, **{"return": name}), answer(cases, **{"return": name})
+    assert ours.status_code == theirs.status_code
+    if name in OWN_WORDS:
+        assert theirs.status_code == 400 and all(shape in said(ours) for shape in SHAPES)
+    else:
+        assert (theirs.status_code, said(ours)) == (418, said(theirs))
+
+
+@pytest.mark.parametrize("name", RAISES)
+def test_what_authenticate_raises_has_the_real_servers_status(cases, real, name, request):
+    if name.startswith("Starlette") and "standing_in" in request.node.callspec.id:
+        pytest.skip("there is no Starlette beside the drop-in")
+    theirs = answer(real, **{"raise": name})
+    ours = answer(cases, **{"raise": name})
+    assert (ours.status_code, said(ours)) == (theirs.status_code, said(theirs))
+    assert [ours.headers.get(name) for name in ("x-why", "retry-after")] == [theirs.headers.get(name) for name in ("x-why", "retry-after")]
+    assert "secret-word" not in ours.text
+
+
+@pytest.mark.parametrize("name", ["request", "path", "method", "path_params", "query_params", "headers", "authorization", "user", "scopes", "scope", "spare"])
+def test_every_parameter_is_what_the_real_server_gives(cases, real, name):
+    def ask(server):
+        return anyone(server).get("/threads/nowhere?a=1&a=2&b=", headers={**case(echo=name), "X-Probe": "acme"}, token="x")
+
+    theirs, ours = ask(real), ask(cases)
+    assert theirs.status_code == 403
+    assert (ours.status_code, said(ours)) == (403, said(theirs))
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/threads/x/y/z", "/metrics", "/docs", "/deploy", "/internal/truncate", "/store/items", "/"])
+def test_the_authenticator_is_asked_before_the_route_is_looked_for(cases, path):
+    refused = anyone(cases).get(path)
+    assert (refused.status_code, said(refused)) == (401, "Invalid token")
+    echoed = anyone(cases).get(path, headers=case(echo="path"))
+    assert (echoed.status_code, said(echoed)) == (403, repr(path))
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nobody", "bearer", "Basic dXNlcg==", "Bearer user-a b", "Bearer " + "x" * 4000, "user-a"])
+def test_a_missing_or_bad_token_is_the_handlers_401(cases, real, authorization):
+    def told(server):
+        headers = {} if authorization is None else {"authorization": authorization}
+        answer = anyone(server).get("/threads/61b5f00f-b5dc-49cc-89c1-a39090a99b85", headers=headers)
+        return answer.status_code, answer.json()
+
+    assert told(cases) == told(real)
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer x", "Basic dXNlcg==", "", "Bearer  two spaces"])
+def test_the_authorization_parameter_is_the_whole_header(cases, real, authorization):
+    def told(server):
+        headers = case(echo="authorization") | ({} if authorization is None else {"authorization": authorization.encode("latin-1")})
+        return anyone(server).get("/threads/nowhere", headers=headers).text
+
+    assert told(cases) == told(real)
+
+
+def test_an_authorization_that_is_no_text_is_refused_as_on_the_real_server(cases, real):
+    statuses = [anyone(server).get("/threads/x", headers={"authorization": b"tok\xe9n"}).status_code for server in (cases, real)]
+    assert statuses == [400, 400]
