@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent))
 
 from agentserver import APP, TUTORIAL, Project, RealServer, doorward
 from harness.doorward import Doorward

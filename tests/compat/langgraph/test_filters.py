@@ -163,3 +163,17 @@ def test_a_new_thread_that_its_own_filter_does_not_match(standing_in, real):
         return answer.status_code, someone.post("/threads/count", json={}, headers=case(filter={"a": 1})).status_code
 
     assert made(standing_in) == made(real)
+
+
+@pytest.mark.parametrize("filters", [{"n": {"$contains": 1}}, {"$or": [{"kind": "x"}, {"kind": "y"}]}, {"kind": {"$eq": "x"}}], ids=json.dumps)
+def test_pages_hold_what_the_filter_matches_and_nothing_counts_the_rest(standing_in, filters):
+    someone, tag = user(standing_in), os.urandom(6).hex()
+    for number in range(30):
+        metadata = {"tag": tag, "n": [1], "kind": "x"} if number % 6 == 0 else {"tag": tag, "n": [2], "kind": "z"}
+        assert someone.post("/threads", json={"metadata": metadata}, headers=case(on="None")).status_code == 200
+    pages = [someone.post("/threads/search", json={"metadata": {"tag": tag}, "limit": 3, "offset": offset}, headers=case(filter=filters)) for offset in (0, 3, 6)]
+    assert [len(page.json()) for page in pages] == [3, 2, 0]
+    assert {thread["metadata"]["kind"] for page in pages for thread in page.json()} == {"x"}
+    assert all(int(page.headers["x-pagination-total"]) <= 6 for page in pages)
+    assert len({thread["thread_id"] for page in pages for thread in page.json()}) == 5
+    assert someone.post("/threads/count", json={"metadata": {"tag": tag}}, headers=case(filter=filters)).json() == 5

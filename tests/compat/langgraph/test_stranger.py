@@ -240,7 +240,9 @@ def test_a_stranger_finds_one_thing_after_the_walk_namely_what_is_the_strangers(
     stranger = Stranger(standing_in)
     for route, path, body, _ in attempts(owner, stranger.ids, owner.owner):
         stranger.does(route, path, body)
-    found = stranger.client.post("/threads/search", json={"limit": 1000}).json()
+    answer = stranger.client.post("/threads/search", json={"limit": 1000})
+    found = answer.json()
+    assert int(answer.headers["x-pagination-total"]) == len(found)
     assert {thread["metadata"]["owner"] for thread in found} == {stranger.client.token}
     assert stranger.ids["thread"] in [thread["thread_id"] for thread in found]
     assert stranger.ids["spare"] in [thread["thread_id"] for thread in found], "prune takes all or none"
