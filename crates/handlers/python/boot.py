@@ -42,6 +42,14 @@ class _Ours(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         exec(code, module.__dict__)
 
 
+def _leave(*sockets):
+    """A child of user code has its parent's sockets: what stands on them is the parent's to read, and their end is the parent's to see."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for ours in sockets:
+        os.dup2(nothing, ours.fileno(), inheritable=False)
+    os.close(nothing)
+
+
 def _start():
     # User code that reads standard input must not read our frames, nor its children hold our socket.
     inherited = os.dup(0)
@@ -57,6 +65,7 @@ def _start():
     asking = socket.socket(fileno=descriptors[0])
     (size,) = struct.unpack(">I", _whole(connection, 4))
     begin = json.loads(_whole(connection, size))
+    os.register_at_fork(after_in_child=lambda: _leave(connection, asking))
     sys.meta_path.append(_Ours(begin.pop("modules")))
     from _doorward_asking import _begin
     from _doorward_runner import run

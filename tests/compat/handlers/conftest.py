@@ -1,7 +1,6 @@
 """AgentFlow projects with a backend of their own, loaded by different interpreters."""
 
 import json
-import os
 import sys
 import textwrap
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.doorward import Doorward
-from harness.programs import ROOT, left_out
+from harness.interpreters import interpreter
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -39,18 +38,6 @@ class Project:
 @pytest.fixture
 def project(tmp_path) -> Project:
     return Project(tmp_path / "app")
-
-
-def interpreter(kind: str) -> str:
-    """`bare` has the standard library alone, `ours` what samples import besides, `real` the published AgentFlow package, `older` the older SDK."""
-    if kind in ("real", "older"):
-        suite = {"real": "agentflow", "older": "handlers"}[kind]
-        made = ROOT / ".venvs" / f"{suite}-server" / "bin" / "python"
-        python = Path(os.environ.get(f"DOORWARD_{suite.upper()}_PYTHON", made))
-        if not python.exists():
-            raise left_out(f"{python} is not there: run `cargo xtask setup`")
-        return str(python)
-    return sys.executable if kind == "ours" else sys._base_executable
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import httpx
 import pytest
 
-from conftest import interpreter
 from harness.doorward import Doorward
+from harness.interpreters import interpreter
 
 ASKING = """
 import asyncio

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from samples import SEED
 
-from conftest import interpreter
+from harness.interpreters import interpreter
 from frames import Process
 from harness.doorward import run_command
 from harness.programs import left_out

@@ -57,9 +57,7 @@ def test_every_result_has_the_real_servers_meaning(cases, real, act, name):
 
 
 @pytest.mark.parametrize("name", TABLES.RESULT_RAISES)
-def test_every_error_of_a_decision_has_the_real_servers_answer(cases, real, act, name, request):
-    if name.startswith("Starlette") and "standing_in" in request.node.callspec.id:
-        pytest.skip("there is no Starlette beside the drop-in")
+def test_every_error_of_a_decision_has_the_real_servers_answer(cases, real, act, name):
     theirs = real.once(f"raise {act.kind} {name}", lambda server: act(server, case(on=f"raise {name}")))
     ours = act(cases, case(on=f"raise {name}"))
     assert (ours.status_code, said(ours)) == (theirs.status_code, said(theirs))

@@ -112,6 +112,8 @@ pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read
         "checkpoint_during": true,
         "durability": "async",
     });
+    // Handlers may change it, so it is read again once they were asked; what cannot be read is refused before any of a batch is begun.
+    input(&kwargs)?;
     Ok(Read {
         graph,
         metadata: body.maybe_object("metadata")?.cloned().unwrap_or_default(),

@@ -396,12 +396,8 @@ pub(super) async fn delete(request: Request) -> Result<Answer> {
     let value = json!({ "run_id": id, "thread_id": thread });
     let asked = Asked { value: threads::object(value), uuids: &["run_id", "thread_id"] };
     let permit = request.permit_asking::<run::Delete>(Target::named(id.as_str()), asked).await?;
-    request.engine.runs().delete(permit, &thread, &id).await.map_err(|error| {
-        match error.is(codes::NOT_FOUND) {
-            true => error.message("Run not found"),
-            false => error,
-        }
-    })?;
+    let deleted = request.engine.runs().delete(permit, &thread, &id).await;
+    deleted.map_err(|error| if error.is(codes::NOT_FOUND) { error.message("Not Found") } else { error })?;
     Ok(no_content())
 }
 
