@@ -16,8 +16,18 @@ use crate::config;
 use crate::platform::{Auth, HandlerFile};
 use crate::setup::{Mode, Setup};
 
-/// Variables that every process of user code finds, beside those of its platform's file.
-pub(crate) const PASSED: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"];
+/// Variables that every process of user code finds, beside those that are named and those of its platform's file.
+const PASSED: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"];
+
+/// What user code finds of this process's own environment.
+pub(crate) fn passed(
+    configured: &config::Handlers,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Vec<(String, String)> {
+    let named = configured.pass_environment.iter().map(String::as_str);
+    let named = named.filter(|name| !PASSED.contains(name)).chain(PASSED.iter().copied());
+    named.filter_map(|name| Some((name.to_owned(), variable(name)?))).collect()
+}
 
 /// Whether user code is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

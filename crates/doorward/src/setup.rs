@@ -194,9 +194,7 @@ impl Gathered {
             .chain(["PATH", "LANG"])
             .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
             .collect();
-        let passed = crate::handlers::PASSED.iter().copied();
-        let passed =
-            passed.filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?))).collect();
+        let passed = crate::handlers::passed(&config.handlers, |name| surroundings.variable(name));
         Ok(Setup { mode, config, platforms, master_key, agent_environment, passed, warnings })
     }
 }

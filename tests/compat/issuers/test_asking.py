@@ -120,6 +120,31 @@ remote_tokens = "supabase"
     assert "anon-key" not in server.log and "Bearer good" not in server.log
 
 
+def test_a_langgraph_mount_that_asks_the_auth_server_itself_lets_nobody_in_while_it_is_away(start):
+    with Recorder(answer=lambda request: (200, {"id": "ann"}) if request.all("authorization") == ["Bearer good"] else (403, {})) as supabase:
+        server = start(
+            f"""
+[outbound]
+allow = ["{supabase.url}"]
+[remote_tokens.hosted]
+userinfo_url = "{supabase.url}/auth/v1/user"
+identity_claim = "id"
+cache_s = 1
+[mounts.langgraph]
+remote_tokens = "hosted"
+"""
+        )
+
+        def make(token):
+            headers = {"Authorization": f"Bearer {token}"}
+            return requests.post(f"{server.mount('langgraph')}/threads", json={}, headers=headers, timeout=30)
+
+        assert (make("good").status_code, make("junk").status_code) == (200, 401)
+    wait_until(lambda: make("good").status_code == 503, "the end of what was said")
+    away = make("never-seen-before")
+    assert away.status_code == 503 and "never-seen-before" not in away.text and list(away.json()) == ["detail"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

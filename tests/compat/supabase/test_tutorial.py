@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from harness.doorward import Doorward
-from harness.programs import free_port
 from harness.supabase import Supabase, address, fragment_of, link_of, open_link
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -118,38 +117,3 @@ def test_the_user_is_told_to_whoever_shows_a_token_of_theirs_and_to_nobody_else(
     for token, status, code in [("junk", 403, "bad_jwt"), ("a.b.c", 403, "bad_jwt"), (None, 401, "no_authorization"), (supabase.anon_key, 403, "bad_jwt")]:
         refused = stranger.get("/user", token=token)
         assert (refused.status_code, refused.json()["error_code"]) == (status, code), token
-
-
-def test_the_whole_tutorial_runs_on_one_server(tmp_path):
-    """Its handler on the LangGraph mount asks this server's own Supabase routes, and threads are their owner's."""
-    from langgraph_sdk import get_client
-    from langgraph_sdk.errors import AuthenticationError, NotFoundError
-
-    app, data, listen = tmp_path / "app", tmp_path / "data", f"127.0.0.1:{free_port()}"
-    app.mkdir()
-    (app / "auth.py").write_text(block("async def get_current_user") + "\n" + block("async def add_owner"))
-    (app / "langgraph.json").write_text(json.dumps({"auth": {"path": "./auth.py:auth"}, "env": ".env", "graphs": {"agent": "./agent.py:graph"}}))
-    config = tmp_path / "doorward.toml"
-    config.write_text(f'[handlers]\npython = "{sys.executable}"\n')
-    placed = ["--listen", listen, "--data-dir", data]
-    with Doorward("dev", *placed, home=tmp_path / "first") as first:
-        service_key = first.ready["supabase"]["service_key"]
-    (app / ".env").write_text(f"SUPABASE_URL=http://{listen}/supabase\nSUPABASE_SERVICE_KEY={service_key}\n")
-    with Doorward("dev", *placed, "--config", config, "--langgraph", app / "langgraph.json", home=tmp_path / "second") as server:
-        supabase = Supabase(server)
-        tokens = [supabase.confirmed().session["access_token"] for _ in range(2)]
-
-        def client(token):
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            return get_client(url=server.mount("langgraph"), headers=headers)
-
-        async def walk():
-            thread = (await client(tokens[0]).threads.create())["thread_id"]
-            assert (await client(tokens[0]).threads.get(thread))["thread_id"] == thread
-            with pytest.raises(NotFoundError):
-                await client(tokens[1]).threads.get(thread)
-            for bad in (None, "junk"):
-                with pytest.raises(AuthenticationError):
-                    await client(bad).threads.get(thread)
-
-        asyncio.run(walk())

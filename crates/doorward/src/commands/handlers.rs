@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Descriptor, Failure, Output, Run, Surroundings};
 use crate::config::Sources;
-use crate::handlers::{PASSED, broken, settings};
+use crate::handlers::{broken, passed, settings};
 use crate::platform::handler_file;
 
 /// The row of the table of commands.
@@ -52,10 +52,7 @@ impl Run for Handlers {
         let sources = Sources { environment: surroundings.environment.clone(), ..Sources::default() };
         let mut configured = sources.read()?.handlers;
         configured.python = python.or(configured.python);
-        let passed: Vec<_> = PASSED
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), surroundings.variable(name)?)))
-            .collect();
+        let passed = passed(&configured, |name| surroundings.variable(name));
         let settings = settings("check", &named, &configured, &passed);
         let interpreter = settings.python.display().to_string();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

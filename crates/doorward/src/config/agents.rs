@@ -71,15 +71,7 @@ impl Agents {
         }
         let directory: Option<PathBuf> =
             if section.is_given("directory") { section.path("directory") } else { None };
-        let pass_environment = section.list("pass_environment");
-        for name in pass_environment.iter().flatten() {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                section.refuse("pass_environment", format!("{name:?} is no variable's name"), "correct it");
-            } else if name.starts_with("DOORWARD__") {
-                let what = format!("{name} is the server's own setting, perhaps its master key");
-                section.refuse("pass_environment", what, "give the program a variable of its own");
-            }
-        }
+        let pass_environment = section.variables("pass_environment");
         let time_limit_s = section.integer("time_limit_s", 1..=600);
         let max_output_bytes = section.integer("max_output_bytes", 1 << 10..=64 << 20);
         let max_line_bytes = section.integer("max_line_bytes", 1 << 10..=1 << 20);

@@ -10,6 +10,8 @@ use super::section::{Key, Section};
 pub struct Handlers {
     /// The interpreter; `None` looks for one.
     pub python: Option<PathBuf>,
+    /// Variables of the server's environment that they find in their own.
+    pub pass_environment: Vec<String>,
     /// Processes for each file.
     pub workers: usize,
     /// Longest time for one call.
@@ -32,6 +34,11 @@ pub(super) const KEYS: &[Key] = &[
         "\"/srv/agents/.venv/bin/python\"",
         "The interpreter, 3.9 or newer. Default: VIRTUAL_ENV's, that of .venv or venv beside the platform's file, or python3.",
     ),
+    Key::new(
+        "pass_environment",
+        "[]",
+        "Variables of the server's environment that handlers find in their own, beside PATH, HOME and LANG. The platform's file wins.",
+    ),
     Key::new("workers", "1", "Processes for each file of handlers, 1 to 64."),
     Key::new("timeout_ms", "10000", "Longest time for one call, in milliseconds; then the answer is 503."),
     Key::new("start_timeout_s", "60", "Longest time to load a file, in seconds."),
@@ -49,6 +56,7 @@ impl Handlers {
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let given = section.is_given("python");
         let python = section.path("python");
+        let pass_environment = section.variables("pass_environment");
         let workers = section.integer("workers", 1..=64);
         let timeout_ms = section.integer("timeout_ms", 10..=600_000);
         let start_timeout_s = section.integer("start_timeout_s", 1..=600);
@@ -64,6 +72,7 @@ impl Handlers {
         let size = |value: Option<i64>| value.and_then(|value| usize::try_from(value).ok());
         Some(Self {
             python,
+            pass_environment: pass_environment?,
             workers: size(workers)?,
             within: Duration::from_millis(number(timeout_ms)?),
             start_within: Duration::from_secs(number(start_timeout_s)?),

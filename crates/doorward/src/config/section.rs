@@ -197,6 +197,20 @@ impl<'r> Section<'r> {
         }
     }
 
+    /// Names of variables of the server's environment that a program of the operator's may know.
+    pub(super) fn variables(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let variables = self.list(name);
+        for variable in variables.iter().flatten() {
+            if variable.is_empty() || variable.contains(['=', '\0']) {
+                self.refuse(name, format!("{variable:?} is no variable's name"), "correct it");
+            } else if variable.starts_with("DOORWARD__") {
+                let what = format!("{variable} is the server's own setting, perhaps its master key");
+                self.refuse(name, what, "give the program a variable of its own");
+            }
+        }
+        variables
+    }
+
     /// A list of texts; from the environment and flags, separated by commas.
     pub(super) fn list(&mut self, name: &'static str) -> Option<Vec<String>> {
         let node = self.take(name)?;

@@ -60,6 +60,15 @@ impl Sources {
     }
 
     fn tree(&self, problems: &mut Vec<Problem>) -> Table {
+        let given = self.given(problems);
+        let mut tree = self.usual();
+        make_way(&mut tree, &given);
+        lay_over(&mut tree, given);
+        tree
+    }
+
+    /// What holds when nothing is said.
+    fn usual(&self) -> Table {
         let mut tree = Table::new();
         for (key, value) in &self.defaults {
             let path: Vec<&str> = key.split('.').collect();
@@ -70,6 +79,12 @@ impl Sources {
             };
             put(&mut tree, &path, Node { value, origin: Origin::Default });
         }
+        tree
+    }
+
+    /// What is said, by whom it counts for.
+    fn given(&self, problems: &mut Vec<Problem>) -> Table {
+        let mut tree = Table::new();
         if let Some(path) = &self.file {
             match fs::read_to_string(path) {
                 Ok(text) => {
@@ -95,6 +110,21 @@ impl Sources {
             lay_over(&mut tree, above);
         }
         tree
+    }
+}
+
+/// A mount that nobody asked for makes way for whoever else has its name: `[remote_tokens.supabase]` is what one calls Supabase.
+fn make_way(usual: &mut Table, given: &Table) {
+    let names = |heading: &str| match given.get(heading).map(|node| &node.value) {
+        Some(Value::Table(sections)) => sections.keys().cloned().collect(),
+        _ => Vec::new(),
+    };
+    let asked_for = names("mounts");
+    let Some(Value::Table(mounts)) = usual.get_mut("mounts").map(|node| &mut node.value) else { return };
+    for name in
+        names("issuers").iter().chain(&names("remote_tokens")).filter(|name| !asked_for.contains(name))
+    {
+        mounts.remove(name);
     }
 }
 

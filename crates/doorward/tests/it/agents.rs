@@ -77,6 +77,7 @@ fn a_command_that_cannot_be_meant_is_refused() {
             "agents.pass_environment",
         ),
         ("runner = \"command\"\ncommand = [\"true\"]\ntime_limit_s = 601\n", "agents.time_limit_s"),
+        ("[handlers]\npass_environment = [\"DOORWARD__SECRETS__MASTER_KEY\"]\n", "handlers.pass_environment"),
     ];
     for (agents, expected) in cases {
         let home = configured(&format!("[agents]\n{agents}"));
