@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
@@ -26,6 +26,8 @@ use super::socket::upstream_config;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to begin an answer: an agent may think before its first word.
 const HEADER_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a connection waits for its next request: less than uvicorn, whose servers hang up after 5 s.
+const IDLE: Duration = Duration::from_secs(4);
 /// Largest head of an answer.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
@@ -63,7 +65,7 @@ impl Upstream {
         connector.set_connect_timeout(Some(CONNECT_PATIENCE));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(32)
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(MAX_HEAD_BYTES)
@@ -175,12 +177,21 @@ impl Upstream {
 
     async fn attempt(
         &self,
-        request: http::Request<Full<Bytes>>,
+        mut request: http::Request<Full<Bytes>>,
     ) -> std::result::Result<
         std::result::Result<http::Response<Incoming>, hyper_util::client::legacy::Error>,
         Elapsed,
     > {
-        tokio::time::timeout(HEADER_PATIENCE, self.client.request(request)).await
+        let connection = capture_connection(&mut request);
+        let answer = tokio::time::timeout(HEADER_PATIENCE, self.client.request(request)).await;
+        if let Ok(Ok(answer)) = &answer
+            && answer.status().is_server_error()
+            && let Some(connection) = &*connection.connection_metadata()
+        {
+            // uvicorn hangs up after an error nobody caught, and does not say so: the next request would be lost on it.
+            connection.poison();
+        }
+        answer
     }
 }
 

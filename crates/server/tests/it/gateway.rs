@@ -612,3 +612,55 @@ async fn an_agent_server_that_is_away_is_not_asked_for_a_while() {
     assert_eq!(answer.header("retry-after"), Some("5"), "{answer:?}");
     assert_eq!(house.nobody().get("/.well-known/jwks.json").await.status, 200, "the rest goes on");
 }
+
+/// An upstream that keeps its connections, and notes for each request on which one it came and how many came there before.
+async fn keeping(reply: fn(usize) -> &'static str) -> (SocketAddr, Arc<Mutex<Vec<(usize, usize)>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let address = listener.local_addr().expect("bound");
+    let seen: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
+    let noted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        let mut connections = 0;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (noted, connection) = (Arc::clone(&noted), connections);
+            connections += 1;
+            tokio::spawn(async move {
+                let (mut all, mut before) = (Vec::new(), 0);
+                let mut chunk = [0; 65536];
+                while let Ok(bytes @ 1..) = stream.read(&mut chunk).await {
+                    all.extend_from_slice(&chunk[..bytes]);
+                    // Requests without a body alone come here.
+                    while let Some(end) = all.windows(4).position(|four| four == b"\r\n\r\n") {
+                        all.drain(..end + 4);
+                        noted.lock().push((connection, before));
+                        before += 1;
+                        let said = reply(before);
+                        let head = format!(
+                            "HTTP/1.1 {said}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+                        );
+                        let _ = stream.write_all(head.as_bytes()).await;
+                    }
+                }
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_connection_that_brought_an_error_of_the_upstreams_carries_nothing_more() {
+    for (reply, reused) in [
+        ((|_| "200 OK") as fn(usize) -> &'static str, true),
+        (|_| "500 Internal Server Error", false),
+        (|_| "503 Service Unavailable", false),
+    ] {
+        let (address, seen) = keeping(reply).await;
+        let house = House::before(address).await;
+        let alice = house.visitor("alice");
+        for _ in 0..5 {
+            alice.get("/v1/graph").await;
+        }
+        let seen = seen.lock().clone();
+        assert_eq!(seen.iter().any(|(_, before)| *before > 0), reused, "{} {seen:?}", reply(1));
+    }
+}
