@@ -20,7 +20,7 @@ impl Caller {
         Ok(Self { socket, address: address.to_owned() })
     }
 
-    /// The status and body of a request.
+    /// The status and body of a request; of a body in chunks, all of it as it came.
     pub(crate) fn ask(
         &mut self,
         method: &str,
@@ -48,12 +48,18 @@ impl Caller {
             all.extend_from_slice(&chunk[..read]);
             let answer = String::from_utf8_lossy(&all);
             let Some((head, rest)) = answer.split_once("\r\n\r\n") else { continue };
+            let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+            if head.lines().any(|line| line.eq_ignore_ascii_case("transfer-encoding: chunked")) {
+                if rest.ends_with("0\r\n\r\n") {
+                    return Ok((status, rest.to_owned()));
+                }
+                continue;
+            }
             let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(": ")?;
                 name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
             });
             if rest.len() >= length.unwrap_or(0) {
-                let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
                 return Ok((status, rest.to_owned()));
             }
         }

@@ -15,6 +15,7 @@ mod gateway;
 mod handlers;
 mod house;
 mod keys;
+mod langgraph;
 mod login;
 mod measure;
 mod postgres;
@@ -81,6 +82,11 @@ static BENCHES: &[Bench] = &[
         name: "handlers",
         about: "user code out of process, when it does nothing (needs python3)",
         run: handlers::run,
+    },
+    Bench {
+        name: "langgraph",
+        about: "LangGraph's handlers and agent server, against the real ones (needs target/release/doorward and cargo xtask setup)",
+        run: langgraph::run,
     },
     Bench {
         name: "audit",

@@ -16,6 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// CPU time it has used, in seconds.
     pub(crate) fn cpu_s(&self) -> Option<f64> {
         cpu_s(self.0.id())
@@ -107,6 +112,17 @@ pub(crate) fn cpu_s(pid: u32) -> Option<f64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok();
     Some((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// As [`cpu_s`], with the processes that it began and that still run.
+pub(crate) fn tree_cpu_s(pid: u32) -> Option<f64> {
+    let mut all = cpu_s(pid)?;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let children = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
+        all += children.filter_map(tree_cpu_s).sum::<f64>();
+    }
+    Some(all)
 }
 
 fn resident_mb(pid: u32) -> Option<f64> {

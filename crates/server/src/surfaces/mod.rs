@@ -64,7 +64,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &langgraph::style::Details { missing_is_forbidden: false },
         distinct_style: &langgraph::style::Details { missing_is_forbidden: true },
         key_headers: &[],
-        sent_headers: &[],
+        sent_headers: &["last-event-id"],
         exposed_headers: &["x-pagination-total", "x-pagination-next", "content-location", "location"],
         asks_first: true,
         spare_keys: true,

@@ -14,8 +14,10 @@ use super::super::body::{Body, bad};
 use super::super::run_request::{kept, show_caller};
 use super::super::runs::{AS_TEXT, Cancelling, JOINED};
 use super::super::{ids, threads as own};
-use super::{ASSISTANT, STAMP, THREAD, exchange, pass, pass_for, reached, reaches, scrub, stamped, told};
-use crate::gateway::{look, unusable};
+use super::{
+    ASSISTANT, STAMP, THREAD, exchange, pass, pass_for, reached, reaches, scrub, shown_at, stamped, told,
+};
+use crate::gateway::unusable;
 use crate::http::extract::json_list;
 use crate::http::respond::Answer;
 use crate::request::Request;
@@ -169,15 +171,12 @@ async fn made(request: &Request, grant: &Grant, id: &ThreadId, metadata: Map<Str
 
 /// Whether an assistant may be run: a graph's own by everybody, another one by whoever may read it.
 async fn runnable(request: &Request, grant: &Grant, named: &str, id: &str) -> Result<()> {
-    let found = look(request, grant, format!("/assistants/{id}")).await?;
     let absent = || match ids::parse(named) {
         Some(_) => Error::new(codes::NOT_FOUND).message("Thread or assistant not found."),
         None => assistants::unknown_graph(request, named),
     };
-    if found.status != StatusCode::OK {
-        return Err(absent());
-    }
-    let shown = found.json()?;
+    let shown = shown_at(request, grant, &ASSISTANT, id).await;
+    let shown = shown.map_err(|error| if error.is(codes::NOT_FOUND) { absent() } else { error })?;
     let metadata = shown.get("metadata");
     let is_graphs_own = metadata.and_then(|metadata| metadata.get("created_by")).and_then(Value::as_str)
         == Some("system")
