@@ -55,6 +55,7 @@ impl House {
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
             outbound: Arc::new(doorward_core::ports::NoWayOut),
+            mailer: Arc::new(doorward_core::ports::NoMailer),
             hooks: Vec::new(),
         };
         let settings = Settings {
@@ -69,7 +70,7 @@ impl House {
         };
         let engine = Engine::open(parts, settings).await.expect("opens");
         let ring = engine.ring(&format!("sign:{algorithm}"), algorithm).await.expect("a ring");
-        let own = serde_json::json!({"issuer": "doorward", "audience": "doorward"});
+        let own = serde_json::json!({"issuer": "doorward", "audience": ["doorward"]});
         let options = own.as_object().expect("an object").clone();
         let section = Section { options, ring: Some(Arc::clone(&ring)), ..Section::default() };
         let chain = Chain::new(vec![
@@ -90,10 +91,11 @@ impl House {
                 access_ttl_s: 3_600,
                 max_ttl_s: 86_400,
                 refresh: RefreshRules::default(),
-                names_user: false,
+                claims: doorward_core::tokens::PersonClaims::Roles,
             },
             passwords: PasswordPolicy::default(),
             sign_up: SignUp::Open,
+            email: None,
             distinct_refusals: false,
             sessions: SessionRules::default(),
             policy: None,

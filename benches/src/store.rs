@@ -77,6 +77,7 @@ fn sign_up(n: usize) -> Batch {
         roles: vec!["user".into()],
         user_metadata: Default::default(),
         admin_metadata: Default::default(),
+        email_confirmed_at_ms: None,
         disabled: false,
         created_at_ms: 0,
         updated_at_ms: 0,

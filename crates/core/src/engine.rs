@@ -22,11 +22,13 @@ use crate::audit::{Audit, AuditEntry, Journal};
 use crate::authz::Roles;
 use crate::authz::catalogue::ActionDef;
 use crate::clock::{Clock, OrderedClock};
-use crate::error::{Error, Result, codes};
+use crate::error::Result;
 use crate::events::{Deliveries, Events, Hook, Webhook};
-use crate::id::{KeyId, NodeId, UserId};
+use crate::id::{NodeId, UserId};
 use crate::identity::api_keys::ApiKeys;
 use crate::identity::password::{Hashing, HashingSettings};
+use crate::identity::project_keys::ProjectKeys;
+use crate::identity::proofs::Proofs;
 use crate::identity::sessions::Sessions;
 use crate::identity::setup::Setup;
 use crate::identity::users::Users;
@@ -35,20 +37,20 @@ use crate::limits::rules::{self, LimitRule, Standing};
 use crate::live::LiveGuard;
 use crate::login::attempt::Tickets;
 use crate::login::{Identities, Logins, Provider};
+use crate::mail::Post;
 use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
 use crate::memory::revocations::{Key, Moment};
+use crate::ports::mailer::Kept;
 use crate::ports::store::Write;
-use crate::ports::{Batch, Conflict, Outbound, Shared, Store, StoreError};
+use crate::ports::{Batch, Mailer, Outbound, Shared, Store, StoreError};
 use crate::principal::AuthContext;
-use crate::random::{Random, bytes};
+use crate::random::Random;
 use crate::secret::SecretBytes;
-use crate::tokens::model::SealedKey;
 use crate::tokens::seal::Sealer;
-use crate::tokens::{KeyRing, SigningKeys, Tokens};
+use crate::tokens::{KeyRing, SigningKeys, StoreKeys, Tokens};
 
-const RAW: &str = "raw";
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// What the engine stands on.
@@ -65,6 +67,8 @@ pub struct Parts {
     pub shared: Arc<dyn Shared>,
     /// The way out.
     pub outbound: Arc<dyn Outbound>,
+    /// Whoever takes letters.
+    pub mailer: Arc<dyn Mailer>,
     /// Functions of this process that are told what happened.
     pub hooks: Vec<Arc<dyn Hook>>,
     /// What answers in threads of the embedded agent server.
@@ -107,10 +111,8 @@ struct Inner {
     events: Events,
     hashing: Hashing,
     node: NodeId,
-    api_key_pepper: hmac::Key,
-    refresh_key: hmac::Key,
-    browser_key: hmac::Key,
-    tickets: Tickets,
+    keys: StoreKeys,
+    post: Post,
     agents: Agents,
     rings: Mutex<HashMap<String, Arc<KeyRing>>>,
     /// Work in flight holds a receiver; stopping waits until none is left.
@@ -129,10 +131,7 @@ impl Engine {
     pub async fn open(parts: Parts, mut settings: Settings) -> Result<Self> {
         let webhooks = std::mem::take(&mut settings.webhooks);
         let sealer = Sealer::new(&parts.master_key)?;
-        let pepper = raw_key(&parts, &sealer, "pepper:api-key").await?;
-        let refresh = raw_key(&parts, &sealer, "refresh").await?;
-        let browser = raw_key(&parts, &sealer, "browser").await?;
-        let tickets = Tickets::new(&raw_key(&parts, &sealer, "login").await?)?;
+        let keys = StoreKeys::open(&parts, &sealer).await?;
         let engine = Self(Arc::new(Inner {
             node: NodeId::new(&*parts.clock, &*parts.random),
             store: parts.store,
@@ -148,10 +147,8 @@ impl Engine {
             feed: Feed::default(),
             journal: Journal::default(),
             hashing: Hashing::new(settings.hashing)?,
-            api_key_pepper: hmac::Key::new(hmac::HMAC_SHA256, pepper.expose()),
-            refresh_key: hmac::Key::new(hmac::HMAC_SHA256, refresh.expose()),
-            browser_key: hmac::Key::new(hmac::HMAC_SHA256, browser.expose()),
-            tickets,
+            post: Post::new(parts.mailer),
+            keys,
             agents: Agents::default(),
             rings: Mutex::default(),
             working: watch::channel(()).0,
@@ -232,6 +229,11 @@ impl Engine {
             work.await;
             drop(working);
         });
+    }
+
+    /// Stopping waits until what this gives is dropped.
+    pub(crate) fn working(&self) -> impl Send + use<> {
+        self.0.working.subscribe()
     }
 
     /// Commits a batch and takes its news in at once; other processes hear of it through the feed.
@@ -366,7 +368,7 @@ impl Engine {
 
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {
         let mut mac = [0; 32];
-        mac.copy_from_slice(hmac::sign(&self.0.api_key_pepper, key.as_bytes()).as_ref());
+        mac.copy_from_slice(hmac::sign(&self.0.keys.api_key_pepper, key.as_bytes()).as_ref());
         mac
     }
 
@@ -428,7 +430,7 @@ impl Engine {
     }
 
     pub(crate) fn tickets(&self) -> &Tickets {
-        &self.0.tickets
+        &self.0.keys.tickets
     }
 
     /// Others through whom people log in.
@@ -441,6 +443,26 @@ impl Engine {
     #[must_use]
     pub fn logins(&self) -> Logins<'_> {
         Logins::new(self)
+    }
+
+    /// Proofs by mail.
+    #[must_use]
+    pub fn proofs(&self) -> Proofs<'_> {
+        Proofs::new(self)
+    }
+
+    /// The keys that clients of a mount name it by.
+    ///
+    /// # Errors
+    /// `internal` if they cannot be signed.
+    pub fn project_keys(&self, mount: &str) -> Result<ProjectKeys> {
+        ProjectKeys::derive(&self.0.keys.project, mount)
+    }
+
+    /// Letters that were kept instead of sent, newest first; `None` where letters leave.
+    #[must_use]
+    pub fn kept_mails(&self) -> Option<Vec<Kept>> {
+        self.0.post.mailer().kept()
     }
 
     /// What they say of accounts' owners.
@@ -462,11 +484,19 @@ impl Engine {
     }
 
     pub(crate) fn refresh_key(&self) -> &hmac::Key {
-        &self.0.refresh_key
+        &self.0.keys.refresh
     }
 
     pub(crate) fn browser_key(&self) -> &hmac::Key {
-        &self.0.browser_key
+        &self.0.keys.browser
+    }
+
+    pub(crate) fn proof_key(&self) -> &hmac::Key {
+        &self.0.keys.proof
+    }
+
+    pub(crate) fn post(&self) -> &Post {
+        &self.0.post
     }
 
     pub(crate) fn runner(&self) -> &Arc<dyn Runner> {
@@ -542,30 +572,4 @@ impl Engine {
     pub fn audit(&self) -> Audit<'_> {
         Audit::new(self)
     }
-}
-
-/// A secret of the store's own, made on first use. Of two processes that do so at once, one wins.
-async fn raw_key(parts: &Parts, sealer: &Sealer, purpose: &str) -> Result<SecretBytes> {
-    for _ in 0..2 {
-        if let Some(row) = parts.store.sealed_keys(purpose).await?.first() {
-            return sealer.open(row);
-        }
-        let id = KeyId::new(&*parts.clock, &*parts.random);
-        let secret = SecretBytes::new(bytes::<32>(&*parts.random).to_vec());
-        let sealed = sealer.seal(&*parts.random, id.as_str(), purpose, RAW, secret.expose())?;
-        let row = SealedKey {
-            id,
-            purpose: purpose.to_owned(),
-            algorithm: RAW.to_owned(),
-            sealed,
-            created_at_ms: parts.clock.now_ms(),
-            retired_at_ms: None,
-        };
-        match parts.store.commit(Batch::durable(vec![Write::InsertFirstSealedKey(row)])).await {
-            Ok(()) => return Ok(secret),
-            Err(StoreError::Conflict(Conflict::Exists)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Error::new(codes::INTERNAL).operator(format!("the key {purpose} appeared and disappeared")))
 }

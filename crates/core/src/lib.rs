@@ -24,6 +24,7 @@ pub mod identity;
 pub mod limits;
 pub mod live;
 pub mod login;
+pub mod mail;
 pub mod memory;
 pub mod mount;
 pub mod operation;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::authn::Chain;
 use crate::authz::custom::Policy;
 use crate::identity::password::PasswordPolicy;
+use crate::identity::proofs::EmailRules;
 use crate::tokens::TokenProfile;
 
 /// Whether strangers may make accounts.
@@ -32,6 +33,8 @@ pub struct Mount {
     pub sign_up: SignUp,
     /// Whether refusals say which check of a credential failed, where the surface has words for it.
     pub distinct_refusals: bool,
+    /// Letters to e-mail addresses; `None` where none are written.
+    pub email: Option<EmailRules>,
     /// Sessions begun through it.
     pub sessions: SessionRules,
     /// Handlers that are asked before every act.

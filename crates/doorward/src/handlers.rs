@@ -41,7 +41,11 @@ pub(crate) async fn open(
             Start::All => {
                 let settings = settings(mount, file, &setup.config.handlers, &setup.passed);
                 let host = Host::open(Settings { reload: setup.mode == Mode::Dev, ..settings }).await;
-                Arc::new(host.map_err(|error| broken(file, &error))?)
+                let host = host.map_err(|error| broken(file, &error))?;
+                for registers in host.loaded().registers {
+                    tracing::info!(handler = %mount, file = %file.target, "handlers: {registers}");
+                }
+                Arc::new(host)
             }
         };
         all.insert(mount.clone(), handlers);
@@ -74,7 +78,7 @@ pub(crate) fn settings(
 
 pub(crate) fn broken(file: &HandlerFile, error: &doorward_handlers::StartError) -> Failure {
     Failure::refused(
-        format!("auth: {}: {error}", file.target),
+        format!("auth of {}: {}: {error}", file.named_in.display(), file.target),
         "correct the file, then look at it with: doorward handlers check FILE",
     )
 }

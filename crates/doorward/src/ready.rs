@@ -22,6 +22,18 @@ pub struct Ready<'r> {
     /// A key that may do everything; in `dev` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key: Option<&'r str>,
+    /// The keys that clients of Supabase's routes name them by; in `dev` alone, and where there is one such mount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supabase: Option<SupabaseKeys<'r>>,
+}
+
+/// Supabase's keys.
+#[derive(Serialize)]
+pub struct SupabaseKeys<'r> {
+    /// For clients.
+    pub anon_key: &'r str,
+    /// For servers.
+    pub service_key: &'r str,
 }
 
 /// Writes the file for its owner alone, whole or not at all.
@@ -65,8 +77,14 @@ mod tests {
         let path = directory.path().join("ready.json");
         fs::write(&path, "old").expect("written");
         let mounts = BTreeMap::from([("native".to_owned(), "http://127.0.0.1:1".to_owned())]);
-        let ready =
-            Ready { pid: 7, url: "http://127.0.0.1:1", mounts: &mounts, metrics: None, admin_key: None };
+        let ready = Ready {
+            pid: 7,
+            url: "http://127.0.0.1:1",
+            mounts: &mounts,
+            metrics: None,
+            admin_key: None,
+            supabase: None,
+        };
         write(&path, &ready).expect("written");
         let read: serde_json::Value =
             serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
@@ -81,7 +99,8 @@ mod tests {
     #[test]
     fn a_place_that_cannot_be_written_is_an_error() {
         let mounts = BTreeMap::new();
-        let ready = Ready { pid: 7, url: "", mounts: &mounts, metrics: None, admin_key: None };
+        let ready =
+            Ready { pid: 7, url: "", mounts: &mounts, metrics: None, admin_key: None, supabase: None };
         assert!(write(Path::new("no-such-directory/ready.json"), &ready).is_err());
     }
 }

@@ -13,6 +13,7 @@ use crate::config::{Config, Mount, Origin, Problem, Server, SurfaceKind};
 use crate::platform::{Auth, Platform};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
+use crate::supabase;
 use crate::tls;
 
 /// What there is to judge: also of a setup that lacks something else, so that everything is said at once.
@@ -52,6 +53,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(plain_public_url(setup));
     found.extend(providers_that_cannot_send_back(setup));
     found.extend(open_mounts_in_public(setup));
+    found.extend(letters_that_cannot_be_written(setup));
     found
 }
 
@@ -236,6 +238,40 @@ fn store_address_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     ))
 }
 
+/// Links need an address that no stranger chooses, and letters somebody who takes them.
+fn letters_that_cannot_be_written(setup: Judged<'_>) -> Vec<Problem> {
+    let config = setup.config;
+    let writes = |mount: &&Mount| supabase::speaks(mount);
+    let mut found = Vec::new();
+    for mount in config.mounts.iter().filter(writes) {
+        if config.server.public_url.is_none() {
+            found.push(Problem::of(
+                "server.public_url",
+                format!("links in letters of the mount {} would lead nowhere", mount.name),
+                "say where browsers reach this server, such as https://auth.example",
+            ));
+        }
+        if mount.site_url.as_deref().is_some_and(is_plain_and_elsewhere) {
+            found.push(Problem::of(
+                format!("mounts.{}.site_url", mount.name),
+                "sessions would be given to a page that came over plain HTTP",
+                "give its https:// address",
+            ));
+        }
+        if !mount.auto_confirm && config.mail.host.is_none() {
+            found.push(Problem::of(
+                "mail.host",
+                format!(
+                    "nobody could confirm an address at the mount {}: no mail server is named",
+                    mount.name
+                ),
+                format!("name one in [mail], or set mounts.{}.auto_confirm", mount.name),
+            ));
+        }
+    }
+    found
+}
+
 fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_webhooks = setup.config.webhooks.iter().flat_map(|(name, webhook)| {
         webhook.secret_files.iter().map(move |file| (format!("webhooks.{name}.secret_file"), file))
@@ -246,7 +282,8 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_others = setup.config.remote_tokens.iter().flat_map(|(name, one)| {
         one.secret_file.iter().map(move |file| (format!("remote_tokens.{name}.secret_file"), file))
     });
-    let files = of_webhooks.chain(of_providers).chain(of_others);
+    let of_mail = setup.config.mail.password_file.iter().map(|file| ("mail.password_file".to_owned(), file));
+    let files = of_webhooks.chain(of_providers).chain(of_others).chain(of_mail);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(
@@ -344,15 +381,18 @@ fn unnamed_behind_a_local_proxy(server: &Server) -> Option<String> {
 
 fn plain_public_url(setup: Judged<'_>) -> Option<Problem> {
     let url = setup.config.server.public_url.as_deref()?;
-    let host = url.strip_prefix("http://")?.split(['/', ':']).next().unwrap_or_default();
-    let local = matches!(host, "localhost" | "127.0.0.1") || url.starts_with("http://[::1]");
-    (!local).then(|| {
+    is_plain_and_elsewhere(url).then(|| {
         Problem::of(
             "server.public_url",
             "clients would send their secrets over plain HTTP",
             "give the https:// address of this server, or of the proxy before it",
         )
     })
+}
+
+fn is_plain_and_elsewhere(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', ':']).next());
+    host.is_some_and(|host| !matches!(host, "localhost" | "127.0.0.1") && !url.starts_with("http://[::1]"))
 }
 
 /// Where a provider sends browsers back to must not come from a header that a stranger writes.

@@ -18,9 +18,10 @@ use crate::descriptors;
 use crate::handlers::Start;
 use crate::logging;
 use crate::platform::agentflow::{self, RateLimitBy};
-use crate::ready::{self, Ready};
+use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
+use crate::supabase;
 use crate::tls;
 use crate::walkthrough;
 
@@ -126,12 +127,27 @@ async fn announce_and_serve(
     }
     let admin_key = key.as_ref().map(|key| key.secret.expose().as_str());
     let metrics = bound.metrics_address().map(|address| format!("http://{address}/metrics"));
-    let ready = Ready { pid: std::process::id(), url, mounts, metrics: metrics.as_deref(), admin_key };
+    let supabase = match setup.mode {
+        Mode::Dev => supabase::keys(assembled)?.into_iter().next(),
+        Mode::Serve => None,
+    };
+    let keys = supabase
+        .as_ref()
+        .map(|(_, keys)| SupabaseKeys { anon_key: keys.anon.expose(), service_key: keys.service.expose() });
+    let ready = Ready {
+        pid: std::process::id(),
+        url,
+        mounts,
+        metrics: metrics.as_deref(),
+        admin_key,
+        supabase: keys,
+    };
     if json {
         let text = serde_json::to_string(&ready).map_err(std::io::Error::from)?;
         tell(&mut std::io::stdout(), &text)?;
     } else if setup.mode == Mode::Dev {
-        tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts))?;
+        let told = supabase.as_ref().and_then(|(mount, keys)| Some((mounts.get(mount)?.as_str(), keys)));
+        tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts, told))?;
     }
     if let Some(path) = ready_file {
         ready::write(path, &ready).map_err(|error| {
@@ -242,7 +258,12 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
         upstream,
         assertions: mounted.assertions.clone(),
         rate_limit: limit.map(rate_limit),
-        cors_origins: config.cors_origins.clone(),
+        cors_origins: match setup.mode {
+            Mode::Dev if supabase::speaks(config) && config.cors_origins.is_empty() => {
+                supabase::development_servers()
+            }
+            _ => config.cors_origins.clone(),
+        },
         docs: config.docs,
         graphs: Graphs { names: graphs(setup, config), node: config.node.clone() },
     })

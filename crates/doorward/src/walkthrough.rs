@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use doorward_core::identity::project_keys::ProjectKeys;
+
 use crate::config::Config;
 
 /// Takes a member out of a JSON answer with what every machine has.
@@ -11,8 +13,14 @@ fn pick(member: &str) -> String {
 
 /// What `dev` prints. The commands are tested as they stand.
 #[must_use]
-pub(crate) fn dev(config: &Config, url: &str, mounts: &BTreeMap<String, String>) -> String {
+pub(crate) fn dev(
+    config: &Config,
+    url: &str,
+    mounts: &BTreeMap<String, String>,
+    supabase: Option<(&str, &ProjectKeys)>,
+) -> String {
     let list: String = mounts.iter().map(|(name, address)| format!("  {name:<10} {address}\n")).collect();
+    let supabase = supabase.map(|(at, keys)| self::supabase(config, url, at, keys)).unwrap_or_default();
     let (token, id) = (pick("access_token"), pick("id"));
     format!(
         r#"doorward dev is ready, for this machine alone (loopback). Data: {data}
@@ -39,8 +47,22 @@ curl -s $URL/v1/users -H "$JSON" -d '{{"username":"bob","password":"another fine
 OTHER=$(curl -s $URL/v1/token -H "$JSON" -d '{{"grant_type":"password","username":"bob","password":"another fine password 2"}}' | {token})
 curl -s -w ' %{{http_code}}\n' $URL/v1/threads/$THREAD -H "Authorization: Bearer $OTHER"
 
-Stop with Ctrl-C. The administrator's key is in the ready file (--ready-file PATH)."#,
+{supabase}Stop with Ctrl-C. The administrator's key is in the ready file (--ready-file PATH)."#,
         data = config.store.place(),
+    )
+}
+
+/// What clients of Supabase put into their environment.
+fn supabase(config: &Config, url: &str, at: &str, keys: &ProjectKeys) -> String {
+    let mails = match config.mail.host {
+        Some(_) => String::new(),
+        None => format!("# letters are kept here, links and all: {url}/_mail\n"),
+    };
+    format!(
+        "# for Supabase's clients, such as LangGraph's tutorial\n\
+         SUPABASE_URL={at}\nSUPABASE_ANON_KEY={}\nSUPABASE_SERVICE_KEY={}\n{mails}\n",
+        keys.anon.expose(),
+        keys.service.expose(),
     )
 }
 

@@ -31,16 +31,17 @@ def load(target, directory):
     authenticate, registers = auth._authenticate_handler, []
     if authenticate is None and not auth._handlers and not auth._global_handlers:
         raise Broken(f"{target} registers nothing: use @auth.authenticate and @auth.on")
-    functions = {"authorize": authorizing(auth)}
+    functions, by_authorization = {"authorize": authorizing(auth)}, False
     if authenticate is not None:
         functions["authenticate"] = authenticating(authenticate)
+        by_authorization = list(inspect.signature(authenticate).parameters) == ["authorization"]
         registers.append(f"authenticate({', '.join(inspect.signature(authenticate).parameters)})")
     registers += [f"on {resource}.{action}" for resource, action in auth._handlers]
     registers += ["on everything else"] * len(auth._global_handlers)
     uncovered = [f"{r}.{a}" for r, actions in RESOURCES.items() for a in actions if handler_for(auth, r, a) is None]
     if uncovered:
         registers.append(f"not covered: {', '.join(uncovered)}")
-    return Loaded(functions, registers)
+    return Loaded(functions, registers, by_authorization)
 
 
 def find(target, directory):
@@ -86,7 +87,7 @@ def authenticating(function):
 def available(given, wanted):
     scope = {**asgi_scope(given), "path_params": {}}
     raw = scope["headers"]
-    authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None)
+    authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None) or None
     found = {
         "path": given["path"], "method": given["method"], "path_params": {}, "headers": dict(raw), "authorization": authorization,
         "user": None, "scopes": [], "scope": scope,
@@ -235,7 +236,7 @@ def refusal_of_authorization(error):
     if isinstance(status, int) and hasattr(error, "detail"):
         return Refuse(status, error.detail, (getattr(error, "headers", None) or {}).items())
     if isinstance(error, AssertionError):
-        return Refuse(403, str(error) or "Forbidden")
+        return Refuse(403, str(error) or "unknown error")
     if isinstance(error, ValueError):
         return Refuse(400, str(error))
     return error
@@ -244,9 +245,16 @@ def refusal_of_authorization(error):
 def typed(value, uuids):
     """What the server hands on: ids as UUIDs where it has them as such, a namespace as a tuple."""
     made = dict(value)
-    for name in uuids:
-        if isinstance(made.get(name), str):
-            made[name] = uuid.UUID(made[name])
+    for path in uuids:
+        within, (*above, name) = made, path.split(".")
+        for step in above:
+            # A copy of its own: what was given stays as it is.
+            within[step] = dict(within.get(step) or {})
+            within = within[step]
+        if isinstance(within.get(name), str):
+            within[name] = uuid.UUID(within[name])
+        elif isinstance(within.get(name), list):
+            within[name] = [uuid.UUID(one) for one in within[name]]
     for name in ("namespace", "suffix"):
         if isinstance(made.get(name), list):
             made[name] = tuple(made[name])

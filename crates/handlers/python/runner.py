@@ -50,9 +50,11 @@ class Invalid(Exception):
 class Loaded:
     """What an adapter made of a file: functions by the name they are called by, and what it registers, for people to read."""
 
-    def __init__(self, functions, registers):
+    def __init__(self, functions, registers, by_authorization=False):
         self.functions = functions
         self.registers = registers
+        #: Whether `authenticate` looks at the Authorization header and at nothing else of a request.
+        self.by_authorization = by_authorization
 
 
 async def run_user_code(in_thread, function, *positional, **named):
@@ -299,6 +301,7 @@ def run(connection, begin):
         "ready": VERSION,
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "registers": runner.loaded.registers,
+        "by_authorization": runner.loaded.by_authorization,
         "files": own_files(runner.directory),
     })
     asyncio.run(runner.live())

@@ -37,13 +37,24 @@ struct Numbered {
 /// # Errors
 /// The socket's; a frame that is too large, or that is nobody's.
 pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+    read_at_most(from, LARGEST).await
+}
+
+/// As [`read`], with a bound of one's own.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn read_at_most(
+    from: &mut (impl AsyncRead + Unpin),
+    largest: usize,
+) -> io::Result<Option<Frame>> {
     let size = match from.read_u32().await {
         Ok(size) => usize::try_from(size).unwrap_or(usize::MAX),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
     };
     let bad = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    if size > LARGEST {
+    if size > largest {
         return Err(bad(format!("a frame of {size} bytes")));
     }
     let mut body = vec![0; size];

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use doorward_core::ports::handlers::{HandlerFault, Handlers};
+use doorward_core::ports::handlers::{BuiltIns, HandlerFault, Handlers};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::asking::Answering;
 use crate::settings::Settings;
 use crate::worker::{Loaded, StartError, Worker};
 
@@ -30,6 +31,10 @@ pub struct Host {
     settings: Arc<Settings>,
     slots: Vec<Slot>,
     next: AtomicUsize,
+    /// How often files were loaded anew.
+    loads: Arc<AtomicU64>,
+    /// Who answers what user code asks; set once there is somebody.
+    answering: Answering,
     keeping: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -40,13 +45,23 @@ impl Host {
     /// [`StartError`] of the first that could not.
     pub async fn open(settings: Settings) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
-        let starting = (0..settings.workers.max(1)).map(|_| Worker::start(&settings));
+        let answering = Answering::default();
+        let starting = (0..settings.workers.max(1)).map(|_| Worker::start(&settings, &answering));
         let workers = futures_util::future::try_join_all(starting).await?;
         let slots: Vec<Slot> =
             workers.into_iter().map(|worker| Arc::new(Mutex::new(Arc::new(worker)))).collect();
-        let keep = |slot: &Slot| tokio::spawn(keep(Arc::clone(slot), Arc::clone(&settings)));
+        let loads = Arc::<AtomicU64>::default();
+        let keep = |slot: &Slot| {
+            let kept = Kept {
+                slot: Arc::clone(slot),
+                settings: Arc::clone(&settings),
+                loads: Arc::clone(&loads),
+                answering: Arc::clone(&answering),
+            };
+            tokio::spawn(kept.keep())
+        };
         let keeping = slots.iter().map(keep).collect();
-        Ok(Self { settings, slots, next: AtomicUsize::new(0), keeping })
+        Ok(Self { settings, slots, next: AtomicUsize::new(0), loads, answering, keeping })
     }
 
     /// What was loaded, as the first process says.
@@ -79,6 +94,16 @@ impl Handlers for Host {
         self.settings.queue.saturating_mul(self.slots.len())
     }
 
+    fn answer_with(&self, built_ins: Arc<dyn BuiltIns>) {
+        // Said once, at the start; whoever says it again is not heard.
+        let _ = self.answering.set(built_ins);
+    }
+
+    fn by_authorization(&self) -> Option<u64> {
+        let loads = self.loads.load(Ordering::Acquire);
+        self.slots.iter().all(|slot| slot.lock().loaded.by_authorization).then_some(loads)
+    }
+
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>> {
         async move {
             let worker =
@@ -89,38 +114,50 @@ impl Handlers for Host {
     }
 }
 
-/// Keeps a process in its place.
-async fn keep(slot: Slot, settings: Arc<Settings>) {
-    let mut pause = PAUSE;
-    loop {
-        let worker = Arc::clone(&slot.lock());
-        let since = Instant::now();
-        tokio::select! {
-            () = worker.ended() => {}
-            worker = changed(&worker, &settings) => {
-                tracing::info!(handler = %settings.name, "loaded anew");
-                let old = std::mem::replace(&mut *slot.lock(), Arc::new(worker));
-                tokio::spawn(retire(old, settings.within));
-                continue;
-            }
-        }
-        drop(worker);
-        if since.elapsed() >= LIVED {
-            pause = PAUSE;
-        }
-        tokio::time::sleep(pause).await;
-        pause = LONGEST_PAUSE.min(pause * 2);
+/// A process that is kept in its place.
+struct Kept {
+    slot: Slot,
+    settings: Arc<Settings>,
+    loads: Arc<AtomicU64>,
+    answering: Answering,
+}
+
+impl Kept {
+    async fn keep(self) {
+        let Self { slot, settings, loads, answering } = self;
+        let mut pause = PAUSE;
         loop {
-            match Worker::start(&settings).await {
-                Ok(worker) => {
-                    tracing::warn!(handler = %settings.name, "started again");
-                    *slot.lock() = Arc::new(worker);
-                    break;
+            let worker = Arc::clone(&slot.lock());
+            let since = Instant::now();
+            tokio::select! {
+                () = worker.ended() => {}
+                worker = changed(&worker, &settings, &answering) => {
+                    tracing::info!(handler = %settings.name, "loaded anew");
+                    let old = std::mem::replace(&mut *slot.lock(), Arc::new(worker));
+                    loads.fetch_add(1, Ordering::AcqRel);
+                    tokio::spawn(retire(old, settings.within));
+                    continue;
                 }
-                Err(error) => {
-                    tracing::error!(handler = %settings.name, %error, "cannot be started again; it is tried anew");
-                    tokio::time::sleep(pause).await;
-                    pause = LONGEST_PAUSE.min(pause * 2);
+            }
+            drop(worker);
+            if since.elapsed() >= LIVED {
+                pause = PAUSE;
+            }
+            tokio::time::sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            loop {
+                match Worker::start(&settings, &answering).await {
+                    Ok(worker) => {
+                        tracing::warn!(handler = %settings.name, "started again");
+                        *slot.lock() = Arc::new(worker);
+                        loads.fetch_add(1, Ordering::AcqRel);
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::error!(handler = %settings.name, %error, "cannot be started again; it is tried anew");
+                        tokio::time::sleep(pause).await;
+                        pause = LONGEST_PAUSE.min(pause * 2);
+                    }
                 }
             }
         }
@@ -137,7 +174,7 @@ async fn retire(worker: Arc<Worker>, within: Duration) {
 }
 
 /// A process with the files as they are now, once they have changed and can be loaded.
-async fn changed(worker: &Worker, settings: &Settings) -> Worker {
+async fn changed(worker: &Worker, settings: &Settings, answering: &Answering) -> Worker {
     if !settings.reload {
         return std::future::pending().await;
     }
@@ -150,7 +187,7 @@ async fn changed(worker: &Worker, settings: &Settings) -> Worker {
             continue;
         }
         seen = now;
-        match Worker::start(settings).await {
+        match Worker::start(settings, answering).await {
             Ok(worker) => return worker,
             // What ran goes on: a half-written file must not take the server down.
             Err(error) => {

@@ -9,6 +9,7 @@
 //! everything it started. No answer is never an answer: crash, time-out and a full queue are all "away".
 //! The frames are described in `docs/reference/handler-protocol.md`.
 
+mod asking;
 mod frame;
 mod host;
 pub mod lines;

@@ -12,6 +12,8 @@ const MODULES: &[(&str, &str)] = &[
     ("_doorward_runner", include_str!("../python/runner.py")),
     ("_doorward_agentflow", include_str!("../python/agentflow.py")),
     ("_doorward_langgraph", include_str!("../python/langgraph.py")),
+    ("_doorward_asking", include_str!("../python/asking.py")),
+    ("doorward", include_str!("../python/shims/doorward.py")),
     ("agentflow_cli", include_str!("../python/shims/agentflow_cli.py")),
     ("fastapi", include_str!("../python/shims/fastapi.py")),
     ("langgraph_sdk", include_str!("../python/shims/langgraph_sdk.py")),

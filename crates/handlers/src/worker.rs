@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use crate::asking::{self, Answering};
 use crate::frame::{self, Frame};
 use crate::output;
 use crate::process::Group;
@@ -36,6 +37,8 @@ pub struct Loaded {
     pub registers: Vec<String>,
     /// The user's files that were loaded.
     pub files: Vec<String>,
+    /// Whether who somebody is depends on the Authorization header alone.
+    pub by_authorization: bool,
 }
 
 /// Why there is no worker.
@@ -91,9 +94,12 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts a process and waits until its file is loaded.
-    pub(crate) async fn start(settings: &Settings) -> Result<Self, StartError> {
+    pub(crate) async fn start(settings: &Settings, answering: &Answering) -> Result<Self, StartError> {
         let failed = |what: &str, error: &dyn fmt::Display| StartError::Process(format!("{what}: {error}"));
         let (ours, theirs) = Pipe::pair().map_err(|error| failed("no socket", &error))?;
+        let (answered, asking) = Pipe::pair().map_err(|error| failed("no socket", &error))?;
+        answered.set_nonblocking(true).map_err(|error| failed("no socket", &error))?;
+        asking::hand_over(&ours, &asking).map_err(|error| failed("no socket", &error))?;
         ours.set_nonblocking(true).map_err(|error| failed("no socket", &error))?;
         let mut plan = std::process::Command::new(&settings.python);
         plan.args(["-u", "-c", BOOT]).env_clear().envs(settings.environment.iter().cloned());
@@ -108,7 +114,11 @@ impl Worker {
         if let Some(stderr) = group.child.stderr.take() {
             tokio::spawn(output::log(stderr, Arc::clone(&settings.name), "stderr"));
         }
+        // The process has its end, or will: ours would keep the socket open after it is gone.
+        drop(asking);
         let stream = UnixStream::from_std(ours).map_err(|error| failed("no socket", &error))?;
+        let answered = UnixStream::from_std(answered).map_err(|error| failed("no socket", &error))?;
+        tokio::spawn(asking::answer(answered, Arc::clone(answering), settings.within));
         let (mut from, mut to) = stream.into_split();
         let loading = async {
             let begin = frame::encode(&begin(settings)).expect("our own sources are small");
@@ -386,5 +396,6 @@ fn loaded(first: &Value) -> Result<Loaded, StartError> {
         python: first.get("python").and_then(Value::as_str).unwrap_or_default().to_owned(),
         registers: texts("registers"),
         files: texts("files"),
+        by_authorization: first.get("by_authorization") == Some(&Value::Bool(true)),
     })
 }

@@ -7,11 +7,15 @@
 //! of this machine or network, in whatever spelling or form. Origins that the operator lists are let through as they
 //! are: that is the way to an identity provider inside, and to a test server.
 //!
+//! Letters go to the operator's mail server ([`Smtp`]), which is the operator's choice alone.
+//!
 //! The operator's own agent server, store and proxies are not meant: nobody else chooses their addresses.
 
 pub mod address;
 mod client;
 mod connector;
 pub mod policy;
+mod smtp;
 
 pub use client::{BuildError, Client, Settings};
+pub use smtp::{Protection, Smtp, SmtpSettings};

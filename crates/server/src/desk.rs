@@ -33,7 +33,7 @@ use crate::gateway::{self, Handshake};
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
-use crate::http::extract::{Seen, offered, user_agent};
+use crate::http::extract::{Seen, api_version, offered, user_agent};
 use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client, is_local_name};
@@ -116,11 +116,13 @@ impl Answering for Desk {
             let id = RequestId::new(self.engine.clock(), self.engine.random());
             let method = request.method().clone();
             let asked = Asked::of(request.headers(), method == Method::OPTIONS);
+            let api_version = api_version(request.headers()).map(str::to_owned);
             let outcome = self.outcome(request, peer, &id).await;
             let about = About {
                 request_id: id.as_str(),
                 now_ms: self.engine.now_ms(),
                 key_header: outcome.key_header,
+                api_version: api_version.as_deref(),
             };
             let (mut answer, code) = match outcome.result {
                 Ok(answer) => (answer, None),
@@ -165,7 +167,12 @@ impl Answering for Desk {
 
     fn refuse(&self, refused: &Refusal) -> Bytes {
         let id = RequestId::new(self.engine.clock(), self.engine.random());
-        let about = About { request_id: id.as_str(), now_ms: self.engine.now_ms(), key_header: None };
+        let about = About {
+            request_id: id.as_str(),
+            now_ms: self.engine.now_ms(),
+            key_header: None,
+            api_version: None,
+        };
         let style = self.style(self.sites.iter().position(|site| site.prefix.is_empty()));
         let error = Error::new(refused.code).message(refused.message);
         let mut answer = refusal(style, &error, Some(refused.status), about);

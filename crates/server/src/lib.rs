@@ -6,6 +6,7 @@
 //! A route exists when a table declares it, with who may use it ([`surfaces`](crate) lists the tables). Everything
 //! that decides is in `doorward-core`; this crate turns bytes into what the engine asks for, and back.
 
+mod access;
 mod conversation;
 mod desk;
 mod events;

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 
 use crate::gateway::Handshake;
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
-use crate::http::extract::{Media, json_body, media};
-use crate::http::origin::Client;
+use crate::http::extract::{Media, api_version, json_body, media};
+use crate::http::origin::{Client, local_host};
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
 use crate::site::Site;
@@ -146,7 +146,12 @@ impl Request {
 
     /// What its answer may say of it.
     pub(crate) fn about(&self) -> About<'_> {
-        About { request_id: &self.id, now_ms: self.engine.now_ms(), key_header: None }
+        About {
+            request_id: &self.id,
+            now_ms: self.engine.now_ms(),
+            key_header: None,
+            api_version: api_version(&self.headers),
+        }
     }
 
     /// The actions of its route.
@@ -216,6 +221,24 @@ impl Request {
             Media::Form => Pairs::form(&self.bytes().await?)?.into_typed(),
             Media::Json | Media::Unnamed => self.json().await,
         }
+    }
+
+    /// The scheme, host and port that browsers know this server by, for what leads back here.
+    ///
+    /// Whoever asks chooses the `Host` of the request, and nothing may lead where a stranger wants: without a configured address
+    /// only names of this machine count.
+    ///
+    /// # Errors
+    /// `bad_header` where the operator has to say `server.public_url`.
+    pub(crate) fn own_origin(&self) -> Result<String> {
+        if let Some(origin) = &self.site.public_origin {
+            return Ok(origin.to_string());
+        }
+        let host = local_host(&self.headers).ok_or_else(|| {
+            let message = "What leads back to this server needs server.public_url here.";
+            Error::new(codes::BAD_HEADER).message(message)
+        })?;
+        Ok(format!("http://{host}"))
     }
 
     /// The query's names and values.

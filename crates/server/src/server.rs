@@ -312,7 +312,8 @@ fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Re
     }
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
-    let cors = Cors::new(&at.cors_origins, surface.key_headers, surface.exposed_headers);
+    let sent = [surface.key_headers, surface.sent_headers].concat();
+    let cors = Cors::new(&at.cors_origins, &sent, surface.exposed_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
     let (graphs, since_ms) = (at.graphs, around.since_ms);

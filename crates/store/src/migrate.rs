@@ -26,6 +26,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "deliveries", sql: include_str!("../migrations/0005_deliveries.sql") },
     Migration { version: 6, name: "identities", sql: include_str!("../migrations/0006_identities.sql") },
     Migration { version: 7, name: "langgraph", sql: include_str!("../migrations/0007_langgraph.sql") },
+    Migration { version: 8, name: "emails", sql: include_str!("../migrations/0008_emails.sql") },
 ];
 
 /// Where a store notes what was applied to it.

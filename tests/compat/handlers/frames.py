@@ -9,7 +9,7 @@ from harness.programs import ROOT
 
 SOURCES = ROOT / "crates" / "handlers" / "python"
 #: The names that our own files are imported by, where they differ from the file's.
-SHIMS = {"agentflow_cli": "agentflow_cli", "fastapi": "fastapi", "fastapi.security": "fastapi_security", "langgraph_sdk": "langgraph_sdk"}
+SHIMS = {"doorward": "doorward", "agentflow_cli": "agentflow_cli", "fastapi": "fastapi", "fastapi.security": "fastapi_security", "langgraph_sdk": "langgraph_sdk"}
 PATIENCE_S = 60
 
 
@@ -27,6 +27,9 @@ class Process:
         boot = (SOURCES / "boot.py").read_text()
         self.process = subprocess.Popen([python, "-u", "-c", boot], stdin=theirs, cwd=directory, env=environment, stderr=subprocess.PIPE)
         theirs.close()
+        self.asked, asking = socket.socketpair()
+        socket.send_fds(self.socket, [b"D"], [asking.fileno()])
+        asking.close()
         self.calls = 0
         begin = {"doorward": 1, "modules": modules(), "kind": kind, "target": target, "directory": str(directory), "threads": 4}
         self.send({**begin, "memory_bytes": None})
@@ -57,6 +60,7 @@ class Process:
 
     def stop(self) -> None:
         self.socket.close()
+        self.asked.close()
         self.process.stderr.close()
         try:
             self.process.wait(PATIENCE_S)

@@ -10,14 +10,14 @@ use super::model::{Message, Run};
 use crate::id::{MessageId, RunId};
 
 /// Most finished runs of a process that can still be followed from their beginning.
-const MAX_FINISHED: usize = 64;
+const MAX_FINISHED: usize = 16;
 
 /// What is heard of a run, in order.
 #[derive(Debug, Clone)]
 pub enum Told {
     /// Its turn has come.
     Begun {
-        /// The thread's messages, with what it was given at the end; at most the newest 200.
+        /// The thread's messages, with what it was given at the end; the newest that are shown.
         messages: Arc<Vec<Message>>,
         /// The id that its answer will have.
         answer: MessageId,
@@ -160,6 +160,6 @@ mod tests {
             feeds.finished(&run);
         }
         assert_eq!(feeds.0.lock().feeds.len(), MAX_FINISHED);
-        assert!(feeds.follow(&RunId::from("r0")).is_none() && feeds.follow(&RunId::from("r68")).is_some());
+        assert!(feeds.follow(&RunId::from("r0")).is_none() && feeds.follow(&RunId::from("r20")).is_some());
     }
 }

@@ -10,41 +10,60 @@ pub mod threads;
 pub mod turns;
 mod work;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::id::RunId;
 
-/// Most runs of a process that were asked to wait for a while before they begin.
+/// Most runs of a process that were asked to wait for a while before they begin, and most of one principal's.
 const MAX_LATER: usize = 1024;
+const MAX_LATER_OF_ONE: usize = 16;
 
-/// What this process knows of the runs it carries.
-pub struct Agents {
-    /// What they said so far.
-    pub feeds: feed::Feeds,
-    turns: turns::Turns,
-    later: Arc<Semaphore>,
-    rolled_back: Mutex<HashSet<RunId>>,
+/// Who has how many runs that wait for a while.
+type Waiting = Arc<Mutex<HashMap<String, usize>>>;
+
+/// A place among the runs that wait for a while.
+struct Later {
+    waiting: Waiting,
+    owner: String,
 }
 
-impl Default for Agents {
-    fn default() -> Self {
-        Self {
-            feeds: feed::Feeds::default(),
-            turns: turns::Turns::default(),
-            later: Arc::new(Semaphore::new(MAX_LATER)),
-            rolled_back: Mutex::default(),
+impl Drop for Later {
+    fn drop(&mut self) {
+        let mut waiting = self.waiting.lock();
+        if let Some(count) = waiting.get_mut(&self.owner) {
+            *count -= 1;
+            if *count == 0 {
+                waiting.remove(&self.owner);
+            }
         }
     }
 }
 
+/// What this process knows of the runs it carries.
+#[derive(Default)]
+pub struct Agents {
+    /// What they said so far.
+    pub feeds: feed::Feeds,
+    turns: turns::Turns,
+    later: Waiting,
+    rolled_back: Mutex<HashSet<RunId>>,
+}
+
 impl Agents {
     /// A place among those that wait for a while.
-    fn later(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.later).try_acquire_owned().ok()
+    fn later(&self, owner: String) -> Option<Later> {
+        let mut waiting = self.later.lock();
+        let all: usize = waiting.values().sum();
+        let own = waiting.get(&owner).copied().unwrap_or(0);
+        if all >= MAX_LATER || own >= MAX_LATER_OF_ONE {
+            return None;
+        }
+        waiting.insert(owner.clone(), own + 1);
+        drop(waiting);
+        Some(Later { waiting: Arc::clone(&self.later), owner })
     }
 
     /// A run that is stopped is to be forgotten too.
@@ -57,5 +76,20 @@ impl Agents {
 
     fn is_rolled_back(&self, run: &RunId) -> bool {
         self.rolled_back.lock().remove(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_every_place_among_those_that_wait() {
+        let agents = Agents::default();
+        let held: Vec<_> = std::iter::from_fn(|| agents.later("ann".to_owned())).collect();
+        assert_eq!(held.len(), MAX_LATER_OF_ONE);
+        assert!(agents.later("bob".to_owned()).is_some());
+        drop(held);
+        assert!(agents.later("ann".to_owned()).is_some() && agents.later.lock().is_empty());
     }
 }

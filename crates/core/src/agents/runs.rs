@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::feed::Follower;
 use super::model::{Message, Run, RunStatus, Thread};
-use super::threads::{NewMessage, NewThread, Threads};
+use super::threads::{NewMessage, NewThread, TRIES, Threads};
 use super::turns::Turn;
 use super::work::{Listeners, Waiting, Work};
 use crate::authz::catalogue::thread::Create as CreateThread;
@@ -18,6 +18,7 @@ use crate::authz::catalogue::{Action as _, run};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{MessageId, RunId, ThreadId};
+use crate::identity::validate;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Page, Write};
@@ -111,6 +112,10 @@ impl<'e> Runs<'e> {
         permit.name_resource(run.id.as_str());
         let (sender, progress) = mpsc::channel(64);
         let work = self.work(permit.auth(), &run, Listeners::One(sender));
+        // Watched first, then looked at: what was revoked meanwhile begins nothing.
+        if permit.call().is_revoked() {
+            return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
+        }
         let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
@@ -144,7 +149,11 @@ impl<'e> Runs<'e> {
             self.sayable(thread, &asked.said).await?;
             let waits = asked.after > Duration::ZERO;
             let later = match waits {
-                true => Some(agents.later().ok_or_else(|| Error::new(codes::AGENTS_BUSY).retry_after_s(10))?),
+                true => {
+                    let owner = permit.auth().principal.owner_key();
+                    let full = || Error::new(codes::AGENTS_BUSY).retry_after_s(10);
+                    Some(agents.later(owner).ok_or_else(full)?)
+                }
                 false => None,
             };
             let too_many = || {
@@ -171,25 +180,50 @@ impl<'e> Runs<'e> {
             return permit.close(Err(Error::new(codes::INTERNAL).operator("a feed vanished")));
         };
         let work = self.work(permit.auth(), &run, Listeners::Many(feed));
-        let mut writes = changed_thread(found, is_new, (values, metadata), self.engine.now_ms());
-        writes.push(Write::InsertRun(run.clone()));
-        if let Err(error) = permit.commit(writes).await {
+        if permit.call().is_revoked() {
             agents.feeds.forget(&run.id);
-            // Somebody else has a thread of that id.
-            return Err(match error {
-                StoreError::Conflict(Conflict::Exists) => Error::new(codes::NOT_FOUND),
-                other => other.into(),
-            });
+            return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
+        }
+        let begun = self.begun(&mut permit, (found, is_new), (&values, &metadata), &run).await;
+        if let Err(error) = begun {
+            agents.feeds.forget(&run.id);
+            return permit.close(Err(error));
         }
         if matches!(manner, Turn::Interrupt | Turn::Rollback) {
             self.stop_others(thread, &run.id, manner == Turn::Rollback).await?;
         }
         let waiting = Waiting { work, turn, place, said, after, temporary };
-        self.engine.spawn(async move {
+        // Stopping does not wait for what has not begun: the next start marks it as interrupted.
+        tokio::spawn(async move {
             waiting.carry().await;
             drop(later);
         });
         Ok((run, follower))
+    }
+
+    /// Writes that a run is to begin, with the thread as it makes or changes it. One that somebody else changes meanwhile is read, and
+    /// decided about, anew.
+    async fn begun(
+        &self,
+        permit: &mut Permit<run::Create>,
+        (mut thread, is_new): (Thread, bool),
+        (values, metadata): (&Map<String, Value>, &Map<String, Value>),
+        run: &Run,
+    ) -> Result<()> {
+        for _ in 0..TRIES {
+            let mut writes = changed_thread(&thread, is_new, (values, metadata), self.engine.now_ms())?;
+            writes.push(Write::InsertRun(run.clone()));
+            match permit.attempt(writes).await {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Conflict(Conflict::Stale)) => {
+                    thread = Threads::new(self.engine).visible(permit, &run.thread).await?;
+                }
+                // Somebody else has a thread of that id.
+                Err(StoreError::Conflict(Conflict::Exists)) => return Err(Error::new(codes::NOT_FOUND)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::new(codes::CONFLICT))
     }
 
     async fn sayable(&self, thread: &ThreadId, said: &[NewMessage]) -> Result<()> {
@@ -261,7 +295,7 @@ impl<'e> Runs<'e> {
     /// unfinished.
     ///
     /// # Errors
-    /// `not_found` for the thread, and when none of them is unfinished.
+    /// `not_found` for the thread, and when it has none of them.
     pub async fn cancel(
         &self,
         permit: Permit<run::Cancel>,
@@ -271,9 +305,10 @@ impl<'e> Runs<'e> {
     ) -> Result<Vec<Run>> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            let mut stopped = Vec::new();
+            let (mut stopped, mut known) = (Vec::new(), false);
             for id in ids {
                 let run = self.engine.store().run(thread, id).await?;
+                known |= run.is_some();
                 let Some(run) = run.filter(|run| run.status.is_unfinished()) else { continue };
                 if and_forget {
                     self.engine.agents().rolled_back(id);
@@ -281,7 +316,7 @@ impl<'e> Runs<'e> {
                 self.engine.memory().live.end(stop_one_key(id));
                 stopped.push(run);
             }
-            if stopped.is_empty() { Err(Error::new(codes::NOT_FOUND)) } else { Ok(stopped) }
+            if known { Ok(stopped) } else { Err(Error::new(codes::NOT_FOUND)) }
         };
         let found = found.await;
         permit.close(found)
@@ -290,18 +325,18 @@ impl<'e> Runs<'e> {
     /// Forgets a run, which is stopped if it goes on. Its messages stay.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn delete(&self, permit: Permit<run::Delete>, thread: &ThreadId, id: &RunId) -> Result<()> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
         };
         if let Err(error) = found.await {
             return permit.close(Err(error));
         }
         self.engine.memory().live.end(stop_one_key(id));
         match permit.commit(vec![Write::DeleteRun { id: id.clone(), with_messages: false }]).await {
-            Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::NOT_FOUND)),
+            Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::RUN_NOT_FOUND)),
             other => Ok(other?),
         }
     }
@@ -309,7 +344,7 @@ impl<'e> Runs<'e> {
     /// A run and what is heard of it, if it goes on or ended a moment ago in this process.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn follow(
         &self,
         permit: Permit<run::Read>,
@@ -328,11 +363,11 @@ impl<'e> Runs<'e> {
     /// A run once it has come to its end, wherever it goes on. Having it is the leave to see it.
     ///
     /// # Errors
-    /// `not_found` when it was forgotten meanwhile.
+    /// `run_not_found` when it was forgotten meanwhile.
     pub async fn settled(&self, run: &Run) -> Result<Run> {
         loop {
             let found = self.engine.store().run(&run.thread, &run.id).await?;
-            let now = found.ok_or_else(|| Error::new(codes::NOT_FOUND))?;
+            let now = found.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))?;
             if !now.status.is_unfinished() {
                 return Ok(now);
             }
@@ -357,11 +392,11 @@ impl<'e> Runs<'e> {
     /// One run.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found` for the thread, `run_not_found`.
     pub async fn get(&self, permit: Permit<run::Read>, thread: &ThreadId, id: &RunId) -> Result<Run> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+            self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
         };
         let found = found.await;
         permit.close(found)
@@ -380,20 +415,26 @@ fn stop_one_key(run: &RunId) -> Key {
 
 /// The thread as a run makes or changes it, if it does.
 fn changed_thread(
-    mut thread: Thread,
+    seen: &Thread,
     is_new: bool,
-    (values, metadata): (Map<String, Value>, Map<String, Value>),
+    (values, metadata): (&Map<String, Value>, &Map<String, Value>),
     now_ms: i64,
-) -> Vec<Write> {
+) -> Result<Vec<Write>> {
     let news =
         |of: &Map<String, Value>, new: &Map<String, Value>| new.iter().any(|(k, v)| of.get(k) != Some(v));
-    if !is_new && !news(&thread.state, &values) && !news(&thread.metadata, &metadata) {
-        return Vec::new();
+    if !is_new && !news(&seen.state, values) && !news(&seen.metadata, metadata) {
+        return Ok(Vec::new());
     }
-    thread.state.extend(values);
-    thread.metadata.extend(metadata);
+    let mut thread = seen.clone();
+    thread.state.extend(values.clone());
+    thread.metadata.extend(metadata.clone());
+    validate::metadata("input", &thread.state)?;
+    validate::metadata("metadata", &thread.metadata)?;
     thread.updated_at_ms = now_ms;
-    vec![if is_new { Write::InsertThread(thread) } else { Write::UpdateThread(thread) }]
+    Ok(vec![match is_new {
+        true => Write::InsertThread(thread),
+        false => Write::ChangeThread { to: Box::new(thread), seen: Box::new(seen.clone()) },
+    }])
 }
 
 /// What a run knows of its caller: what AgentFlow merges under the run's `user` configuration.

@@ -50,6 +50,8 @@ impl ThreadStatus {
     }
 
     fn of(newest: Option<&Run>) -> Self {
+        // One that was stopped before its turn came has left nothing half done.
+        let newest = newest.filter(|run| run.status != RunStatus::Interrupted || run.error.is_some());
         match newest.map(|run| run.status) {
             None | Some(RunStatus::Success) => Self::Idle,
             Some(RunStatus::Pending | RunStatus::Running) => Self::Busy,
@@ -109,9 +111,13 @@ impl Threads<'_> {
     /// # Errors
     /// As [`Threads::search`].
     pub async fn count(&self, permit: Permit<thread::List>, search: Search) -> Result<usize> {
-        let everything = Search { offset: 0, limit: MAX_ROWS, ..search };
-        let found = find(self.engine, &permit, &everything).await.map(|found| found.threads.len());
-        permit.close(found)
+        let mut count = 0;
+        let counted = each(self.engine, &permit, &search, |_| {
+            count += 1;
+            true
+        });
+        let counted = counted.await.map(|_| count);
+        permit.close(counted)
     }
 
     /// One thread and where it stands.
@@ -128,14 +134,45 @@ impl Threads<'_> {
 }
 
 pub(super) async fn stand(engine: &Engine, thread: Thread) -> Result<Standing> {
-    let newest = engine.store().runs(&thread.id, Page { after: None, limit: 1 }).await?.pop();
+    let mut newest = engine.store().runs(&thread.id, Page { after: None, limit: 1 }).await?.pop();
+    if let Some(newest) = &mut newest {
+        // What it was asked for may be large, and says nothing of where the thread stands.
+        newest.details = Map::new();
+    }
     Ok(Standing { status: ThreadStatus::of(newest.as_ref()), thread, newest })
 }
 
 async fn find(engine: &Engine, grant: &Grant, search: &Search) -> Result<Found> {
+    let (mut found, mut skip, limit) = (Vec::new(), search.offset, search.limit as usize);
+    let all = each(engine, grant, search, |thread| {
+        if skip > 0 {
+            skip -= 1;
+        } else {
+            found.push(thread);
+        }
+        // One more than is asked for tells whether there are more.
+        found.len() <= limit
+    });
+    all.await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let mut threads = Vec::with_capacity(found.len());
+    for thread in found {
+        threads.push(stand(engine, thread).await?);
+    }
+    Ok(Found { threads, more })
+}
+
+/// Hands over each thread that is searched for, in order, until no more are wanted.
+async fn each(
+    engine: &Engine,
+    grant: &Grant,
+    search: &Search,
+    mut wanted: impl FnMut(Thread) -> bool,
+) -> Result<()> {
     let filter = grant.filter().clone().and(asked_for(search));
-    let (mut threads, mut skip, mut offset) = (Vec::new(), search.offset, 0);
-    loop {
+    let mut offset = 0;
+    while offset < MAX_ROWS {
         let mount = &grant.mount().name;
         let part = engine.store().sorted_threads(mount, &filter, search.sort, offset, PART).await?;
         let rows = part.len();
@@ -144,35 +181,22 @@ async fn find(engine: &Engine, grant: &Grant, search: &Search) -> Result<Found> 
                 continue;
             }
             // Where a thread stands costs a look of its own.
-            let standing = match search.status {
-                None if skip > 0 => None,
-                _ => Some(stand(engine, thread).await?),
-            };
-            if standing
-                .as_ref()
-                .zip(search.status)
-                .is_some_and(|(standing, wanted)| standing.status != wanted)
+            if let Some(status) = search.status
+                && stand(engine, thread.clone()).await?.status != status
             {
                 continue;
             }
-            if skip > 0 {
-                skip -= 1;
-                continue;
+            if !wanted(thread) {
+                return Ok(());
             }
-            if threads.len() >= search.limit as usize {
-                return Ok(Found { threads, more: true });
-            }
-            threads.extend(standing);
         }
         if rows < PART as usize {
-            return Ok(Found { threads, more: false });
+            return Ok(());
         }
         offset += PART;
-        if offset >= MAX_ROWS {
-            let text = "This search looks at too many threads; ask for more of their metadata, or by id.";
-            return Err(Error::new(codes::BAD_FILTER).message(text));
-        }
     }
+    let text = "This search looks at too many threads; ask for more of their metadata, or by id.";
+    Err(Error::new(codes::BAD_FILTER).message(text))
 }
 
 /// What of a search the query can answer.

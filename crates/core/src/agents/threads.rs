@@ -18,6 +18,10 @@ use crate::ports::store::{Page, Write};
 
 /// Most messages of a thread that are shown as its state: the newest.
 pub const SHOWN: u32 = 200;
+/// How often a change is tried that others get before.
+pub(super) const TRIES: usize = 8;
+/// Most bytes of them.
+const MAX_SHOWN_BYTES: usize = 4 << 20;
 /// Most messages that are copied with a thread.
 const MAX_COPIED: usize = 5000;
 
@@ -56,9 +60,24 @@ pub struct NewMessage {
     pub metadata: Map<String, Value>,
 }
 
+/// Whether a change waits for nobody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    /// It is refused while a run goes on.
+    Needed,
+    /// It is made beside whatever goes on.
+    NotNeeded,
+}
+
 /// Threads and messages as a service.
 pub struct Threads<'e> {
     pub(super) engine: &'e Engine,
+}
+
+/// About what a message takes, as JSON.
+fn size_of(message: &Message) -> usize {
+    let bytes = |value: &Value| serde_json::to_vec(value).map_or(0, |bytes| bytes.len());
+    bytes(&message.content) + message.metadata.values().map(bytes).sum::<usize>()
 }
 
 fn not_found() -> Error {
@@ -104,30 +123,6 @@ impl<'e> Threads<'e> {
         permit.name_resource(thread.id.as_str());
         permit.commit(vec![Write::InsertThread(thread.clone())]).await?;
         Ok(thread)
-    }
-
-    /// As [`Threads::create`]; where `keep` says so, one of the caller's that has the id already is left as it is.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn create_unless(
-        &self,
-        permit: Permit<thread::Create>,
-        new: NewThread,
-        keep: bool,
-    ) -> Result<Standing> {
-        if let Some(id) = new.id.as_ref().filter(|_| keep) {
-            match self.visible(&permit, id).await {
-                Ok(found) => {
-                    let standing = self.stand(found).await;
-                    return permit.close(standing);
-                }
-                Err(error) if error.is(codes::NOT_FOUND) => {}
-                Err(error) => return permit.close(Err(error)),
-            }
-        }
-        let made = self.create(permit, new).await?;
-        self.stand(made).await
     }
 
     /// A new thread with the messages and the state of another, which the caller was shown.
@@ -182,31 +177,62 @@ impl<'e> Threads<'e> {
         said: Vec<NewMessage>,
         values: Map<String, Value>,
     ) -> Result<Thread> {
-        let prepared = async {
-            let mut thread = self.visible(&permit, id).await?;
-            let newest = self.engine.store().runs(id, Page { after: None, limit: 1 }).await?;
-            if newest.iter().any(|run| run.status.is_unfinished()) {
-                return Err(Error::new(codes::THREAD_BUSY).message(format!("Thread {id} has in-flight runs")));
-            }
-            if said.len() > 32 {
-                return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
-            }
-            thread.state.extend(values);
-            validate::metadata("values", &thread.state)?;
-            thread.updated_at_ms = self.engine.now_ms();
-            let mut writes = vec![Write::UpdateThread(thread.clone())];
-            for new in said {
-                writes.push(Write::InsertMessage(self.message(id, new, None)?));
-            }
-            Ok((thread, writes))
+        let made = if said.len() > 32 {
+            Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."))
+        } else {
+            said.into_iter().map(|new| self.message(id, new, None)).collect::<Result<Vec<_>>>()
         };
-        match prepared.await {
-            Ok((thread, writes)) => {
-                permit.commit(writes).await?;
-                Ok(thread)
+        let said = match made {
+            Ok(said) => said,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let change = |thread: &mut Thread| {
+            thread.state.extend(values.clone());
+            validate::metadata("values", &thread.state)?;
+            Ok(said.iter().cloned().map(Write::InsertMessage).collect())
+        };
+        self.changed(permit, id, Idle::Needed, change).await
+    }
+
+    /// Changes a thread as it is now: one that somebody else changes meanwhile is read, and decided about, anew.
+    async fn changed(
+        &self,
+        mut permit: Permit<thread::Update>,
+        id: &ThreadId,
+        idle: Idle,
+        change: impl Fn(&mut Thread) -> Result<Vec<Write>> + Send + Sync,
+    ) -> Result<Thread> {
+        for _ in 0..TRIES {
+            let prepared = async {
+                let seen = self.visible(&permit, id).await?;
+                if idle == Idle::Needed {
+                    self.must_be_idle(id).await?;
+                }
+                let mut thread = seen.clone();
+                let beside = change(&mut thread)?;
+                thread.updated_at_ms = self.engine.now_ms();
+                Ok((seen, thread, beside))
+            };
+            let (seen, thread, beside) = match prepared.await {
+                Ok(prepared) => prepared,
+                Err(error) => return permit.close(Err(error)),
+            };
+            let change = Write::ChangeThread { to: Box::new(thread.clone()), seen: Box::new(seen) };
+            match permit.attempt(std::iter::once(change).chain(beside).collect()).await {
+                Ok(()) => return Ok(thread),
+                Err(StoreError::Conflict(Conflict::Stale)) => {}
+                Err(error) => return permit.close(Err(error.into())),
             }
-            Err(error) => permit.close(Err(error)),
         }
+        permit.close(Err(Error::new(codes::CONFLICT)))
+    }
+
+    async fn must_be_idle(&self, id: &ThreadId) -> Result<()> {
+        let newest = self.engine.store().runs(id, Page { after: None, limit: 1 }).await?;
+        if newest.iter().any(|run| run.status.is_unfinished()) {
+            return Err(Error::new(codes::THREAD_BUSY).message(format!("Thread {id} has in-flight runs")));
+        }
+        Ok(())
     }
 
     /// Where a thread stands that the caller was shown.
@@ -217,20 +243,41 @@ impl<'e> Threads<'e> {
         stand(self.engine, thread).await
     }
 
-    /// The newest messages of a thread that the caller was shown, in order; at most [`SHOWN`].
+    /// The newest messages of a thread that the caller was shown, in order; at most [`SHOWN`], and of 4 MiB.
     ///
     /// # Errors
     /// The store's.
     pub async fn shown_messages(&self, thread: &Thread) -> Result<Vec<Message>> {
-        Ok(self.engine.store().newest_messages(&thread.id, SHOWN).await?)
+        self.newest(&thread.id).await
     }
 
-    /// Whether a permit to remove threads reaches this one.
+    pub(super) async fn newest(&self, thread: &ThreadId) -> Result<Vec<Message>> {
+        let mut found = Vec::new();
+        // More and more of them: a few large ones are enough to know that all would be too many.
+        for limit in [16, 64, SHOWN] {
+            found = self.engine.store().newest_messages(thread, limit).await?;
+            let size: usize = found.iter().map(size_of).sum();
+            if size > MAX_SHOWN_BYTES || found.len() < limit as usize {
+                break;
+            }
+        }
+        let mut room = MAX_SHOWN_BYTES;
+        let fits = found.iter().rev().take_while(|message| {
+            let size = size_of(message);
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        });
+        let kept = fits.count();
+        Ok(found.split_off(found.len() - kept))
+    }
+
+    /// Whether leave reaches this thread.
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn reaches(&self, permit: &Permit<thread::Delete>, id: &ThreadId) -> Result<()> {
-        self.visible(permit, id).await.map(|_| ())
+    pub async fn reaches(&self, grant: &Grant, id: &ThreadId) -> Result<()> {
+        self.visible(grant, id).await.map(|_| ())
     }
 
     /// The thread, if the grant reaches it.
@@ -280,33 +327,25 @@ impl<'e> Threads<'e> {
         id: &ThreadId,
         changes: ThreadChanges,
     ) -> Result<Thread> {
-        let prepared = async {
-            let mut thread = self.visible(&permit, id).await?;
-            if let Some(name) = changes.name {
+        let change = |thread: &mut Thread| {
+            if let Some(name) = &changes.name {
                 thread.name = name.as_deref().map(|name| validate::label("name", name, 200)).transpose()?;
             }
-            for (key, value) in changes.metadata.into_iter().flatten() {
+            for (key, value) in changes.metadata.iter().flatten() {
                 if value.is_null() {
-                    thread.metadata.remove(&key);
+                    thread.metadata.remove(key);
                 } else {
-                    thread.metadata.insert(key, value);
+                    thread.metadata.insert(key.clone(), value.clone());
                 }
             }
             validate::metadata("metadata", &thread.metadata)?;
-            if let Some(state) = changes.state {
-                validate::metadata("state", &state)?;
-                thread.state = state;
+            if let Some(state) = &changes.state {
+                validate::metadata("state", state)?;
+                thread.state = state.clone();
             }
-            thread.updated_at_ms = self.engine.now_ms();
-            Ok(thread)
+            Ok(Vec::new())
         };
-        match prepared.await {
-            Ok(thread) => {
-                permit.commit(vec![Write::UpdateThread(thread.clone())]).await?;
-                Ok(thread)
-            }
-            Err(error) => permit.close(Err(error)),
-        }
+        self.changed(permit, id, Idle::NotNeeded, change).await
     }
 
     /// Removes a thread with its messages and runs.

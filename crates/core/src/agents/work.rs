@@ -11,7 +11,7 @@ use super::feed::{RunFeed, Told};
 use super::model::{Message, MessageRole, Run, RunStatus};
 use super::runner::{Fault, Place, RunEvent, RunInput};
 use super::runs::{CONTEXT, Progress};
-use super::threads::{NewMessage, SHOWN, Threads};
+use super::threads::{NewMessage, Threads};
 use super::turns;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -99,9 +99,14 @@ impl Waiting {
             () = work.guard.ended() => Some(access_ended()),
         };
         match waited {
-            Some((status, error)) => work.end(status, error, String::new()).await,
+            // No reason is kept: there was nothing to break off.
+            Some((status, _)) => work.end(status, None, String::new()).await,
             None => match work.begin(place, said).await {
-                Ok((place, context)) => work.carry(place, context).await,
+                Ok((place, context)) => {
+                    let working = engine.working();
+                    work.carry(place, context).await;
+                    drop(working);
+                }
                 Err(error) => {
                     tracing::warn!(run = %id, ?error, "a run could not begin");
                     let what = format!("{}: {}", error.code().name, error.public_message());
@@ -143,7 +148,7 @@ impl Work {
         // Made after what it answers, whose order in the thread is that of the ids.
         self.answer = MessageId::new(self.engine.ordered_clock(), self.engine.random());
         self.engine.commit(Batch::durable(writes)).await?;
-        let shown = self.engine.store().newest_messages(&self.run.thread, SHOWN).await?;
+        let shown = threads.newest(&self.run.thread).await?;
         let context = shown[shown.len().saturating_sub(CONTEXT as usize)..].to_vec();
         if let Listeners::Many(feed) = &self.listeners {
             feed.tell(Told::Begun { messages: Arc::new(shown), answer: self.answer.clone() });

@@ -7,9 +7,11 @@
 //! ```
 //! To add a method: a file in `methods/` and a row in [`methods::BUILTIN`].
 
+pub mod built_in;
 mod chain;
 pub mod methods;
 mod presented;
+mod remembered;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use serde_json::Value;
 
 pub use chain::Chain;
 pub use presented::{Headers, Line, NoHeaders, Offered, Place, Presented};
+pub use remembered::LONGEST_MS;
 
 use crate::authz::roles::USER;
 use crate::engine::Engine;

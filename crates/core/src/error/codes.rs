@@ -41,6 +41,7 @@ codes! {
     CANNOT_SIGN = "cannot_sign", Invalid, "Only public keys are configured here, so no token can be made.", "Configure the private key, or make tokens where it is kept.";
     NOT_REFRESH = "not_a_refresh_token", Invalid, "Not a refresh token", "Send the refresh token of the log-in; an access token cannot be exchanged.";
     UNSUPPORTED_GRANT = "unsupported_grant_type", Invalid, "This grant type is not supported.", "Use password or refresh_token.";
+    SAME_PASSWORD = "same_password", Invalid, "The new password is the present one.", "Choose another one.";
 
     CREDENTIALS_MISSING = "credentials_missing", Unauthenticated, "This needs a credential.", "Send a Bearer token or an API key.";
     TOKEN_INVALID = "token_invalid", Unauthenticated, "The token is not valid.", "Get a new one. The audit log says what was wrong with it.";
@@ -50,6 +51,8 @@ codes! {
     KEY_INVALID = "api_key_invalid", Unauthenticated, "The API key is not valid.", "Check it for typing errors or make a new one.";
     KEY_EXPIRED = "api_key_expired", Unauthenticated, "The API key has expired.", "Make a new one.";
     KEY_REVOKED = "api_key_revoked", Unauthenticated, "The API key has been revoked.", "Make a new one.";
+    PROJECT_KEY_MISSING = "project_key_missing", Unauthenticated, "No API key found in request", "Send the mount's anon key in the header apikey; `doorward supabase keys` prints it.";
+    PROJECT_KEY_INVALID = "project_key_invalid", Unauthenticated, "Invalid API key", "`doorward supabase keys` prints those of each mount.";
     BAD_CREDENTIALS = "bad_credentials", Unauthenticated, "User name or password is wrong.", "Unknown users and wrong passwords are not told apart.";
     USER_DISABLED = "user_disabled", Unauthenticated, "The account is disabled.", "An administrator can enable it.";
     REFRESH_INVALID = "refresh_token_invalid", Unauthenticated, "The refresh token is not valid.", "Log in again.";
@@ -62,6 +65,7 @@ codes! {
     FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
     WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";
     SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
+    EMAIL_NOT_CONFIRMED = "email_not_confirmed", Forbidden, "Email not confirmed", "Open the link that was mailed to the address, or ask for another one.";
     CROSS_SITE = "cross_site", Forbidden, "The request was not made by a page of this origin.", "Pages send Origin and, in X-CSRF-Token, what GET /v1/session answers; behind a proxy set server.public_url. Programs use a token or an API key.";
     LOGIN_TOO_OLD = "login_too_old", Forbidden, "This needs a fresh log-in.", "Log in again, then repeat it within five minutes.";
     LOGIN_REFUSED = "login_refused", Forbidden, "This log-in was refused.", "It was too odd for what `[anomalies]` says; the audit log has the finding.";
@@ -72,6 +76,7 @@ codes! {
     LOOPBACK_ONLY = "loopback_only", Forbidden, "This is only answered on the machine itself.", "Call it from the machine Doorward runs on.";
 
     NOT_FOUND = "not_found", NotFound, "There is no such thing.", "What you may not see is answered like what does not exist.";
+    RUN_NOT_FOUND = "run_not_found", NotFound, "Run not found", "The thread has no such run, or it was forgotten.";
     NO_ROUTE = "no_route", NotFound, "There is nothing at this path.", "Check the path and the mount's prefix.";
     METHOD_NOT_ALLOWED = "method_not_allowed", Method, "This path does not take this method.", "The Allow header lists those it takes.";
 
@@ -89,6 +94,7 @@ codes! {
 
     TOO_MANY_FAILURES = "too_many_failures", Limited, "Too many attempts", "Wait as long as Retry-After says. A valid credential is never refused.";
     RATE_LIMITED = "rate_limited", Limited, "Too many requests", "Wait as long as Retry-After says.";
+    MAIL_TOO_SOON = "mail_too_soon", Limited, "This address was written to a moment ago.", "Wait as long as Retry-After says; one letter a minute goes to an address.";
     HASHING_BUSY = "hashing_busy", Limited, "Too many password checks are waiting.", "Retry after a second.";
     PROVIDER_BUSY = "provider_busy", Limited, "Too many log-ins through this provider are under way.", "Wait as long as Retry-After says, then load the same page again.";
     AGENTS_BUSY = "agents_busy", Limited, "Every agent is at work.", "Wait as long as Retry-After says; `[agents] processes` and `queue` say how many there are.";

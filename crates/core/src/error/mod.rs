@@ -74,6 +74,7 @@ pub struct Error {
     message: Option<String>,
     operator: Option<String>,
     rule: Option<&'static str>,
+    reason: Option<&'static str>,
     oauth: Option<&'static str>,
     retry_after_s: Option<u32>,
     spoken: Option<Box<Refused>>,
@@ -89,6 +90,7 @@ impl Error {
             message: None,
             operator: None,
             rule: None,
+            reason: None,
             oauth: None,
             retry_after_s: None,
             spoken: None,
@@ -115,6 +117,19 @@ impl Error {
     pub fn by_rule(mut self, rule: &'static str) -> Self {
         self.rule = Some(rule);
         self
+    }
+
+    /// Which of a code's few reasons it is, for surfaces that name them.
+    #[must_use]
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// Which of a code's few reasons it is, if it has some.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
     }
 
     /// What the audit log says of it: the rule, or else the code, with the detail where that comes from a provider and was cleaned.

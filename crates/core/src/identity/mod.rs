@@ -3,7 +3,10 @@
 pub mod api_keys;
 pub mod browser;
 pub mod model;
+pub mod own_account;
 pub mod password;
+pub mod project_keys;
+pub mod proofs;
 pub mod sessions;
 pub mod setup;
 pub mod users;

@@ -16,6 +16,8 @@ pub struct User {
     pub username: Option<String>,
     /// E-mail address, case-folded; unique when present.
     pub email: Option<String>,
+    /// When somebody proved that the address is theirs; absent while nobody has.
+    pub email_confirmed_at_ms: Option<i64>,
     /// What to call the person.
     pub display_name: Option<String>,
     /// Role names, at least one.

@@ -28,12 +28,14 @@ pub struct PasswordPolicy {
     pub max_chars: usize,
     /// Least strength, as zxcvbn counts it: 0 takes anything, 1 takes about 10⁴ guesses, 2 10⁶, 3 10⁸, 4 10¹⁰.
     pub min_strength: u8,
+    /// Whether what is obvious is taken: what instructions print, one character repeated, the owner's own name.
+    pub obvious: bool,
 }
 
 impl Default for PasswordPolicy {
     /// 8 to 1024 characters, of strength 2: nothing out of the lists of common passwords, with or without a digit behind.
     fn default() -> Self {
-        Self { min_chars: 8, max_chars: 1024, min_strength: 2 }
+        Self { min_chars: 8, max_chars: 1024, min_strength: 2, obvious: false }
     }
 }
 
@@ -44,31 +46,36 @@ impl PasswordPolicy {
     /// # Errors
     /// `weak_password`, saying which rule it breaks.
     pub fn check(&self, password: &SecretText, names: &[&str]) -> Result<()> {
-        let weak = |text: String| Err(Error::new(codes::WEAK_PASSWORD).message(text));
+        let refused =
+            |reason, text: String| Err(Error::new(codes::WEAK_PASSWORD).message(text).because(reason));
+        let weak = |text: &str| refused(COMMON, text.to_owned());
         if password.expose().len() > MAX_BYTES {
-            return weak(format!("A password has at most {} characters here.", self.max_chars));
+            return refused(LENGTH, format!("A password has at most {} characters here.", self.max_chars));
         }
         let normal = normalize(password);
         let text = normal.expose();
         let count = text.chars().count();
         if count < self.min_chars {
-            return weak(format!("A password has at least {} characters here.", self.min_chars));
+            return refused(LENGTH, format!("A password has at least {} characters here.", self.min_chars));
         }
         if count > self.max_chars {
-            return weak(format!("A password has at most {} characters here.", self.max_chars));
+            return refused(LENGTH, format!("A password has at most {} characters here.", self.max_chars));
+        }
+        if self.obvious {
+            return Ok(());
         }
         let mut characters = text.chars();
         if let Some(first) = characters.next()
             && characters.all(|c| c == first)
         {
-            return weak("The password is one character, repeated.".to_owned());
+            return weak("The password is one character, repeated.");
         }
         let folded = Secret::new(text.to_lowercase());
         if PLACEHOLDERS.contains(&folded.expose().as_str()) {
-            return weak("The password is one that instructions print.".to_owned());
+            return weak("The password is one that instructions print.");
         }
         if names.iter().any(|name| !name.is_empty() && folded.expose() == name) {
-            return weak("The password is the name of its owner.".to_owned());
+            return weak("The password is the name of its owner.");
         }
         Ok(())
     }
@@ -91,9 +98,16 @@ impl PasswordPolicy {
                 text.push_str(&part);
             }
         }
-        Err(Error::new(codes::WEAK_PASSWORD).message(text))
+        Err(Error::new(codes::WEAK_PASSWORD).message(text).because(GUESSABLE))
     }
 }
+
+/// Why a password is weak: too short or long, among those that everybody knows, or of too few kinds of characters to be hard to guess.
+pub const LENGTH: &str = "length";
+/// See [`LENGTH`].
+pub const COMMON: &str = "pwned";
+/// See [`LENGTH`].
+pub const GUESSABLE: &str = "characters";
 
 /// How much of a password is estimated; more only makes it stronger.
 const ESTIMATED_CHARS: usize = 64;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::model::User;
+use super::own_account::OwnChanges;
 use super::password::Compared;
+use super::proofs::end_recovery_writes;
 use super::validate;
 use crate::authz::catalogue::user;
 use crate::authz::roles::{ADMIN, USER};
@@ -52,6 +54,8 @@ pub struct UserChanges {
     pub display_name: Option<Option<String>>,
     /// Replaces the user's own metadata.
     pub user_metadata: Option<Map<String, Value>>,
+    /// Goes into the user's own metadata, member by member; `null` removes one.
+    pub merge_metadata: Option<Map<String, Value>>,
 }
 
 /// What an administrator may change beside.
@@ -67,7 +71,7 @@ pub struct Administration {
 
 /// Users as a service.
 pub struct Users<'e> {
-    engine: &'e Engine,
+    pub(super) engine: &'e Engine,
 }
 
 impl<'e> Users<'e> {
@@ -80,21 +84,32 @@ impl<'e> Users<'e> {
     /// # Errors
     /// `sign_up_closed`, `bad_field`, `weak_password`, `email_taken`, `username_taken`, `hashing_busy`.
     pub async fn sign_up(&self, permit: Permit<user::SignUp>, new: NewUser) -> Result<User> {
+        match self.sign_up_writes(&permit, new).await {
+            Ok((user, writes)) => self.insert(permit, user, writes).await,
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
+    /// An account for whoever asks, where the mount allows it, and the writes that make it.
+    ///
+    /// # Errors
+    /// As [`Users::sign_up`], but for what the store says.
+    pub(crate) async fn sign_up_writes(
+        &self,
+        permit: &Permit<user::SignUp>,
+        new: NewUser,
+    ) -> Result<(User, Vec<Write>)> {
         if permit.mount().sign_up == SignUp::Closed {
-            return permit.close(Err(Error::new(codes::SIGN_UP_CLOSED)));
+            return Err(Error::new(codes::SIGN_UP_CLOSED));
         }
         let mount = Arc::clone(permit.mount());
-        let checked = match &new.password {
+        match &new.password {
             None => Err(Error::new(codes::BAD_FIELD).message("password: is needed.")),
             Some(_) if !new.roles.is_empty() || !new.admin_metadata.is_empty() => {
                 Err(Error::new(codes::BAD_FIELD)
                     .message("roles and admin_metadata are an administrator's to give."))
             }
             Some(_) => self.prepare(&mount, new, permit.call().origin.address).await,
-        };
-        match checked {
-            Ok((user, writes)) => self.insert(permit, user, writes).await,
-            Err(error) => permit.close(Err(error)),
         }
     }
 
@@ -141,6 +156,7 @@ impl<'e> Users<'e> {
             id: UserId::new(self.engine.clock(), self.engine.random()),
             username,
             email,
+            email_confirmed_at_ms: None,
             display_name,
             roles,
             user_metadata: new.user_metadata,
@@ -157,7 +173,7 @@ impl<'e> Users<'e> {
         Ok((user, writes))
     }
 
-    async fn password_write(
+    pub(super) async fn password_write(
         &self,
         mount: &Mount,
         user: &User,
@@ -199,7 +215,7 @@ impl<'e> Users<'e> {
         Ok(roles)
     }
 
-    async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
+    pub(super) async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
         grant.must_reach(id.as_str(), &Principal::local(id).owner_key())?;
         self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
     }
@@ -222,45 +238,20 @@ impl<'e> Users<'e> {
         permit.close(found.map_err(Into::into))
     }
 
-    /// Changes what a user may change.
+    /// Changes what a user may change. Whoever moves their own account to another address has just logged in: letters open accounts.
     ///
     /// # Errors
-    /// `not_found`, `bad_field`, `email_taken`, `username_taken`, `conflict`.
+    /// `not_found`, `bad_field`, `email_taken`, `username_taken`, `conflict`, `login_too_old`.
     pub async fn update(
         &self,
         permit: Permit<user::Update>,
         id: &UserId,
         changes: UserChanges,
     ) -> Result<User> {
-        let prepared = async {
-            let mut user = self.find(&permit, id).await?;
-            if let Some(email) = changes.email {
-                user.email = email.as_deref().map(validate::email).transpose()?;
-            }
-            if let Some(username) = changes.username {
-                user.username = username.as_deref().map(validate::username).transpose()?;
-            }
-            if user.email.is_none() && user.username.is_none() {
-                return Err(
-                    Error::new(codes::BAD_FIELD).message("email or username: one of them has to stay.")
-                );
-            }
-            if let Some(name) = changes.display_name {
-                user.display_name = name.as_deref().map(validate::display_name).transpose()?;
-            }
-            if let Some(metadata) = changes.user_metadata {
-                validate::metadata("user_metadata", &metadata)?;
-                user.user_metadata = metadata;
-            }
-            Ok(user)
-        };
-        match prepared.await {
-            Ok(user) => self.save(permit, user, Vec::new()).await,
-            Err(error) => permit.close(Err(error)),
-        }
+        self.revise(permit, id, OwnChanges { changes, ..OwnChanges::default() }).await
     }
 
-    async fn save<A: crate::authz::catalogue::Action>(
+    pub(super) async fn save<A: crate::authz::catalogue::Action>(
         &self,
         permit: Permit<A>,
         mut user: User,
@@ -350,6 +341,7 @@ impl<'e> Users<'e> {
             let keep = own.then(|| permit.auth().session.clone()).flatten();
             let mut writes = vec![write];
             writes.extend(self.engine.sessions().end_writes(id, keep.as_ref()).await?);
+            writes.extend(end_recovery_writes(id));
             Ok(writes)
         };
         match prepared.await {
@@ -399,6 +391,40 @@ impl Engine {
             Compared::Right | Compared::RightButOld => Ok(true),
         }
     }
+}
+
+pub(super) fn apply(user: &mut User, changes: UserChanges) -> Result<()> {
+    if let Some(email) = changes.email {
+        let email = email.as_deref().map(validate::email).transpose()?;
+        if email != user.email {
+            // Nobody has proven the new one.
+            user.email_confirmed_at_ms = None;
+        }
+        user.email = email;
+    }
+    if let Some(username) = changes.username {
+        user.username = username.as_deref().map(validate::username).transpose()?;
+    }
+    if user.email.is_none() && user.username.is_none() {
+        return Err(Error::new(codes::BAD_FIELD).message("email or username: one of them has to stay."));
+    }
+    if let Some(name) = changes.display_name {
+        user.display_name = name.as_deref().map(validate::display_name).transpose()?;
+    }
+    if let Some(metadata) = changes.user_metadata {
+        validate::metadata("user_metadata", &metadata)?;
+        user.user_metadata = metadata;
+    }
+    if let Some(members) = changes.merge_metadata {
+        for (name, value) in members {
+            match value {
+                Value::Null => user.user_metadata.remove(&name),
+                value => user.user_metadata.insert(name, value),
+            };
+        }
+        validate::metadata("data", &user.user_metadata)?;
+    }
+    Ok(())
 }
 
 fn tell_changes(permit: &mut Permit<user::Administer>, was: &User, user: &User) {

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::id::{IdentityId, SessionId, UserId};
 use crate::identity::model::Identity;
+use crate::identity::own_account::whole_owner;
 use crate::operation::{Grant, Permit};
 use crate::ports::store::Write;
 use crate::ports::{Conflict, StoreError};
@@ -20,8 +21,6 @@ use crate::secret::SecretText;
 
 /// Most identities of one account.
 const MOST: usize = 20;
-/// How old a log-in may be that stands for a password, where there is none.
-const FRESH_MS: i64 = 300_000;
 
 /// Identities as a service.
 pub struct Identities<'e> {
@@ -176,23 +175,11 @@ impl<'e> Identities<'e> {
     ) -> Result<(UserId, SessionId)> {
         let (user, session) = whole_owner(grant)?;
         let from = grant.call().origin.address;
-        if !self.engine.prove_password(&user, current_password, from).await? {
-            let begun = self.engine.store().session(&session).await?.map(|session| session.created_at_ms);
-            let age_ms = begun.map_or(i64::MAX, |begun| self.engine.now_ms().saturating_sub(begun));
-            if age_ms > FRESH_MS {
-                return Err(Error::new(codes::LOGIN_TOO_OLD));
-            }
+        if !self.engine.prove_password(&user, current_password, from).await?
+            && !self.engine.is_fresh(&session).await?
+        {
+            return Err(Error::new(codes::LOGIN_TOO_OLD));
         }
         Ok((user, session))
     }
-}
-
-/// The local user who asks, logged in and unlimited: ways into an account are not for credentials that are less than it.
-fn whole_owner(grant: &Grant) -> Result<(UserId, SessionId)> {
-    let auth = grant.auth();
-    let message = "Ways into an account are changed from a log-in without limits.";
-    let unlimited = auth.principal.user_id().zip(auth.session.clone()).filter(|_| auth.scopes.is_none());
-    let (user, session) = unlimited.ok_or_else(|| Error::new(codes::FORBIDDEN).message(message))?;
-    grant.must_reach(user.as_str(), &Principal::local(&user).owner_key())?;
-    Ok((user, session))
 }

@@ -102,9 +102,14 @@ impl Engine {
     pub(super) async fn count_failure(&self, address: Option<IpAddr>, error: Error) -> Error {
         // An expired credential was good once: showing it again is no guess.
         let guess = error.status() == 401
-            && ![codes::TOKEN_EXPIRED, codes::KEY_EXPIRED, codes::CREDENTIALS_MISSING]
-                .iter()
-                .any(|c| error.is(c));
+            && ![
+                codes::TOKEN_EXPIRED,
+                codes::KEY_EXPIRED,
+                codes::CREDENTIALS_MISSING,
+                codes::PROJECT_KEY_MISSING,
+            ]
+            .iter()
+            .any(|c| error.is(c));
         if !guess {
             return error;
         }

@@ -10,7 +10,7 @@ use crate::audit::{AuditEntry, Outcome};
 use crate::authz::Denial;
 use crate::authz::catalogue::{ActionDef, AuditClass};
 use crate::authz::condition::Condition;
-use crate::authz::filter::{Filter, Labels};
+use crate::authz::filter::{Filter, Labels, labels_of};
 use crate::error::{Error, Kind, Result};
 use crate::events::{EventDef, Told};
 use crate::mount::Mount;
@@ -43,6 +43,13 @@ impl Grant {
     #[must_use]
     pub fn condition(&self) -> Option<&Condition> {
         self.condition.as_ref()
+    }
+
+    /// Whether a thing that somebody else keeps is one of those that the action reaches: its owner as it was stamped, and its
+    /// metadata as they are.
+    #[must_use]
+    pub fn reaches(&self, id: &str, owner: &str, metadata: &Map<String, Value>) -> bool {
+        self.filter.matches(id, owner, &labels_of(metadata)) && self.matches(metadata)
     }
 
     /// Whether a thing with this metadata is what the mount's handlers demand.

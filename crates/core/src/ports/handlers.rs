@@ -1,5 +1,7 @@
 //! User code: functions that run out of process and are asked who somebody is, or what they may do.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,6 +31,12 @@ pub enum HandlerFault {
     Away(String),
 }
 
+/// What user code may ask us. Nothing of user code is among what answers.
+pub trait BuiltIns: Send + Sync {
+    /// Answers a question, or says why there is no answer now.
+    fn ask<'a>(&'a self, function: &'a str, with: Value) -> BoxFuture<'a, Result<Value, String>>;
+}
+
 /// The functions of one file.
 pub trait Handlers: Send + Sync {
     /// What the log calls them.
@@ -36,6 +44,15 @@ pub trait Handlers: Send + Sync {
 
     /// How many calls may be under way at once.
     fn places(&self) -> usize;
+
+    /// Whether who somebody is depends on the Authorization header and on nothing else of a request, so that an answer may be
+    /// remembered; with a number that changes when the file is loaded anew.
+    fn by_authorization(&self) -> Option<u64> {
+        None
+    }
+
+    /// Who answers what the file's functions ask. Said once.
+    fn answer_with(&self, _built_ins: Arc<dyn BuiltIns>) {}
 
     /// Asks a function. Waits no longer than the handler's own limit.
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>>;

@@ -152,6 +152,13 @@ pub enum Write {
     InsertThread(Thread),
     /// Replaces name, metadata, state and times of a thread; owner and mount stay. Conflict: `Missing`.
     UpdateThread(Thread),
+    /// As `UpdateThread`, only if metadata and state are as they were seen. Conflict: `Stale`.
+    ChangeThread {
+        /// What it is to be.
+        to: Box<Thread>,
+        /// What it was seen as.
+        seen: Box<Thread>,
+    },
     /// Moves a thread's last change forward; no conflict if the thread is gone.
     TouchThread {
         /// The thread.

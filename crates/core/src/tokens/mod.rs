@@ -11,11 +11,13 @@ pub mod remote_keys;
 pub mod revoke;
 pub mod seal;
 pub mod seen;
+mod store_keys;
 
 pub use assertion::Assertions;
 pub use held::Facts;
 pub use issue::{Issued, Subject};
 pub use keys::{KeyInfo, KeyRing, SigningKeys};
-pub use profile::{Keys, RefreshForm, RefreshRules, TokenProfile};
+pub use profile::{Keys, PersonClaims, RefreshForm, RefreshRules, TokenProfile};
 pub use remote_keys::{RemoteKeys, Source};
 pub use revoke::Tokens;
+pub(crate) use store_keys::StoreKeys;

@@ -44,6 +44,9 @@ impl Keys {
     }
 }
 
+/// For [`RefreshRules::reuse_window_ms`].
+pub const ALWAYS: i64 = i64::MAX;
+
 /// How refresh tokens live (RFC 9700 §4.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshRules {
@@ -51,8 +54,12 @@ pub struct RefreshRules {
     pub ttl_ms: i64,
     /// The family ends after this long however often it is used.
     pub absolute_ms: i64,
-    /// A repeat of the last exchange within this time gets the same successor; 0 switches that off.
+    /// A repeat of the last exchange within this time gets the same successor; 0 switches that off, [`ALWAYS`] allows it for as long
+    /// as nobody used the successor.
     pub reuse_window_ms: i64,
+    /// A token that was overtaken by several exchanges gets the present one within this time of the last of them, as Supabase's clients
+    /// expect; 0, as a rule, ends the family.
+    pub overtaken_window_ms: i64,
     /// Whether each exchange replaces the token. Without it one token works until it expires, and answers name no
     /// successor; a stolen one is then only found when its session is ended.
     pub rotation: bool,
@@ -78,10 +85,22 @@ impl Default for RefreshRules {
             ttl_ms: 30 * DAY_MS,
             absolute_ms: 90 * DAY_MS,
             reuse_window_ms: 10_000,
+            overtaken_window_ms: 0,
             rotation: true,
             form: RefreshForm::Opaque,
         }
     }
+}
+
+/// What tokens of a log-in say of the user, beside `roles`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonClaims {
+    /// Nothing.
+    Roles,
+    /// The name, as `username`.
+    Name,
+    /// Address, metadata and the way of the log-in, as Supabase says them (`docs/surfaces/supabase.md`).
+    Supabase,
 }
 
 /// What a mount's tokens look like.
@@ -105,8 +124,8 @@ pub struct TokenProfile {
     pub max_ttl_s: i64,
     /// Refresh tokens.
     pub refresh: RefreshRules,
-    /// Whether tokens of a log-in carry the user's name as `username`.
-    pub names_user: bool,
+    /// What tokens of a log-in say of the user.
+    pub claims: PersonClaims,
 }
 
 /// How far the clocks of two of our own processes may differ. Expiry is exact all the same: it was promised.

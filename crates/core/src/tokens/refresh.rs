@@ -138,7 +138,7 @@ pub fn read(key: &hmac::Key, profile: &TokenProfile, text: &str, now_ms: i64) ->
 pub enum Verdict {
     /// It is the current one: advance.
     Advance,
-    /// It is the last one, again: the same successor.
+    /// It is the last one, again, or one that was just overtaken: the present one.
     Repeat,
     /// It was spent: end the family.
     Reused,
@@ -163,8 +163,10 @@ pub fn judge(family: &Family, counter: i64, client: &str, rules: &RefreshRules, 
         }
         return if now_ms >= family.expires_at_ms { Verdict::Ended } else { Verdict::Advance };
     }
-    let repeats_last = counter == family.counter - 1 && same_client;
-    if repeats_last && now_ms - family.advanced_at_ms < rules.reuse_window_ms {
+    let since_ms = now_ms - family.advanced_at_ms;
+    let repeats_last = counter == family.counter - 1 && since_ms < rules.reuse_window_ms;
+    let overtaken = (0..family.counter).contains(&counter) && since_ms < rules.overtaken_window_ms;
+    if same_client && (repeats_last || overtaken) {
         return Verdict::Repeat;
     }
     // A counter above the family's cannot be: its MAC was never made. Treat it as theft of the key's output.
@@ -240,6 +242,24 @@ mod tests {
             ("past the absolute end", &family, 4, "app", 10_000, Verdict::Ended),
         ] {
             assert_eq!(judge(family, counter, client, &rules, now_ms), verdict, "{name}");
+        }
+        let lasting = RefreshRules { reuse_window_ms: crate::tokens::profile::ALWAYS, ..rules };
+        for (name, counter, client, verdict) in [
+            ("the last, late", 3, "app", Verdict::Repeat),
+            ("the last, late, another client", 3, "other", Verdict::Reused),
+            ("older, late", 2, "app", Verdict::Reused),
+        ] {
+            assert_eq!(judge(&family, counter, client, &lasting, 9_999), verdict, "{name}");
+        }
+        let lenient = RefreshRules { overtaken_window_ms: 50, ..rules };
+        for (name, counter, client, now_ms, verdict) in [
+            ("overtaken just now", 1, "app", 1_049, Verdict::Repeat),
+            ("overtaken a while ago", 1, "app", 1_050, Verdict::Reused),
+            ("overtaken, another client", 1, "other", 1_001, Verdict::Reused),
+            ("never made", 5, "app", 1_001, Verdict::Reused),
+            ("below the first", -1, "app", 1_001, Verdict::Reused),
+        ] {
+            assert_eq!(judge(&family, counter, client, &lenient, now_ms), verdict, "{name}");
         }
         let strict = RefreshRules { reuse_window_ms: 0, ..rules };
         assert_eq!(judge(&family, 3, "app", &strict, 1_000), Verdict::Reused, "window switched off");

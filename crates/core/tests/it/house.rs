@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use doorward_core::agents::runner;
 use doorward_core::anomalies::Anomalies;
@@ -15,6 +16,7 @@ use doorward_core::events::{Hook, Webhook};
 use doorward_core::id::RequestId;
 use doorward_core::identity::model::User;
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
+use doorward_core::identity::proofs::EmailRules;
 use doorward_core::identity::sessions::{Granted, Login};
 use doorward_core::identity::users::NewUser;
 use doorward_core::limits::failures::FailureRule;
@@ -22,10 +24,10 @@ use doorward_core::limits::windows::Windows;
 use doorward_core::login::Provider;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
-use doorward_core::ports::{NoWayOut, Outbound};
-use doorward_core::random::SeededRandom;
+use doorward_core::ports::{Mailer, NoMailer, NoWayOut, Outbound};
+use doorward_core::random::{Random, SeededRandom};
 use doorward_core::secret::SecretBytes;
-use doorward_core::tokens::{Keys, RefreshRules, TokenProfile};
+use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
 use doorward_core::{Engine, Error, Result};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::SqlStore;
@@ -39,6 +41,30 @@ pub(crate) struct House {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) mount: Arc<Mount>,
     pub(crate) store: SqlStore,
+    /// What is drawn, counted.
+    pub(crate) random: Arc<Counting>,
+    ring: Arc<KeyRing>,
+}
+
+/// Reproducible bytes, and how often a salt was among them: each password that is hashed draws one.
+pub(crate) struct Counting {
+    inner: SeededRandom,
+    salts: AtomicUsize,
+}
+
+impl Counting {
+    pub(crate) fn salts(&self) -> usize {
+        self.salts.load(Ordering::Relaxed)
+    }
+}
+
+impl Random for Counting {
+    fn fill(&self, out: &mut [u8]) {
+        if out.len() == 16 {
+            self.salts.fetch_add(1, Ordering::Relaxed);
+        }
+        self.inner.fill(out);
+    }
 }
 
 impl House {
@@ -78,14 +104,16 @@ impl House {
     }
 
     async fn built(store: SqlStore, clock: Arc<ManualClock>, seed: u64, around: Around) -> Self {
+        let random = Arc::new(Counting { inner: SeededRandom::new(seed), salts: AtomicUsize::new(0) });
         let parts = Parts {
             store: Arc::new(store.clone()),
             clock: Arc::clone(&clock) as _,
-            random: Arc::new(SeededRandom::new(seed)),
+            random: Arc::clone(&random) as _,
             master_key: SecretBytes::new(vec![7; 32]),
             runner: (runner::BUILTIN[0].build)(),
             shared: Arc::new(Windows::new()),
             outbound: around.outbound,
+            mailer: around.mailer,
             hooks: around.hooks,
         };
         let settings = Settings {
@@ -100,43 +128,13 @@ impl House {
         };
         let engine = Engine::open(parts, settings).await.expect("opens");
         let ring = engine.ring("sign:native", Algorithm::ES256).await.expect("a ring");
-        let section = |json: serde_json::Value| Section {
-            options: json.as_object().expect("an object").clone(),
-            keys: None,
-            remote: None,
-            asking: None,
-            handlers: None,
-            ring: Some(Arc::clone(&ring)),
-        };
-        let own = serde_json::json!({"issuer": "doorward", "audience": "doorward"});
-        let chain = Chain::new(vec![
-            build("api_key", section(serde_json::json!({})), &engine).expect("built"),
-            build("own_token", section(own), &engine).expect("built"),
-            build("session_cookie", section(serde_json::json!({})), &engine).expect("built"),
-        ]);
-        let mount = Arc::new(Mount {
-            name: "native".into(),
-            surface: "native",
-            chain,
-            tokens: TokenProfile {
-                authority: "local".into(),
-                issuer: Some("doorward".into()),
-                audience: Some("doorward".into()),
-                identity_claim: "sub".into(),
-                typ: "at+jwt",
-                keys: Keys::Ring(ring),
-                access_ttl_s: 3_600,
-                max_ttl_s: 86_400,
-                refresh: RefreshRules::default(),
-                names_user: false,
-            },
-            passwords: PasswordPolicy::default(),
-            sign_up: SignUp::Open,
-            distinct_refusals: false,
-            sessions: SessionRules::default(),
-            policy: None,
-        });
-        Self { engine, clock, mount, store }
+        let mount = Arc::new(Mount { email: around.email, ..mount(&engine, &ring) });
+        Self { engine, clock, mount, store, random, ring }
+    }
+
+    /// A mount like the house's own, to be changed.
+    pub(crate) fn mount_like(&self) -> Mount {
+        mount(&self.engine, &self.ring)
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -229,9 +227,51 @@ impl House {
     }
 }
 
+fn mount(engine: &Engine, ring: &Arc<KeyRing>) -> Mount {
+    let section = |json: serde_json::Value| Section {
+        options: json.as_object().expect("an object").clone(),
+        keys: None,
+        remote: None,
+        asking: None,
+        handlers: None,
+        ring: Some(Arc::clone(ring)),
+    };
+    let own = serde_json::json!({"issuer": "doorward", "audience": ["doorward"]});
+    let chain = Chain::new(vec![
+        build("api_key", section(serde_json::json!({})), engine).expect("built"),
+        build("own_token", section(own), engine).expect("built"),
+        build("session_cookie", section(serde_json::json!({})), engine).expect("built"),
+    ]);
+    Mount {
+        name: "native".into(),
+        surface: "native",
+        chain,
+        tokens: TokenProfile {
+            authority: "local".into(),
+            issuer: Some("doorward".into()),
+            audience: Some("doorward".into()),
+            identity_claim: "sub".into(),
+            typ: "at+jwt",
+            keys: Keys::Ring(Arc::clone(ring)),
+            access_ttl_s: 3_600,
+            max_ttl_s: 86_400,
+            refresh: RefreshRules::default(),
+            claims: doorward_core::tokens::PersonClaims::Roles,
+        },
+        passwords: PasswordPolicy::default(),
+        sign_up: SignUp::Open,
+        email: None,
+        distinct_refusals: false,
+        sessions: SessionRules::default(),
+        policy: None,
+    }
+}
+
 /// What an engine may have around it.
 pub(crate) struct Around {
     pub(crate) outbound: Arc<dyn Outbound>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) email: Option<EmailRules>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) webhooks: Vec<Webhook>,
     pub(crate) roles: BTreeMap<String, RoleDef>,
@@ -243,6 +283,8 @@ impl Default for Around {
     fn default() -> Self {
         Self {
             outbound: Arc::new(NoWayOut),
+            mailer: Arc::new(NoMailer),
+            email: None,
             hooks: Vec::new(),
             webhooks: Vec::new(),
             roles: BTreeMap::new(),

@@ -80,6 +80,7 @@ async fn another_master_key_does_not_open_the_store() {
         runner: (doorward_core::agents::runner::BUILTIN[0].build)(),
         shared: std::sync::Arc::new(doorward_core::limits::windows::Windows::new()),
         outbound: std::sync::Arc::new(doorward_core::ports::NoWayOut),
+        mailer: std::sync::Arc::new(doorward_core::ports::NoMailer),
         hooks: Vec::new(),
     };
     let settings = doorward_core::engine::Settings {

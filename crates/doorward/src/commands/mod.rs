@@ -9,6 +9,7 @@ mod key;
 mod migrate;
 mod serve;
 mod session;
+mod supabase;
 mod token;
 mod user;
 mod webhook;
@@ -23,6 +24,7 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &key::COMMAND,
     &token::COMMAND,
     &session::COMMAND,
+    &supabase::COMMAND,
     &audit::COMMAND,
     &webhook::COMMAND,
     &explain::COMMAND,

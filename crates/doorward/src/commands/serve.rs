@@ -24,7 +24,8 @@ Examples:
   doorward serve
   doorward serve --config /etc/doorward/doorward.toml
   DOORWARD__SERVER__LISTEN=127.0.0.1:9000 doorward serve
-  doorward serve --agentflow agentflow.json --upstream http://127.0.0.1:8000 --surface agentflow"
+  doorward serve --agentflow agentflow.json --upstream http://127.0.0.1:8000 --surface agentflow
+  doorward serve --langgraph langgraph.json --upstream http://127.0.0.1:2025 --surface langgraph"
 )]
 struct Serve {
     /// The configuration file [default: doorward.toml, if it is there]

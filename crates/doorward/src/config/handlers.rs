@@ -22,6 +22,8 @@ pub struct Handlers {
     pub threads: usize,
     /// Most address space of one process; 0 for no limit.
     pub memory_bytes: u64,
+    /// How long it is remembered who somebody is, in milliseconds; 0 for not at all.
+    pub remember_ms: i64,
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -36,6 +38,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("queue", "256", "Calls under way in one process; the next is answered 503."),
     Key::new("threads", "32", "Functions that are no coroutines, at once, in one process."),
     Key::new("memory_mb", "2048", "Most address space of one process, in MB; 0 for no limit."),
+    Key::new(
+        "remember_s",
+        "0",
+        "How long, in seconds up to 60, it is remembered whom LangGraph's authenticate let in. Only for handlers that ask for authorization and nothing else; never past a revocation here or the token's exp.",
+    ),
 ];
 
 impl Handlers {
@@ -48,6 +55,7 @@ impl Handlers {
         let queue = section.integer("queue", 1..=100_000);
         let threads = section.integer("threads", 1..=1_000);
         let memory_mb = section.integer("memory_mb", 0..=1_000_000);
+        let remember_s = section.integer("remember_s", 0..=60);
         section.finish();
         if given && python.is_none() {
             return None;
@@ -62,6 +70,7 @@ impl Handlers {
             queue: size(queue)?,
             threads: size(threads)?,
             memory_bytes: number(memory_mb)? << 20,
+            remember_ms: remember_s? * 1000,
         })
     }
 }

@@ -21,6 +21,7 @@ mod handlers;
 mod issuers;
 mod limits;
 mod log;
+mod mail;
 mod metrics;
 mod mounts;
 pub(crate) mod nearest;
@@ -53,6 +54,7 @@ pub use handlers::Handlers;
 pub use issuers::Issuer;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
+pub use mail::Mail;
 pub use metrics::Metrics;
 pub use mounts::{Mount, SurfaceKind};
 pub use origin::Origin;
@@ -89,6 +91,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Others through whom people log in, by name.
     pub providers: BTreeMap<String, Provider>,
+    /// The mail server.
+    pub mail: Mail,
     /// Where events are POSTed to, by name.
     pub webhooks: BTreeMap<String, Webhook>,
     /// The tokens Doorward issues.
@@ -162,6 +166,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         heading: "outbound",
         keys: outbound::KEYS,
         doc: "Requests to addresses that others have a say in: issuers' keys, providers, webhooks.",
+    },
+    SectionRow {
+        heading: "mail",
+        keys: mail::KEYS,
+        doc: "The mail server that takes letters: links that confirm an address or reset a password.",
     },
     SectionRow {
         heading: "webhooks.audit",

@@ -55,6 +55,12 @@ pub struct Mount {
     pub distinct_refusals: bool,
     /// Whether each exchange replaces the refresh token.
     pub refresh_rotation: bool,
+    /// Whether an address may be logged in with before anybody proved it.
+    pub auto_confirm: bool,
+    /// Where links of letters lead in the end.
+    pub site_url: Option<String>,
+    /// Patterns of other places where they may lead.
+    pub redirect_urls: Vec<String>,
     /// Whether browsers may keep sessions in a cookie.
     pub cookie_sessions: bool,
     /// Origins whose pages may read answers.
@@ -76,6 +82,8 @@ pub enum SurfaceKind {
     LangGraph,
     /// Muxi Core's.
     Muxi,
+    /// Supabase Auth's.
+    Supabase,
 }
 
 impl SurfaceKind {
@@ -85,7 +93,14 @@ impl SurfaceKind {
         ("agentflow", Self::AgentFlow),
         ("langgraph", Self::LangGraph),
         ("muxi", Self::Muxi),
+        ("supabase", Self::Supabase),
     ];
+
+    /// Whether an agent server of its platform can stand behind it.
+    #[must_use]
+    pub fn takes_upstream(self) -> bool {
+        matches!(self, Self::AgentFlow | Self::LangGraph)
+    }
 
     /// The word for it.
     #[must_use]
@@ -95,6 +110,7 @@ impl SurfaceKind {
             Self::AgentFlow => "agentflow",
             Self::LangGraph => "langgraph",
             Self::Muxi => "muxi",
+            Self::Supabase => "supabase",
         }
     }
 }
@@ -103,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "surface",
         "\"agentflow\"",
-        "What is spoken here: native, agentflow, langgraph or muxi. Default: the mount's name.",
+        "What is spoken here: native, agentflow, langgraph, muxi or supabase. Default: the mount's name.",
     ),
     Key::optional(
         "prefix",
@@ -187,6 +203,21 @@ pub(super) const KEYS: &[Key] = &[
         "cors_origins",
         "[]",
         "Origins whose pages may read answers, such as https://app.example. Each is named: there is no wildcard.",
+    ),
+    Key::new(
+        "auto_confirm",
+        "false",
+        "supabase: true lets people log in with an address that nobody has proven, and writes no letters. For tests.",
+    ),
+    Key::optional(
+        "site_url",
+        "\"https://app.example\"",
+        "supabase: where links of letters lead in the end, with the session behind the #. Default: this server's root.",
+    ),
+    Key::new(
+        "redirect_urls",
+        "[]",
+        "supabase: other places where they may lead, such as https://*.app.example/**; * ends at a dot or slash, ** does not.",
     ),
     Key::new("docs", "false", "Whether muxi shows /docs, /redoc and /openapi.json."),
     Key::new(
@@ -343,7 +374,14 @@ impl Mount {
         };
         let cors_origins = origins(&mut section);
         let docs = section.boolean("docs");
-        if surface.is_some_and(|surface| surface != SurfaceKind::AgentFlow) && section.is_given("upstream") {
+        let auto_confirm = section.boolean("auto_confirm");
+        let site_url = section.text("site_url").filter(|url| !url.is_empty());
+        let redirect_urls = section.list("redirect_urls");
+        let web = |url: &str| url.starts_with("https://") || url.starts_with("http://");
+        if site_url.as_deref().is_some_and(|url| !web(url) || !url.bytes().all(|b| b.is_ascii_graphic())) {
+            section.refuse("site_url", "this is not a page's address", "write it like https://app.example");
+        }
+        if surface.is_some_and(|surface| !surface.takes_upstream()) && section.is_given("upstream") {
             section.refuse(
                 "upstream",
                 "this surface has no agent server behind it",
@@ -385,6 +423,9 @@ impl Mount {
             remote_tokens,
             distinct_refusals: distinct_refusals?,
             refresh_rotation: refresh_rotation?,
+            auto_confirm: auto_confirm?,
+            site_url,
+            redirect_urls: redirect_urls?,
             cookie_sessions: cookie_sessions?,
             cors_origins: cors_origins?,
             docs: docs?,
@@ -401,7 +442,7 @@ fn surface(name: &str, section: &mut Section<'_>) -> Option<SurfaceKind> {
         section.refuse(
             "surface",
             format!("no surface is called {name}"),
-            "say which surface the mount speaks: surface = \"native\", \"agentflow\", \"langgraph\" or \"muxi\"",
+            "say which surface the mount speaks: surface = \"native\", \"agentflow\", \"langgraph\", \"muxi\" or \"supabase\"",
         );
     }
     found

@@ -9,9 +9,9 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
-    Agents, Anomalies, Config, Handlers, Limits, Log, Metrics, Passwords, SECTIONS, Secrets, SectionRow,
-    Server, Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, remote_tokens, roles,
-    webhooks,
+    Agents, Anomalies, Config, Handlers, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
+    SectionRow, Server, Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, remote_tokens,
+    roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -129,6 +129,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let providers = providers::read(tree.get("providers"), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
     mounts::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
+    let mail = Mail::read(section("mail", tree, reading));
     let webhooks = webhooks::read(tree.get("webhooks"), reading);
     let tokens = Tokens::read(section("tokens", tree, reading));
     let sessions = Sessions::read(section("sessions", tree, reading));
@@ -151,6 +152,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         remote_tokens: remote_tokens?,
         providers: providers?,
         outbound: outbound?,
+        mail: mail?,
         webhooks: webhooks?,
         tokens: tokens?,
         sessions: sessions?,

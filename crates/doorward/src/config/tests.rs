@@ -231,7 +231,8 @@ fn misnamed_variables_are_refused() {
 
 /// Given in the place of another: both at once are a contradiction.
 fn stands_for_another(name: &str) -> bool {
-    matches!(name, "master_key_file" | "url_file" | "introspection_url") || name.ends_with("secret_file")
+    matches!(name, "master_key_file" | "url_file" | "password_file" | "introspection_url")
+        || name.ends_with("secret_file")
 }
 
 #[test]
@@ -255,6 +256,7 @@ fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
         ("DOORWARD_STORE_URL", "u"),
         ("DOORWARD_WEBHOOK_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("DOORWARD_OLD_WEBHOOK_SECRET", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
+        ("DOORWARD_SMTP_PASSWORD", "s"),
         ("GOOGLE_CLIENT_SECRET", "s"),
         ("REMOTE_TOKENS_SECRET", "s"),
     ]);

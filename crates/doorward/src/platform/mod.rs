@@ -32,6 +32,8 @@ pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// User code that a platform's file names.
 pub struct HandlerFile {
+    /// The platform's file.
+    pub named_in: PathBuf,
     /// What it is written for, by the name of its adapter.
     pub kind: &'static str,
     /// What to load, as the platform writes it.

@@ -25,6 +25,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("key", &["create", "list", "revoke"]),
     ("token", &["issue", "inspect", "revoke", "keys", "rotate-key", "retire-key"]),
     ("session", &["list", "end"]),
+    ("supabase", &["keys"]),
     ("audit", &["list", "verify"]),
     ("webhook", &["list", "test", "retry"]),
     ("explain", &[]),

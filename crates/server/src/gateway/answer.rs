@@ -1,24 +1,21 @@
 //! What comes back from the upstream: passed on as it comes, or read whole where it has to be understood.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::audit::Outcome;
-use doorward_core::error::{Error, Result, codes};
-use doorward_core::live::LiveGuard;
+use doorward_core::error::Result;
 use doorward_core::operation::Grant;
 use doorward_protocols::json::{self, Limits};
 use futures_util::stream;
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use serde_json::Value;
-use tokio::time::{Sleep, sleep_until};
 
 use super::{MAX_UNDERSTOOD_BYTES, has_no_body, headers, nothing, unusable};
-use crate::events;
+use crate::access::Access;
 use crate::http::body::{Body, BodyError};
 use crate::http::respond::Answer;
 
@@ -29,45 +26,10 @@ const SILENCE_PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) struct Arrival {
     pub(crate) status: StatusCode,
     headers: HeaderMap,
+    /// Everything the upstream said, for surfaces that pass more of it on.
+    said: HeaderMap,
     body: Incoming,
     access: Option<Access>,
-}
-
-/// The caller's leave to be answered: it ends with the credential, by revocation or by time.
-pub(crate) struct Access {
-    guard: LiveGuard,
-    expiry: Option<Pin<Box<Sleep>>>,
-}
-
-impl Access {
-    /// Watches the caller's credential from now on.
-    ///
-    /// # Errors
-    /// `token_revoked` when it was revoked since it was looked at.
-    pub(super) fn watch(grant: &Grant) -> Result<Self> {
-        let (engine, auth) = (grant.call().engine(), grant.auth());
-        // Registered first, then looked at once more: what is revoked between the two is seen by one of them.
-        let guard = engine.watch(auth);
-        if grant.call().is_revoked() {
-            return Err(Error::new(codes::TOKEN_REVOKED));
-        }
-        let expiry = events::expiry(engine, auth).map(|at| Box::pin(sleep_until(at)));
-        Ok(Self { guard, expiry })
-    }
-
-    /// Returns when the caller's leave ends.
-    pub(super) async fn ended(&mut self) {
-        let expired = async {
-            match &mut self.expiry {
-                Some(expiry) => expiry.await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.guard.ended() => {}
-            () = expired => {}
-        }
-    }
 }
 
 /// An answer that was read whole.
@@ -78,13 +40,31 @@ pub(crate) struct Buffered {
 }
 
 impl Arrival {
-    pub(super) fn new(status: StatusCode, upstream: &HeaderMap, body: Incoming) -> Self {
-        Self { status, headers: headers::inbound(upstream), body, access: None }
+    pub(super) fn new(status: StatusCode, said: HeaderMap, body: Incoming) -> Self {
+        Self { status, headers: headers::inbound(&said), said, body, access: None }
+    }
+
+    /// Passes these headers on besides, where `may` lets their values.
+    pub(crate) fn passing(mut self, names: &[HeaderName], may: impl Fn(&HeaderValue) -> bool) -> Self {
+        for name in names {
+            if let Some(value) = self.said.get(name).filter(|value| may(value)) {
+                self.headers.insert(name.clone(), value.clone());
+            }
+        }
+        self
     }
 
     /// Keeps watching the caller's leave while the body is passed on.
     pub(super) fn under(mut self, access: Access) -> Self {
         self.access = Some(access);
+        self
+    }
+
+    /// Ends the caller's leave after this long at the latest.
+    pub(crate) fn for_at_most(mut self, time: Option<Duration>) -> Self {
+        if let Some(time) = time {
+            self.access = self.access.map(|access| access.at_most(time));
+        }
         self
     }
 

@@ -24,14 +24,15 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
 use http::{Method, StatusCode};
 
-use answer::Access;
 pub(crate) use answer::{Arrival, Buffered};
 pub(crate) use ownership::{Claim, claimed, fresh_id, owned};
+pub(crate) use probe::segment;
 pub(crate) use socket::{Handshake, SocketRule};
 pub(crate) use subject::{JsonBody, Reserved, Resource, named};
 pub use upstream::UpstreamError;
 pub(crate) use upstream::{Outbound, Upstream};
 
+use crate::access::Access;
 use crate::http::body::{Body, MAX_BODY_BYTES};
 use crate::http::respond::Answer;
 use crate::request::Request;
@@ -210,10 +211,56 @@ pub(crate) async fn send(
 
 /// Sends under the caller's leave: what is revoked or runs out while the upstream thinks is answered no more.
 async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Result<Arrival> {
-    let mut access = Access::watch(grant)?;
+    let mut access = Access::watch(grant.call())?;
     tokio::select! {
         arrival = upstream.send(outbound, grant.call().engine()) => Ok(arrival?.under(access)),
         () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),
+    }
+}
+
+/// Looks at something upstream on the way to an act: nothing is changed, and nothing of it is told yet.
+///
+/// # Errors
+/// The upstream's.
+pub(crate) async fn look(request: &Request, grant: &Grant, path: String) -> Result<Buffered> {
+    look_with(request, grant, own_request(request, grant, Method::GET, path, None)).await
+}
+
+/// As [`look`], where looking takes a body.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn search_for(
+    request: &Request,
+    grant: &Grant,
+    path: String,
+    wanted: &serde_json::Value,
+) -> Result<Buffered> {
+    let body = Some(wanted.to_string().into_bytes());
+    look_with(request, grant, own_request(request, grant, Method::POST, path, body)).await
+}
+
+async fn look_with(request: &Request, grant: &Grant, mut outbound: Outbound) -> Result<Buffered> {
+    let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
+    let upstream = request.site.upstream.as_ref().ok_or_else(missing)?;
+    headers::state(request, grant.auth(), &mut outbound.headers)?;
+    upstream.send(outbound, &request.engine).await?.read().await
+}
+
+/// As [`own_request`], with what the client says of the answer it wants: for answers that are passed on as they come.
+pub(crate) fn passed_request(
+    request: &Request,
+    grant: &Grant,
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+) -> Outbound {
+    Outbound {
+        method,
+        path,
+        query: request.query.clone(),
+        headers: headers::outbound(request, grant.auth(), body.is_some()),
+        body: body.map(Into::into),
     }
 }
 

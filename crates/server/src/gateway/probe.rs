@@ -2,16 +2,21 @@
 
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::operation::Grant;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::subject::Resource;
-use super::{headers, own_request, unusable};
+use super::{look, unusable};
 use crate::request::Request;
 
 /// RFC 3986 §2.3: everything but the unreserved characters is escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A text as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
 
 /// Asks the upstream whether it has a resource of this id already.
 ///
@@ -23,11 +28,7 @@ pub(super) async fn refuse_existing(
     resource: &Resource,
     id: &str,
 ) -> Result<()> {
-    let Some(upstream) = &request.site.upstream else { return Ok(()) };
-    let path = format!("{}{}", resource.probed_under, utf8_percent_encode(id, SEGMENT));
-    let mut outbound = own_request(request, grant, Method::GET, path, None);
-    headers::state(request, grant.auth(), &mut outbound.headers)?;
-    let answer = upstream.send(outbound, &request.engine).await?.read().await?;
+    let answer = look(request, grant, format!("{}{}", resource.probed_under, segment(id))).await?;
     if answer.status != StatusCode::OK {
         return Err(unusable("the upstream does not say whether it has the resource"));
     }

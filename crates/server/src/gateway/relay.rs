@@ -21,10 +21,10 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error as SocketError}
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::answer::Access;
 use super::settle;
 use super::socket::{Client, SocketRule};
 use super::subject::JsonBody;
+use crate::access::Access;
 use crate::rate_limit::Standings;
 use crate::request::Request;
 

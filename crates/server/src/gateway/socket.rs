@@ -22,10 +22,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::answer::Access;
 use super::metered::Metered;
 use super::relay::{self, Relay};
 use super::{Effect, Resource, headers};
+use crate::access::Access;
 use crate::http::body::{Body, BodyRoom};
 use crate::http::listener::Line;
 use crate::http::respond::Answer;
@@ -218,7 +218,7 @@ pub(crate) async fn open(mut request: Request, rule: &'static SocketRule) -> Res
         Ok(grant) => grant,
         Err(error) => return Ok(handshake.refuse(&error)),
     };
-    let access = match Access::watch(&grant) {
+    let access = match Access::watch(grant.call()) {
         Ok(access) => access,
         Err(error) => return Ok(handshake.refuse(&grant.refuse(error).await)),
     };

@@ -112,7 +112,7 @@ impl Upstream {
         {
             return Err(super::unusable("the upstream switched protocols or redirected"));
         }
-        Ok(Arrival::new(head.status, &head.headers, body))
+        Ok(Arrival::new(head.status, head.headers, body))
     }
 
     /// Opens a WebSocket with these headers.

@@ -39,7 +39,7 @@ impl Asked {
 }
 
 impl Cors {
-    /// `key_headers` are those of the surface, beside the ones every surface takes.
+    /// `key_headers` are those of the surface, beside the ones every surface takes; so are whatever else its clients send.
     /// `exposed` are headers of the surface's answers that pages may read.
     pub(crate) fn new(origins: &[String], key_headers: &[&str], exposed: &[&str]) -> Self {
         let names = ["authorization", "content-type", "x-api-key"];

@@ -114,6 +114,11 @@ pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
     Some(text[..text.len().min(MAX_USER_AGENT_BYTES)].to_owned())
 }
 
+/// The version of the API that the client wants, where it says so.
+pub(crate) fn api_version(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-supabase-api-version")?.to_str().ok()
+}
+
 /// The media type of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {

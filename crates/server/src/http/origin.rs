@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use http::HeaderMap;
+use http::header::HOST;
 
 /// A range of addresses in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3); a lone address is a range of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,22 @@ pub(crate) fn is_local_name(host: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
+/// The `Host`, if it is this machine and nothing else.
+pub(crate) fn local_host(headers: &HeaderMap) -> Option<&str> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"[]:.-".contains(&b));
+    let (name, port) = match host.rsplit_once(']') {
+        Some((name, port)) => (name.strip_prefix('[')?, port),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let numbered = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let name_in_lower_case = name.to_ascii_lowercase();
+    let local = name_in_lower_case == "localhost"
+        || name_in_lower_case.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    (plain && numbered && local).then_some(host)
+}
+
 /// The client's address, and whether the peer on the socket is a proxy we trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Client {
@@ -110,7 +127,34 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> 
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn only_this_machine_is_believed_to_be_the_host() {
+        for (host, local) in [
+            ("127.0.0.1:8420", true),
+            ("127.9.9.9", true),
+            ("localhost:1", true),
+            ("LocalHost", true),
+            ("app.localhost:8420", true),
+            ("[::1]:8420", true),
+            ("[::1]", true),
+            ("203.0.113.5:80", false),
+            ("evil.example", false),
+            ("localhost.evil.example", false),
+            ("localhost:80@evil.example", false),
+            ("localhost:8x", false),
+            ("127.0.0.1:80/evil", false),
+            ("[::1]evil.example", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
+            assert_eq!(local_host(&headers).is_some(), local, "{host}");
+        }
+        assert!(local_host(&HeaderMap::new()).is_none());
+    }
 
     #[test]
     fn the_client_is_the_right_most_hop_that_is_no_trusted_proxy() {

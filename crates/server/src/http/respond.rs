@@ -27,6 +27,8 @@ pub(crate) struct About<'a> {
     pub(crate) now_ms: i64,
     /// The header that brought the credential, where it is one of the surface's own.
     pub(crate) key_header: Option<&'static str>,
+    /// The version of the surface's API that the client wants, where it has versions: `X-Supabase-Api-Version`.
+    pub(crate) api_version: Option<&'a str>,
 }
 
 /// How a surface says what went wrong.

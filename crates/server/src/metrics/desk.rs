@@ -50,7 +50,7 @@ impl MetricsDesk {
     }
 
     fn about<'a>(&self, id: &'a RequestId) -> About<'a> {
-        About { request_id: id.as_str(), now_ms: self.engine.now_ms(), key_header: None }
+        About { request_id: id.as_str(), now_ms: self.engine.now_ms(), key_header: None, api_version: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
 use doorward_core::error::{Error, Result, codes};
+use doorward_core::identity::own_account::OwnChanges;
 use doorward_core::identity::users::{NewUser, UserChanges};
 use doorward_core::secret::SecretText;
 use http::StatusCode;
@@ -36,16 +37,17 @@ struct Changes {
     current_password: Option<SecretText>,
 }
 
-/// `PATCH /v1/me`. A new password needs the current one, and ends every other session.
+/// `PATCH /v1/me`. A new password needs the current one, and ends every other session; a new address needs it unless the log-in is fresh.
 pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let engine = request.engine.clone();
     let (id, owner) = own(&request)?;
     let target = Target::owned(id.as_str(), &owner);
     let (permit, body) = request.permit_with_json::<user::Update, Changes>(target).await?;
     let Changes { email, username, display_name, user_metadata, password, current_password } = body;
-    let changes = UserChanges { email, username, display_name, user_metadata };
+    let changes = UserChanges { email, username, display_name, user_metadata, ..UserChanges::default() };
     let Some(password) = password else {
-        let changed = engine.users().update(permit, &id, changes).await?;
+        let own = OwnChanges { changes, current_password, ..OwnChanges::default() };
+        let changed = engine.users().revise(permit, &id, own).await?;
         return Ok(json_answer(StatusCode::OK, &views::user(&changed)));
     };
     if changes != UserChanges::default() {

@@ -19,7 +19,7 @@ use crate::http::respond::{Answer, json_answer, no_content};
 use crate::request::Request;
 
 /// `GET /.well-known/jwks.json` (RFC 7517 §5): the public halves that verify now.
-pub(super) async fn published(request: Request) -> Result<Answer> {
+pub(crate) async fn published(request: Request) -> Result<Answer> {
     let keys: Vec<Value> = match &request.site.mount.tokens.keys {
         Keys::Ring(ring) => ring.public_keys().iter().map(|key| json!(key)).collect(),
         Keys::Fixed { verify, .. } => {

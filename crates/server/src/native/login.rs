@@ -4,14 +4,13 @@ use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{identity, login, session, user};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::login::{Answered, Arrived, Attempt, Begun};
-use http::header::{HOST, LOCATION, SET_COOKIE};
+use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::users::own;
 use crate::http::body::Body;
 use crate::http::browser::{forget_ticket, keep, keep_ticket, ticket};
-use crate::http::origin::is_local_name;
 use crate::http::page::{escaped, page, wants_page};
 use crate::http::pairs::Pairs;
 use crate::http::respond::{Answer, error_headers, header_value, json_answer};
@@ -27,16 +26,7 @@ fn path_of(request: &Request, provider: &str) -> String {
 /// # Errors
 /// `bad_header` when this server does not know by which name browsers reach it.
 pub(super) fn redirect_uri(request: &Request, provider: &str) -> Result<String> {
-    let path = path_of(request, provider);
-    if let Some(origin) = &request.site.public_origin {
-        return Ok(format!("{origin}{path}/callback"));
-    }
-    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
-    // A name that a stranger wrote into `Host` must not become where codes are sent.
-    let host = host.filter(|host| is_local_name(host)).ok_or_else(|| {
-        Error::new(codes::BAD_HEADER).message("Log-ins through a provider need server.public_url here.")
-    })?;
-    Ok(format!("http://{host}{path}/callback"))
+    Ok(format!("{}{}/callback", request.own_origin()?, path_of(request, provider)))
 }
 
 /// 303 to where a log-in goes on, with the ticket that the browser keeps meanwhile.

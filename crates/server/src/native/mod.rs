@@ -8,6 +8,7 @@ mod identities;
 mod keys;
 mod listing;
 mod login;
+mod mails;
 mod oauth;
 mod runs;
 mod sessions;
@@ -16,6 +17,7 @@ mod tokens;
 mod users;
 mod views;
 
+pub(crate) use keys::published as published_keys;
 pub(crate) use sessions::end_own;
 
 use doorward_core::authz::catalogue::{
@@ -34,6 +36,7 @@ const DELETE: Method = Method::DELETE;
 /// Every route, by resource.
 pub(crate) static ROUTES: &[Route] = &[
     Route::open(GET, "/.well-known/jwks.json", |r| Box::pin(keys::published(r))),
+    Route::open(GET, "/_mail", |r| Box::pin(mails::list(r))),
     Route::guarded(POST, "/v1/setup", &[user::SignUp::DEF], |r| Box::pin(account::setup(r))),
     Route::guarded(POST, "/v1/users", &[user::SignUp::DEF, user::Create::DEF], |r| {
         Box::pin(users::create(r))

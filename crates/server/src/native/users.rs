@@ -104,7 +104,7 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let Changes { email, username, display_name, user_metadata, password, roles, admin_metadata, disabled } =
         body;
     let administration = Administration { roles, admin_metadata, disabled };
-    let own = UserChanges { email, username, display_name, user_metadata };
+    let own = UserChanges { email, username, display_name, user_metadata, ..UserChanges::default() };
     let administers = administration != Administration::default();
     let updates = own != UserChanges::default();
     // Each kind is one transaction; two of them in one request could be done by half.

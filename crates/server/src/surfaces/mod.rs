@@ -3,6 +3,7 @@
 pub(crate) mod agentflow;
 pub(crate) mod langgraph;
 pub(crate) mod muxi;
+pub(crate) mod supabase;
 
 use crate::http::respond::{Problems, Style};
 use crate::native;
@@ -18,6 +19,8 @@ pub(crate) struct Surface {
     pub(crate) distinct_style: &'static dyn Style,
     /// Headers in which it takes API keys beside `X-API-Key`, in lower case.
     pub(crate) key_headers: &'static [&'static str],
+    /// Headers that its clients send from pages of other origins, beside those of keys and of every surface, in lower case.
+    pub(crate) sent_headers: &'static [&'static str],
     /// Headers of its answers that pages of other origins may read, beside those of every surface.
     pub(crate) exposed_headers: &'static [&'static str],
     /// Whether its callers are found out before it is looked whether there is such a route, as its platform does.
@@ -37,6 +40,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &Problems,
         distinct_style: &Problems,
         key_headers: &[],
+        sent_headers: &[],
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
@@ -48,6 +52,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &agentflow::style::Bodies { distinct: false },
         distinct_style: &agentflow::style::Bodies { distinct: true },
         key_headers: &[],
+        sent_headers: &[],
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
@@ -59,21 +64,35 @@ pub(crate) static BUILTIN: &[Surface] = &[
         style: &langgraph::style::Details { missing_is_forbidden: false },
         distinct_style: &langgraph::style::Details { missing_is_forbidden: true },
         key_headers: &[],
+        sent_headers: &[],
         exposed_headers: &["x-pagination-total", "x-pagination-next", "content-location", "location"],
         asks_first: true,
         spare_keys: true,
         routes: langgraph::routes::EMBEDDED,
-        upstream_routes: None,
+        upstream_routes: Some(langgraph::routes::UPSTREAM),
     },
     Surface {
         name: "muxi",
         style: &muxi::style::Details,
         distinct_style: &muxi::style::Details,
         key_headers: muxi::style::KEY_HEADERS,
+        sent_headers: &[],
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
         routes: muxi::routes::ROUTES,
+        upstream_routes: None,
+    },
+    Surface {
+        name: "supabase",
+        style: &supabase::style::GoTrue,
+        distinct_style: &supabase::style::GoTrue,
+        key_headers: &[],
+        sent_headers: supabase::style::SENT_HEADERS,
+        exposed_headers: supabase::style::EXPOSED_HEADERS,
+        asks_first: false,
+        spare_keys: false,
+        routes: supabase::routes::ROUTES,
         upstream_routes: None,
     },
 ];

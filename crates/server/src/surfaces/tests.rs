@@ -45,6 +45,8 @@ fn only_liveness_descriptions_providers_names_and_public_keys_are_open() {
         open,
         BTreeSet::from([
             "/.well-known/jwks.json",
+            "/_mail",
+            "/auth/v1/.well-known/jwks.json",
             "/docs",
             "/info",
             "/ok",

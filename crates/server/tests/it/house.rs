@@ -69,6 +69,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         runner: (runner::BUILTIN[0].build)(),
         shared: Arc::new(Windows::new()),
         outbound: Arc::new(doorward_core::ports::NoWayOut),
+        mailer: Arc::new(doorward_core::ports::NoMailer),
         hooks: Vec::new(),
     };
     let settings = Settings {
@@ -104,11 +105,12 @@ fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc
             access_ttl_s: 3_600,
             max_ttl_s: 86_400,
             refresh: RefreshRules::default(),
-            names_user: false,
+            claims: doorward_core::tokens::PersonClaims::Roles,
         },
         passwords: PasswordPolicy::default(),
         distinct_refusals: false,
         sign_up: SignUp::Open,
+        email: None,
         sessions: SessionRules::default(),
         policy: None,
     })
@@ -116,7 +118,7 @@ fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc
 
 pub(crate) async fn native_mount(engine: &Engine) -> Arc<Mount> {
     let ring = engine.ring("sign:native", Algorithm::ES256).await.expect("a ring");
-    let own = json!({"issuer": "native", "audience": "native"});
+    let own = json!({"issuer": "native", "audience": ["native"]});
     let chain = Chain::new(vec![
         build("api_key", section(json!({}), &ring), engine).expect("built"),
         build("own_token", section(own, &ring), engine).expect("built"),

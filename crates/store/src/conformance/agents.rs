@@ -230,6 +230,22 @@ pub async fn threads_are_sorted(open: Open<'_>) {
     }
 }
 
+/// A change holds only while the thread is as it was seen.
+pub async fn a_change_sees_what_it_changes(open: Open<'_>) {
+    let store = one(open);
+    let as_of = |metadata| Box::new(thread("a", "local|a", metadata));
+    let change = |from, to| Write::ChangeThread { to: as_of(to), seen: as_of(from) };
+    put(&store, vec![Write::InsertThread(*as_of(json!({"shared": ["b"]})))]).await;
+    put(&store, vec![change(json!({"shared": ["b"]}), json!({"shared": []}))]).await;
+    let late = change(json!({"shared": ["b"]}), json!({"shared": ["b"], "k": 1}));
+    assert_eq!(refused(&store, vec![late]).await, Conflict::Stale);
+    let now = thread_of(&store, "native", "a").await.expect("a thread").metadata;
+    assert_eq!(serde_json::Value::Object(now), json!({"shared": []}));
+    let shared = Filter::Contains("shared".into(), "b".into());
+    let found = store.thread("native", &"thr_a".into(), &shared).await.expect("a read");
+    assert!(found.is_none(), "its labels are those of now");
+}
+
 /// A touch moves a thread's last change forward and never back.
 pub async fn a_touch_moves_forward(open: Open<'_>) {
     let store = one(open);

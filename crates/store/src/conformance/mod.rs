@@ -88,6 +88,7 @@ macro_rules! conformance {
             agents: runs_finish_once,
             agents: runs_wait_and_are_forgotten,
             agents: threads_are_sorted,
+            agents: a_change_sees_what_it_changes,
             agents: a_touch_moves_forward,
             agents: what_was_running_is_interrupted,
             agents: the_first_claim_owns,

@@ -47,6 +47,7 @@ pub fn user(name: &str) -> User {
         roles: vec!["user".into(), "premium".into()],
         user_metadata: object(json!({"theme": "dark", "deep": {"list": [1, 2.5, null, "\u{0}"]}})),
         admin_metadata: object(json!({"plan": "gold"})),
+        email_confirmed_at_ms: Some(NOW_MS - 5),
         disabled: false,
         created_at_ms: NOW_MS,
         updated_at_ms: NOW_MS,

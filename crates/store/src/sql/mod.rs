@@ -77,6 +77,7 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::InsertMessage(message) => to.push(messages::insert(&message)?),
         Write::DeleteMessage { thread, id } => to.push(messages::delete(&thread, &id)),
         Write::InsertRun(run) => to.push(runs::insert(run)?),
+        Write::ChangeThread { to: changed, seen } => threads::change(&changed, &seen, to)?,
         Write::TouchThread { id, at_ms } => to.push(threads::touch(&id, at_ms)),
         Write::BeginRun(id) => to.push(runs::begin(&id)),
         Write::DeleteRun { id, with_messages } => runs::delete(&id, with_messages, to),

@@ -69,6 +69,27 @@ pub(super) fn update(thread: &Thread, to: &mut Vec<Step>) -> Result<(), StoreErr
     Ok(())
 }
 
+/// What handlers look at stands in the metadata: a write that saw an older one must not bring it back.
+pub(super) fn change(thread: &Thread, seen: &Thread, to: &mut Vec<Step>) -> Result<(), StoreError> {
+    to.push(Step::row(
+        "UPDATE thread SET name = $2, metadata = $3, state = $4, updated_at_ms = $5 \
+         WHERE id = $1 AND metadata = $6 AND state = $7",
+        owned![
+            &thread.id,
+            thread.name.as_ref(),
+            json(&thread.metadata)?,
+            json(&thread.state)?,
+            thread.updated_at_ms,
+            json(&seen.metadata)?,
+            json(&seen.state)?,
+        ],
+        Conflict::Stale,
+    ));
+    to.push(labels::delete(&resource(&thread.id)));
+    labels::insert(&resource(&thread.id), &thread.metadata, to);
+    Ok(())
+}
+
 pub(super) fn touch(id: &ThreadId, at_ms: i64) -> Step {
     Step::any("UPDATE thread SET updated_at_ms = $2 WHERE id = $1 AND updated_at_ms < $2", owned![id, at_ms])
 }

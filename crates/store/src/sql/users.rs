@@ -14,7 +14,7 @@ macro_rules! select {
         concat!(
             "SELECT account.id, account.username, account.email, account.display_name, account.roles, \
              account.user_metadata, account.admin_metadata, account.disabled, account.created_at_ms, \
-             account.updated_at_ms, account.version FROM account ",
+             account.updated_at_ms, account.version, account.email_confirmed_at_ms FROM account ",
             $rest
         )
     };
@@ -27,7 +27,8 @@ const PAGE: &str = select!("WHERE account.id > $1 ORDER BY account.id LIMIT $2")
 pub(super) fn insert(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> {
     to.push(Step::row(
         "INSERT INTO account (id, username, email, display_name, roles, user_metadata, admin_metadata, disabled, \
-         created_at_ms, updated_at_ms, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         created_at_ms, updated_at_ms, version, email_confirmed_at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (id) DO NOTHING",
         owned![
             &user.id,
@@ -41,6 +42,7 @@ pub(super) fn insert(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> 
             user.created_at_ms,
             user.updated_at_ms,
             user.version,
+            user.email_confirmed_at_ms,
         ],
         Conflict::Exists,
     ));
@@ -51,8 +53,8 @@ pub(super) fn insert(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> 
 pub(super) fn update(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> {
     to.push(Step::row(
         "UPDATE account SET username = $2, email = $3, display_name = $4, roles = $5, user_metadata = $6, \
-         admin_metadata = $7, disabled = $8, updated_at_ms = $9, version = $10 \
-         WHERE id = $1 AND version = $11",
+         admin_metadata = $7, disabled = $8, updated_at_ms = $9, version = $10, email_confirmed_at_ms = $11 \
+         WHERE id = $1 AND version = $12",
         owned![
             &user.id,
             user.username.as_ref(),
@@ -64,6 +66,7 @@ pub(super) fn update(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> 
             user.disabled,
             user.updated_at_ms,
             user.version,
+            user.email_confirmed_at_ms,
             user.version.saturating_sub(1),
         ],
         Conflict::Stale,
@@ -141,6 +144,7 @@ fn read(row: Row<'_>) -> Result<User, StoreError> {
         created_at_ms: row.i64(8)?,
         updated_at_ms: row.i64(9)?,
         version: row.i64(10)?,
+        email_confirmed_at_ms: row.maybe_i64(11)?,
     })
 }
 

@@ -168,6 +168,11 @@ fn writes() -> Vec<(&'static str, Write)> {
         ("DropCodes", Write::DropCodes { purpose: "p".into() }),
         ("InsertThread", Write::InsertThread(thread("n", "local|a", json!({"team": "red"})))),
         ("UpdateThread", Write::UpdateThread(thread("a", "local|a", json!({"team": "red"})))),
+        ("ChangeThread", {
+            let (to, seen) =
+                (thread("a", "local|a", json!({})), thread("a", "local|a", json!({"team": "red"})));
+            Write::ChangeThread { to: Box::new(to), seen: Box::new(seen) }
+        }),
         ("InsertMessage", Write::InsertMessage(message("n", "a"))),
         ("DeleteMessage", Write::DeleteMessage { thread: "thr_a".into(), id: "msg_n".into() }),
         ("InsertRun", Write::InsertRun(run("n", "a"))),

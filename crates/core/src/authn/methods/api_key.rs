@@ -23,19 +23,24 @@ const NOTE_EVERY_MS: i64 = 60_000;
 
 struct ApiKeys {
     engine: Engine,
+    leaves_others: bool,
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
     name: "api_key",
     build: |section, engine| {
-        let _: NoOptions = super::options("api_key", &section)?;
-        Ok(Arc::new(ApiKeys { engine: engine.clone() }))
+        let options: Options = super::options("api_key", &section)?;
+        Ok(Arc::new(ApiKeys { engine: engine.clone(), leaves_others: options.leaves_others }))
     },
 };
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NoOptions {}
+struct Options {
+    /// Whether a key that is not ours is left to the next method: where handlers of the operator's own go by keys.
+    #[serde(default)]
+    leaves_others: bool,
+}
 
 impl Authenticator for ApiKeys {
     fn name(&self) -> &'static str {
@@ -45,6 +50,9 @@ impl Authenticator for ApiKeys {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(offered) = presented.offered else { return Answer::Now(Outcome::NotPresent) };
         match offered.place {
+            _ if self.leaves_others && !format::is_ours(offered.text) => {
+                return Answer::Now(Outcome::NotPresent);
+            }
             Place::Bearer if !format::is_ours(offered.text) => return Answer::Now(Outcome::NotPresent),
             Place::OtherScheme => return Answer::Now(Outcome::NotPresent),
             Place::Bearer | Place::ApiKeyScheme | Place::ApiKeyHeader => {}

@@ -8,15 +8,18 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{ConfigError, Descriptor, options};
+use crate::authn::remembered::{Known, LONGEST_MS, Remembered, inside};
 use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_roles};
 use crate::authz::roles::USER;
 use crate::authz::scopes;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
+use crate::memory::revocations::{Handles, Key};
 use crate::ports::Handlers;
 use crate::ports::handlers::{HandlerFault, Refused};
 use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject};
+use crate::tokens::seen::key_of;
 use crate::user_code::{OUR_COOKIES, Raised, allowed_headers, refusal};
 
 #[derive(Deserialize)]
@@ -26,6 +29,10 @@ struct Options {
     authority: String,
     /// What the answers look like.
     platform: Platform,
+    /// How long an answer is kept, in milliseconds; 0 for not at all. Only for handlers that look at the Authorization header
+    /// and at nothing else.
+    #[serde(default)]
+    remember_ms: i64,
 }
 
 /// Whose handlers they are: what they answer, and what a fault of theirs means.
@@ -44,6 +51,8 @@ struct Custom {
     platform: Platform,
     handlers: Arc<dyn Handlers>,
     shares: Shares,
+    remember_ms: i64,
+    remembered: Remembered,
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
@@ -54,6 +63,9 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
         if given.authority.is_empty() || given.authority == LOCAL {
             return Err(problem("authority must not be empty or \"local\", which is ours"));
         }
+        if !(0..=LONGEST_MS).contains(&given.remember_ms) {
+            return Err(problem("an answer is kept for at most a minute"));
+        }
         let handlers = section.handlers.ok_or_else(|| problem("no handlers to ask"))?;
         Ok(Arc::new(Custom {
             engine: engine.clone(),
@@ -61,6 +73,8 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             platform: given.platform,
             handlers,
             shares: Shares::default(),
+            remember_ms: given.remember_ms,
+            remembered: Remembered::new(),
         }))
     },
 };
@@ -71,6 +85,10 @@ impl Authenticator for Custom {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
+        let key = self.key(presented);
+        if let Some(outcome) = key.and_then(|key| self.remembered.get(&key, &self.engine)) {
+            return Answer::Now(outcome);
+        }
         Answer::Later(Box::pin(async move {
             // One network cannot take the places of all others.
             let share = self.shares.take(presented.client, self.of_one_network());
@@ -81,7 +99,7 @@ impl Authenticator for Custom {
             drop(share);
             let shown = bearer(presented).is_some();
             match answer.map_err(|fault| self.refusal(fault, shown)).and_then(|answer| self.context(answer)) {
-                Ok(auth) => Outcome::Accepted(Arc::new(auth)),
+                Ok(auth) => self.accepted(auth, key, bearer(presented)),
                 Err(error) => Outcome::Rejected(error),
             }
         }))
@@ -132,6 +150,45 @@ fn without_ours(value: &str) -> Option<String> {
 impl Custom {
     fn of_one_network(&self) -> u32 {
         u32::try_from(self.handlers.places() / 2).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Under what an answer to this request may be remembered, if it may.
+    fn key(&self, presented: &Presented<'_>) -> Option<[u8; 32]> {
+        if self.remember_ms == 0 {
+            return None;
+        }
+        let loads = self.handlers.by_authorization()?;
+        let header = presented.headers.get("authorization")?;
+        Some(key_of(&format!("{loads} {header}")))
+    }
+
+    /// Lets a caller in whom the handler named, until the token runs out if it says when; remembers it where that may be.
+    fn accepted(&self, mut auth: AuthContext, key: Option<[u8; 32]>, token: Option<&str>) -> Outcome {
+        let claims = token.and_then(inside).unwrap_or_default();
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
+        let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
+        auth.expires_at_s = seconds("exp");
+        let auth = Arc::new(auth);
+        let of = |principal: &str| Handles {
+            token: text("jti").map(Key::of_token),
+            session: text("session_id").or_else(|| text("sid")).map(Key::of_session),
+            principal: Key::of_principal(principal),
+            issued_at_s: seconds("iat"),
+        };
+        // The token may be one of ours that the handler asked our own routes about.
+        let own = text("sub").map(|subject| of(&format!("{LOCAL}|{subject}")));
+        let known = Arc::new(Known {
+            handles: std::iter::once(of(&auth.principal.owner_key())).chain(own).collect(),
+            expires_at_ms: auth.expires_at_s.map(|at_s| at_s.saturating_mul(1000)),
+            until_ms: self.engine.clock().steady_ms().saturating_add(self.remember_ms),
+            auth,
+        });
+        // Headers for one answer are not for the next.
+        if let Some(key) = key.filter(|_| known.auth.answer_headers.is_empty()) {
+            self.remembered.insert(key, Arc::clone(&known));
+        }
+        // What was revoked here is nobody, whatever the handler says.
+        known.judge(&self.engine)
     }
 
     /// `shown` is whether there was a credential at all: AgentFlow's backends that read it without looking whether there is one

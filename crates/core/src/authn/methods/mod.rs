@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod custom;
 pub mod external_jwt;
 pub mod own_token;
+pub mod project_key;
 pub mod remote_token;
 pub mod session_cookie;
 pub mod trusted_header;
@@ -65,6 +66,7 @@ pub static BUILTIN: &[Descriptor] = &[
     custom::DESCRIPTOR,
     external_jwt::DESCRIPTOR,
     own_token::DESCRIPTOR,
+    project_key::DESCRIPTOR,
     remote_token::DESCRIPTOR,
     session_cookie::DESCRIPTOR,
     trusted_header::DESCRIPTOR,

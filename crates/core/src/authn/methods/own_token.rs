@@ -35,8 +35,8 @@ struct OwnToken {
 struct Options {
     /// `iss` of our tokens.
     issuer: String,
-    /// `aud` of our tokens.
-    audience: String,
+    /// `aud` of our tokens: one of these.
+    audience: Vec<String>,
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
@@ -53,7 +53,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             engine: engine.clone(),
             keys,
             issuer: vec![options.issuer],
-            audience: vec![options.audience],
+            audience: options.audience,
             seen: SeenTokens::new(),
         }))
     },

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_protocols::jose::Compact;
 use doorward_protocols::json::{self, Limits};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -17,6 +16,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 
 use super::{ConfigError, Descriptor, options};
+use crate::authn::remembered::{Known, LONGEST_MS, Remembered, inside};
 use crate::authn::{Answer, Authenticator, Outcome, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -28,13 +28,10 @@ use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject}
 use crate::secret::SecretText;
 use crate::tokens::seen::key_of;
 
-/// Tokens that are remembered, of each kind.
-const GOOD: usize = 4_096;
+/// Refused tokens that are remembered.
 const BAD: usize = 4_096;
 /// How long a refusal is remembered: strangers choose what is asked.
 const BAD_FOR_MS: i64 = 5_000;
-/// Longest time an answer may be kept.
-pub const LONGEST_MS: i64 = 60_000;
 /// Questions at once, and those of one network. Others wait in line, in which one network has no more places than it may have questions: so
 /// a few networks with nonsense make the line longer and do not keep anybody out.
 const AT_ONCE: usize = 128;
@@ -92,14 +89,6 @@ enum Verdict {
     Away(String),
 }
 
-struct Known {
-    auth: Arc<AuthContext>,
-    handles: Handles,
-    expires_at_ms: Option<i64>,
-    /// Until when it is kept, on the steady clock.
-    until_ms: i64,
-}
-
 type Flight = Shared<BoxFuture<'static, Verdict>>;
 
 struct RemoteToken(Arc<Inner>);
@@ -108,7 +97,7 @@ struct Inner {
     engine: Engine,
     options: Options,
     asking: Asking,
-    good: Cache<[u8; 32], Arc<Known>>,
+    good: Remembered,
     bad: Cache<[u8; 32], i64>,
     flights: Mutex<HashMap<[u8; 32], Flight>>,
     places: Semaphore,
@@ -131,7 +120,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             engine: engine.clone(),
             options,
             asking,
-            good: Cache::new(GOOD),
+            good: Remembered::new(),
             bad: Cache::new(BAD),
             flights: Mutex::default(),
             places: Semaphore::new(AT_ONCE),
@@ -157,21 +146,12 @@ impl Authenticator for RemoteToken {
         let (inner, from) = (Arc::clone(&self.0), presented.client);
         Answer::Later(Box::pin(async move {
             match inner.asked(key, text, from).await {
-                Ok(Verdict::Good(known)) => inner.judge(&known),
+                Ok(Verdict::Good(known)) => known.judge(&inner.engine),
                 Ok(Verdict::Bad(why)) => Outcome::Rejected(refused(why)),
                 Ok(Verdict::Away(why)) => Outcome::Rejected(inner.away(why)),
                 Err(error) => Outcome::Rejected(error),
             }
         }))
-    }
-}
-
-/// The claims of a JWT, as they stand there. Nothing is verified: only of use once its issuer has said that the token is good.
-fn inside(token: &str) -> Option<Map<String, Value>> {
-    let payload = Compact::split(token.as_bytes()).ok()?.payload_bytes().ok()?;
-    match json::parse(&payload, ANSWER) {
-        Ok(Value::Object(claims)) => Some(claims),
-        _ => None,
     }
 }
 
@@ -199,22 +179,11 @@ impl Inner {
 
     fn remembered(&self, key: &[u8; 32]) -> Option<Outcome> {
         let steady_ms = self.engine.clock().steady_ms();
-        if let Some(known) = self.good.get(key).filter(|known| steady_ms < known.until_ms) {
-            return Some(self.judge(&known));
+        if let Some(outcome) = self.good.get(key, &self.engine) {
+            return Some(outcome);
         }
         let bad = self.bad.get(key).is_some_and(|until_ms| steady_ms < until_ms);
         bad.then(|| Outcome::Rejected(refused("its issuer did not know it a moment ago")))
-    }
-
-    /// What can change is looked at every time.
-    fn judge(&self, known: &Known) -> Outcome {
-        if known.expires_at_ms.is_some_and(|at_ms| self.engine.now_ms() >= at_ms) {
-            return Outcome::Rejected(Error::new(codes::TOKEN_EXPIRED));
-        }
-        if self.engine.memory().revocations.cover(&known.handles) {
-            return Outcome::Rejected(Error::new(codes::TOKEN_REVOKED));
-        }
-        Outcome::Accepted(Arc::clone(&known.auth))
     }
 
     /// The one answer for everybody who comes with this token while it is asked.
@@ -351,7 +320,7 @@ impl Inner {
         };
         Verdict::Good(Arc::new(Known {
             auth: Arc::new(auth),
-            handles,
+            handles: vec![handles],
             expires_at_ms: seconds("exp").map(|at_s| at_s.saturating_mul(1000)),
             until_ms: self.engine.clock().steady_ms().saturating_add(self.options.cache_ms),
         }))

@@ -53,7 +53,9 @@ impl Sessions<'_> {
         for _ in 0..4 {
             let family = self.engine.store().family(&family_id).await?.ok_or_else(invalid)?;
             let now_ms = self.engine.now_ms();
-            let writes = match judge(&family, counter, &client, &rules, now_ms) {
+            let verdict = judge(&family, counter, &client, &rules, now_ms);
+            let repeated = verdict == Verdict::Repeat;
+            let writes = match verdict {
                 Verdict::Ended => return Err(invalid()),
                 Verdict::WrongClient => return Err(invalid().operator("another client")),
                 Verdict::Reused => {
@@ -86,8 +88,10 @@ impl Sessions<'_> {
             }
             permit.name_principal(Principal::local(&user.id), "refresh_token");
             let until_ms = (now_ms + rules.ttl_ms).min(family.ends_at_ms);
-            let next = rules.rotation.then_some((counter + 1, until_ms));
-            let granted = self.granted(&mount.tokens, &user, &family, next)?;
+            let present = if repeated { family.counter } else { counter + 1 };
+            let next = rules.rotation.then_some((present, until_ms));
+            let mut granted = self.granted(&mount.tokens, &user, &session.session, &family, next)?;
+            granted.repeated = repeated;
             permit.tell_nothing();
             tell_tokens(permit, &granted, next.map(|(_, until_ms)| until_ms));
             match permit.attempt(writes).await {

@@ -14,6 +14,9 @@ use crate::principal::Principal;
 /// The store is told of a session's use this often.
 const NOTE_EVERY_MS: i64 = 30_000;
 
+/// How old a log-in may be that stands for a password.
+const FRESH_MS: i64 = 300_000;
+
 /// Whether a session that was last seen then goes on.
 fn goes_on(session: &Session, last_seen_at_ms: i64, now_ms: i64) -> bool {
     session.ended_at_ms.is_none()
@@ -28,6 +31,12 @@ impl Engine {
         let owner = Key::of_principal(&Principal::local(&session.user).owner_key());
         revocations.holds(Key::of_session(session.id.as_str()))
             || revocations.cover_since(owner, session.created_at_ms)
+    }
+
+    /// Whether a session began so lately that its log-in stands for a password.
+    pub(crate) async fn is_fresh(&self, id: &SessionId) -> Result<bool> {
+        let begun = self.store().session(id).await?.map(|session| session.created_at_ms);
+        Ok(begun.is_some_and(|begun| self.now_ms().saturating_sub(begun) <= FRESH_MS))
     }
 
     /// A session that goes on, without using it: asking what a token is worth keeps nobody logged in.

@@ -108,7 +108,15 @@ impl Sessions<'_> {
         // Folding costs time for each byte: what cannot be a name is not folded.
         let folded = if login.login.len() <= 1_024 { fold(&login.login) } else { String::new() };
         let mut tried = None;
-        match self.checked(&origin, &folded, &login.password, &mut tried).await {
+        let checked = self.checked(&origin, &folded, &login.password, &mut tried).await;
+        // Only whoever knows the password learns that the address waits to be confirmed.
+        let must_confirm = permit.mount().email.as_ref().is_some_and(|rules| rules.confirm);
+        let unproven = |user: &User| user.email.is_some() && user.email_confirmed_at_ms.is_none();
+        let checked = checked.and_then(|(user, expected, old)| match must_confirm && unproven(&user) {
+            true => Err(Error::new(codes::EMAIL_NOT_CONFIRMED)),
+            false => Ok((user, expected, old)),
+        });
+        match checked {
             Ok((user, expected, old)) => {
                 let source = login.source.or_else(|| Some("password".to_owned()));
                 let arrival = Arrival {
@@ -231,9 +239,9 @@ impl Sessions<'_> {
             }
             Keep::Cookie => None,
         };
-        let granted = family
-            .as_ref()
-            .map(|family| self.granted(&mount.tokens, &user, family, Some((0, family.expires_at_ms))));
+        let granted = family.as_ref().map(|family| {
+            self.granted(&mount.tokens, &user, &session, family, Some((0, family.expires_at_ms)))
+        });
         let granted = match granted.transpose() {
             Ok(granted) => granted,
             Err(error) => return permit.close(Err(error)),

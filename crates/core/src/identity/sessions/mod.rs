@@ -1,12 +1,13 @@
 //! Sessions as a service: log in, refresh, log out.
 
+mod claims;
 mod exchange;
 mod live;
 mod login;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use doorward_protocols::encoding::base64url_encode;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::model::{Session, User};
 use crate::authz::catalogue::{Action, session};
@@ -27,8 +28,7 @@ use crate::tokens::revoke::revoke_writes;
 pub use login::Login;
 pub(crate) use login::{Arrival, Keep};
 
-/// The claim that holds the user's name, where the profile has it.
-pub const USERNAME_CLAIM: &str = "username";
+pub use claims::{USERNAME_CLAIM, app_metadata};
 
 /// What a log-in or refresh gives.
 pub struct Granted {
@@ -42,6 +42,12 @@ pub struct Granted {
     pub user: UserId,
     /// Scopes, if limited.
     pub scope: Option<String>,
+    /// The account as it is.
+    pub account: User,
+    /// When the session began.
+    pub begun_at_ms: i64,
+    /// Whether it is what an earlier exchange of the same refresh token gave.
+    pub repeated: bool,
 }
 
 /// Which sessions to end.
@@ -59,7 +65,7 @@ pub struct Sessions<'e> {
     engine: &'e Engine,
 }
 
-fn client_of(named: Option<&str>, origin: &Origin) -> Result<String> {
+pub(crate) fn client_of(named: Option<&str>, origin: &Origin) -> Result<String> {
     match named {
         Some(name) if !(1..=128).contains(&name.len()) || name.starts_with(UNNAMED) || !name.is_ascii() => {
             Err(Error::new(codes::BAD_FIELD).message("client_id: 1 to 128 ASCII characters."))
@@ -137,20 +143,14 @@ impl<'e> Sessions<'e> {
         &self,
         profile: &TokenProfile,
         user: &User,
+        session: &Session,
         family: &Family,
         next: Option<(i64, i64)>,
     ) -> Result<Granted> {
-        let mut claims = Map::new();
-        let roles = user.roles.iter().map(|role| Value::from(&**role)).collect::<Vec<_>>();
-        claims.insert("roles".into(), roles.into());
-        if profile.names_user
-            && let Some(name) = user.username.as_ref().or(user.email.as_ref())
-        {
-            claims.insert(USERNAME_CLAIM.into(), name.as_str().into());
-        }
+        let claims = claims::of(profile, user, session);
         let subject = Subject {
             subject: user.id.as_str().to_owned(),
-            session: Some(family.session.clone()),
+            session: Some(session.id.clone()),
             scope: family.scope.clone(),
             claims,
             ttl_s: None,
@@ -171,6 +171,9 @@ impl<'e> Sessions<'e> {
             session: family.session.clone(),
             user: user.id.clone(),
             scope: family.scope.clone(),
+            account: user.clone(),
+            begun_at_ms: session.created_at_ms,
+            repeated: false,
         })
     }
 

@@ -107,7 +107,14 @@ impl Variables<'_, '_> {
                 let secret =
                     |(name, value): (String, Zeroizing<String>)| (name, SecretText::from(value.as_str()));
                 let environment = variables.into_iter().map(secret).collect();
-                Some(HandlerFile { kind: "agentflow", target: target.to_owned(), directory, environment })
+                let named_in = self.reading.path.to_path_buf();
+                Some(HandlerFile {
+                    named_in,
+                    kind: "agentflow",
+                    target: target.to_owned(),
+                    directory,
+                    environment,
+                })
             }
             Err(missing) => {
                 let what = format!("a variable refers to {missing}, which is not set");

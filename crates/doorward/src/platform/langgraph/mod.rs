@@ -48,10 +48,27 @@ pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Probl
         None | Some(Value::Null) => Auth::Open,
         Some(_) => Auth::Custom(handler_file(path, environment)?),
     };
-    let graphs = match content.get("graphs") {
-        Some(Value::Object(graphs)) => graphs.keys().cloned().collect(),
-        _ => Vec::new(),
+    let wrong = |key: &str, what: &str, mend: &str| {
+        Problems(vec![Problem::of(format!("{key} of {}", path.display()), what, mend)])
     };
+    let graphs = match content.get("graphs") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Object(graphs)) => graphs.keys().cloned().collect(),
+        Some(_) => {
+            let mend = "write \"graphs\": {\"agent\": \"./agent.py:graph\"}";
+            return Err(wrong("graphs", "it is no object of names and places", mend));
+        }
+    };
+    for name in ["disable_studio_auth", "allow_langsmith_api_keys"] {
+        let given = content.get("auth").and_then(|auth| auth.get(name));
+        if given.is_some_and(|given| !given.is_boolean()) {
+            return Err(wrong(
+                &format!("auth.{name}"),
+                "it is neither true nor false",
+                "write true or false",
+            ));
+        }
+    }
     Ok(Platform { auth, rate_limit: None, graphs, warnings: warnings(path, &content) })
 }
 
@@ -79,7 +96,12 @@ fn warnings(path: &Path, content: &Map<String, Value>) -> Vec<String> {
     for (name, value) in auth {
         match (name.as_str(), value) {
             // The header that would skip the handlers is never believed, so there is nothing to switch off.
-            ("path" | "openapi", _) | ("disable_studio_auth", Value::Bool(true)) => {}
+            ("path", _) | ("disable_studio_auth", Value::Bool(true)) => {}
+            ("openapi", _) => {
+                told.push(format!(
+                    "{place}: auth.openapi describes the server to people; nothing here reads it"
+                ));
+            }
             ("disable_studio_auth", _) => told.push(format!(
                 "{place}: auth.disable_studio_auth is off, but x-auth-scheme never skips handlers here"
             )),
@@ -133,7 +155,13 @@ pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<Handler
             return Err(refused("env", "it is no path and no object".to_owned(), "write \"env\": \".env\""));
         }
     };
-    Ok(HandlerFile { kind: "langgraph", target: target.to_owned(), directory, environment: variables })
+    Ok(HandlerFile {
+        named_in: path.to_path_buf(),
+        kind: "langgraph",
+        target: target.to_owned(),
+        directory,
+        environment: variables,
+    })
 }
 
 const EXAMPLE: &str = "write it like {\"graphs\": {\"agent\": \"./agent.py:graph\"}, \"auth\": {\"path\": \"./auth.py:auth\"}, \"env\": \".env\"}";

@@ -50,15 +50,17 @@ pub(super) fn graph_of(request: &Request, named: &str) -> Result<String> {
         None if ids::parse(named).is_some() => {
             Err(Error::new(codes::NOT_FOUND).message("Thread or assistant not found."))
         }
-        None => {
-            let shown: String = named.chars().take(64).collect();
-            Err(Error::new(codes::BAD_FIELD).message(format!(
-                "Invalid assistant: '{shown}'. Must be either:\n- A valid assistant UUID, or\n- One of the registered \
-                 graphs: {}",
-                graphs.join(", ")
-            )))
-        }
+        None => Err(unknown_graph(request, named)),
     }
+}
+
+/// The platform's words for an assistant that is neither an id nor a graph's name.
+pub(super) fn unknown_graph(request: &Request, named: &str) -> Error {
+    let shown: String = named.chars().take(64).collect();
+    Error::new(codes::BAD_FIELD).message(format!(
+        "Invalid assistant: '{shown}'. Must be either:\n- A valid assistant UUID, or\n- One of the registered graphs: {}",
+        request.site.graphs.names.join(", ")
+    ))
 }
 
 /// Whether leave to look at assistants reaches those that are nobody's.

@@ -19,12 +19,15 @@ pub(super) fn bad(name: &str, what: &str) -> Error {
 }
 
 impl Body {
-    /// Reads a body. Whatever its content type says, it is JSON; an empty one is `{}`.
+    /// Reads a body. Whatever its content type says, it is JSON, and there has to be one.
     ///
     /// # Errors
     /// `bad_json`, `too_large`.
     pub(super) async fn read(request: &mut Request) -> Result<Self> {
         let bytes = request.bytes().await?;
+        if bytes.is_empty() {
+            return Err(Error::new(codes::BAD_JSON).message("Invalid JSON in request body"));
+        }
         Ok(Self(json_body(&bytes)?))
     }
 

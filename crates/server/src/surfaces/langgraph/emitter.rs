@@ -1,10 +1,13 @@
 //! What is heard of a run, as the platform's events, mode by mode (langgraph-api 0.16.7). The same run gives the same events to
 //! whoever listens, so that a number is enough to go on from.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use doorward_core::agents::feed::Told;
 use doorward_core::agents::model::{Message, Run, RunStatus};
 use doorward_core::error::Result;
+use doorward_core::id::MessageId;
 use serde_json::{Map, Value, json};
 
 use super::body::bad;
@@ -90,7 +93,8 @@ impl Mode {
 #[derive(Debug, PartialEq)]
 pub(super) struct Event {
     pub(super) name: &'static str,
-    pub(super) data: Value,
+    /// JSON.
+    pub(super) data: String,
 }
 
 impl Event {
@@ -109,20 +113,38 @@ pub(super) struct Emitter {
     node: String,
     /// What the state holds beside messages.
     state: Map<String, Value>,
-    seen: Vec<Message>,
+    seen: Arc<Vec<Message>>,
+    /// What was answered to them.
+    answered: Option<Message>,
     /// The id of the answer, once the run has begun.
     answer: String,
     text: String,
+    /// How much of the text the last `messages/partial` told.
+    told: usize,
+    /// What is said of each piece of a message, once it is known.
+    about: Option<String>,
 }
 
 impl Emitter {
     pub(super) fn new(run: Run, modes: Vec<Mode>, node: String, state: Map<String, Value>) -> Self {
-        Self { run, modes, node, state, seen: Vec::new(), answer: String::new(), text: String::new() }
+        Self {
+            run,
+            modes,
+            node,
+            state,
+            seen: Arc::default(),
+            answered: None,
+            answer: String::new(),
+            text: String::new(),
+            told: 0,
+            about: None,
+        }
     }
 
     /// Exactly these two members: clients of SDK 0.1 unpack every event into two.
     pub(super) fn metadata(&self) -> Event {
-        Event { name: "metadata", data: json!({ "run_id": self.run.id, "attempt": 1 }) }
+        // In this order, byte for byte as the platform's. An id of ours needs no escaping.
+        Event { name: "metadata", data: format!("{{\"run_id\":\"{}\",\"attempt\":1}}", self.run.id) }
     }
 
     fn wants(&self, mode: Mode) -> bool {
@@ -130,35 +152,35 @@ impl Emitter {
     }
 
     fn values(&self) -> Event {
-        let mut values = self.state.clone();
-        values.insert("messages".to_owned(), messages::views(&self.seen));
-        Event { name: "values", data: Value::Object(values) }
+        Event { name: "values", data: self.state().to_string() }
     }
 
-    /// What is said of each piece of a message.
-    fn about(&self) -> Value {
-        let kept = self.run.details.get("metadata").and_then(Value::as_object).cloned();
-        let mut about = kept.unwrap_or_default();
-        let more = json!({
-            "run_attempt": 1,
-            "thread_id": self.run.thread,
-            "run_id": self.run.id,
-            "langgraph_step": 1,
-            "langgraph_node": self.node,
-            "langgraph_triggers": [format!("branch:to:{}", self.node)],
-            "langgraph_path": ["__pregel_pull", self.node],
-            "langgraph_checkpoint_ns": format!("{}:{}", self.node, self.run.id),
-        });
-        about.extend(more.as_object().cloned().unwrap_or_default());
-        Value::Object(about)
+    /// What is said of each piece of a message: made once, however many pieces there are.
+    fn about(&mut self) -> &str {
+        if self.about.is_none() {
+            let kept = self.run.details.get("metadata").and_then(Value::as_object).cloned();
+            let mut about = kept.unwrap_or_default();
+            let more = json!({
+                "run_attempt": 1,
+                "thread_id": self.run.thread,
+                "run_id": self.run.id,
+                "langgraph_step": 1,
+                "langgraph_node": self.node,
+                "langgraph_triggers": [format!("branch:to:{}", self.node)],
+                "langgraph_path": ["__pregel_pull", self.node],
+                "langgraph_checkpoint_ns": format!("{}:{}", self.node, self.run.id),
+            });
+            about.extend(more.as_object().cloned().unwrap_or_default());
+            self.about = Some(Value::Object(about).to_string());
+        }
+        self.about.as_deref().unwrap_or("{}")
     }
 
     /// The events for what was heard.
     pub(super) fn events(&mut self, told: &Told) -> Vec<Event> {
         match told {
             Told::Begun { messages: all, answer } => {
-                self.seen.clone_from(all);
-                self.answer = messages::answer_id(answer);
+                self.begin(all, answer);
                 if self.wants(Mode::Values) { vec![self.values()] } else { Vec::new() }
             }
             Told::Text(text) => self.piece(text),
@@ -166,61 +188,123 @@ impl Emitter {
         }
     }
 
+    /// How many events there would be for what was heard.
+    pub(super) fn count(&self, told: &Told) -> usize {
+        let one = |mode| usize::from(self.wants(mode));
+        match told {
+            Told::Begun { .. } => one(Mode::Values),
+            Told::Text(text) => {
+                let partials = usize::from(self.is_due(text.len())) + usize::from(self.text.is_empty());
+                partials * one(Mode::Messages) + one(Mode::MessagesTuple)
+            }
+            Told::Ended(run, answer) => {
+                let rest = usize::from(self.told < self.text.len()) * one(Mode::Messages);
+                let of_answer = rest + one(Mode::MessagesTuple) + one(Mode::Updates) + one(Mode::Values);
+                usize::from(answer.is_some()) * of_answer + usize::from(run.status == RunStatus::Error)
+            }
+        }
+    }
+
+    /// Takes in what was heard without making events of it; says how many it would have been.
+    pub(super) fn absorb(&mut self, told: &Told) -> usize {
+        let count = self.count(told);
+        match told {
+            Told::Begun { messages: all, answer } => self.begin(all, answer),
+            Told::Text(text) => {
+                self.takes(text);
+            }
+            Told::Ended(_, answer) => self.answered = answer.as_deref().cloned(),
+        }
+        count
+    }
+
+    fn begin(&mut self, all: &Arc<Vec<Message>>, answer: &MessageId) {
+        self.seen = Arc::clone(all);
+        self.answer = messages::answer_id(answer);
+    }
+
+    /// Takes a piece in; whether the text so far is due to be told again. Each time all of it is, so it is told less and less often:
+    /// whole answers would otherwise cost their length squared.
+    fn takes(&mut self, text: &str) -> bool {
+        let due = self.is_due(text.len());
+        self.text.push_str(text);
+        if due {
+            self.told = self.text.len();
+        }
+        due
+    }
+
+    fn is_due(&self, more: usize) -> bool {
+        let whole = self.text.len() + more;
+        whole - self.told >= whole / 64
+    }
+
     fn piece(&mut self, text: &str) -> Vec<Event> {
         let is_first = self.text.is_empty();
-        self.text.push_str(text);
-        let id = self.answer.clone();
+        let due = self.takes(text);
         let mut events = Vec::new();
         if self.wants(Mode::Messages) {
             if is_first {
-                let mut about = Map::new();
-                about.insert(id.clone(), json!({ "metadata": self.about() }));
-                events.push(Event { name: "messages/metadata", data: Value::Object(about) });
+                let id = Value::from(self.answer.as_str());
+                let data = format!("{{{id}:{{\"metadata\":{}}}}}", self.about());
+                events.push(Event { name: "messages/metadata", data });
             }
-            let data = json!([messages::partial(&id, &self.text)]);
-            events.push(Event { name: "messages/partial", data });
+            if due {
+                events.push(self.partial());
+            }
         }
         if self.wants(Mode::MessagesTuple) {
-            let data = json!([messages::chunk(&id, text, false), self.about()]);
-            events.push(Event { name: "messages", data });
+            events.push(self.chunk(text, false));
         }
         events
+    }
+
+    fn partial(&self) -> Event {
+        let data = json!([messages::partial(&self.answer, &self.text)]).to_string();
+        Event { name: "messages/partial", data }
+    }
+
+    fn chunk(&mut self, text: &str, is_last: bool) -> Event {
+        let chunk = messages::chunk(&self.answer, text, is_last);
+        Event { name: "messages", data: format!("[{chunk},{}]", self.about()) }
     }
 
     fn end(&mut self, run: &Run, answer: Option<&Message>) -> Vec<Event> {
         let mut events = Vec::new();
         if let Some(answer) = answer {
+            if self.wants(Mode::Messages) && self.told < self.text.len() {
+                events.push(self.partial());
+            }
             if self.wants(Mode::MessagesTuple) {
-                let data = json!([messages::chunk(&self.answer, "", true), self.about()]);
-                events.push(Event { name: "messages", data });
+                events.push(self.chunk("", true));
             }
             if self.wants(Mode::Updates) {
                 let mut update = Map::new();
                 update.insert(self.node.clone(), json!({ "messages": [messages::view(answer)] }));
-                events.push(Event { name: "updates", data: Value::Object(update) });
+                events.push(Event { name: "updates", data: Value::Object(update).to_string() });
             }
-            self.seen.push(answer.clone());
+            self.answered = Some(answer.clone());
             if self.wants(Mode::Values) {
                 events.push(self.values());
             }
         }
         // A run that was stopped just ends, as there.
         if run.status == RunStatus::Error {
-            events.push(Event { name: "error", data: views::failure(run) });
+            events.push(Event { name: "error", data: views::failure(run).to_string() });
         }
         events
     }
 
     /// The state as it is now.
     pub(super) fn state(&self) -> Value {
-        self.values().data
+        let mut values = self.state.clone();
+        values.insert("messages".to_owned(), messages::views(self.seen.iter().chain(&self.answered)));
+        Value::Object(values)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use doorward_core::agents::model::MessageRole;
 
     use super::*;
@@ -279,6 +363,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_absorbed_counts_as_what_is_told_and_costs_no_square() {
+        let told = |pieces: usize| {
+            let answer = "a ".repeat(pieces);
+            let begun = Told::Begun { messages: Arc::new(Vec::new()), answer: "msg_1".into() };
+            let ended =
+                Told::Ended(Box::new(run()), Some(Box::new(message(MessageRole::Assistant, &answer))));
+            let text = (0..pieces).map(|_| Told::Text("a ".into()));
+            std::iter::once(begun).chain(text).chain([ended]).collect::<Vec<_>>()
+        };
+        for modes in [vec![Mode::Values], vec![Mode::Messages, Mode::Updates], vec![Mode::MessagesTuple]] {
+            let new = || Emitter::new(run(), modes.clone(), "chatbot".into(), Map::new());
+            let (mut one, mut other) = (new(), new());
+            for told in told(300) {
+                assert_eq!(one.events(&told).len(), other.absorb(&told), "{modes:?} {told:?}");
+            }
+        }
+        let mut emitter = Emitter::new(run(), vec![Mode::Messages], "chatbot".into(), Map::new());
+        let bytes: usize =
+            told(100_000).iter().flat_map(|told| emitter.events(told)).map(|event| event.data.len()).sum();
+        assert!(bytes < 30 << 20, "{bytes}");
+    }
+
+    #[test]
     fn modes_are_read_as_the_platform_does() {
         let read = |given: Value| Mode::read(Some(&given));
         assert_eq!(Mode::read(None).expect("default"), [Mode::Values]);
@@ -291,8 +398,8 @@ mod tests {
 
     #[test]
     fn an_event_is_written_as_the_platform_writes_it() {
-        let event = Event { name: "metadata", data: json!({"run_id": "r", "attempt": 1}) };
-        assert_eq!(event.bytes(None), "event: metadata\r\ndata: {\"attempt\":1,\"run_id\":\"r\"}\r\n\r\n");
+        let event = Event { name: "metadata", data: "{\"run_id\":\"r\",\"attempt\":1}".to_owned() };
+        assert_eq!(event.bytes(None), "event: metadata\r\ndata: {\"run_id\":\"r\",\"attempt\":1}\r\n\r\n");
         let numbered = event.bytes(Some("5-0"));
         assert!(numbered.ends_with(b"\r\nid: 5-0\r\n\r\n"), "{numbered:?}");
     }

@@ -2,6 +2,7 @@
 
 mod assistants;
 mod body;
+mod budget;
 mod checkpoints;
 mod emitter;
 mod ids;
@@ -16,4 +17,5 @@ mod stateless;
 mod stream;
 pub(super) mod style;
 mod threads;
+mod upstream;
 mod views;

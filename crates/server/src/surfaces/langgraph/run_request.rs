@@ -8,8 +8,8 @@ use doorward_core::agents::runs::InTurn;
 use doorward_core::agents::threads::NewThread;
 use doorward_core::agents::turns::Turn;
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::run;
-use doorward_core::authz::custom::Asked;
+use doorward_core::authz::catalogue::{run, thread};
+use doorward_core::authz::custom::{self, Asked};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::{RunId, ThreadId};
 use serde_json::{Map, Value, json};
@@ -40,8 +40,8 @@ const RESERVED: &[&str] = &["langgraph_auth_user", "langgraph_auth_user_id", "la
 pub(super) enum Place {
     /// In this thread.
     Thread(ThreadId),
-    /// In a thread of its own.
-    New,
+    /// In a thread of its own; `waited` for by a client that is told of it as a new one.
+    New { waited: bool },
 }
 
 /// A run that was begun.
@@ -53,7 +53,8 @@ pub(super) struct Begun {
     pub(super) cancel_on_disconnect: bool,
 }
 
-struct Read {
+/// A request that was read and fits.
+pub(super) struct Read {
     graph: String,
     metadata: Map<String, Value>,
     kwargs: Value,
@@ -61,12 +62,17 @@ struct Read {
     resumable: bool,
     turn: (&'static str, Turn),
     create_thread: bool,
+    says_create: bool,
     after_s: u32,
     temporary: bool,
     cancel_on_disconnect: bool,
 }
 
-fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
+/// Reads a request for a run; nothing is begun.
+///
+/// # Errors
+/// 422 for what does not fit, 404 for an assistant that there is not.
+pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
     body.cannot(BEYOND)?;
     let named = match body.member("assistant_id") {
         None => return Err(Error::new(codes::BAD_FIELD).message("\"assistant_id\" is a required property")),
@@ -87,7 +93,7 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
         ("rollback", ("rollback", Turn::Rollback)),
     ];
     let turn = body.word("multitask_strategy", &strategies)?.unwrap_or(("enqueue", Turn::Queue));
-    let stateless = matches!(place, Place::New);
+    let stateless = matches!(place, Place::New { .. });
     let create = body.word("if_not_exists", &[("create", true), ("reject", false)])?.unwrap_or(false);
     let keep = body.word("on_completion", &[("keep", true), ("delete", false)])?.unwrap_or(false);
     let kwargs = json!({
@@ -103,6 +109,8 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
         "temporary": stateless && !keep,
         "subgraphs": false,
         "resumable": resumable,
+        "checkpoint_during": true,
+        "durability": "async",
     });
     Ok(Read {
         graph,
@@ -112,6 +120,7 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
         resumable,
         turn,
         create_thread: stateless || create,
+        says_create: create || matches!(place, Place::New { waited: true }),
         after_s: body.whole("after_seconds", 0, MAX_AFTER_S)?.unwrap_or(0),
         temporary: stateless && !keep,
         cancel_on_disconnect: body
@@ -127,43 +136,48 @@ fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
 pub(super) async fn begin(request: &mut Request, place: Place) -> Result<Begun> {
     request.may::<run::Create>()?;
     let body = Body::read(request).await?;
-    begin_as(request, place, &body).await
+    let read = read(request, &body, &place)?;
+    begin_as(request, place, read).await
 }
 
-/// As [`begin`], of a body that was read.
+/// As [`begin`], of a request that was read with [`read`].
 ///
 /// # Errors
 /// As there.
-pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Result<Begun> {
-    let read = read(request, body, &place)?;
+pub(super) async fn begin_as(request: &Request, place: Place, read: Read) -> Result<Begun> {
     let id = RunId::from(ids::fresh(&request.engine).to_string());
     let assistant = ids::assistant_of(&read.graph).to_string();
-    let mut metadata = read.metadata;
-    metadata.insert("created_by".to_owned(), "system".into());
-    metadata.insert("graph_id".to_owned(), read.graph.as_str().into());
-    metadata.insert("assistant_id".to_owned(), assistant.as_str().into());
+    let mut shown = read.kwargs;
+    show_caller(request, &mut shown)?;
     let (strategy, turn) = read.turn;
     let thread_id = match &place {
         Place::Thread(id) => json!(id),
-        Place::New => Value::Null,
+        Place::New { .. } => Value::Null,
     };
     let value = json!({
         "thread_id": thread_id,
         "assistant_id": assistant,
         "run_id": id,
         "status": "pending",
-        "metadata": metadata,
+        "metadata": read.metadata,
         "prevent_insert_if_inflight": turn == Turn::Reject,
         "multitask_strategy": strategy,
-        "if_not_exists": if read.create_thread { "create" } else { "reject" },
+        "if_not_exists": if read.says_create { "create" } else { "reject" },
         "after_seconds": read.after_s,
-        "kwargs": read.kwargs,
+        "kwargs": shown,
     });
     let asked = Asked { value: threads::object(value), uuids: &["thread_id", "assistant_id", "run_id"] };
-    let permit = request.permit_asking::<run::Create>(Target::any(), asked).await?;
-    let metadata = threads::amended_metadata(&permit);
+    let target = match &place {
+        Place::Thread(id) => Target::named(id.as_str()),
+        Place::New { .. } => Target::any(),
+    };
+    let permit = request.permit_asking::<run::Create>(target, asked).await?;
+    let mut metadata = threads::amended_metadata(&permit);
     // Handlers may have changed what is asked for, in place.
-    let kwargs = permit.amended().get("kwargs").cloned().unwrap_or(read.kwargs);
+    let mut kwargs = permit.amended().get("kwargs").cloned().unwrap_or_default();
+    if let Some(configurable) = configurable(&mut kwargs) {
+        configurable.retain(|name, _| !RESERVED.contains(&name.as_str()));
+    }
     let (said, values) = match input(&kwargs) {
         Ok(input) => input,
         Err(error) => return permit.close(Err(error)),
@@ -171,13 +185,23 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
     let of_graph = json!({ "graph_id": read.graph, "assistant_id": assistant });
     let thread = match &place {
         Place::Thread(id) => id.clone(),
-        Place::New => ThreadId::from(ids::fresh(&request.engine).to_string()),
+        Place::New { .. } => ThreadId::from(ids::fresh(&request.engine).to_string()),
     };
     // What a run says of itself is what a thread that is made for it says.
     let mut of_new = metadata.clone();
-    of_new.remove("created_by");
-    let create =
-        read.create_thread.then(|| NewThread { id: Some(thread.clone()), name: None, metadata: of_new });
+    of_new.extend(threads::object(of_graph.clone()));
+    metadata.insert("created_by".to_owned(), "system".into());
+    metadata.extend(threads::object(of_graph.clone()));
+    let create = match read.create_thread {
+        false => None,
+        // It goes with the run, whose leave is all the platform asks for.
+        true if read.temporary => Some(of_new),
+        true => match kept(request, &thread, of_new).await {
+            Ok(metadata) => Some(metadata),
+            Err(error) => return permit.close(Err(error)),
+        },
+    };
+    let create = create.map(|metadata| NewThread { id: Some(thread.clone()), name: None, metadata });
     let details = json!({
         "assistant_id": assistant,
         "metadata": metadata,
@@ -207,6 +231,41 @@ pub(super) async fn begin_as(request: &Request, place: Place, body: &Body) -> Re
         resumable: read.resumable,
         cancel_on_disconnect: read.cancel_on_disconnect,
     })
+}
+
+/// Where a run's configuration keeps what a graph may look at.
+pub(super) fn configurable(kwargs: &mut Value) -> Option<&mut Map<String, Value>> {
+    let config = kwargs.as_object_mut()?.entry("config").or_insert_with(|| json!({}));
+    config.as_object_mut()?.entry("configurable").or_insert_with(|| json!({})).as_object_mut()
+}
+
+/// Shows handlers who the run is for where the platform does. What they are shown is taken out again: nobody else reads it.
+///
+/// # Errors
+/// On a route without a caller.
+pub(super) fn show_caller(request: &Request, kwargs: &mut Value) -> Result<()> {
+    let auth = &request.call()?.auth;
+    let user = custom::user_of(auth);
+    let permissions = user.get("permissions").cloned().unwrap_or_default();
+    if let Some(configurable) = configurable(kwargs) {
+        configurable.insert("langgraph_auth_user".to_owned(), Value::Object(user));
+        configurable.insert("langgraph_auth_user_id".to_owned(), (&*auth.principal.subject).into());
+        configurable.insert("langgraph_auth_permissions".to_owned(), permissions);
+    }
+    Ok(())
+}
+
+/// The metadata of a thread that a run makes and leaves behind: whoever may not make threads does not make them this way either.
+pub(super) async fn kept(
+    request: &Request,
+    id: &ThreadId,
+    metadata: Map<String, Value>,
+) -> Result<Map<String, Value>> {
+    let value = json!({ "thread_id": id, "metadata": metadata, "if_exists": "do_nothing" });
+    let asked = Asked { value: threads::object(value), uuids: &["thread_id"] };
+    let leave = request.permit_asking::<thread::Create>(Target::named(id.as_str()), asked).await?;
+    let metadata = threads::amended_metadata(&leave);
+    leave.close(Ok(metadata))
 }
 
 /// What is said, and what else the state is to hold.

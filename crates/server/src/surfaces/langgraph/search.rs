@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::body::{Body, bad};
+use super::budget::Budget;
 use super::{checkpoints, ids, threads, views};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
@@ -113,17 +114,22 @@ async fn admitted(request: &mut Request, counting: bool) -> Result<(Permit<threa
 /// `POST /threads/search`
 pub(super) async fn search(mut request: Request) -> Result<Answer> {
     let (permit, Wanted { search, columns }) = admitted(&mut request, false).await?;
-    let (offset, limit) = (search.offset, search.limit);
+    let offset = search.offset;
     let shows = |column: &str| columns.as_ref().is_none_or(|all| all.iter().any(|one| one == column));
-    let Found { threads: found, more } = request.engine.threads().search(permit, search).await?;
-    let mut shown = Vec::with_capacity(found.len());
+    let Found { threads: found, mut more } = request.engine.threads().search(permit, search).await?;
+    let (mut shown, mut budget): (Vec<Value>, _) = (Vec::new(), Budget::new());
     for standing in &found {
         let values = if shows("values") { values(&request, standing).await? } else { Value::Null };
         let mut view = views::thread(standing, values);
         if columns.is_some() {
             view.retain(|name, _| shows(name));
         }
-        shown.push(Value::Object(view));
+        let view = Value::Object(view);
+        if !budget.takes(&view, shown.is_empty()) {
+            more = true;
+            break;
+        }
+        shown.push(view);
     }
     let count = u32::try_from(shown.len()).unwrap_or(u32::MAX);
     let mut answer = json_answer(StatusCode::OK, &shown);
@@ -131,7 +137,7 @@ pub(super) async fn search(mut request: Request) -> Result<Answer> {
     let known = offset + count + u32::from(more);
     answer.headers_mut().insert(TOTAL.clone(), HeaderValue::from(known));
     if more {
-        answer.headers_mut().insert(NEXT.clone(), HeaderValue::from(offset + limit));
+        answer.headers_mut().insert(NEXT.clone(), HeaderValue::from(offset + count));
     }
     Ok(answer)
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::body::{Body, bad};
+use super::budget::Budget;
 use super::checkpoints::{self, Node};
 use super::{ids, messages, threads};
 use crate::http::respond::{Answer, json_answer};
@@ -101,8 +102,15 @@ async fn history(request: &Request, part: Part) -> Result<Answer> {
         // What is before a moment that never was is nothing.
         Some(before) => found.iter().position(|one| one.id == *before).unwrap_or(0),
     };
-    let newest_first = found[..end].iter().rev().take(part.limit as usize);
-    let told: Vec<Value> = newest_first.map(|one| one.view(&standing.thread, &all, node(request))).collect();
+    // Each state holds all messages before it: what does not fit is told to whoever asks for what was `before`.
+    let (mut told, mut budget): (Vec<Value>, _) = (Vec::new(), Budget::new());
+    for one in found[..end].iter().rev().take(part.limit as usize) {
+        let state = one.view(&standing.thread, &all, node(request));
+        if !budget.takes(&state, told.is_empty()) {
+            break;
+        }
+        told.push(state);
+    }
     Ok(json_answer(StatusCode::OK, &told))
 }
 

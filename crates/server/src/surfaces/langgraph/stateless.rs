@@ -15,22 +15,25 @@ use crate::request::Request;
 /// Most runs that are begun at once.
 const MAX_BATCH: usize = 16;
 
+/// In a thread of its own that nobody waits for.
+const ALONE: Place = Place::New { waited: false };
+
 /// `POST /runs`
 pub(super) async fn create(mut request: Request) -> Result<Answer> {
-    let begun = run_request::begin(&mut request, Place::New).await?;
+    let begun = run_request::begin(&mut request, Place::New { waited: false }).await?;
     let at = format!("/runs/{}", begun.run.id);
     Ok(runs::located(json_answer(StatusCode::OK, &views::run(&begun.run)), None, &at))
 }
 
 /// `POST /runs/wait`
 pub(super) async fn wait(mut request: Request) -> Result<Answer> {
-    let begun = run_request::begin(&mut request, Place::New).await?;
-    runs::waited(&request, begun).await
+    let begun = run_request::begin(&mut request, Place::New { waited: true }).await?;
+    runs::waited(&request, begun)
 }
 
 /// `POST /runs/stream`
 pub(super) async fn stream(mut request: Request) -> Result<Answer> {
-    let begun = run_request::begin(&mut request, Place::New).await?;
+    let begun = run_request::begin(&mut request, Place::New { waited: true }).await?;
     let at = format!("/runs/{}", begun.run.id);
     runs::streamed(&request, begun, &at)
 }
@@ -42,13 +45,15 @@ pub(super) async fn batch(mut request: Request) -> Result<Answer> {
     if items.is_empty() || items.len() > MAX_BATCH {
         return Err(Error::new(codes::BAD_FIELD).message("A batch holds 1 to 16 runs."));
     }
-    let mut begun = Vec::with_capacity(items.len());
-    for item in items {
-        let Value::Object(members) = item else {
-            return Err(Error::new(codes::BAD_FIELD).message("A batch is a list of objects."));
-        };
-        let one = run_request::begin_as(&request, Place::New, &Body(members)).await?;
-        begun.push(views::run(&one.run));
+    // All of them fit, or none is begun.
+    let read = |item: Value| match item {
+        Value::Object(members) => run_request::read(&request, &Body(members), &ALONE),
+        _ => Err(Error::new(codes::BAD_FIELD).message("A batch is a list of objects.")),
+    };
+    let read = items.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let mut begun = Vec::with_capacity(read.len());
+    for one in read {
+        begun.push(views::run(&run_request::begin_as(&request, ALONE, one).await?.run));
     }
     Ok(json_answer(StatusCode::OK, &begun))
 }

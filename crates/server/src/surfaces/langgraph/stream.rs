@@ -1,19 +1,20 @@
 //! A run as server-sent events, to its end or the caller's.
 
 use std::collections::VecDeque;
-use std::future::pending;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_core::agents::feed::Follower;
+use doorward_core::agents::feed::{Follower, Told};
 use doorward_core::engine::Engine;
+use doorward_core::error::Result;
 use doorward_core::id::RunId;
 use futures_util::stream;
 use http::HeaderValue;
 use http::header::{CONTENT_LOCATION, CONTENT_TYPE, LOCATION};
-use tokio::time::Instant;
+use serde_json::Value;
 
 use super::emitter::Emitter;
+use crate::access::Access;
 use crate::http::body::{Body, BodyError};
 use crate::http::respond::{Answer, header_value};
 
@@ -33,6 +34,29 @@ impl Drop for StopWhenDropped {
     }
 }
 
+/// What is told before an answer that is waited for, so that nobody on the way takes the connection for dead.
+const STILL_HERE: &[u8] = b"\n";
+
+/// Answers at once and with what is waited for once it is there, as the platform's `wait` and `join` do. An error breaks the answer off:
+/// its head has been sent.
+pub(super) fn later(
+    waiting: impl Future<Output = Result<Value>> + Send + 'static,
+    stop: Option<(Engine, RunId)>,
+    location: &str,
+    content_location: &str,
+) -> Answer {
+    let stop = stop.map(|(engine, run)| StopWhenDropped { engine, run });
+    let parts = stream::unfold(Some((Box::pin(waiting), stop)), |state| async move {
+        let (mut waiting, stop) = state?;
+        match tokio::time::timeout(HEARTBEAT, &mut waiting).await {
+            Ok(Ok(value)) => Some((Ok(Bytes::from(value.to_string())), None)),
+            Ok(Err(error)) => Some((Err(BodyError::from(error.code().name)), None)),
+            Err(_) => Some((Ok(Bytes::from_static(STILL_HERE)), Some((waiting, stop)))),
+        }
+    });
+    of_type("application/json", Body::stream(parts), location, content_location)
+}
+
 /// What is told, and to whom.
 pub(super) struct Telling {
     pub(super) follower: Follower,
@@ -45,8 +69,8 @@ pub(super) struct Telling {
     pub(super) skip: usize,
     /// Whether the listener is told first which run it is.
     pub(super) introduces: bool,
-    /// When the caller's credential runs out.
-    pub(super) until: Option<Instant>,
+    /// The caller's leave to be told.
+    pub(super) access: Access,
     /// Whether the run is stopped when the listener leaves.
     pub(super) stop: Option<(Engine, RunId)>,
 }
@@ -69,23 +93,28 @@ impl Teller {
         }
     }
 
+    /// Goes over what the listener has already.
+    fn skip(&mut self, told: &Told) {
+        if self.number + self.telling.emitter.count(told) <= self.telling.skip {
+            self.number += self.telling.emitter.absorb(told);
+        } else {
+            let events = self.telling.emitter.events(told);
+            self.take(events);
+        }
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(ready) = self.ready.pop_front() {
                 return Some(ready);
             }
-            let over = async {
-                match self.telling.until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => pending().await,
-                }
-            };
             let told = tokio::select! {
                 biased;
-                () = over => return None,
+                () = self.telling.access.ended() => return None,
                 told = tokio::time::timeout(HEARTBEAT, self.telling.follower.next()) => told,
             };
             match told {
+                Ok(Some(told)) if self.number < self.telling.skip => self.skip(&told),
                 Ok(Some(told)) => {
                     let events = self.telling.emitter.events(&told);
                     self.take(events);
@@ -117,10 +146,15 @@ pub(super) fn nothing(location: &str, content_location: &str) -> Answer {
 }
 
 fn of_events(body: Body, location: &str, content_location: &str) -> Answer {
+    let mut answer = of_type("text/event-stream; charset=utf-8", body, location, content_location);
+    answer.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+fn of_type(media: &'static str, body: Body, location: &str, content_location: &str) -> Answer {
     let mut answer = Answer::new(body);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     headers.insert(LOCATION, header_value(location));
     headers.insert(CONTENT_LOCATION, header_value(content_location));
     answer

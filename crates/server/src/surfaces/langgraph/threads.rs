@@ -62,11 +62,16 @@ pub(super) async fn create(mut request: Request) -> Result<Answer> {
     let asked = Asked { value: object(value), uuids: &["thread_id"] };
     let permit = request.permit_asking::<thread::Create>(Target::any(), asked).await?;
     let new = NewThread { id: Some(id.clone()), name: None, metadata: amended_metadata(&permit) };
-    let made = request.engine.threads().create_unless(permit, new, keep).await;
-    let standing = made.map_err(|error| match error.is(codes::CONFLICT) {
-        true => error.message(format!("Thread with ID {id} already exists")),
-        false => error,
-    })?;
+    let taken = || Error::new(codes::CONFLICT).message(format!("Thread with ID {id} already exists"));
+    let standing = match request.engine.threads().create(permit, new).await {
+        Ok(made) => request.engine.threads().stand(made).await?,
+        // What is there already is shown to whoever may read it, not to whoever may make one.
+        Err(error) if error.is(codes::CONFLICT) && keep => standing(&request, &id)
+            .await
+            .map_err(|error| if error.is(codes::NOT_FOUND) { taken() } else { error })?,
+        Err(error) if error.is(codes::CONFLICT) => return Err(taken()),
+        Err(error) => return Err(error),
+    };
     shown(&request, &standing).await
 }
 
@@ -103,7 +108,10 @@ pub(super) async fn update(mut request: Request) -> Result<Answer> {
     let permit = request.permit_asking::<thread::Update>(Target::named(id.as_str()), asked).await?;
     let changes = ThreadChanges { metadata: Some(amended_metadata(&permit)), ..ThreadChanges::default() };
     let changed = request.engine.threads().update(permit, &id, changes).await;
-    let thread = changed.map_err(|error| missing(error, &id))?;
+    let thread = changed.map_err(|error| match error.is(codes::NOT_FOUND) {
+        true => error.message("Not Found"),
+        false => error,
+    })?;
     let standing = request.engine.threads().stand(thread).await?;
     shown(&request, &standing).await
 }
@@ -156,23 +164,20 @@ pub(super) async fn prune(mut request: Request) -> Result<Answer> {
         true => error.message("At least one thread not found or not authorized"),
         false => error,
     };
-    // Leave for all of them before the first of them goes.
-    let mut permits = Vec::with_capacity(pruned.len());
+    // It is known of all of them that they may go before the first of them goes.
+    let asked = Asked { value: object(json!({ "thread_ids": pruned })), uuids: &["thread_ids"] };
+    let permit = request.permit_asking::<thread::Delete>(Target::any(), asked).await?;
+    let all = async {
+        for id in &pruned {
+            request.engine.threads().reaches(&permit, id).await?;
+        }
+        Ok(())
+    };
+    let all = all.await;
+    permit.close(all.map_err(all_or_none))?;
+    let count = pruned.len();
     for id in &pruned {
         let permit = request.permit_asking::<thread::Delete>(Target::named(id.as_str()), named(id)).await?;
-        match request.engine.threads().reaches(&permit, id).await {
-            Ok(()) => permits.push(permit),
-            Err(error) => {
-                for unused in permits {
-                    let refused: Result<()> = Err(Error::new(codes::NOT_FOUND));
-                    let _ = unused.close(refused);
-                }
-                return permit.close(Err(all_or_none(error)));
-            }
-        }
-    }
-    let count = permits.len();
-    for (permit, id) in permits.into_iter().zip(&pruned) {
         request.engine.threads().delete(permit, id).await.map_err(all_or_none)?;
     }
     Ok(json_answer(StatusCode::OK, &json!({ "pruned_count": count })))

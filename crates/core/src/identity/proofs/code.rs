@@ -1,0 +1,187 @@
+//! What a letter holds, and what is stored of it.
+
+use aws_lc_rs::hmac;
+use doorward_protocols::encoding::{base64url_decode, base64url_encode};
+
+use crate::id::UserId;
+use crate::ports::store::Write;
+use crate::random::{Random, bytes};
+use crate::secret::SecretText;
+
+const DAY_MS: i64 = 86_400_000;
+/// Longest text of a link's token: an id, 256 bits and an address.
+const MAX_TOKEN_BYTES: usize = 512;
+
+/// What a proof is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// That a new account's address is its owner's.
+    SignUp,
+    /// Logging in without the password, to set another one.
+    Recovery,
+    /// That another address is the owner's too.
+    EmailChange,
+}
+
+impl Purpose {
+    /// The word for it in links.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SignUp => "signup",
+            Self::Recovery => "recovery",
+            Self::EmailChange => "email_change",
+        }
+    }
+
+    /// How long a letter of this kind works: what opens an account without its password works shortest.
+    #[must_use]
+    pub fn life_ms(self) -> i64 {
+        match self {
+            Self::Recovery => 900_000,
+            Self::SignUp | Self::EmailChange => DAY_MS,
+        }
+    }
+
+    /// Under which purpose the store keeps codes: those of links and of digits apart, so that digits can end without the link.
+    pub(super) fn stored(self, what: &str, user: &UserId) -> String {
+        format!("mail:{what}:{}:{user}", self.as_str())
+    }
+}
+
+/// What a proof is bound to.
+#[derive(Clone, Copy)]
+pub(super) struct Bound<'a> {
+    pub(super) purpose: Purpose,
+    pub(super) user: &'a UserId,
+    pub(super) address: &'a str,
+}
+
+impl Bound<'_> {
+    /// The stored hash of a secret. Keyed: six digits have few values, and a copy of the store must not tell which.
+    pub(super) fn hash(&self, key: &hmac::Key, what: &str, secret: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(key);
+        context.update(b"doorward mail proof v1");
+        for part in [what, self.purpose.as_str(), self.user.as_str(), self.address, secret] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
+}
+
+/// Kinds of secret.
+pub(super) const LINK: &str = "link";
+pub(super) const DIGITS: &str = "digits";
+
+/// What goes into a letter, with the writes that make it good.
+pub(super) struct Made {
+    pub(super) token: SecretText,
+    pub(super) digits: SecretText,
+    pub(super) writes: Vec<Write>,
+}
+
+/// A new proof; earlier ones for the same are void.
+pub(super) fn make(key: &hmac::Key, random: &dyn Random, bound: Bound<'_>, now_ms: i64) -> Made {
+    let secret = base64url_encode(&bytes::<32>(random));
+    let digits = digits(random);
+    let Bound { purpose, user, address } = bound;
+    let mut writes = end_writes(purpose, user);
+    let expires_at_ms = now_ms + purpose.life_ms();
+    for (what, text) in [(LINK, &secret), (DIGITS, &digits)] {
+        let (purpose, hash) = (purpose.stored(what, user), bound.hash(key, what, text));
+        writes.push(Write::InsertCode { purpose, hash, expires_at_ms });
+    }
+    let id = user.as_str().strip_prefix("usr_").unwrap_or(user.as_str());
+    let token = match purpose {
+        // The account does not know the address yet, so the link says it.
+        Purpose::EmailChange => format!("{id}.{secret}.{}", base64url_encode(address.as_bytes())),
+        Purpose::SignUp | Purpose::Recovery => format!("{id}.{secret}"),
+    };
+    Made { token: SecretText::new(token), digits: SecretText::new(digits), writes }
+}
+
+/// The writes that end every proof of a purpose.
+pub(super) fn end_writes(purpose: Purpose, user: &UserId) -> Vec<Write> {
+    [LINK, DIGITS].map(|what| Write::DropCodes { purpose: purpose.stored(what, user) }).into()
+}
+
+/// The writes that end letters which reset a password: somebody has set one.
+pub(crate) fn end_recovery_writes(user: &UserId) -> Vec<Write> {
+    end_writes(Purpose::Recovery, user)
+}
+
+/// The writes that end every proof of an account: whoever has come in by one needs no other.
+pub(super) fn end_all_writes(user: &UserId) -> Vec<Write> {
+    let purposes = [Purpose::SignUp, Purpose::Recovery, Purpose::EmailChange];
+    purposes.into_iter().flat_map(|purpose| end_writes(purpose, user)).collect()
+}
+
+/// Six digits, each value as likely as any other.
+fn digits(random: &dyn Random) -> String {
+    const LIMIT: u32 = u32::MAX - u32::MAX % 1_000_000;
+    loop {
+        let number = u32::from_be_bytes(bytes::<4>(random));
+        if number < LIMIT {
+            return format!("{:06}", number % 1_000_000);
+        }
+    }
+}
+
+/// A link's token, taken apart: whose, the secret, and the address where the link says it. Nothing is verified.
+pub(super) fn read(token: &str) -> Option<(UserId, &str, Option<String>)> {
+    let mut parts = Some(token).filter(|token| token.len() <= MAX_TOKEN_BYTES)?.split('.');
+    let (id, secret, address) = (parts.next()?, parts.next()?, parts.next());
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !plain(id) || parts.next().is_some() {
+        return None;
+    }
+    let address = match address {
+        None => None,
+        Some(text) => Some(String::from_utf8(base64url_decode(text.as_bytes()).ok()?).ok()?),
+    };
+    Some((UserId::from(format!("usr_{id}")), secret, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SeededRandom;
+
+    #[test]
+    fn a_token_reads_back_and_its_hash_is_bound_to_everything() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
+        let user = UserId::from("usr_0190");
+        let bound = Bound { purpose: Purpose::EmailChange, user: &user, address: "new@example.org" };
+        let made = make(&key, &SeededRandom::new(1), bound, 0);
+        let (whose, secret, address) = read(made.token.expose()).expect("ours");
+        assert_eq!((whose, address.as_deref()), (user.clone(), Some("new@example.org")));
+        let hash = bound.hash(&key, LINK, secret);
+        let stored =
+            |write: &Write| matches!(write, Write::InsertCode { hash: stored, .. } if *stored == hash);
+        assert!(made.writes.iter().any(stored));
+        let other_user = UserId::from("usr_0191");
+        for (name, other) in [
+            ("purpose", Bound { purpose: Purpose::SignUp, ..bound }.hash(&key, LINK, secret)),
+            ("user", Bound { user: &other_user, ..bound }.hash(&key, LINK, secret)),
+            ("address", Bound { address: "old@example.org", ..bound }.hash(&key, LINK, secret)),
+            ("kind", bound.hash(&key, DIGITS, secret)),
+            ("key", bound.hash(&hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]), LINK, secret)),
+        ] {
+            assert_ne!(hash, other, "another {name}");
+        }
+        assert!(made.digits.expose().len() == 6 && made.digits.expose().bytes().all(|b| b.is_ascii_digit()));
+    }
+
+    #[test]
+    fn what_is_no_token_names_nobody() {
+        for bad in
+            ["", "a", "a.", ".b", "a.b.c.d", "a/b.c", "usr_1.b", "a.b.!", &format!("a.{}", "b".repeat(600))]
+        {
+            let named = read(bad).filter(|(_, secret, _)| !secret.is_empty());
+            assert!(named.is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+"""What handlers import to ask Doorward; see `_doorward_asking`."""
+
+from _doorward_asking import Unavailable, identify
+
+__all__ = ["Unavailable", "identify"]

@@ -1,0 +1,61 @@
+//! What user code asks us: over a socket of its own, one question after the other, answered by what is built in and never by user code.
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as Pipe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use doorward_core::ports::handlers::BuiltIns;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+
+use crate::frame::{self, Frame};
+
+/// Who answers, once there is somebody.
+pub(crate) type Answering = Arc<OnceLock<Arc<dyn BuiltIns>>>;
+
+/// Largest question.
+const LARGEST: usize = 1 << 20;
+
+/// Hands a process its second socket, with the first byte of the first.
+///
+/// # Errors
+/// The operating system's.
+pub(crate) fn hand_over(first: &Pipe, second: &Pipe) -> std::io::Result<()> {
+    let descriptors = [second.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    if !beside.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(std::io::Error::other("no room for a descriptor"));
+    }
+    sendmsg(first, &[IoSlice::new(b"D")], &mut beside, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Answers one process until it closes its socket. A question that breaks the rules ends its socket, and with it its questions.
+pub(crate) async fn answer(ours: UnixStream, answering: Answering, within: Duration) {
+    let (mut from, mut to) = ours.into_split();
+    while let Ok(Some(Frame::Whole(question))) = frame::read_at_most(&mut from, LARGEST).await {
+        let said = match (answering.get(), question.get("ask").and_then(Value::as_str)) {
+            (Some(built_ins), Some(function)) => {
+                let with = question.get("with").cloned().unwrap_or_default();
+                match tokio::time::timeout(within, built_ins.ask(function, with)).await {
+                    Ok(Ok(answer)) => json!({ "answer": answer }),
+                    Ok(Err(why)) => json!({ "unavailable": why }),
+                    Err(_) => json!({ "unavailable": "it took too long" }),
+                }
+            }
+            (None, _) => json!({ "unavailable": "Doorward is not ready yet; ask within a call" }),
+            (_, None) => json!({ "unavailable": "nothing was asked" }),
+        };
+        let bytes = frame::encode(&said)
+            .or_else(|| frame::encode(&json!({ "unavailable": "the answer is too large" })));
+        let Some(bytes) = bytes else { return };
+        if frame::write(&mut to, &bytes).await.is_err() {
+            return;
+        }
+    }
+}

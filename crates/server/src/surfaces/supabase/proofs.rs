@@ -1,0 +1,156 @@
+//! Letters: asked for, and answered.
+
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{login, session};
+use doorward_core::error::{Error, Kind, Result, codes};
+use doorward_core::identity::proofs::{Purpose, Shown};
+use doorward_core::identity::sessions::Granted;
+use http::header::LOCATION;
+use http::{Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::style::{Fault, fault};
+use super::{links, views};
+use crate::http::respond::{Answer, header_value, json_answer, no_content};
+use crate::request::Request;
+
+/// What stands as it is in a fragment (RFC 3986 §2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[derive(Deserialize)]
+struct Asking {
+    email: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// `POST /auth/v1/recover`
+pub(super) async fn recover(mut request: Request) -> Result<Answer> {
+    let body: Asking = request.json().await?;
+    ask(&request, Purpose::Recovery, body.email).await
+}
+
+/// `POST /auth/v1/resend`: of the kinds there are only the letter of a sign-up, which says all that the first one did.
+pub(super) async fn resend(mut request: Request) -> Result<Answer> {
+    let body: Asking = request.json().await?;
+    if body.kind.as_deref() != Some("signup") {
+        let message = "Missing or unsupported type: only signup is sent again";
+        return Ok(Fault::new(400, "validation_failed", message).answer(request.about()));
+    }
+    ask(&request, Purpose::SignUp, body.email).await
+}
+
+/// The answer is the same whoever has the address.
+async fn ask(request: &Request, purpose: Purpose, email: Option<String>) -> Result<Answer> {
+    let links = links::of(request)?;
+    let permit = request.permit::<login::Begin>(Target::any())?;
+    let Some(email) = email else {
+        let missing = Error::new(codes::BAD_FIELD).message("An email address is required");
+        return permit.close(Err(missing));
+    };
+    request.engine.proofs().ask(permit, purpose, &email, &links).await?;
+    Ok(json_answer(StatusCode::OK, &json!({})))
+}
+
+/// What a proof of this type may be for. Kinds of letters that are never sent are for nothing.
+fn purposes(kind: &str) -> Option<&'static [Purpose]> {
+    Some(match kind {
+        "signup" => &[Purpose::SignUp],
+        "recovery" => &[Purpose::Recovery],
+        "email_change" => &[Purpose::EmailChange],
+        "email" => &[Purpose::SignUp, Purpose::Recovery],
+        "invite" | "magiclink" | "sms" | "phone_change" => &[],
+        _ => return None,
+    })
+}
+
+/// `GET /auth/v1/verify?token&type&redirect_to`: what a letter's link opens. The session goes behind the `#`, which browsers send to
+/// nobody.
+pub(super) async fn by_link(request: Request) -> Result<Answer> {
+    if request.method == Method::HEAD {
+        // Programs that look at links before people do must not use them up.
+        return Ok(no_content());
+    }
+    let links = links::of(&request)?;
+    let query = request.query()?;
+    let redirects = request.site.mount.email.clone().unwrap_or_default().redirects;
+    let place = redirects.choose(links.wanted.as_deref(), &links.own);
+    let kind = query.text("type").unwrap_or_default();
+    let token = query.text("token").unwrap_or_default();
+    let permit = request.permit::<session::Login>(Target::any())?;
+    let purposes = purposes(kind).unwrap_or_default();
+    match request.engine.proofs().arrive(permit, purposes, &Shown::Link(token)).await {
+        Ok(granted) => Ok(redirect(&place, &fragment(&granted, kind))),
+        Err(error) if matches!(error.code().kind, Kind::Internal | Kind::Unavailable | Kind::Upstream) => {
+            Err(error)
+        }
+        Err(error) => {
+            let fault = fault(&error);
+            let message = if fault.code == "otp_expired" {
+                "Email link is invalid or has expired"
+            } else {
+                &fault.message
+            };
+            let pairs =
+                [("error", "access_denied"), ("error_code", fault.code), ("error_description", message)];
+            Ok(redirect(&place, &encoded(&pairs)))
+        }
+    }
+}
+
+fn fragment(granted: &Granted, kind: &str) -> String {
+    let (at, within) = (granted.access.expires_at_s.to_string(), granted.access.expires_in_s.to_string());
+    let refresh = granted.refresh.as_ref().map(|token| token.expose().as_str()).unwrap_or_default();
+    encoded(&[
+        ("access_token", granted.access.token.expose()),
+        ("expires_at", &at),
+        ("expires_in", &within),
+        ("refresh_token", refresh),
+        ("sb", ""),
+        ("token_type", "bearer"),
+        ("type", kind),
+    ])
+}
+
+fn encoded(pairs: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, UNRESERVED));
+    pairs.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
+fn redirect(place: &str, fragment: &str) -> Answer {
+    let mut answer = no_content();
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    let mut location = header_value(&format!("{place}#{fragment}"));
+    location.set_sensitive(true);
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
+
+#[derive(Deserialize)]
+struct Proof {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    email: Option<String>,
+    token: Option<String>,
+    token_hash: Option<String>,
+}
+
+/// `POST /auth/v1/verify`: the digits with their address, or what the link holds alone.
+pub(super) async fn by_client(mut request: Request) -> Result<Answer> {
+    let body: Proof = request.json().await?;
+    let refused = |message| Ok(Fault::new(400, "validation_failed", message).answer(request.about()));
+    let Some(purposes) = body.kind.as_deref().and_then(purposes) else {
+        return refused("Verify requires a verification type");
+    };
+    let shown = match (&body.token_hash, &body.email, &body.token) {
+        (Some(token), None, None) => Shown::Link(token),
+        (None, Some(address), Some(digits)) => Shown::Digits { address, digits },
+        (Some(_), _, _) => return refused("Only the token_hash and type should be provided"),
+        _ => return refused("Verify requires a token or a token hash, and an email with a token"),
+    };
+    let permit = request.permit::<session::Login>(Target::any())?;
+    let granted = request.engine.proofs().arrive(permit, purposes, &shown).await?;
+    Ok(views::session(&granted, &request.site.mount))
+}

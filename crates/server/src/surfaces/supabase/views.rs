@@ -1,0 +1,96 @@
+//! Users and sessions as GoTrue shows them.
+
+use doorward_core::clock::rfc3339;
+use doorward_core::identity::model::User;
+use doorward_core::identity::sessions::{Granted, app_metadata};
+use doorward_core::mount::Mount;
+use http::StatusCode;
+use http::header::HeaderName;
+use serde_json::{Value, json};
+
+use crate::http::respond::{Answer, header_value, json_answer};
+
+/// Moments that a user's view has beside the record.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Moments {
+    /// When a letter to confirm the address was sent.
+    pub(super) confirmation_sent_at_ms: Option<i64>,
+    /// When the log-in was.
+    pub(super) signed_in_at_ms: Option<i64>,
+}
+
+/// Whether the mount takes addresses as they come.
+pub(super) fn confirms_by_itself(mount: &Mount) -> bool {
+    !mount.email.as_ref().is_some_and(|rules| rules.confirm)
+}
+
+pub(super) fn user(user: &User, mount: &Mount, moments: Moments) -> Value {
+    let (created, updated) = (rfc3339(user.created_at_ms), rfc3339(user.updated_at_ms));
+    let email = user.email.as_deref().unwrap_or_default();
+    // A mount that confirms by itself proves nothing, so it records nothing either.
+    let by_itself = confirms_by_itself(mount).then_some(user.created_at_ms);
+    let confirmed_at = user.email_confirmed_at_ms.or(by_itself).filter(|_| user.email.is_some()).map(rfc3339);
+    let signed_in_at = moments.signed_in_at_ms.map(rfc3339);
+    let mut view = json!({
+        "id": user.id,
+        "aud": "authenticated",
+        "role": "authenticated",
+        "email": email,
+        "phone": "",
+        "app_metadata": app_metadata(user),
+        "user_metadata": user.user_metadata,
+        "identities": [{
+            "identity_id": user.id,
+            "id": user.id,
+            "user_id": user.id,
+            "identity_data": {
+                "sub": user.id,
+                "email": email,
+                "email_verified": confirmed_at.is_some(),
+                "phone_verified": false,
+            },
+            "provider": "email",
+            "last_sign_in_at": signed_in_at.as_deref().unwrap_or(&created),
+            "created_at": created,
+            "updated_at": updated,
+            "email": email,
+        }],
+        "created_at": created,
+        "updated_at": updated,
+        "is_anonymous": false,
+    });
+    let mut put = |name: &str, moment: Option<String>| {
+        if let Some(moment) = moment {
+            view[name] = moment.into();
+        }
+    };
+    put("email_confirmed_at", confirmed_at.clone());
+    put("confirmed_at", confirmed_at);
+    put("confirmation_sent_at", moments.confirmation_sent_at_ms.map(rfc3339));
+    put("last_sign_in_at", signed_in_at);
+    view
+}
+
+/// A session with its tokens, and the headers that say whose it is.
+pub(super) fn session(granted: &Granted, mount: &Mount) -> Answer {
+    let moments = Moments { signed_in_at_ms: Some(granted.begun_at_ms), ..Moments::default() };
+    let refresh = granted.refresh.as_ref().map(|token| token.expose().as_str());
+    let view = json!({
+        "access_token": granted.access.token.expose(),
+        "token_type": "bearer",
+        "expires_in": granted.access.expires_in_s,
+        "expires_at": granted.access.expires_at_s,
+        "refresh_token": refresh.unwrap_or_default(),
+        "user": user(&granted.account, mount, moments),
+    });
+    let mut answer = json_answer(StatusCode::OK, &view);
+    let mut put = |name, value: &str| {
+        answer.headers_mut().insert(HeaderName::from_static(name), header_value(value));
+    };
+    put("sb-auth-user-id", granted.user.as_str());
+    put("sb-auth-session-id", granted.session.as_str());
+    if granted.repeated {
+        put("sb-auth-refresh-token-reuse", "true");
+    }
+    answer
+}

@@ -1,0 +1,79 @@
+"""npm `@supabase/auth-js`, unmodified, in Node: L-045, L-050, L-052, L-053, L-072."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.clock import HOUR_S, Clock
+from harness.doorward import Doorward
+from harness.programs import clean_environment, node_binary, node_modules
+from harness.supabase import PASSWORD, Supabase, address, digits_of
+
+APP = Path(__file__).parent / "app" / "auth.cjs"
+
+
+@pytest.fixture(scope="module")
+def supabase(tmp_path_factory):
+    """The client calls from 127.0.0.1, whose refusals must not add up with others'."""
+    with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path_factory.mktemp("auth-js")) as server:
+        yield Supabase(server)
+
+
+def run(supabase, step: str, **given) -> dict:
+    environment = clean_environment(NODE_PATH=str(node_modules("@supabase/auth-js")))
+    command = [node_binary(), APP, supabase.auth_url, supabase.anon_key, step, json.dumps(given)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def email(supabase) -> str:
+    email = address()
+    made = run(supabase, "signUp", email=email, password=PASSWORD)
+    assert made["error"] is None and made["data"]["session"] is None
+    user = made["data"]["user"]
+    assert user["email"] == email and user["user_metadata"] == {"name": "Ann"}
+    proven = run(supabase, "verify", email=email, token=digits_of(supabase.mail(email)))
+    assert proven["error"] is None and proven["data"]["session"]["user"]["id"] == user["id"]
+    return email
+
+
+def test_a_whole_stay(supabase, email):
+    out = run(supabase, "life", email=email, password=PASSWORD)
+    assert all(out[step]["error"] is None for step in ("login", "user", "claims", "update", "refresh", "out"))
+    user = out["login"]["data"]["user"]
+    assert out["user"]["data"]["user"]["id"] == out["claims"]["data"]["claims"]["sub"] == user["id"]
+    assert out["claims"]["data"]["header"]["alg"] == "ES256"
+    assert out["update"]["data"]["user"]["user_metadata"] == {"name": "Bo"}
+    tokens = [out[step]["data"]["session"]["refresh_token"] for step in ("login", "refresh")]
+    assert tokens[0] != tokens[1]
+    # What the client makes of `session_not_found`.
+    assert out["after"]["error"]["name"] == "AuthSessionMissingError"
+
+
+def test_refusals_have_their_names(supabase):
+    out = run(supabase, "refusals", email=address())
+    assert out["weak"]["error"]["name"] == "AuthWeakPasswordError" and out["weak"]["error"]["reasons"] == ["length"]
+    codes = {step: out[step]["error"]["code"] for step in ("wrong", "otp", "junk", "refresh", "anonymous")}
+    assert codes == {
+        "wrong": "invalid_credentials", "otp": "otp_expired", "junk": "bad_jwt", "refresh": "refresh_token_not_found", "anonymous": "anonymous_provider_disabled",
+    }
+    assert out["reset"]["error"] is None
+
+
+def test_a_browser_stays_logged_in_past_the_end_of_its_token(tmp_path):
+    clock = Clock(tmp_path)
+    with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path / "server", environment=clock.environment) as server:
+        supabase = Supabase(server)
+        person = supabase.confirmed()
+        left = run(supabase, "leave", email=person.email, password=PASSWORD)
+        assert left["error"] is None
+        clock.set(2 * HOUR_S)
+        assert person.client.get("/user").json()["error_code"] == "bad_jwt", "the token has expired"
+        back = run(supabase, "comeBack", stored=left["stored"], later_ms=2 * HOUR_S * 1000)
+        assert back["token"] and back["token"] not in json.dumps(left["stored"])
+        assert "TOKEN_REFRESHED" in back["events"] and "SIGNED_OUT" not in back["events"]
+        assert back["user"]["error"] is None and back["user"]["data"]["user"]["email"] == person.email
