@@ -13,13 +13,6 @@ from harness.doorward import Doorward
 from harness.programs import LeftOut, left_out
 
 
-def pytest_collection_modifyitems(config, items):
-    """Starlette's own exceptions are there where its package is: beside the SDK, and not beside the stand-in."""
-    absent = [item for item in items if "[" in item.name and "Starlette" in item.name and "standing_in" in item.name]
-    config.hook.pytest_deselected(items=absent)
-    items[:] = [item for item in items if item not in absent]
-
-
 @pytest.fixture
 def project(tmp_path) -> Project:
     return Project(tmp_path / "app").use().write("auth.py", TUTORIAL)

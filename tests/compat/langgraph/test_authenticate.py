@@ -25,13 +25,22 @@ def test_what_authenticate_returns_means_what_the_real_server_takes_it_for(cases
         assert (theirs.status_code, said(ours)) == (418, said(theirs))
 
 
-@pytest.mark.parametrize("name", RAISES)
-def test_what_authenticate_raises_has_the_real_servers_status(cases, real, name):
-    theirs = answer(real, **{"raise": name})
-    ours = answer(cases, **{"raise": name})
+def same_refusal(server, real, name: str) -> None:
+    theirs = real.once(f"raise {name}", lambda asked: answer(asked, **{"raise": name}))
+    ours = answer(server, **{"raise": name})
     assert (ours.status_code, said(ours)) == (theirs.status_code, said(theirs))
     assert [ours.headers.get(name) for name in ("x-why", "retry-after")] == [theirs.headers.get(name) for name in ("x-why", "retry-after")]
     assert "secret-word" not in ours.text
+
+
+@pytest.mark.parametrize("name", [name for name in RAISES if not name.startswith("Starlette")])
+def test_what_authenticate_raises_has_the_real_servers_status(cases, real, name):
+    same_refusal(cases, real, name)
+
+
+@pytest.mark.parametrize("name", [name for name in RAISES if name.startswith("Starlette")])
+def test_starlettes_own_errors_keep_their_status_and_headers(sdk, real, name):
+    same_refusal(sdk, real, name)
 
 
 @pytest.mark.parametrize("name", ["request", "path", "method", "path_params", "query_params", "headers", "authorization", "user", "scopes", "scope", "spare"])
