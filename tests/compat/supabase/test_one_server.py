@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import sys
-from pathlib import Path
 
 import pytest
 from langgraph_sdk import get_client
@@ -12,22 +10,8 @@ from langgraph_sdk.errors import AuthenticationError, NotFoundError
 
 from harness.client import Client
 from harness.doorward import Doorward, Refused
-from harness.programs import free_port
 from harness.supabase import Supabase
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from tutorial import block  # noqa: E402 - it stands beside this file
-
-#: The settings of the template that the tutorial begins with (langgraph-cli 0.4.40, new-langgraph-project-python), and the tutorial's `auth`.
-TEMPLATE = {
-    "$schema": "https://langgra.ph/schema.json",
-    "dependencies": ["."],
-    "graphs": {"agent": "./src/agent/graph.py:graph"},
-    "env": ".env",
-    "image_distro": "wolfi",
-    "auth": {"path": "src/security/auth.py:auth"},
-}
+from harness.tutorial import TEMPLATE, Place, block
 
 #: Writes down each time that the handler goes to the auth server.
 COUNTED = """
@@ -71,43 +55,6 @@ async def get_current_user(authorization: str | None):
         raise Auth.exceptions.HTTPException(status_code=401, detail=type(error).__name__)
     return {"identity": claims["sub"], "email": claims["email"], "is_authenticated": True}
 """
-
-
-class Place:
-    """A project in the template's layout and where its server will stand, known before it does."""
-
-    def __init__(self, home: Path, tokens: str = "") -> None:
-        self.home, self.app = home, home / "app"
-        self.listen = f"127.0.0.1:{free_port()}"
-        for file in ("src/agent/graph.py", "src/security/auth.py"):
-            (self.app / file).parent.mkdir(parents=True)
-        (self.app / "src/agent/graph.py").write_text("graph = None  # Doorward has an agent of its own; this is never run.\n")
-        self.handler("\n".join((block("async def get_current_user"), block("async def add_owner"))))
-        self.settings(TEMPLATE)
-        self.tokens = tokens
-        with self.serve("", home="first") as first:
-            self.service_key = first.ready["supabase"]["service_key"]
-        self.variables = {"SUPABASE_URL": f"http://{self.listen}/supabase", "SUPABASE_SERVICE_KEY": self.service_key}
-        self.dotenv(self.variables)
-
-    def handler(self, text: str) -> None:
-        (self.app / "src/security/auth.py").write_text(text)
-
-    def settings(self, content: dict) -> None:
-        (self.app / "langgraph.json").write_text(json.dumps(content))
-
-    def dotenv(self, variables: dict) -> None:
-        (self.app / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-
-    def serve(self, handlers: str, *arguments, home: str = "second", **environment) -> Doorward:
-        config = self.home / f"{home}.toml"
-        config.write_text(f'{self.tokens}\n[handlers]\npython = "{sys.executable}"\n{handlers}\n')
-        config.chmod(0o600)
-        placed = ["--listen", self.listen, "--data-dir", self.home / "data", "--config", config]
-        return Doorward("dev", *placed, *arguments, home=self.home / home, environment=environment)
-
-    def whole(self, handlers: str = "", home: str = "second", **environment) -> Doorward:
-        return self.serve(handlers, "--langgraph", self.app / "langgraph.json", home=home, **environment)
 
 
 def walk(server: Doorward, mine: str, other: str) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from harness.doorward import Doorward
 from harness.supabase import Supabase, address, fragment_of, link_of, open_link
+from harness.tutorial import block
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tutorial import Tutorial, block  # noqa: E402 - it stands beside this file
+from tutorial import Tutorial  # noqa: E402 - it stands beside this file
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,9 @@
-"""The code of LangGraph's tutorial, taken from the document itself."""
+"""The client of LangGraph's tutorial, taken from the document itself."""
 
 import asyncio
 import re
 
-from harness.programs import SHARED, left_out
-
-DOCUMENT = SHARED / "seeds" / "langgraph-custom-auth.md"
-
-
-def block(holding: str) -> str:
-    """The Python block of the document that holds this text."""
-    if not DOCUMENT.is_file():
-        raise left_out("LangGraph's tutorial is absent (../shared/seeds)")
-    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    found = [block for block in blocks if holding in block]
-    assert len(found) == 1, f"{len(found)} blocks hold {holding!r}"
-    return found[0]
+from harness.tutorial import DOCUMENT, block
 
 
 class Tutorial:
