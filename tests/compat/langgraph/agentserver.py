@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import requests
+from langgraph_sdk import get_client
 
 from harness.client import Client
 from harness.doorward import Doorward
@@ -90,15 +91,21 @@ def doorward(home: Path, project: Project | Path | None, python: str = "bare", m
 
 
 class RealServer:
-    """`langgraph dev` with the same project, in a copy: it keeps its state beside the project."""
+    """`langgraph dev` with the same project, in a copy: it keeps its state beside the project. `guarded=False` is without auth, for a gateway."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, guarded: bool = True) -> None:
         self.python = Path(interpreter("server"))
         self._told: dict = {}
         shutil.copytree(APP, home / "app", ignore=shutil.ignore_patterns("__pycache__"))
+        if not guarded:
+            settings = home / "app" / "langgraph.json"
+            settings.write_text(json.dumps({name: value for name, value in json.loads(settings.read_text()).items() if name != "auth"}))
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         arguments = ["dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", port]
+        if not guarded:
+            # Runs that a test holds are beside those of others.
+            arguments += ["--n-jobs-per-worker", "8"]
         self.program = Program(
             [self.python.parent / "langgraph", *arguments],
             log=home / "langgraph.log",
@@ -173,3 +180,48 @@ def until_status(client: Client, thread: str, run: str, *statuses: str) -> dict:
 
     return wait_until(reached, f"a run that is {statuses}", limit_s=12)
 
+
+async def conversation(url: str, token: str) -> dict:
+    """What the published SDK can do with threads and runs, as shapes: ids and times differ."""
+    client, tag = get_client(url=url, headers={"Authorization": f"Bearer {token}"}), {"tag": os.urandom(6).hex()}
+    text = say("one two")["input"]
+    told: dict = {"created": await client.threads.create(metadata=tag)}
+    thread = told["created"]["thread_id"]
+    told["waited"] = await client.runs.wait(thread, "agent", input=text)
+    parts = [part async for part in client.runs.stream(thread, "agent", input=text, stream_mode=["values", "updates", "messages-tuple"])]
+    told["streamed"] = [[part.event, part.data] for part in parts]
+    told["run"] = await client.runs.create(thread, "agent", input=text, metadata={"k": 1})
+    run = told["run"]["run_id"]
+    told["joined"] = await client.runs.join(thread, run)
+    told["got run"], told["listed"] = await client.runs.get(thread, run), await client.runs.list(thread)
+    told["listed narrowly"] = await client.runs.list(thread, limit=1, offset=1, status="success")
+    told["state"] = await client.threads.get_state(thread)
+    told["state at"] = await client.threads.get_state(thread, checkpoint=told["state"]["parent_checkpoint"])
+    told["history"] = await client.threads.get_history(thread, limit=100)
+    told["history before"] = await client.threads.get_history(thread, limit=2, before={"configurable": told["history"][1]["checkpoint"]})
+    told["updated state"] = await client.threads.update_state(thread, say("from outside")["input"])
+    told["state now"] = await client.threads.get_state(thread)
+    told["changed"] = await client.threads.update(thread, metadata={"more": [1]})
+    told["got"] = await client.threads.get(thread)
+    told["copy"] = await client.threads.copy(thread)
+    told["state of copy"] = await client.threads.get_state(told["copy"]["thread_id"])
+    told["searched"] = await client.threads.search(metadata=tag, sort_by="created_at", sort_order="asc")
+    told["searched narrowly"] = await client.threads.search(metadata=tag, limit=1, offset=1, select=["thread_id", "status"])
+    told["searched by id"] = await client.threads.search(ids=[thread], status="idle")
+    told["counted"] = str(await client.threads.count(metadata=tag))
+    told["alone"] = await client.runs.wait(None, "agent", input=text)
+    told["batch"] = await client.runs.create_batch([{"assistant_id": "agent", "input": text}])
+    told["run gone"] = await client.runs.delete(thread, run)
+    told["pruned"] = await client.threads.prune([told["copy"]["thread_id"]])
+    told["gone"] = await client.threads.delete(thread)
+    told["left"] = str(await client.threads.count(metadata=tag))
+    for what, asked in {
+        "no thread": client.threads.get(thread), "no state": client.threads.get_state(thread), "no run": client.runs.get(thread, run),
+        "no runs": client.runs.wait(thread, "agent", input=text), "no copy": client.threads.copy(thread), "no delete": client.threads.delete(thread),
+        "no graph": client.runs.wait(None, "nonsense", input=text), "no patch": client.threads.update(thread, metadata={}),
+    }.items():
+        try:
+            told[what] = await asked
+        except Exception as error:
+            told[what] = f"{type(error).__name__} {error}".replace(thread, "<thread>").replace(url, "<url>")
+    return told
