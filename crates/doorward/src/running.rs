@@ -259,14 +259,21 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
         assertions: mounted.assertions.clone(),
         rate_limit: limit.map(rate_limit),
         cors_origins: match setup.mode {
-            Mode::Dev if supabase::speaks(config) && config.cors_origins.is_empty() => {
-                supabase::development_servers()
+            Mode::Dev if config.surface.has_pages() && config.cors_origins.is_empty() => {
+                development_servers()
             }
             _ => config.cors_origins.clone(),
         },
         docs: config.docs,
         graphs: Graphs { names: graphs(setup, config), node: config.node.clone() },
     })
+}
+
+/// Where pages are served from on a developer's machine, as a rule: by Next.js, Vite, and others.
+fn development_servers() -> Vec<String> {
+    let hosts = ["localhost", "127.0.0.1"];
+    let of_port = |port: &u16| hosts.map(|host| format!("http://{host}:{port}"));
+    [3000, 5173, 8080].iter().flat_map(of_port).collect()
 }
 
 /// What clients may ask to be run: the platform's graphs, all of them answered by the one agent there is.

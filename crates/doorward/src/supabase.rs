@@ -50,10 +50,3 @@ pub(crate) fn keys(assembled: &Assembled) -> Result<Vec<(String, ProjectKeys)>, 
     });
     keys.collect()
 }
-
-/// Where pages are served from on a developer's machine, as a rule: by Next.js, Vite, and others.
-pub(crate) fn development_servers() -> Vec<String> {
-    let hosts = ["localhost", "127.0.0.1"];
-    let of_port = |port: &u16| hosts.map(|host| format!("http://{host}:{port}"));
-    [3000, 5173, 8080].iter().flat_map(of_port).collect()
-}

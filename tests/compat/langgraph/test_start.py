@@ -304,3 +304,11 @@ def test_a_run_that_waits_for_its_time_does_not_keep_the_server(serve, project):
     begun = time.monotonic()
     assert server.program.stop() == 0
     assert time.monotonic() - begun < 5
+
+
+def test_in_dev_pages_of_this_machine_may_read_answers_and_no_others(serve, project):
+    server = serve(project)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    for origin, let_in in [("http://localhost:3000", True), ("http://127.0.0.1:5173", True), ("http://localhost:3001", False), ("https://evil.example", False)]:
+        preflight = anyone(server).request("OPTIONS", "/threads", headers={"Origin": origin, **asked})
+        assert ("access-control-allow-origin" in preflight.headers) == let_in, origin

@@ -102,6 +102,12 @@ impl SurfaceKind {
         matches!(self, Self::AgentFlow | Self::LangGraph)
     }
 
+    /// Whether its platform's clients are in pages too, which `dev` lets in from where pages are developed.
+    #[must_use]
+    pub fn has_pages(self) -> bool {
+        matches!(self, Self::LangGraph | Self::Supabase)
+    }
+
     /// The word for it.
     #[must_use]
     pub fn name(self) -> &'static str {
