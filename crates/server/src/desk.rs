@@ -205,7 +205,8 @@ impl Desk {
     ) -> Outcome {
         let (mut head, body) = request.into_parts();
         let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
-        let body = Inbound::new(body, self.bodies.for_client(seen_from.address), head.version);
+        let room = self.bodies.for_client(seen_from.address);
+        let body = Inbound::new(body, room, head.version, &head.headers);
         let root = self.sites.iter().position(|site| site.prefix.is_empty());
         // 1.
         let whole = match canonical(head.uri.path().as_bytes()) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use doorward_core::error::{Error, Result, codes};
 use futures_util::{Stream, StreamExt};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
@@ -183,10 +183,13 @@ pub(crate) struct Inbound {
 
 /// Most bytes that are taken off the wire although nobody reads them, and the time for it.
 const MAX_DRAINED_BYTES: usize = 1 << 20;
+/// The same where a connection carries one request at a time: beyond it, a new connection is cheaper.
+const MAX_DRAINED_OF_ONE: u64 = 64 << 10;
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// An answer that comes before its request was read makes the library reset an HTTP/2 stream, and clients then drop the answer
-/// they have got. What is on its way is taken, within bounds, and thrown away.
+/// they have got; an HTTP/1.1 connection it ends without a word, and a client that had not sent all of a small body fails with the
+/// next request. What is on its way is taken, within bounds, and thrown away.
 impl Drop for Inbound {
     fn drop(&mut self) {
         let Some(mut body) = self.body.take().filter(|body| self.drained && !body.is_end_stream()) else {
@@ -205,8 +208,11 @@ impl Drop for Inbound {
 }
 
 impl Inbound {
-    pub(crate) fn new(body: Incoming, room: BodyRoom, version: Version) -> Self {
-        Self { body: Some(body), room, held: None, drained: version == Version::HTTP_2 }
+    pub(crate) fn new(body: Incoming, room: BodyRoom, version: Version, headers: &HeaderMap) -> Self {
+        let is_small = body.size_hint().upper().is_some_and(|bytes| bytes <= MAX_DRAINED_OF_ONE);
+        // Whoever waits to be told to go on has not sent it and need not.
+        let is_coming = is_small && !headers.contains_key(EXPECT);
+        Self { body: Some(body), room, held: None, drained: version == Version::HTTP_2 || is_coming }
     }
 
     /// Gives up what was not read, and answers the room it would have taken.

@@ -1,6 +1,8 @@
 //! Everything malformed, oversized, deep, repeated or contradictory gets a 4xx with a code, and the server lives on.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::house::House;
 use crate::wire::{Answer, raw, request};
@@ -192,4 +194,52 @@ async fn no_byte_in_any_place_is_answered_without_a_code() {
         }
     }
     assert_alive(&house).await;
+}
+
+/// Reads one answer off the connection: its head and as much body as it says.
+async fn one_answer(stream: &mut TcpStream, held: &mut Vec<u8>) -> Option<String> {
+    let mut chunk = [0; 8192];
+    loop {
+        if let Some(end) = held.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&held[..end]).to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            let whole = end + 4 + length.unwrap_or(0);
+            if held.len() >= whole {
+                held.drain(..whole);
+                return Some(head);
+            }
+        }
+        match stream.read(&mut chunk).await {
+            Ok(bytes @ 1..) => held.extend_from_slice(&chunk[..bytes]),
+            _ => return None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_small_body_that_comes_after_its_refusal_costs_no_connection() {
+    let house = House::new().await;
+    for (more, bytes, goes_on) in [
+        ("", 5, true),
+        ("", 64 << 10, true),
+        // Beyond what is worth waiting for, and what nobody has sent yet.
+        ("", (64 << 10) + 1, false),
+        ("expect: 100-continue\r\n", 5, false),
+    ] {
+        let mut stream = TcpStream::connect(house.address).await.expect("connects");
+        let head = format!(
+            "POST //twice HTTP/1.1\r\nhost: {}\r\n{more}content-length: {bytes}\r\n\r\n",
+            house.address
+        );
+        stream.write_all(head.as_bytes()).await.expect("writes");
+        let mut held = Vec::new();
+        let refused = one_answer(&mut stream, &mut held).await.expect("a refusal");
+        assert!(refused.starts_with("http/1.1 400"), "{refused}");
+        let _ = stream.write_all(&vec![b'x'; bytes]).await;
+        let next = format!("GET /.well-known/jwks.json HTTP/1.1\r\nhost: {}\r\n\r\n", house.address);
+        let _ = stream.write_all(next.as_bytes()).await;
+        let answered = one_answer(&mut stream, &mut held).await;
+        let good = answered.as_deref().is_some_and(|head| head.starts_with("http/1.1 200"));
+        assert_eq!(good, goes_on, "{bytes} {more:?} {answered:?}");
+    }
 }
