@@ -1,6 +1,7 @@
 """AgentFlow's custom authentication: a class that extends `agentflow_cli.BaseAuth` (packages 0.1.7 to 0.6.1 and the document)."""
 
 import inspect
+import sys
 
 from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_attribute, run_user_code
 
@@ -32,13 +33,23 @@ def load(target, directory):
                 raise
             own = getattr(error, "headers", None) or {}
             detail = getattr(error, "detail", None) or getattr(error, "message", None) or str(error)
-            raise Refuse(status, detail, [*own.items(), *set_on(response)]) from None
+            raise Refuse(status, without_what_was_handled(error, detail), [*own.items(), *set_on(response)]) from None
         if not isinstance(user, dict):
             raise Invalid(f"authenticate returned {type(user).__name__}; it returns a dict with user_id, or {{}} for nobody")
         return {"user": user, "headers": set_on(response)}
 
     registers = [f"{cls.__module__}.{cls.__name__}.authenticate({'request, response' if takes_request else 'response'}, credential)"]
     return Loaded({"authenticate": authenticate}, registers)
+
+
+def without_what_was_handled(error, detail):
+    """The detail without the text of the exception that user code was handling: callers learn that they are refused, the log learns why."""
+    handled = error.__cause__ or error.__context__
+    said = "" if handled is None or hasattr(handled, "status_code") else str(handled)
+    if not isinstance(detail, str) or not said or said not in detail:
+        return detail
+    print(f"refused: {type(handled).__name__}: {said}", file=sys.stderr, flush=True)
+    return detail.replace(said, "...")
 
 
 def wants_request(function):

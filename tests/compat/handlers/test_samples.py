@@ -3,12 +3,15 @@
 import hashlib
 import json
 import time
+from pathlib import Path
 
 import jwt
 import pyotp
 import pytest
+import requests
 from samples import SAMPLES, sample
 
+from harness.programs import Program, clean_environment, free_port, node_binary, node_modules, wait_until
 from harness.recorder import Recorder
 from test_contract import ask, user_of
 
@@ -82,6 +85,47 @@ def test_an_oauth_server_is_asked_who_it_is(documents, serve):
         state["wait"] = 3.0
         assert ask(server, token="good").status_code == 503, "it hangs"
     assert ask(server, token="good").status_code == 503, "it is gone"
+
+
+@pytest.fixture
+def provider(tmp_path):
+    """npm `oidc-provider`, whose userinfo endpoint the sample asks; its address."""
+    port = free_port()
+    program = Program(
+        [node_binary(), Path(__file__).parent / "app" / "userinfo.cjs", port],
+        log=tmp_path / "provider.log", environment=clean_environment(NODE_PATH=str(node_modules("oidc-provider"))), cwd=tmp_path,
+    )
+
+    def ready() -> bool:
+        program.require_running()
+        return "ready" in program.output
+
+    wait_until(ready, "the provider")
+    yield f"http://127.0.0.1:{port}"
+    program.stop()
+
+
+def test_a_real_providers_token_is_whom_its_userinfo_says(documents, serve, provider):
+    documents.write(
+        "mine.py",
+        f"""
+        from auth.oauth import OAuth2Auth
+
+        class Backend(OAuth2Auth):
+            def __init__(self):
+                self.oauth_server = "{provider}"
+        """,
+    )
+    server = serve(documents.use("mine:Backend"), "ours")
+    token = requests.get(f"{provider}/_test/token?sub=ann", timeout=10).text
+    user = user_of(server, token=token)
+    expected = ["ann", "ann@company.example", "The ann", "https://company.example/ann.png"]
+    assert [user[name] for name in ("user_id", "email", "name", "picture")] == expected
+    other = requests.get(f"{provider}/_test/token?sub=ann&scope=api", timeout=10).text
+    requests.post(f"{provider}/_test/revoke", params={"token": token}, timeout=10).raise_for_status()
+    for refused in (other, token, f"{token}x"):
+        answer = ask(server, token=refused)
+        assert (answer.status_code, answer.json()["detail"]) == (401, "Invalid OAuth token")
 
 
 DATABASE = """
@@ -186,6 +230,10 @@ def test_firebase_tokens_are_verified_by_its_library(documents, serve):
         "firebase_admin/auth.py",
         """
         def verify_id_token(token):
+            if token == "expired":
+                raise ValueError("Token expired, 1700000000 < 1800000000")
+            if token == "other project":
+                raise ValueError('incorrect "aud" (audience) claim. Expected "mine" but got "theirs"')
             if token != "good":
                 raise ValueError("Wrong number of segments in token")
             return {"uid": "ann", "email": "ann@x.org", "email_verified": True, "name": "Ann"}
@@ -194,9 +242,11 @@ def test_firebase_tokens_are_verified_by_its_library(documents, serve):
     server = serve(documents.use("auth.firebase:FirebaseAuth"))
     user = user_of(server, token="good")
     assert [user[name] for name in ("user_id", "email", "email_verified", "name")] == ["ann", "ann@x.org", True, "Ann"]
-    bad = ask(server, token="bad")
-    assert bad.status_code == 401 and bad.json()["detail"].startswith("Invalid Firebase token: ")
-    assert json.dumps(bad.json()).count("Traceback") == 0
+    for token, why in [("bad", "Wrong number of segments"), ("expired", "Token expired"), ("other project", "incorrect \"aud\" (audience) claim")]:
+        bad = ask(server, token=token)
+        assert (bad.status_code, bad.json()["detail"]) == (401, "Invalid Firebase token: ...")
+        assert why not in bad.text and "Traceback" not in bad.text
+        assert f"refused: ValueError: {why}" in server.log
 
 
 def test_auth0_tokens_are_verified_by_their_published_keys(project, serve):
