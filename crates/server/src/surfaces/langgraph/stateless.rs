@@ -13,7 +13,7 @@ use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
 /// Most runs that are begun at once.
-const MAX_BATCH: usize = 16;
+pub(super) const MAX_BATCH: usize = 16;
 
 /// In a thread of its own that nobody waits for.
 const ALONE: Place = Place::New { waited: false };

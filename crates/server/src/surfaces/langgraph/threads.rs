@@ -19,7 +19,7 @@ use crate::request::Request;
 /// What this server cannot do for a thread.
 const BEYOND: &[&str] = &["ttl", "supersteps"];
 /// Most threads that are pruned at once.
-const MAX_PRUNED: usize = 100;
+pub(super) const MAX_PRUNED: usize = 100;
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {

@@ -13,6 +13,7 @@ use super::super::assistants;
 use super::super::body::{Body, bad};
 use super::super::run_request::{kept, show_caller};
 use super::super::runs::{AS_TEXT, Cancelling, JOINED};
+use super::super::stateless::MAX_BATCH;
 use super::super::{ids, threads as own};
 use super::{
     ASSISTANT, STAMP, THREAD, exchange, pass, pass_for, reached, reaches, scrub, shown_at, stamped, told,
@@ -21,9 +22,6 @@ use crate::gateway::unusable;
 use crate::http::extract::json_list;
 use crate::http::respond::Answer;
 use crate::request::Request;
-
-/// Most runs that are begun at once.
-const MAX_BATCH: usize = 16;
 
 /// Where a run goes on.
 enum Place {
@@ -72,9 +70,7 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
         request.engine.outbound().check(url).map_err(inside)?;
     }
     let mut kwargs = body.0.clone();
-    for (name, _) in SHOWN_BESIDE {
-        kwargs.remove(*name);
-    }
+    kwargs.retain(|name, _| !SHOWN_BESIDE.contains(&name.as_str()));
     let mut kwargs = Value::Object(kwargs);
     show_caller(request, &mut kwargs)?;
     let thread_id = match place {
@@ -104,14 +100,8 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
 }
 
 /// Members of a request that stand beside `kwargs` in what handlers are shown.
-const SHOWN_BESIDE: &[(&str, ())] = &[
-    ("assistant_id", ()),
-    ("metadata", ()),
-    ("multitask_strategy", ()),
-    ("if_not_exists", ()),
-    ("after_seconds", ()),
-    ("thread_id", ()),
-];
+const SHOWN_BESIDE: &[&str] =
+    &["assistant_id", "metadata", "multitask_strategy", "if_not_exists", "after_seconds", "thread_id"];
 
 /// An assistant by its id: a graph's own has one that follows from the graph's name.
 fn assistant_id(named: &str) -> String {

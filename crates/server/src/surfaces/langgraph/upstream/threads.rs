@@ -15,9 +15,6 @@ use crate::gateway::unusable;
 use crate::http::respond::Answer;
 use crate::request::Request;
 
-/// Most threads that are pruned at once.
-const MAX_PRUNED: usize = 100;
-
 /// `POST /threads`
 pub(crate) async fn create(mut request: Request) -> Result<Answer> {
     request.may::<thread::Create>()?;
@@ -147,14 +144,14 @@ pub(crate) async fn prune(mut request: Request) -> Result<Answer> {
     let Some(named) = body.texts("thread_ids")? else {
         return Err(Error::new(codes::BAD_FIELD).message("\"thread_ids\" is a required property"));
     };
-    if named.len() > MAX_PRUNED {
+    if named.len() > own::MAX_PRUNED {
         return Err(bad("thread_ids", "holds at most 100"));
     }
     let mut pruned = named.into_iter().map(ids::thread).collect::<Result<Vec<_>>>()?;
     pruned.sort();
     pruned.dedup();
     let value = json!({ "thread_ids": pruned });
-    let asked = Asked { value: own::object(value), uuids: &[] };
+    let asked = Asked { value: own::object(value), uuids: &["thread_ids"] };
     let grant = request.permit_asking::<thread::Delete>(Target::any(), asked).await?.into_grant();
     for id in &pruned {
         let each = request.permit_asking::<thread::Delete>(Target::named(id.as_str()), own::named(id)).await;
