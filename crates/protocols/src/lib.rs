@@ -12,6 +12,7 @@
 //! ```
 pub mod encoding;
 pub mod http_auth;
+pub mod hypha_scope;
 pub mod jose;
 pub mod json;
 pub mod path;
