@@ -35,6 +35,7 @@ pub mod secret;
 pub mod tokens;
 pub mod user_code;
 pub mod vitals;
+pub mod workspaces;
 
 pub use engine::Engine;
 pub use error::{Error, Result};

@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{SessionId, UserId};
+use crate::workspaces::WorkspaceScope;
 
 /// The authority of users kept in our own store.
 pub const LOCAL: &str = "local";
+/// The authority of whom nobody vouches for.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// Whether a text can be a subject: it becomes part of owner keys, headers and log lines, so it is bounded and without control
 /// characters.
@@ -61,7 +64,13 @@ impl Principal {
     /// Nobody.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { kind: PrincipalKind::Anonymous, authority: "anonymous".into(), subject: "".into() }
+        Self::visitor("")
+    }
+
+    /// A stranger who was given a name for a while.
+    #[must_use]
+    pub fn visitor(name: &str) -> Self {
+        Self { kind: PrincipalKind::Anonymous, authority: ANONYMOUS.into(), subject: name.into() }
     }
 
     /// The one spelling under which this principal owns things: `authority|subject`.
@@ -114,6 +123,15 @@ impl fmt::Display for Principal {
     }
 }
 
+/// What a credential was made from, where it was made from another: what ends that ends it too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Descent {
+    /// The public handles (`jti`, key id) of what it was made from, nearest first.
+    pub handles: Vec<Arc<str>>,
+    /// After this second nothing made from it, nor a renewal of it, is worth anything; absent where only revocation ends that.
+    pub ends_at_s: Option<i64>,
+}
+
 /// An authenticated caller, independent of the transport it came over.
 #[derive(Debug, Clone)]
 pub struct AuthContext {
@@ -144,6 +162,10 @@ pub struct AuthContext {
     pub claims: BTreeMap<String, Value>,
     /// Headers that a handler wants the answer to have; checked.
     pub answer_headers: Vec<(String, String)>,
+    /// What the credential was given in workspaces.
+    pub workspaces: WorkspaceScope,
+    /// What the credential was made from.
+    pub descent: Descent,
 }
 
 impl AuthContext {
@@ -164,6 +186,8 @@ impl AuthContext {
             administrative: false,
             claims: BTreeMap::new(),
             answer_headers: Vec::new(),
+            workspaces: WorkspaceScope::default(),
+            descent: Descent::default(),
         }
     }
 

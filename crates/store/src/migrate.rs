@@ -27,6 +27,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "identities", sql: include_str!("../migrations/0006_identities.sql") },
     Migration { version: 7, name: "langgraph", sql: include_str!("../migrations/0007_langgraph.sql") },
     Migration { version: 8, name: "emails", sql: include_str!("../migrations/0008_emails.sql") },
+    Migration { version: 9, name: "workspaces", sql: include_str!("../migrations/0009_workspaces.sql") },
 ];
 
 /// Where a store notes what was applied to it.

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::workspaces::Permission;
+
 /// How far an action reaches, which is also what the short scopes `read` and `write` cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -49,6 +51,30 @@ impl ActionDef {
             "graph" => self.name != "read",
             _ => false,
         }
+    }
+
+    /// Whether it is an action on a workspace, or on what is offered in one: what the credential was given there counts.
+    #[must_use]
+    pub fn is_of_a_workspace(&self) -> bool {
+        matches!(self.resource, "workspace" | "hub_service")
+    }
+
+    /// What a credential has to be given in a workspace to do this in one that its holder does not own; `None` where nothing that is given
+    /// suffices.
+    #[must_use]
+    pub fn permission_needed(&self) -> Option<Permission> {
+        match (self.resource, self.name) {
+            ("workspace", "read" | "list") | ("hub_service", "read" | "call") => Some(Permission::Read),
+            ("workspace", "use") | ("hub_service", "register") => Some(Permission::ReadWrite),
+            ("workspace", "manage" | "token" | "delete") => Some(Permission::Admin),
+            _ => None,
+        }
+    }
+
+    /// Whether a credential that is confined to workspaces reaches it beside them.
+    #[must_use]
+    pub fn is_for_the_confined(&self) -> bool {
+        matches!((self.resource, self.name), ("service", "ping" | "describe") | ("token", "surrender"))
     }
 }
 
@@ -270,6 +296,32 @@ catalogue! {
         Upload = "upload", Write, Durable;
         /// Seeing and fetching.
         Read = "read", Read, Buffered;
+    }
+    /// Rooms in which clients offer each other services. Beside its owner, whoever was given enough in it may act.
+    workspace {
+        /// Making one of a name of one's choice. One's own, `ws-user-…`, needs none of this.
+        Create = "create", Write, Durable;
+        /// Being in it, and seeing what is offered to those in it. Does not imply offering anything.
+        Read = "read", Read, Buffered;
+        /// Listing those that one owns or was given.
+        List = "list", Read, Buffered;
+        /// Sending to everybody in it. Does not imply its settings.
+        Use = "use", Write, Buffered;
+        /// Its settings, and what others offer in it.
+        Manage = "manage", Write, Durable;
+        /// Making tokens for it. Such a token reaches no further than its maker.
+        Token = "token", Write, Durable;
+        /// Removing it.
+        Delete = "delete", Write, Durable;
+    }
+    /// What clients offer in a workspace.
+    hub_service {
+        /// Offering something, and taking it back.
+        Register = "register", Write, Buffered;
+        /// Seeing what is offered to those in the workspace.
+        Read = "read", Read, Buffered;
+        /// Calling it. What it answers to whom is its own business.
+        Call = "call", Write, Buffered;
     }
     /// Parts of a product that some roles have and others have not.
     feature {

@@ -6,6 +6,7 @@ use super::roles::{Reach, Roles};
 use super::scopes;
 use crate::error::{Error, codes};
 use crate::principal::AuthContext;
+use crate::workspaces::EVERY;
 
 /// What an action is aimed at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,6 +53,8 @@ pub enum Denial {
     Unauthenticated,
     /// The credential's scopes do not cover the action.
     Scope,
+    /// The credential is for workspaces that it names, and this is nothing in them.
+    Confined,
     /// An administrative action with a credential that never reaches one.
     NotAdministrative,
     /// No role allows the action.
@@ -67,6 +70,7 @@ impl Denial {
         match self {
             Self::Unauthenticated => "no credential",
             Self::Scope => "scope",
+            Self::Confined => "credential is for a workspace",
             Self::NotAdministrative => "credential is not administrative",
             Self::Role => "role",
             Self::Owner => "owner",
@@ -78,7 +82,7 @@ impl From<Denial> for Error {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Unauthenticated => Self::new(codes::CREDENTIALS_MISSING),
-            Denial::Scope => Self::new(codes::SCOPE_MISSING),
+            Denial::Scope | Denial::Confined => Self::new(codes::SCOPE_MISSING),
             Denial::NotAdministrative | Denial::Role => Self::new(codes::FORBIDDEN),
             Denial::Owner => Self::new(codes::NOT_FOUND),
         }
@@ -104,6 +108,11 @@ pub fn decide(
     if auth.scopes.as_deref().is_some_and(|limits| !scopes::cover(limits, action)) {
         return Err(Denial::Scope);
     }
+    let workspaces = &auth.workspaces;
+    let needed = action.permission_needed().filter(|_| action.is_of_a_workspace());
+    if workspaces.confined && needed.is_none() && !action.is_for_the_confined() {
+        return Err(Denial::Confined);
+    }
     // 2. What only administrative credentials reach.
     if action.access == Access::Admin && !auth.administrative {
         return Err(if auth.is_anonymous() { Denial::Unauthenticated } else { Denial::NotAdministrative });
@@ -117,15 +126,22 @@ pub fn decide(
     if reach.is_none() && named.is_empty() {
         return Err(if auth.is_anonymous() { Denial::Unauthenticated } else { Denial::Role });
     }
-    // 4. An administrator's everyday credential reaches the administrator's own things.
-    if !auth.administrative {
+    // 4. An administrator's everyday credential reaches the administrator's own things, and one for workspaces what it was given.
+    if !auth.administrative || workspaces.confined {
         reach = reach.map(|_| Reach::Own);
+    }
+    if let Some(needed) = needed {
+        let given = || workspaces.given.iter().filter(|(_, permission)| permission.includes(needed));
+        if auth.administrative && given().any(|(name, _)| **name == *EVERY) {
+            reach = Some(Reach::Any);
+        }
+        named.extend(given().map(|(name, _)| name.to_string()));
     }
     if reach == Some(Reach::Any) {
         return Ok(Filter::Everything);
     }
-    // 5. Whose it is, or whether it is one that a role names.
-    let own = reach.map(|_| auth.principal.owner_key());
+    // 5. Whose it is, or whether it is one that a role or the credential names.
+    let own = reach.filter(|_| needed.is_none() || !workspaces.confined).map(|_| auth.principal.owner_key());
     if let Some(owner) = target.owner
         && own.as_deref() != Some(owner)
         && !target.id.is_some_and(|id| named.iter().any(|one| one == id))

@@ -11,6 +11,7 @@ use super::roles::{Reach, Roles};
 use super::scopes;
 use crate::error::Error;
 use crate::principal::AuthContext;
+use crate::workspaces::WorkspaceScope;
 
 /// A decision with the facts behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Explanation {
     pub needs_administrative: bool,
     /// Whether the credential reaches administrative actions.
     pub is_administrative: bool,
+    /// What the credential was given in workspaces, where the action is one on them or the credential is for them alone.
+    pub given: Option<WorkspaceScope>,
     /// Each role of the caller, with how far it reaches in this action.
     pub roles: Vec<RoleFact>,
     /// Who is asking ([`crate::principal::Principal::owner_key`]).
@@ -66,6 +69,7 @@ pub fn explain(
         scopes: auth.scopes.as_ref().map(|limits| (limits.clone(), scopes::cover(limits, action))),
         needs_administrative: action.access == Access::Admin,
         is_administrative: auth.administrative,
+        given: (action.is_of_a_workspace() || auth.workspaces.confined).then(|| auth.workspaces.clone()),
         roles: auth.roles.iter().map(of).collect(),
         principal: auth.principal.owner_key(),
         owner: target.owner.map(str::to_owned),
@@ -116,9 +120,21 @@ impl Explanation {
             Some(owner) => format!("The resource is {owner}'s; the caller is {}.", self.principal),
         };
         let mut steps = vec![scopes, administrative.to_owned()];
+        steps.extend(self.given.as_ref().map(given));
         steps.extend(roles);
         steps.push(owner);
         steps
+    }
+}
+
+/// What a credential was given in workspaces, as a sentence.
+fn given(scope: &WorkspaceScope) -> String {
+    let all: Vec<String> =
+        scope.given.iter().map(|(name, permission)| format!("{name} ({permission})")).collect();
+    let alone = if scope.confined { " and reaches nothing else" } else { "" };
+    match all.as_slice() {
+        [] => format!("The credential was given no workspace{alone}."),
+        all => format!("The credential was given {}{alone}.", all.join(", ")),
     }
 }
 

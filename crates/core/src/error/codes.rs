@@ -47,6 +47,7 @@ codes! {
     TOKEN_INVALID = "token_invalid", Unauthenticated, "The token is not valid.", "Get a new one. The audit log says what was wrong with it.";
     TOKEN_EXPIRED = "token_expired", Unauthenticated, "The token has expired.", "Refresh it or log in again.";
     TOKEN_REVOKED = "token_revoked", Unauthenticated, "The token has been revoked.", "Log in again.";
+    ALGORITHM_INVALID = "invalid_algorithm", Unauthenticated, "Invalid algorithm", "The token is signed in a way that nobody here takes; get one from this server.";
     SESSION_ENDED = "session_ended", Unauthenticated, "The session has ended.", "Log in again.";
     KEY_INVALID = "api_key_invalid", Unauthenticated, "The API key is not valid.", "Check it for typing errors or make a new one.";
     KEY_EXPIRED = "api_key_expired", Unauthenticated, "The API key has expired.", "Make a new one.";
@@ -86,6 +87,8 @@ codes! {
     IDENTITY_TAKEN = "identity_taken", Conflict, "This identity opens another account.", "Remove it there first.";
     LAST_WAY_IN = "last_way_in", Conflict, "Nothing else opens this account.", "Set a password or add another provider first.";
     CONFLICT = "conflict", Conflict, "It changed since it was read.", "Read it again and repeat.";
+    WORKSPACE_EXISTS = "workspace_exists", Conflict, "There is a workspace with this id.", "Use another id, or overwrite it if it is yours.";
+    TOO_MANY_WORKSPACES = "too_many_workspaces", Conflict, "The owner has as many workspaces as one may have.", "Delete one first; 100 are allowed.";
     THREAD_BUSY = "thread_busy", Conflict, "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.", "Wait for the run, cancel it, or send another multitask_strategy.";
     LAST_ADMIN = "last_admin", Conflict, "This is the only administrator.", "Make another administrator first.";
 

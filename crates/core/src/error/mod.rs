@@ -263,6 +263,7 @@ impl From<StoreError> for Error {
                 Conflict::LastHolder => codes::LAST_ADMIN,
                 Conflict::LastWayIn => codes::LAST_WAY_IN,
                 Conflict::CodeSpent => codes::CODE_SPENT,
+                Conflict::TooMany => codes::TOO_MANY_WORKSPACES,
                 Conflict::Missing | Conflict::Owned => codes::NOT_FOUND,
                 Conflict::Stale | Conflict::Exists => codes::CONFLICT,
             }),

@@ -19,6 +19,7 @@ use crate::id::{
 };
 use crate::identity::model::{ApiKey, Identity, PastLogin, Session, User};
 use crate::tokens::model::{Family, Revocation, SealedKey};
+use crate::workspaces::Workspace;
 
 /// The answer of a store, later.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -58,6 +59,8 @@ pub enum Conflict {
     LastHolder,
     /// Nothing else opens the account.
     LastWayIn,
+    /// The owner has as many as one may have.
+    TooMany,
 }
 
 /// How sure a commit is before it is acknowledged.
@@ -191,6 +194,12 @@ pub enum Write {
     ClaimOwnership { mount: String, resource: String, id: String, owner: String, at_ms: i64 },
     /// Gives a claim of this owner up again; no conflict if there is none.
     ReleaseOwnership { mount: String, resource: String, id: String, owner: String },
+    /// Adds a workspace, of which its owner has fewer than `most` beside the own one. Conflicts: `Exists`, `TooMany`.
+    InsertWorkspace { workspace: Workspace, most: u32 },
+    /// Replaces name, description and details of a workspace, only if they, and whose it is, are as they were seen. Conflict: `Stale`.
+    ChangeWorkspace { to: Box<Workspace>, seen: Box<Workspace> },
+    /// Removes a workspace of this owner. Conflict: `Missing`.
+    DeleteWorkspace { id: String, owner: String },
     /// Queues an event for a webhook; no conflict if it is queued already.
     QueueDelivery(Delivery),
     /// Takes a delivery that is still due at `due_ms` until `until_ms`. Conflict: `Stale`.
@@ -399,6 +408,14 @@ pub trait OwnershipClaims: Send + Sync {
     ) -> StoreFuture<'a, Vec<String>>;
 }
 
+/// Workspaces that stay.
+pub trait Workspaces: Send + Sync {
+    /// The workspace with this id.
+    fn workspace<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Workspace>>;
+    /// Workspaces that the filter lets through, in the order of their ids.
+    fn workspaces<'a>(&'a self, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Workspace>>;
+}
+
 /// What to look for in the audit log; absent members match everything.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
@@ -467,6 +484,7 @@ pub trait Store:
     + Codes
     + Threads
     + OwnershipClaims
+    + Workspaces
     + AuditLog
     + DeliveryQueue
 {
@@ -484,6 +502,7 @@ impl<T> Store for T where
         + Codes
         + Threads
         + OwnershipClaims
+        + Workspaces
         + AuditLog
         + DeliveryQueue
 {

@@ -1,6 +1,6 @@
 //! What every backend keeps, as tests that any backend can run.
 //!
-//! Three tiers, because they fail for different reasons. *Behaviour* (`identity`, `tokens`, `agents`, `audit`):
+//! Three tiers, because they fail for different reasons. *Behaviour* (`identity`, `tokens`, `agents`, `workspaces`, `audit`):
 //! what is written comes back, and expectations hold; it needs a database that runs our SQL. *Transactions*: a
 //! batch is whole or absent; it needs real rollback. *Parallelism*: of many writers at once one wins and nobody's
 //! work is lost; it needs real isolation, and is run over several handles on one store.
@@ -36,6 +36,7 @@ pub mod postgres;
 pub mod samples;
 pub mod tokens;
 pub mod transactions;
+pub mod workspaces;
 
 use std::sync::Arc;
 
@@ -104,6 +105,12 @@ macro_rules! conformance {
             deliveries: what_is_due_comes_in_order_for_its_webhook_alone,
             deliveries: a_lease_is_had_once,
             deliveries: old_deliveries_are_cleared_out,
+            workspaces: a_workspace_is_one_owners,
+            workspaces: a_change_of_a_workspace_sees_what_it_changes,
+            workspaces: an_owner_has_so_many_workspaces,
+            workspaces: workspaces_are_listed_by_filter,
+            workspaces: hostile_text_of_a_workspace_is_only_text,
+            parallelism: an_owner_never_has_too_many_workspaces,
             transactions: a_conflict_leaves_nothing_of_its_batch,
             transactions: a_refused_batch_leaves_no_audit_line_and_no_gap,
             transactions: a_batch_sees_its_own_writes,
@@ -166,6 +173,7 @@ mod tests {
             ("parallelism", include_str!("parallelism.rs")),
             ("tokens", include_str!("tokens.rs")),
             ("transactions", include_str!("transactions.rs")),
+            ("workspaces", include_str!("workspaces.rs")),
         ] {
             for rest in text.split("pub async fn ").skip(1) {
                 let name = rest.split('(').next().expect("a split has a first part");

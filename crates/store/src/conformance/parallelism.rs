@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::chains::{chains_hold, lines_of};
 use super::samples::{NOW_MS, family, line, object, sealed_key, session, thread, user};
+use super::workspaces::workspace;
 use super::{Handle, Open, put};
 
 /// Racers in each test.
@@ -93,6 +94,21 @@ pub async fn a_login_name_has_one_user(open: Open<'_>) {
     assert_eq!(found.id.as_str(), format!("usr_{}", n_text(winner)));
     let all = handles[2].users(Page { after: None, limit: 100 }).await.expect("a page");
     assert_eq!(all.len(), 1, "the others left nothing");
+}
+
+/// However many an owner makes at once, as many as one may have are made.
+pub async fn an_owner_never_has_too_many_workspaces(open: Open<'_>) {
+    let handles = open(3);
+    let ends = race(&handles, |store, n| async move {
+        let workspace = workspace(&format!("w-{n}"), "local|usr_a");
+        store.commit(Batch::durable(vec![Write::InsertWorkspace { workspace, most: 5 }])).await
+    })
+    .await;
+    assert_eq!(ends.iter().filter(|end| end.is_ok()).count(), 5);
+    let full = |end: &Result<(), StoreError>| matches!(end, Err(StoreError::Conflict(Conflict::TooMany)));
+    assert!(ends.iter().all(|end| end.is_ok() || full(end)), "{ends:?}");
+    let page = Page { after: None, limit: 100 };
+    assert_eq!(handles[1].workspaces(&Filter::Everything, page).await.expect("a list").len(), 5);
 }
 
 fn n_text(n: usize) -> String {

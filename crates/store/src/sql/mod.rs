@@ -16,6 +16,7 @@ mod sealed_keys;
 mod sessions;
 mod threads;
 mod users;
+mod workspaces;
 
 use doorward_core::ports::store::{Batch, Commit};
 use doorward_core::ports::{StoreError, StoreFuture, Write};
@@ -89,6 +90,9 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::ReleaseOwnership { mount, resource, id, owner } => {
             to.push(ownership::release(mount, resource, id, owner));
         }
+        Write::InsertWorkspace { workspace, most } => workspaces::insert(workspace, most, to)?,
+        Write::ChangeWorkspace { to: changed, seen } => to.push(workspaces::change(*changed, *seen)?),
+        Write::DeleteWorkspace { id, owner } => to.push(workspaces::delete(id, owner)),
         Write::QueueDelivery(delivery) => to.push(deliveries::queue(delivery)),
         Write::LeaseDelivery { webhook, id, due_ms, until_ms } => {
             to.push(deliveries::lease(webhook, id, due_ms, until_ms));

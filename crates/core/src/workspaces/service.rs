@@ -1,0 +1,246 @@
+//! Workspaces that stay, as a service.
+
+use super::model::{
+    MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, MOST_OF_ONE, NewWorkspace, Workspace, WorkspaceChanges,
+};
+use super::names;
+use crate::authz::catalogue::workspace;
+use crate::engine::Engine;
+use crate::error::{Error, Result, codes};
+use crate::id::MAX_ID_BYTES;
+use crate::identity::validate;
+use crate::operation::{Grant, Permit};
+use crate::ports::store::{Page, Write};
+use crate::ports::{Conflict, StoreError};
+
+/// How often a change is tried that others get before.
+const TRIES: usize = 8;
+
+/// Workspaces as a service.
+pub struct Workspaces<'e> {
+    engine: &'e Engine,
+}
+
+fn not_found() -> Error {
+    Error::new(codes::NOT_FOUND)
+}
+
+fn exists(id: &str) -> Error {
+    Error::new(codes::WORKSPACE_EXISTS).message(format!("Workspace already exists: {id}"))
+}
+
+fn description(text: &str) -> Result<String> {
+    // Line ends are welcome here; whatever else steers a terminal is not.
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.chars().count() > MAX_DESCRIPTION_CHARS || text.chars().any(steers) {
+        let message =
+            format!("description: at most {MAX_DESCRIPTION_CHARS} characters, and no control characters.");
+        return Err(Error::new(codes::BAD_FIELD).message(message));
+    }
+    Ok(text.to_owned())
+}
+
+impl<'e> Workspaces<'e> {
+    pub(crate) fn new(engine: &'e Engine) -> Self {
+        Self { engine }
+    }
+
+    /// The workspace with this id, for deciding: it is shown to nobody by this. `None` for one there is not, and for one that the hub
+    /// keeps in memory alone.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find(&self, id: &str) -> Result<Option<Workspace>> {
+        if !names::is_id(id) {
+            return Ok(None);
+        }
+        Ok(self.engine.store().workspace(id).await?)
+    }
+
+    /// The id of the own workspace of whoever was given this leave.
+    fn own(grant: &Grant) -> String {
+        names::own(&grant.auth().principal, &grant.mount().tokens.authority)
+    }
+
+    fn made(&self, grant: &Grant, new: &NewWorkspace) -> Result<Workspace> {
+        if !names::can_be_made(&new.id) && new.id != Self::own(grant) {
+            let message = format!(
+                "Workspace id: up to {MAX_ID_BYTES} of a-z, 0-9, '-' and '|', with a hyphen, and not ws-user-…"
+            );
+            return Err(Error::new(codes::BAD_FIELD).message(message));
+        }
+        let name = new.name.as_deref().unwrap_or(&new.id);
+        validate::metadata("details", &new.details)?;
+        let principal = &grant.auth().principal;
+        Ok(Workspace {
+            id: new.id.clone(),
+            name: validate::label("name", name, MAX_NAME_CHARS)?,
+            description: description(&new.description)?,
+            owner: principal.owner_key(),
+            owner_ids: vec![principal.subject.to_string()],
+            persistent: new.persistent,
+            created_at_ms: self.engine.now_ms(),
+            details: new.details.clone(),
+        })
+    }
+
+    /// Makes a workspace of the caller's. One that does not stay is judged and noted in the audit log, and kept by whoever asked. With
+    /// `overwrite`, one that the caller owns is given what the new one has; it stays whose it was.
+    ///
+    /// # Errors
+    /// `bad_field`; `workspace_exists`; `too_many_workspaces` beyond 100 of one owner; `not_found` for overwriting somebody else's.
+    pub async fn create(
+        &self,
+        mut permit: Permit<workspace::Create>,
+        new: NewWorkspace,
+        overwrite: bool,
+    ) -> Result<Workspace> {
+        permit.name_resource(&new.id.chars().take(MAX_ID_BYTES).collect::<String>());
+        let made = match self.made(&permit, &new) {
+            Ok(made) => made,
+            Err(error) => return permit.close(Err(error)),
+        };
+        for _ in 0..TRIES {
+            let prepared = async {
+                Ok(match self.engine.store().workspace(&made.id).await? {
+                    None if !made.persistent => (made.clone(), Vec::new()),
+                    None => {
+                        let workspace = made.clone();
+                        (made.clone(), vec![Write::InsertWorkspace { workspace, most: MOST_OF_ONE }])
+                    }
+                    Some(_) if !overwrite => return Err(exists(&made.id)),
+                    Some(seen) => {
+                        permit.must_reach(&seen.id, &seen.owner)?;
+                        if !made.persistent {
+                            let message = "persistent: this workspace stays; delete it first.";
+                            return Err(Error::new(codes::BAD_FIELD).message(message));
+                        }
+                        let to = Workspace {
+                            owner: seen.owner.clone(),
+                            owner_ids: seen.owner_ids.clone(),
+                            created_at_ms: seen.created_at_ms,
+                            ..made.clone()
+                        };
+                        let write = Write::ChangeWorkspace { to: Box::new(to.clone()), seen: Box::new(seen) };
+                        (to, vec![write])
+                    }
+                })
+            };
+            let (workspace, writes) = match prepared.await {
+                Ok(prepared) => prepared,
+                Err(error) => return permit.close(Err(error)),
+            };
+            match permit.attempt(writes).await {
+                Ok(()) => return Ok(workspace),
+                // Somebody made, changed or removed it meanwhile: look again.
+                Err(StoreError::Conflict(Conflict::Stale | Conflict::Exists)) => {}
+                Err(error) => return permit.close(Err(error.into())),
+            }
+        }
+        permit.close(Err(Error::new(codes::CONFLICT)))
+    }
+
+    /// The workspaces that stay and that the caller owns or was given, in the order of their ids; at most 200.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn list(&self, permit: Permit<workspace::List>, page: Page) -> Result<Vec<Workspace>> {
+        let page = Page { limit: page.limit.clamp(1, 200), ..page };
+        let found = self.engine.store().workspaces(permit.filter(), page).await;
+        permit.close(found.map_err(Into::into))
+    }
+
+    /// One that stays, if the leave reaches it.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn get(&self, permit: Permit<workspace::Read>, id: &str) -> Result<Workspace> {
+        let found = self.reached(&permit, id).await;
+        permit.close(found)
+    }
+
+    async fn reached(&self, grant: &Grant, id: &str) -> Result<Workspace> {
+        let found = self.find(id).await?.ok_or_else(not_found)?;
+        grant.must_reach(&found.id, &found.owner)?;
+        Ok(found)
+    }
+
+    /// Changes what a workspace is shown as.
+    ///
+    /// # Errors
+    /// `not_found`, `bad_field`.
+    pub async fn update(
+        &self,
+        mut permit: Permit<workspace::Manage>,
+        id: &str,
+        changes: WorkspaceChanges,
+    ) -> Result<Workspace> {
+        for _ in 0..TRIES {
+            let prepared = async {
+                let seen = self.reached(&permit, id).await?;
+                let mut to = seen.clone();
+                if let Some(name) = &changes.name {
+                    to.name = validate::label("name", name, MAX_NAME_CHARS)?;
+                }
+                if let Some(text) = &changes.description {
+                    to.description = description(text)?;
+                }
+                for (name, value) in changes.details.iter().flatten() {
+                    if value.is_null() {
+                        to.details.remove(name);
+                    } else {
+                        to.details.insert(name.clone(), value.clone());
+                    }
+                }
+                validate::metadata("details", &to.details)?;
+                Ok((seen, to))
+            };
+            let (seen, to) = match prepared.await {
+                Ok(prepared) => prepared,
+                Err(error) => return permit.close(Err(error)),
+            };
+            permit.name_resource(&to.id);
+            let write = Write::ChangeWorkspace { to: Box::new(to.clone()), seen: Box::new(seen) };
+            match permit.attempt(vec![write]).await {
+                Ok(()) => return Ok(to),
+                Err(StoreError::Conflict(Conflict::Stale)) => {}
+                Err(error) => return permit.close(Err(error.into())),
+            }
+        }
+        permit.close(Err(Error::new(codes::CONFLICT)))
+    }
+
+    /// Removes a workspace that stays. Who is in it, and what they offer, is the hub's to end.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn delete(&self, mut permit: Permit<workspace::Delete>, id: &str) -> Result<()> {
+        let found = match self.reached(&permit, id).await {
+            Ok(found) => found,
+            Err(error) => return permit.close(Err(error)),
+        };
+        permit.name_resource(&found.id);
+        match permit.commit(vec![Write::DeleteWorkspace { id: found.id, owner: found.owner }]).await {
+            Err(StoreError::Conflict(Conflict::Missing)) => Err(not_found()),
+            other => Ok(other?),
+        }
+    }
+}
+
+impl Engine {
+    /// Whose a workspace is, where that is known without the hub: the own one of `principal`, or one that stays. For [`crate::authz::Target::owner`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn workspace_owner(
+        &self,
+        principal: &crate::principal::Principal,
+        authority: &str,
+        id: &str,
+    ) -> Result<Option<String>> {
+        if id == names::own(principal, authority) {
+            return Ok(Some(principal.owner_key()));
+        }
+        Ok(self.workspaces().find(id).await?.map(|workspace| workspace.owner))
+    }
+}
