@@ -50,6 +50,7 @@ use crate::random::Random;
 use crate::secret::SecretBytes;
 use crate::tokens::seal::Sealer;
 use crate::tokens::{KeyRing, SigningKeys, StoreKeys, Tokens};
+use crate::workspaces::Workspaces;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -348,11 +349,12 @@ impl Engine {
         Ok(Some(copy))
     }
 
-    /// A guard that ends when the caller's credential, session or principal is revoked.
+    /// A guard that ends when the caller's credential, what that was made from, session or principal is revoked.
     #[must_use]
     pub fn watch(&self, auth: &AuthContext) -> LiveGuard {
-        let mut keys = vec![Key::of_principal(&auth.principal.owner_key())];
-        keys.extend(auth.credential.as_deref().map(Key::of_token));
+        let actors = std::iter::once(&auth.principal).chain(&auth.actors);
+        let mut keys: Vec<Key> = actors.map(|one| Key::of_principal(&one.owner_key())).collect();
+        keys.extend(auth.credential.iter().chain(&auth.descent.handles).map(|id| Key::of_token(id)));
         keys.extend(auth.session.as_ref().map(|id| Key::of_session(id.as_str())));
         keys.push(Key::of(&crate::tokens::model::Revoked::All));
         self.memory().live.register(keys)
@@ -361,9 +363,11 @@ impl Engine {
     /// Whether the credential or session of a caller, or everything of theirs, was revoked since that moment.
     pub(crate) fn is_revoked_since(&self, auth: &AuthContext, since: Moment) -> bool {
         let revocations = &self.memory().revocations;
-        auth.credential.as_deref().is_some_and(|id| revocations.holds(Key::of_token(id)))
+        let mut handles = auth.credential.iter().chain(&auth.descent.handles);
+        let mut principals = std::iter::once(&auth.principal).chain(&auth.actors);
+        handles.any(|id| revocations.holds(Key::of_token(id)))
             || auth.session.as_ref().is_some_and(|id| revocations.holds(Key::of_session(id.as_str())))
-            || revocations.applied_since(Key::of_principal(&auth.principal.owner_key()), since)
+            || principals.any(|one| revocations.applied_since(Key::of_principal(&one.owner_key()), since))
     }
 
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {
@@ -449,6 +453,15 @@ impl Engine {
     #[must_use]
     pub fn proofs(&self) -> Proofs<'_> {
         Proofs::new(self)
+    }
+
+    /// The name of the store in what leaves for others that share a key with us: the same in every process on it, and told apart from
+    /// every other store's.
+    pub(crate) fn hub_home(&self) -> String {
+        hmac::sign(&self.0.keys.project, b"hub home").as_ref()[..12]
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect()
     }
 
     /// The keys that clients of a mount name it by.
@@ -565,6 +578,12 @@ impl Engine {
     #[must_use]
     pub fn ownership(&self) -> Ownership<'_> {
         Ownership::new(self)
+    }
+
+    /// Workspaces that stay.
+    #[must_use]
+    pub fn workspaces(&self) -> Workspaces<'_> {
+        Workspaces::new(self)
     }
 
     /// The audit log.

@@ -232,13 +232,19 @@ impl Call {
         if self.is_revoked() {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }
-        let Some(id) = self.auth.principal.user_id() else { return Ok(self.clone()) };
+        // Who acts for a local user may go on while that one may.
+        let root = self.auth.actors.last().unwrap_or(&self.auth.principal);
+        let Some(id) = root.user_id() else { return Ok(self.clone()) };
         let copy = self.engine.user_copy(&id).await?;
         let user = &usable(copy.as_ref())?.user;
         if user.roles == self.auth.roles {
             return Ok(self.clone());
         }
-        let auth = AuthContext { roles: user.roles.clone(), ..(*self.auth).clone() };
+        // A credential that was given some of its maker's roles gets no others later.
+        let narrow = self.auth.method == "hub_token";
+        let still = |role: &&Arc<str>| !narrow || self.auth.roles.contains(role);
+        let roles = user.roles.iter().filter(still).cloned().collect();
+        let auth = AuthContext { roles, ..(*self.auth).clone() };
         Ok(Self { auth: Arc::new(auth), ..self.clone() })
     }
 

@@ -5,7 +5,9 @@
 
 use serde_json::{Map, Value};
 
+use super::hub::{self, HUB_TOKEN};
 use super::model::{Family, Revocation, Revoked};
+use super::profile::Keys;
 use super::refresh::{self, UNNAMED, Verdict, judge};
 use super::revoke::{Tokens, revoke_writes};
 use crate::authz::catalogue::token;
@@ -25,8 +27,10 @@ const AFTER_END_S: i64 = 3_600;
 pub struct Facts {
     /// Whether it is an access token; else a refresh token.
     pub access: bool,
-    /// Whose it is.
-    pub user: UserId,
+    /// Whom it is of.
+    pub principal: Principal,
+    /// Whom it comes down to: itself, or whoever it was made for a child of.
+    pub root: Principal,
     /// The user's name, if there is one.
     pub username: Option<String>,
     /// The client that named itself when it got a refresh token.
@@ -39,13 +43,25 @@ pub struct Facts {
 enum Held {
     Access { user: UserId, claims: Map<String, Value>, handles: Handles, id: String, expires_at_s: i64 },
     Refresh { family: Family, counter: i64 },
+    Hub { read: Box<hub::Read>, claims: Map<String, Value>, max_ttl_s: i64 },
 }
 
 impl Held {
-    fn user(&self) -> &UserId {
+    /// Whom it is of.
+    fn principal(&self) -> Principal {
         match self {
-            Self::Access { user, .. } => user,
-            Self::Refresh { family, .. } => &family.user,
+            Self::Access { user, .. } => Principal::local(user),
+            Self::Refresh { family, .. } => Principal::local(&family.user),
+            Self::Hub { read, .. } => read.principal.clone(),
+        }
+    }
+
+    /// The local user whom it comes down to.
+    fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Access { user, .. } => Some(user.clone()),
+            Self::Refresh { family, .. } => Some(family.user.clone()),
+            Self::Hub { read, .. } => read.local_user(),
         }
     }
 
@@ -53,6 +69,7 @@ impl Held {
         match self {
             Self::Access { claims, .. } => claims.get("sid").and_then(Value::as_str).map(SessionId::from),
             Self::Refresh { family, .. } => Some(family.session.clone()),
+            Self::Hub { read, .. } => read.session.clone(),
         }
     }
 }
@@ -74,7 +91,8 @@ impl Tokens<'_> {
             Err(error) => return permit.close(Err(error)),
         };
         let reached = facts.filter(|facts| {
-            permit.must_reach(facts.user.as_str(), &Principal::local(&facts.user).owner_key()).is_ok()
+            let reaches = |one: &Principal| permit.must_reach(&one.subject, &one.owner_key()).is_ok();
+            reaches(&facts.principal) || reaches(&facts.root)
         });
         if let Some(id) = reached.as_ref().and_then(|facts| facts.claims.get("jti")?.as_str()) {
             permit.name_resource(id);
@@ -99,13 +117,21 @@ impl Tokens<'_> {
             Ok(None) => return permit.close(Ok(())),
             Err(error) => return permit.close(Err(error)),
         };
-        permit.name_principal(Principal::local(held.user()), "token_itself");
+        permit.name_principal(held.principal(), "token_itself");
         let writes = match &held {
             Held::Access { id, expires_at_s, .. } => {
                 permit.name_resource(id);
                 let until_ms = expires_at_s.saturating_add(AFTER_END_S).saturating_mul(1000);
                 let revoked = Revoked::Token(id.clone());
                 revoke_writes(Revocation { revoked, at_ms: self.engine().now_ms(), until_ms }).into()
+            }
+            Held::Hub { read, max_ttl_s, .. } => {
+                permit.name_resource(&read.id);
+                // What renews it has its id, and may have been made a moment ago.
+                let at_ms = self.engine().now_ms();
+                let until_ms = at_ms.saturating_add((max_ttl_s + AFTER_END_S).saturating_mul(1000));
+                let revoked = Revoked::Token(read.id.clone());
+                revoke_writes(Revocation { revoked, at_ms, until_ms }).into()
             }
             Held::Refresh { family, .. } => {
                 permit.name_resource(family.id.as_str());
@@ -126,6 +152,15 @@ impl Tokens<'_> {
     async fn held(&self, mount: &Mount, text: &str) -> Result<Option<Held>> {
         let (engine, profile) = (self.engine(), &mount.tokens);
         let now_ms = engine.now_ms();
+        if profile.typ == HUB_TOKEN {
+            let Ok(verified) = profile.verify(HUB_TOKEN, text, now_ms) else { return Ok(None) };
+            let shared = matches!(profile.keys, Keys::Fixed { .. });
+            let Ok(read) = hub::Read::of(engine, &verified.claims, &profile.authority, shared) else {
+                return Ok(None);
+            };
+            let claims = verified.claims.to_map();
+            return Ok(Some(Held::Hub { read: Box::new(read), claims, max_ttl_s: profile.max_ttl_s }));
+        }
         // Others' subjects are no users of ours, and their issuer is the one to ask.
         if &*profile.authority != LOCAL {
             return Ok(None);
@@ -150,8 +185,13 @@ impl Tokens<'_> {
         let Some(held) = self.held(mount, text).await? else { return Ok(None) };
         let engine = self.engine();
         let now_ms = engine.now_ms();
-        let user = engine.store().user(held.user()).await?.filter(|user| !user.disabled);
-        let Some(user) = user else { return Ok(None) };
+        let user = match held.user() {
+            None => None,
+            Some(id) => match engine.store().user(&id).await?.filter(|user| !user.disabled) {
+                Some(user) => Some(user),
+                None => return Ok(None),
+            },
+        };
         if let Some(id) = held.session() {
             let session = engine.session_unused(&id, now_ms).await?;
             // As when they are used: a refresh token works at its own mount, an access token wherever its keys do.
@@ -160,17 +200,32 @@ impl Tokens<'_> {
                 return Ok(None);
             }
         }
-        let username = user.username.or(user.email);
+        let username = user.and_then(|user| user.username.or(user.email));
+        let principal = held.principal();
         Ok(match held {
             Held::Access { handles, .. } if engine.memory().revocations.cover(&handles) => None,
+            Held::Hub { read, .. } if read.is_revoked(engine) => None,
+            Held::Hub { read, claims, .. } => {
+                let username = username.filter(|_| *read.root() == principal);
+                Some(Facts {
+                    access: true,
+                    root: read.root().clone(),
+                    principal,
+                    username,
+                    client: None,
+                    claims,
+                })
+            }
             Held::Access { claims, .. } => {
-                Some(Facts { access: true, user: user.id, username, client: None, claims })
+                let root = principal.clone();
+                Some(Facts { access: true, root, principal, username, client: None, claims })
             }
             Held::Refresh { family, counter } => {
                 let verdict = judge(&family, counter, &family.client, &mount.tokens.refresh, now_ms);
                 (verdict == Verdict::Advance).then(|| Facts {
                     access: false,
-                    user: user.id,
+                    root: principal.clone(),
+                    principal,
                     username,
                     client: named(&family).map(str::to_owned),
                     claims: stands_for(&family),

@@ -2,6 +2,7 @@
 
 pub mod assertion;
 pub mod held;
+pub mod hub;
 pub mod issue;
 pub mod keys;
 pub mod model;
@@ -15,6 +16,7 @@ mod store_keys;
 
 pub use assertion::Assertions;
 pub use held::Facts;
+pub use hub::{HubToken, HubTokenKind};
 pub use issue::{Issued, Subject};
 pub use keys::{KeyInfo, KeyRing, SigningKeys};
 pub use profile::{Keys, PersonClaims, RefreshForm, RefreshRules, TokenProfile};

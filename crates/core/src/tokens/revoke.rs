@@ -138,7 +138,10 @@ impl<'e> Tokens<'e> {
             return permit.close(Err(Error::new(codes::BAD_REQUEST).message(message)));
         }
         let now_ms = self.engine.now_ms();
-        let until_ms = auth.expires_at_s.map_or(now_ms + FOR_LONG_MS, |s| (s + 3_600).saturating_mul(1000));
+        // What renews a hub's token has its id, and may end later.
+        let renewed = auth.method == "hub_token";
+        let ends_at_s = auth.expires_at_s.filter(|_| !renewed);
+        let until_ms = ends_at_s.map_or(now_ms + FOR_LONG_MS, |s| (s + 3_600).saturating_mul(1000));
         let revocation = Revocation { revoked: Revoked::Token(jti.to_string()), at_ms: now_ms, until_ms };
         Ok(permit.commit(revoke_writes(revocation).into()).await?)
     }

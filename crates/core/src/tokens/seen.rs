@@ -23,9 +23,11 @@ pub struct Seen {
     pub expires_at_ms: Option<i64>,
     /// What can revoke it.
     pub handles: Handles,
+    /// What else can: what it was made from, and whom its subject acts for.
+    pub beside: Vec<Handles>,
     /// The state of the signing keys it was verified under.
     pub keys: u64,
-    /// The user record it was read with, for local users.
+    /// The user record it was read with, for local users and whoever acts for one.
     pub user: Option<Stamp>,
     /// The session it descends from.
     pub session: Option<Arc<SessionCopy>>,
@@ -64,7 +66,8 @@ impl SeenTokens {
             self.0.remove(key);
             return Err(Error::new(codes::TOKEN_EXPIRED));
         }
-        if engine.memory().revocations.cover(&seen.handles) {
+        let revocations = &engine.memory().revocations;
+        if revocations.cover(&seen.handles) || seen.beside.iter().any(|other| revocations.cover(other)) {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }
         let generations = &engine.memory().generations;

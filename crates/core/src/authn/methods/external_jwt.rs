@@ -217,7 +217,15 @@ impl ExternalJwt {
         let leeway_s = self.options.leeway_s;
         let expires_at_ms = verified.claims.exp.map(|exp| exp.saturating_add(leeway_s).saturating_mul(1000));
         let auth_of = Arc::clone(&auth);
-        let seen = Seen { auth: auth_of, expires_at_ms, handles, keys: version, user: None, session: None };
+        let seen = Seen {
+            auth: auth_of,
+            expires_at_ms,
+            handles,
+            beside: Vec::new(),
+            keys: version,
+            user: None,
+            session: None,
+        };
         self.seen.insert(key, Arc::new(seen));
         Ok(auth)
     }

@@ -4,11 +4,13 @@ pub mod anonymous;
 pub mod api_key;
 pub mod custom;
 pub mod external_jwt;
+pub mod hub_token;
 pub mod own_token;
 pub mod project_key;
 pub mod remote_token;
 pub mod session_cookie;
 pub mod trusted_header;
+pub mod visitor;
 
 use std::sync::Arc;
 
@@ -65,11 +67,13 @@ pub static BUILTIN: &[Descriptor] = &[
     api_key::DESCRIPTOR,
     custom::DESCRIPTOR,
     external_jwt::DESCRIPTOR,
+    hub_token::DESCRIPTOR,
     own_token::DESCRIPTOR,
     project_key::DESCRIPTOR,
     remote_token::DESCRIPTOR,
     session_cookie::DESCRIPTOR,
     trusted_header::DESCRIPTOR,
+    visitor::DESCRIPTOR,
 ];
 
 /// Builds the method of this name.

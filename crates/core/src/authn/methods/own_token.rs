@@ -138,7 +138,9 @@ impl OwnToken {
         });
         let expires_at_ms = claims.exp.map(|exp| exp.saturating_mul(1000));
         let stamp = Some(user.stamp);
-        let seen = Seen { auth: Arc::clone(&auth), expires_at_ms, handles, keys, user: stamp, session };
+        let beside = Vec::new();
+        let seen =
+            Seen { auth: Arc::clone(&auth), expires_at_ms, handles, beside, keys, user: stamp, session };
         self.seen.insert(key, Arc::new(seen));
         Ok(auth)
     }
