@@ -22,6 +22,7 @@ use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports::{self, Handlers};
 use doorward_core::principal::LOCAL;
+use doorward_core::tokens::hub::HUB_TOKEN;
 use doorward_core::tokens::profile::ALWAYS;
 use doorward_core::tokens::{
     Assertions, Keys, PersonClaims, RefreshForm, RefreshRules, RemoteKeys, TokenProfile,
@@ -35,6 +36,7 @@ use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config, Problems};
 use crate::handlers::{self, Start};
+use crate::hypha::{self, SharedSecrets};
 use crate::locations::LocationFile;
 use crate::mailer;
 use crate::others;
@@ -138,7 +140,8 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
         }
     };
     let issuers = others::issuers(config, engine.outbound())?;
-    let own = Own { engine: &engine, keys, config, issuers, handlers, mode: setup.mode };
+    let shared_secrets = &setup.shared_secrets;
+    let own = Own { engine: &engine, keys, config, issuers, handlers, shared_secrets, mode: setup.mode };
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         if let Some(handlers) = own.handlers.get(&mount.name) {
@@ -240,8 +243,14 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         },
         providers: Vec::new(),
         webhooks: config.webhooks.iter().map(webhook).collect(),
-        longest_token_ms: LONGEST_TOKEN_S.max(config.tokens.absolute_ttl_s) * 1000,
+        longest_token_ms: longest_token_s(config).saturating_mul(1000),
     })
+}
+
+/// No revocation is forgotten before the last token that it covers.
+fn longest_token_s(config: &Config) -> i64 {
+    let of_hubs = config.mounts.iter().filter(|mount| hypha::speaks(mount)).map(hypha::longest_life_s);
+    of_hubs.fold(LONGEST_TOKEN_S.max(config.tokens.absolute_ttl_s), i64::max)
 }
 
 /// What Doorward's own tokens are made and checked with.
@@ -253,6 +262,8 @@ struct Own<'a> {
     issuers: BTreeMap<String, Arc<RemoteKeys>>,
     /// User code, by mount.
     handlers: BTreeMap<String, Arc<dyn Handlers>>,
+    /// Keys that mounts share with other servers, by mount.
+    shared_secrets: &'a SharedSecrets,
     mode: Mode,
 }
 
@@ -269,6 +280,10 @@ impl Own<'_> {
         }
         let (chain, tokens) = match platform.map(|platform| &platform.auth) {
             None if supabase::speaks(mount) => (self.supabase_chain(mount)?, self.own_profile(mount)),
+            None if hypha::speaks(mount) => {
+                let profile = self.hypha_profile(mount);
+                (self.hypha_chain(mount, &profile)?, profile)
+            }
             None => (self.own_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Open) => (self.open_chain(mount)?, self.own_profile(mount)),
             Some(Auth::Jwt(jwt)) => (self.jwt_chain(mount, jwt)?, self.jwt_profile(mount, jwt)),
@@ -332,6 +347,29 @@ impl Own<'_> {
         let options = object(json!({ "mount": mount.name, "open": ["/auth/v1/verify"] }));
         let gate = self.method("project_key", Section { options, ..Section::default() })?;
         Ok(Chain::new(vec![gate, self.own_token(&[supabase::AUDIENCE])?]))
+    }
+
+    /// A hub's own tokens stand before ours, which are of the same keys; whoever shows nothing is somebody new.
+    fn hypha_chain(&self, mount: &config::Mount, profile: &TokenProfile) -> Result<Chain, Failure> {
+        let options = object(json!({
+            "issuer": profile.issuer.as_deref(),
+            "audience": profile.audience.as_deref(),
+            "authority": &*profile.authority,
+        }));
+        let section = match &profile.keys {
+            Keys::Ring(ring) => Section { options, ring: Some(Arc::clone(ring)), ..Section::default() },
+            Keys::Fixed { verify, .. } => {
+                Section { options, keys: Some(Arc::clone(verify)), ..Section::default() }
+            }
+        };
+        let mut methods = self.keys_and_tokens(mount)?;
+        // Behind the API keys, which know themselves by their prefix.
+        methods.insert(1, self.method("hub_token", section)?);
+        methods.extend(self.cookie(mount)?);
+        methods.extend(self.trusted_header(mount)?);
+        methods.extend(self.remote_tokens(mount)?);
+        methods.push(self.method("visitor", Section::default())?);
+        Ok(Chain::new(methods))
     }
 
     /// API keys before tokens: they recognise themselves by their prefix.
@@ -511,6 +549,30 @@ impl Own<'_> {
                 config::SurfaceKind::Supabase => PersonClaims::Supabase,
                 _ => PersonClaims::Roles,
             },
+        }
+    }
+
+    /// Tokens of a hub. What is shared with other servers says nothing that differs between them.
+    fn hypha_profile(&self, mount: &config::Mount) -> TokenProfile {
+        let own = self.own_profile(mount);
+        let (issuer, audience, keys) = match self.shared_secrets.get(&mount.name) {
+            Some(secret) => {
+                let issuer = self.config.tokens.issuer.as_deref().unwrap_or(hypha::SHARED_ISSUER);
+                (issuer, hypha::SHARED_AUDIENCE.to_owned(), secret.keys.clone())
+            }
+            None => (self.issuer(), format!("{}/{}", self.config.tokens.audience, mount.name), own.keys),
+        };
+        let max_ttl_s = hypha::longest_life_s(mount);
+        TokenProfile {
+            authority: mount.name.as_str().into(),
+            issuer: Some(issuer.into()),
+            audience: Some(audience.into()),
+            identity_claim: "sub".into(),
+            typ: HUB_TOKEN,
+            keys,
+            access_ttl_s: hypha::TOKEN_LIFE_S.min(max_ttl_s),
+            max_ttl_s,
+            ..own
         }
     }
 

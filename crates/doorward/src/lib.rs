@@ -34,6 +34,7 @@ mod commands;
 pub mod config;
 mod descriptors;
 mod handlers;
+mod hypha;
 mod locations;
 pub mod logging;
 mod mailer;

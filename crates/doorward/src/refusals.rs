@@ -10,6 +10,7 @@ use doorward_server::Network;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, Mount, Origin, Problem, Server, SurfaceKind};
+use crate::hypha::SharedSecrets;
 use crate::platform::{Auth, Platform};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
@@ -21,11 +22,12 @@ use crate::tls;
 pub(crate) struct Judged<'a> {
     pub(crate) config: &'a Config,
     pub(crate) platforms: &'a BTreeMap<String, Platform>,
+    pub(crate) shared_secrets: &'a SharedSecrets,
 }
 
 impl<'a> From<&'a Setup> for Judged<'a> {
     fn from(setup: &'a Setup) -> Self {
-        Self { config: &setup.config, platforms: &setup.platforms }
+        Self { config: &setup.config, platforms: &setup.platforms, shared_secrets: &setup.shared_secrets }
     }
 }
 
@@ -126,6 +128,14 @@ fn weak_secrets(setup: Judged<'_>) -> Vec<Problem> {
                 "replace it by random bytes, such as: openssl rand -hex 32",
             ));
         }
+    }
+    for (mount, secret) in setup.shared_secrets {
+        let Some(why) = &secret.weak else { continue };
+        found.push(Problem::of(
+            secret.origin.as_str(),
+            format!("the secret of the mount {mount} is weak: {why}; who guesses it can be anybody"),
+            "replace it by random bytes, such as: openssl rand -hex 32",
+        ));
     }
     let tokens = &setup.config.tokens;
     for file in &tokens.key_files {
@@ -283,7 +293,10 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
         one.secret_file.iter().map(move |file| (format!("remote_tokens.{name}.secret_file"), file))
     });
     let of_mail = setup.config.mail.password_file.iter().map(|file| ("mail.password_file".to_owned(), file));
-    let files = of_webhooks.chain(of_providers).chain(of_others).chain(of_mail);
+    let of_mounts = setup.config.mounts.iter().flat_map(|mount| {
+        mount.jwt_secret_file.iter().map(move |file| (format!("mounts.{}.jwt_secret_file", mount.name), file))
+    });
+    let files = of_webhooks.chain(of_providers).chain(of_others).chain(of_mail).chain(of_mounts);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(

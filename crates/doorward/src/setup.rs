@@ -15,6 +15,7 @@ use doorward_core::secret::SecretBytes;
 
 use crate::cli::{Failure, Surroundings};
 use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
+use crate::hypha::{self, SharedSecrets};
 use crate::platform::{self, Platform};
 use crate::refusals::{self, Judged};
 use crate::secrets::{create_master_key, parse_master_key};
@@ -44,6 +45,8 @@ pub struct Setup {
     pub config: Config,
     /// The platform files, by mount.
     pub platforms: BTreeMap<String, Platform>,
+    /// Secrets that mounts share with other servers, by mount.
+    pub(crate) shared_secrets: SharedSecrets,
     /// The key everything at rest is sealed under.
     pub master_key: SecretBytes,
     /// Variables of this process that `[agents] pass_environment` names, with PATH and LANG.
@@ -97,7 +100,11 @@ impl Setup {
     pub(crate) fn serve(placement: Placement, surroundings: &Surroundings) -> Result<Self, Problems> {
         let sources = serve_sources(placement, surroundings);
         let mut gathered = Gathered::read(&sources, surroundings)?;
-        let judged = Judged { config: &gathered.config, platforms: &gathered.platforms };
+        let judged = Judged {
+            config: &gathered.config,
+            platforms: &gathered.platforms,
+            shared_secrets: &gathered.shared_secrets,
+        };
         gathered.problems.extend(refusals::judge(judged));
         gathered.complete(Mode::Serve, surroundings)
     }
@@ -153,6 +160,7 @@ impl Setup {
 struct Gathered {
     config: Config,
     platforms: BTreeMap<String, Platform>,
+    shared_secrets: SharedSecrets,
     warnings: Vec<String>,
     problems: Vec<Problem>,
     master_key: Option<SecretBytes>,
@@ -180,12 +188,13 @@ impl Gathered {
                 Err(mut found) => problems.append(&mut found.0),
             }
         }
+        let shared_secrets = hypha::secrets(&config, &|name| surroundings.variable(name), &mut problems);
         let master_key = master_key(&config).map_err(|problem| problems.push(problem)).ok();
-        Ok(Self { config, platforms, warnings, problems, master_key })
+        Ok(Self { config, platforms, shared_secrets, warnings, problems, master_key })
     }
 
     fn complete(self, mode: Mode, surroundings: &Surroundings) -> Result<Setup, Problems> {
-        let Self { config, platforms, warnings, problems, master_key } = self;
+        let Self { config, platforms, shared_secrets, warnings, problems, master_key } = self;
         let Some(master_key) = master_key.filter(|_| problems.is_empty()) else {
             return Err(Problems(problems));
         };
@@ -195,7 +204,7 @@ impl Gathered {
             .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
             .collect();
         let passed = crate::handlers::passed(&config.handlers, |name| surroundings.variable(name));
-        Ok(Setup { mode, config, platforms, master_key, agent_environment, passed, warnings })
+        Ok(Setup { mode, config, platforms, shared_secrets, master_key, agent_environment, passed, warnings })
     }
 }
 

@@ -3,12 +3,13 @@
 use doorward_protocols::jose::sign_compact;
 use serde_json::{Map, Value};
 
+use super::hub::{HUB_TOKEN, RESERVED as HUB_RESERVED};
 use super::profile::TokenProfile;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, TokenId};
 use crate::memory::revocations::Key;
-use crate::principal::{Principal, PrincipalKind};
+use crate::principal::{LOCAL, Principal, PrincipalKind};
 use crate::secret::SecretText;
 
 /// Claims that only the issuer writes.
@@ -55,7 +56,8 @@ pub fn issue(engine: &Engine, profile: &TokenProfile, subject: Subject) -> Resul
     let bad = |text: String| Error::new(codes::BAD_FIELD).message(text);
     let identity = &*profile.identity_claim;
     for name in subject.claims.keys() {
-        if RESERVED.contains(&name.as_str()) || name == identity {
+        let of_hubs = profile.typ == HUB_TOKEN && HUB_RESERVED.contains(&name.as_str());
+        if RESERVED.contains(&name.as_str()) || of_hubs || name == identity {
             return Err(bad(format!("The claim {name:?} is written by the issuer alone.")));
         }
     }
@@ -63,9 +65,11 @@ pub fn issue(engine: &Engine, profile: &TokenProfile, subject: Subject) -> Resul
     if !(1..=profile.max_ttl_s).contains(&ttl_s) {
         return Err(bad(format!("A token lives between 1 and {} seconds here.", profile.max_ttl_s)));
     }
+    // Whom a hub's mount makes a token for by name is a user of ours; its authority is for the subjects that its tokens alone name.
+    let of_a_hub = profile.typ == HUB_TOKEN;
     let principal = Principal {
         kind: PrincipalKind::User,
-        authority: profile.authority.clone(),
+        authority: if of_a_hub { LOCAL.into() } else { profile.authority.clone() },
         subject: subject.subject.as_str().into(),
     };
     let now_s = engine.now_ms().div_euclid(1000);
@@ -98,8 +102,17 @@ pub fn issue(engine: &Engine, profile: &TokenProfile, subject: Subject) -> Resul
     if let Some(session) = &subject.session {
         put("sid", session.as_str().into());
     }
-    if let Some(scope) = subject.scope {
-        put("scope", scope.into());
+    match subject.scope {
+        // There it is Hypha's word for workspaces.
+        Some(scope) if of_a_hub => put("limits", scope.split_ascii_whitespace().collect::<Vec<_>>().into()),
+        Some(scope) => put("scope", scope.into()),
+        None => None,
+    };
+    if of_a_hub {
+        put("authority", LOCAL.into());
+        put("home", engine.hub_home().into());
+        put("administrative", true.into());
+        put("until", exp.into());
     }
     if !subject.claims.is_empty() {
         let size = serde_json::to_string(&subject.claims).map_or(usize::MAX, |text| text.len());

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::hub::HUB_TOKEN;
 use super::issue::{Issued, Subject, issue};
 use super::model::{Revocation, Revoked};
 use super::profile::TokenProfile;
@@ -84,7 +85,7 @@ impl<'e> Tokens<'e> {
 
     /// Our own tokens are for users there are, and limited to scopes there are; others' are their issuer's business.
     async fn checked(&self, profile: &TokenProfile, mut subject: Subject) -> Result<Subject> {
-        if &*profile.authority == LOCAL {
+        if &*profile.authority == LOCAL || profile.typ == HUB_TOKEN {
             self.known(&subject.subject).await?;
             if let Some(scope) = &subject.scope {
                 subject.scope = Some(scopes::parse(scope.split_ascii_whitespace())?.join(" "));

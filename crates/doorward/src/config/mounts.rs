@@ -65,6 +65,8 @@ pub struct Mount {
     pub cookie_sessions: bool,
     /// Origins whose pages may read answers.
     pub cors_origins: Vec<String>,
+    /// The secret that its tokens are signed with, where that is shared with other servers.
+    pub jwt_secret_file: Option<PathBuf>,
     /// Whether pages that describe the surface are shown.
     pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -84,6 +86,8 @@ pub enum SurfaceKind {
     Muxi,
     /// Supabase Auth's.
     Supabase,
+    /// Hypha's.
+    Hypha,
 }
 
 impl SurfaceKind {
@@ -94,6 +98,7 @@ impl SurfaceKind {
         ("langgraph", Self::LangGraph),
         ("muxi", Self::Muxi),
         ("supabase", Self::Supabase),
+        ("hypha", Self::Hypha),
     ];
 
     /// Whether an agent server of its platform can stand behind it.
@@ -105,7 +110,7 @@ impl SurfaceKind {
     /// Whether its platform's clients are in pages too, which `dev` lets in from where pages are developed.
     #[must_use]
     pub fn has_pages(self) -> bool {
-        matches!(self, Self::LangGraph | Self::Supabase)
+        matches!(self, Self::LangGraph | Self::Supabase | Self::Hypha)
     }
 
     /// The word for it.
@@ -117,6 +122,7 @@ impl SurfaceKind {
             Self::LangGraph => "langgraph",
             Self::Muxi => "muxi",
             Self::Supabase => "supabase",
+            Self::Hypha => "hypha",
         }
     }
 }
@@ -125,7 +131,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "surface",
         "\"agentflow\"",
-        "What is spoken here: native, agentflow, langgraph, muxi or supabase. Default: the mount's name.",
+        "What is spoken here: native, agentflow, langgraph, muxi, supabase or hypha. Default: the mount's name.",
     ),
     Key::optional(
         "prefix",
@@ -172,7 +178,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "max_token_life_s",
         "604800",
-        "Longest life, in seconds from iat to exp, of tokens that others issue; longer ones are refused.",
+        "Longest life, in seconds from iat to exp, of tokens that others issue; longer ones are refused. hypha: of tokens made here; default 172800.",
     ),
     Key::new(
         "require_exp",
@@ -208,7 +214,12 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "cors_origins",
         "[]",
-        "Origins whose pages may read answers, such as https://app.example. Each is named: there is no wildcard.",
+        "Origins whose pages may read answers, such as https://app.example. Each is named: there is no wildcard. hypha: ALLOW_ORIGINS in the environment is its default.",
+    ),
+    Key::optional(
+        "jwt_secret_file",
+        "\"/etc/doorward/hypha-jwt-secret\"",
+        "hypha: a file with the secret that its tokens are signed with (HS256); servers that share it take each other's. Default: HYPHA_JWT_SECRET or JWT_SECRET in the environment; without them, keys of our own.",
     ),
     Key::new(
         "auto_confirm",
@@ -349,6 +360,14 @@ impl Mount {
         let principal_jwt = section.boolean("principal_jwt");
         let agentflow = section.path("agentflow");
         let langgraph = section.path("langgraph");
+        let jwt_secret_file = section.path("jwt_secret_file");
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && jwt_secret_file.is_some() {
+            section.refuse(
+                "jwt_secret_file",
+                "this surface's tokens are not signed with a shared secret",
+                "leave it out, or see tokens.key_files",
+            );
+        }
         let uncovered = section.word(
             "uncovered",
             &[("own", Uncovered::Own), ("allow", Uncovered::Allow), ("deny", Uncovered::Deny)],
@@ -399,6 +418,7 @@ impl Mount {
             ("upstream", upstream.is_none()),
             ("agentflow", agentflow.is_none()),
             ("langgraph", langgraph.is_none()),
+            ("jwt_secret_file", jwt_secret_file.is_none()),
             ("trusted_header", trusted_header.is_none()),
             ("remote_tokens", remote_tokens.is_none()),
         ]
@@ -434,6 +454,7 @@ impl Mount {
             redirect_urls: redirect_urls?,
             cookie_sessions: cookie_sessions?,
             cors_origins: cors_origins?,
+            jwt_secret_file,
             docs: docs?,
         })
     }
@@ -448,7 +469,7 @@ fn surface(name: &str, section: &mut Section<'_>) -> Option<SurfaceKind> {
         section.refuse(
             "surface",
             format!("no surface is called {name}"),
-            "say which surface the mount speaks: surface = \"native\", \"agentflow\", \"langgraph\", \"muxi\" or \"supabase\"",
+            "say which surface the mount speaks: surface = \"native\", \"agentflow\", \"langgraph\", \"muxi\", \"supabase\" or \"hypha\"",
         );
     }
     found

@@ -10,8 +10,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, Tokens, issuers, limits, mounts, outbound, providers, remote_tokens,
-    roles, webhooks,
+    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, issuers, limits, mounts, outbound, providers,
+    remote_tokens, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -64,6 +64,7 @@ impl Sources {
         let mut tree = self.usual();
         make_way(&mut tree, &given);
         lay_over(&mut tree, given);
+        allowed_origins(&mut tree, &self.environment);
         tree
     }
 
@@ -125,6 +126,28 @@ fn make_way(usual: &mut Table, given: &Table) {
         names("issuers").iter().chain(&names("remote_tokens")).filter(|name| !asked_for.contains(name))
     {
         mounts.remove(name);
+    }
+}
+
+/// Hypha's own variable is what its mounts go by where the configuration names no origins.
+fn allowed_origins(tree: &mut Table, environment: &[(String, String)]) {
+    const VARIABLE: &str = "ALLOW_ORIGINS";
+    let given = environment.iter().find(|(name, text)| name == VARIABLE && !text.trim().is_empty());
+    let (Some((name, text)), Some(Value::Table(mounts))) =
+        (given, tree.get_mut("mounts").map(|node| &mut node.value))
+    else {
+        return;
+    };
+    for (mount, node) in mounts {
+        let Value::Table(keys) = &mut node.value else { continue };
+        let surface = match keys.get("surface").map(|node| &node.value) {
+            Some(Value::Text(surface)) => surface.as_str(),
+            _ => mount,
+        };
+        if surface == SurfaceKind::Hypha.name() && !keys.contains_key("cors_origins") {
+            let origins = Node::text(text.as_str(), Origin::Environment(name.clone()));
+            keys.insert("cors_origins".to_owned(), origins);
+        }
     }
 }
 

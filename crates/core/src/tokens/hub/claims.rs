@@ -35,7 +35,8 @@ pub(crate) struct Read {
     foreign: bool,
     descent: Descent,
     workspaces: WorkspaceScope,
-    roles: Vec<Arc<str>>,
+    /// Those it was given; absent of a log-in's own, which has its user's.
+    roles: Option<Vec<Arc<str>>>,
     limits: Option<Vec<Arc<str>>>,
     administrative: bool,
     email: Option<String>,
@@ -138,7 +139,7 @@ impl Read {
             foreign,
             descent: Descent { handles, ends_at_s: claims.get("until").and_then(|until| until.as_i64()) },
             workspaces: WorkspaceScope { confined, ..scope.into() },
-            roles: texts(claims, "roles", MAX_ROLES)?.unwrap_or_default(),
+            roles: texts(claims, "roles", MAX_ROLES)?,
             limits: texts(claims, "limits", crate::authz::scopes::MAX_SCOPES)?,
             administrative: matches!(claims.get("administrative"), Some(Value::Bool(true))),
             email: claims.get_str("email").map(std::borrow::Cow::into_owned),
@@ -237,12 +238,16 @@ impl Read {
 
     /// The roles it says, as far as they are its holder's now. Those of a local user count as they are; others' must be defined here.
     fn roles_now(&self, engine: &Engine, user: Option<&[Arc<str>]>) -> Vec<Arc<str>> {
+        let Some(given) = &self.roles else {
+            let all = user.filter(|_| self.actors.is_empty());
+            return all.map(<[_]>::to_vec).unwrap_or_default();
+        };
         let counts = |role: &&Arc<str>| match user {
             Some(held) => held.contains(role),
             None if self.root().kind == PrincipalKind::Anonymous => ***role == *ANONYMOUS_ROLE,
             None => engine.roles().can_be_given(role),
         };
-        self.roles.iter().filter(counts).cloned().collect()
+        given.iter().filter(counts).cloned().collect()
     }
 }
 
