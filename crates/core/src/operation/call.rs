@@ -19,6 +19,7 @@ use crate::memory::revocations::Moment;
 use crate::mount::Mount;
 use crate::principal::AuthContext;
 use crate::tokens::seen::usable;
+use crate::workspaces::Permission;
 
 use std::net::IpAddr;
 
@@ -246,6 +247,14 @@ impl Call {
         let roles = user.roles.iter().filter(still).cloned().collect();
         let auth = AuthContext { roles, ..(*self.auth).clone() };
         Ok(Self { auth: Arc::new(auth), ..self.clone() })
+    }
+
+    /// The same call, where a workspace that is kept in no store is the caller's this far: the hub that keeps it has decided so.
+    #[must_use]
+    pub fn knowing_workspace(&self, id: &str, held: Permission) -> Self {
+        let mut auth = (*self.auth).clone();
+        auth.workspaces.given.insert(id.into(), held);
+        Self { auth: Arc::new(auth), ..self.clone() }
     }
 
     /// Whether the caller's credential, session or everything of theirs was revoked since they were let in.

@@ -1,0 +1,242 @@
+//! The service that every end of Hypha's RPC has: signs of life, objects of services, and messages that come in parts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use doorward_protocols::hypha::value;
+use rmpv::Value;
+
+use crate::fault::Fault;
+use crate::hub::Hub;
+use crate::provided::{self, Asked, Provided, Row};
+
+/// Most bytes of messages in parts from one client.
+const MOST_BYTES: usize = 16 << 20;
+/// Most of them at once.
+const MOST_MESSAGES: usize = 16;
+/// Most parts of one.
+const MOST_PARTS: usize = 256;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) static SERVICE: Provided = Provided {
+    id: "built-in",
+    name: "Built-in services",
+    kind: "built-in",
+    description: "What every end has",
+    rows: &[
+        Row {
+            name: "ping",
+            parameters: &["msg"],
+            doc: "Answers pong.",
+            act: |_| Box::pin(async { Ok("pong".into()) }),
+        },
+        Row {
+            name: "get_service",
+            parameters: &["service_id"],
+            doc: "A service of this end.",
+            act: |asked| Box::pin(get_service(asked)),
+        },
+        Row {
+            name: "message_cache.create",
+            parameters: &["key", "heartbeat", "overwrite"],
+            doc: "Begins a message that comes in parts.",
+            act: |asked| Box::pin(async move { asked.create() }),
+        },
+        Row {
+            name: "message_cache.append",
+            parameters: &["key", "data", "heartbeat"],
+            doc: "Adds a part.",
+            act: |asked| Box::pin(async move { asked.append() }),
+        },
+        Row {
+            name: "message_cache.set",
+            parameters: &["key", "index", "data", "heartbeat"],
+            doc: "Puts a part in its place.",
+            act: |asked| Box::pin(async move { asked.set() }),
+        },
+        Row {
+            name: "message_cache.process",
+            parameters: &["key", "heartbeat"],
+            doc: "Takes the whole message.",
+            act: |asked| Box::pin(process(asked)),
+        },
+        Row {
+            name: "message_cache.remove",
+            parameters: &["key"],
+            doc: "Forgets a message.",
+            act: |asked| Box::pin(async move { asked.remove() }),
+        },
+    ],
+};
+
+async fn get_service(asked: Asked) -> Result<Value, Fault> {
+    let name = asked.args.needed_text("service_id")?;
+    let found = provided::at(&asked.hub, &asked.at).iter().find(|provided| provided.id == name);
+    let found = found.ok_or_else(|| Fault::key(format!("Service not found: {name}")))?;
+    Ok(found.object(&asked.hub, &asked.at))
+}
+
+/// Messages of one client that are not whole.
+#[derive(Default)]
+pub(crate) struct Chunks {
+    messages: HashMap<String, Parts>,
+    bytes: usize,
+}
+
+struct Parts {
+    parts: HashMap<usize, Vec<u8>>,
+    since: Instant,
+}
+
+impl Parts {
+    fn bytes(&self) -> usize {
+        self.parts.values().map(Vec::len).sum()
+    }
+}
+
+impl Chunks {
+    fn begin(&mut self, key: &str) -> Result<(), Fault> {
+        self.messages.retain(|_, parts| parts.since.elapsed() < PATIENCE);
+        self.bytes = self.messages.values().map(Parts::bytes).sum();
+        if self.messages.contains_key(key) {
+            return Err(Fault::value("there is a message of this key"));
+        }
+        if self.messages.len() >= MOST_MESSAGES {
+            return Err(Fault::value("too many messages that are not whole"));
+        }
+        self.messages.insert(key.to_owned(), Parts { parts: HashMap::new(), since: Instant::now() });
+        Ok(())
+    }
+
+    fn put(&mut self, key: &str, index: Option<usize>, part: &[u8]) -> Result<(), Fault> {
+        let parts =
+            self.messages.get_mut(key).ok_or_else(|| Fault::key("there is no message of this key"))?;
+        let index = index.unwrap_or(parts.parts.len());
+        if index >= MOST_PARTS {
+            return Err(Fault::value("a message has at most 256 parts"));
+        }
+        let before = parts.parts.get(&index).map_or(0, Vec::len);
+        if self.bytes - before + part.len() > MOST_BYTES {
+            return Err(Fault::value("messages in parts take at most 16 MiB"));
+        }
+        self.bytes = self.bytes - before + part.len();
+        parts.parts.insert(index, part.to_vec());
+        Ok(())
+    }
+
+    fn take(&mut self, key: &str) -> Result<Vec<u8>, Fault> {
+        let mut parts =
+            self.messages.remove(key).ok_or_else(|| Fault::key("there is no message of this key"))?;
+        self.bytes -= parts.bytes();
+        let mut whole = Vec::with_capacity(parts.bytes());
+        for index in 0..parts.parts.len() {
+            let part =
+                parts.parts.remove(&index).ok_or_else(|| Fault::value("a part of the message is missing"))?;
+            whole.extend_from_slice(&part);
+        }
+        Ok(whole)
+    }
+
+    fn drop_message(&mut self, key: &str) {
+        if let Some(parts) = self.messages.remove(key) {
+            self.bytes -= parts.bytes();
+        }
+    }
+}
+
+impl Asked {
+    fn key(&self) -> Result<&str, Fault> {
+        let key = self.args.needed_text("key")?;
+        if key.len() <= 256 { Ok(key) } else { Err(Fault::value("a key has at most 256 bytes")) }
+    }
+
+    /// Whoever waits for the answer that comes in parts sees that it is on its way.
+    fn beat(&self) -> Result<(), Fault> {
+        if self.args.flag("heartbeat")? {
+            self.hub.heard_of(&self.peer.address, self.key()?);
+        }
+        Ok(())
+    }
+
+    fn create(&self) -> Result<Value, Fault> {
+        self.beat()?;
+        let mut chunks = self.peer.chunks.lock();
+        if self.args.flag("overwrite")? {
+            chunks.drop_message(self.key()?);
+        }
+        chunks.begin(self.key()?).map(|()| Value::Nil)
+    }
+
+    fn append(&self) -> Result<Value, Fault> {
+        self.beat()?;
+        let part = bytes_of(self.args.needed("data")?)?;
+        self.peer.chunks.lock().put(self.key()?, None, part).map(|()| Value::Nil)
+    }
+
+    fn set(&self) -> Result<Value, Fault> {
+        self.beat()?;
+        let part = bytes_of(self.args.needed("data")?)?;
+        let index = self.args.needed("index")?.as_u64().and_then(|index| usize::try_from(index).ok());
+        let index = index.ok_or_else(|| Fault::value("index is a whole number"))?;
+        self.peer.chunks.lock().put(self.key()?, Some(index), part).map(|()| Value::Nil)
+    }
+
+    fn remove(&self) -> Result<Value, Fault> {
+        self.peer.chunks.lock().drop_message(self.key()?);
+        Ok(Value::Nil)
+    }
+}
+
+fn bytes_of(value: &Value) -> Result<&[u8], Fault> {
+    value.as_slice().ok_or_else(|| Fault::value("a part is bytes"))
+}
+
+async fn process(asked: Asked) -> Result<Value, Fault> {
+    asked.beat()?;
+    let whole = asked.peer.chunks.lock().take(asked.key()?)?;
+    let (hub, peer, at): (Hub, Arc<_>, String) = (asked.hub, asked.peer, asked.at);
+    doorward_protocols::hypha::Head::read(&whole).map_err(|error| Fault::value(error.to_string()))?;
+    // It says itself where it is for; what counts is where its parts came. A message of parts of parts ends here.
+    let again = value::read_first(&whole).is_ok_and(|(head, _)| {
+        value::get(&head, "method")
+            .and_then(Value::as_str)
+            .is_some_and(|method| method.contains("message_cache"))
+    });
+    if again {
+        return Err(Fault::value("a message in parts is no part of another"));
+    }
+    Box::pin(hub.serve(&peer, &at, &whole)).await;
+    Ok(Value::Nil)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_a_whole_in_their_order_and_take_no_more_than_their_room() {
+        let mut chunks = Chunks::default();
+        chunks.begin("a").expect("room");
+        chunks.put("a", Some(1), b"b").expect("room");
+        chunks.put("a", Some(0), b"a").expect("room");
+        assert!(chunks.begin("a").is_err(), "it is there");
+        assert_eq!(chunks.take("a").expect("whole"), b"ab");
+        assert!(chunks.take("a").is_err() && chunks.put("a", None, b"x").is_err());
+        chunks.begin("b").expect("room");
+        chunks.put("b", Some(1), b"x").expect("room");
+        assert!(chunks.take("b").is_err(), "the first part is missing");
+        assert_eq!(chunks.bytes, 0);
+        chunks.begin("c").expect("room");
+        for part in 0..64 {
+            chunks.put("c", Some(part), &vec![0; 256 << 10]).expect("room");
+        }
+        assert!(chunks.put("c", Some(64), b"x").is_err(), "no room is left");
+        assert!(chunks.put("c", Some(MOST_PARTS), b"").is_err());
+        for key in 0..MOST_MESSAGES - 1 {
+            chunks.begin(&key.to_string()).expect("room");
+        }
+        assert!(chunks.begin("more").is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! The hub itself: what it is made of, and the rooms there are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_core::authz::catalogue::{Action, workspace};
+use doorward_core::authz::{Target, decide};
+use doorward_core::engine::Engine;
+use doorward_core::error::Result;
+use doorward_core::mount::Mount;
+use doorward_core::operation::Call;
+use doorward_core::principal::Principal;
+use doorward_core::random;
+use doorward_core::workspaces::{Permission, Workspace, names};
+use parking_lot::{Mutex, RwLock};
+
+use crate::caller::Pending;
+use crate::login::Pendings;
+use crate::room::Room;
+use crate::user::is_local;
+
+/// The workspace that everybody sees.
+pub(crate) const PUBLIC: &str = "public";
+
+/// What a hub is told when it is made.
+pub struct Settings {
+    /// The mount it stands in.
+    pub mount: Arc<Mount>,
+    /// Where clients find it, without a trailing slash: `https://agents.example/hypha`.
+    pub base_url: String,
+    /// Version of Hypha that clients are told.
+    pub version: &'static str,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    pub(crate) settings: Settings,
+    /// The client that offers the server's own services in `public`.
+    pub(crate) server_id: String,
+    /// Who answers at `*/…`.
+    pub(crate) manager_id: String,
+    pub(crate) rooms: RwLock<HashMap<Arc<str>, Arc<Room>>>,
+    /// Calls that we made and that are not answered, by session.
+    pub(crate) pending: Mutex<HashMap<String, Pending>>,
+    pub(crate) logins: Pendings,
+}
+
+/// Hypha's hub. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(pub(crate) Arc<Inner>);
+
+impl Hub {
+    /// A hub that nobody is connected to.
+    #[must_use]
+    pub fn new(engine: Engine, settings: Settings) -> Self {
+        let server_id = name(&engine, "");
+        let manager_id = format!("manager-{server_id}");
+        let hub = Self(Arc::new(Inner {
+            engine,
+            settings,
+            server_id,
+            manager_id,
+            rooms: RwLock::default(),
+            pending: Mutex::default(),
+            logins: Pendings::default(),
+        }));
+        hub.keep(Workspace {
+            id: PUBLIC.to_owned(),
+            name: PUBLIC.to_owned(),
+            description: "What everybody sees".to_owned(),
+            owner: Principal::system("hub").owner_key(),
+            owner_ids: vec!["root".to_owned()],
+            persistent: true,
+            created_at_ms: hub.0.engine.now_ms(),
+            details: serde_json::Map::new(),
+        });
+        hub
+    }
+
+    /// The engine it stands on.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The mount it stands in.
+    #[must_use]
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.0.settings.mount
+    }
+
+    /// The client that offers the server's own services in `public`.
+    #[must_use]
+    pub fn server_id(&self) -> &str {
+        &self.0.server_id
+    }
+
+    /// Where clients find it.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.0.settings.base_url
+    }
+
+    /// How many clients are connected.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.0.rooms.read().values().map(|room| room.peers.read().len()).sum()
+    }
+
+    /// The own workspace of a caller.
+    #[must_use]
+    pub fn own_workspace(&self, call: &Call) -> String {
+        names::own(&call.auth.principal, &self.mount().tokens.authority)
+    }
+
+    /// A name that nobody has.
+    pub(crate) fn fresh_name(&self, prefix: &str) -> String {
+        name(&self.0.engine, prefix)
+    }
+
+    pub(crate) fn random_number(&self) -> u64 {
+        u64::from_be_bytes(random::bytes(self.0.engine.random()))
+    }
+
+    pub(crate) fn live_room(&self, id: &str) -> Option<Arc<Room>> {
+        self.0.rooms.read().get(id).cloned()
+    }
+
+    /// The room of a workspace; there is one once it is known.
+    pub(crate) fn keep(&self, workspace: Workspace) -> Arc<Room> {
+        let mut rooms = self.0.rooms.write();
+        let id: Arc<str> = workspace.id.as_str().into();
+        Arc::clone(rooms.entry(id).or_insert_with(|| Arc::new(Room::new(workspace))))
+    }
+
+    /// The room of a workspace that there is: somebody is in it, it is kept in the store, or it is the caller's own.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn room(&self, id: &str, call: &Call) -> Result<Option<Arc<Room>>> {
+        if let Some(room) = self.live_room(id) {
+            return Ok(Some(room));
+        }
+        if let Some(found) = self.0.engine.workspaces().find(id).await? {
+            return Ok(Some(self.keep(found)));
+        }
+        if id != self.own_workspace(call) {
+            return Ok(None);
+        }
+        Ok(Some(self.keep(Workspace {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            description: "A workspace of one's own".to_owned(),
+            owner: call.auth.principal.owner_key(),
+            owner_ids: vec![id[names::OWN.len()..].to_owned()],
+            persistent: is_local(&call.auth),
+            created_at_ms: self.0.engine.now_ms(),
+            details: serde_json::Map::new(),
+        })))
+    }
+
+    /// Forgets a room that nobody is in and that nothing is offered in.
+    pub(crate) fn tidy(&self, room: &Arc<Room>) {
+        if &*room.id == PUBLIC {
+            return;
+        }
+        let mut rooms = self.0.rooms.write();
+        if room.peers.read().is_empty() && Arc::strong_count(room) <= 3 {
+            rooms.remove(&room.id);
+        }
+    }
+
+    /// How far a caller reaches into a workspace, by the decision function; nothing is done by asking.
+    pub(crate) fn permission(&self, call: &Call, room: &Room) -> Option<Permission> {
+        if &*room.id == PUBLIC && !call.auth.workspaces.given.contains_key(PUBLIC) {
+            // Everybody sees what is public; nobody is at home there but the server and administrators.
+            let administrator = self.reaches(call, room, workspace::Manage::DEF);
+            return Some(if administrator { Permission::Admin } else { Permission::Read });
+        }
+        let steps = [
+            (workspace::Manage::DEF, Permission::Admin),
+            (workspace::Use::DEF, Permission::ReadWrite),
+            (workspace::Read::DEF, Permission::Read),
+        ];
+        steps
+            .into_iter()
+            .find(|(action, _)| self.reaches(call, room, action))
+            .map(|(_, permission)| permission)
+    }
+
+    fn reaches(
+        &self,
+        call: &Call,
+        room: &Room,
+        action: &'static doorward_core::authz::catalogue::ActionDef,
+    ) -> bool {
+        let owner = room.owner();
+        let target = Target::owned(&room.id, &owner).through(&self.mount().name);
+        decide(self.0.engine.roles(), &call.auth, action, target).is_ok()
+    }
+}
+
+/// A name of 22 characters behind a prefix.
+fn name(engine: &Engine, prefix: &str) -> String {
+    let bytes: [u8; 16] = random::bytes(engine.random());
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -1,0 +1,99 @@
+//! The workspace manager: what every client finds at `*/manager`.
+
+mod clients;
+mod services;
+mod tokens;
+mod workspaces;
+
+use std::sync::Arc;
+
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::Action;
+use doorward_core::operation::Permit;
+
+use crate::fault::Fault;
+use crate::provided::{Asked, Provided, Row};
+use crate::room::Room;
+
+pub(crate) use services::{Found, ServiceQuery, find as find_service};
+
+macro_rules! row {
+    ($name:literal, $parameters:expr, $doc:literal, $act:path) => {
+        Row { name: $name, parameters: $parameters, doc: $doc, act: |asked| Box::pin($act(asked)) }
+    };
+}
+
+pub(crate) static SERVICE: Provided = Provided {
+    id: "default",
+    name: "Workspace manager",
+    kind: "workspace-manager",
+    description: "Workspaces, who is in them, and what they offer",
+    rows: &[
+        row!("echo", &["data"], "Answers with what it was given.", clients::echo),
+        row!("log", &["msg"], "Writes a line into the server's log.", clients::log),
+        row!("ping", &["client_id", "timeout"], "Whether a client answers: pong, or why not.", clients::ping),
+        row!("list_clients", &["workspace"], "Who is in a workspace.", clients::list),
+        row!("subscribe", &["event_type"], "Hear of these kinds of events.", clients::subscribe),
+        row!("unsubscribe", &["event_type"], "Hear of them no more.", clients::unsubscribe),
+        row!("get_summary", &[], "How many are here and what they offer.", clients::summary),
+        row!("check_status", &[], "Whether the workspace is ready.", clients::status),
+        row!("cleanup", &["workspace", "timeout"], "Forget clients that do not answer.", clients::cleanup),
+        row!("register_service", &["service", "config"], "Offer a service.", services::register),
+        row!("unregister_service", &["service_id"], "Offer it no more.", services::unregister),
+        row!(
+            "list_services",
+            &["query", "include_unlisted", "include_app_services", "prioritize_running_services"],
+            "What is offered in a workspace.",
+            services::list
+        ),
+        row!("get_service_info", &["service_id", "config"], "A service's record.", services::info),
+        row!("get_service", &["service_id", "config"], "A service, to be called.", services::get),
+        row!("register_service_type", &["type"], "Describe a kind of services.", services::register_kind),
+        row!("get_service_type", &["type_id"], "A kind of services.", services::get_kind),
+        row!("list_service_types", &[], "Kinds of services that were described.", services::list_kinds),
+        row!("generate_token", &["config"], "A token for a workspace.", tokens::generate),
+        row!("parse_token", &["token"], "Whose a token is and what it reaches.", tokens::parse),
+        row!("revoke_token", &["token"], "End a token.", tokens::revoke),
+        row!("create_workspace", &["config", "overwrite"], "Make a workspace.", workspaces::create),
+        row!("delete_workspace", &["workspace"], "Remove a workspace.", workspaces::delete),
+        row!("get_workspace_info", &["workspace"], "What is known of a workspace.", workspaces::info),
+        row!("list_workspaces", &["match", "offset", "limit"], "One's workspaces.", workspaces::list),
+    ],
+};
+
+impl Asked {
+    /// Leave to do `A` in a workspace.
+    pub(crate) fn leave<A: Action>(&self, room: &Room) -> Result<Permit<A>, Fault> {
+        let owner = room.owner();
+        self.peer.call.permit::<A>(Target::owned(&room.id, &owner)).map_err(|error| match error.status() {
+            // Whether there is such a workspace is no secret of the one the caller is in; of others it is.
+            403 | 404 => Fault::permission(format!("Permission denied for workspace {}", room.id)),
+            _ => error.into(),
+        })
+    }
+
+    /// Leave for an act that is done here and now.
+    pub(crate) fn may<A: Action>(&self, room: &Room) -> Result<(), Fault> {
+        self.leave::<A>(room)?.close(Ok(())).map_err(Fault::from)
+    }
+
+    /// The workspace that is meant: the one that is named, or the caller's.
+    pub(crate) async fn room(&self, name: Option<&str>) -> Result<Arc<Room>, Fault> {
+        match name {
+            None => Ok(Arc::clone(&self.peer.room)),
+            Some(name) if name == &*self.peer.room.id => Ok(Arc::clone(&self.peer.room)),
+            Some(name) => {
+                let found = self.hub.room(name, &self.peer.call).await?;
+                let missing = || Fault::key(format!("Workspace {name} does not exist or is not accessible"));
+                let room = found.ok_or_else(missing)?;
+                // What one may not even see is not there.
+                if self.hub.permission(&self.peer.call, &room).is_none() {
+                    let denied = self.may::<doorward_core::authz::catalogue::workspace::Read>(&room);
+                    self.hub.tidy(&room);
+                    return Err(denied.err().unwrap_or_else(missing));
+                }
+                Ok(room)
+            }
+        }
+    }
+}

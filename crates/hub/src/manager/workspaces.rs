@@ -1,0 +1,142 @@
+//! Making, finding and removing workspaces.
+
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::workspace;
+use doorward_core::ports::store::Page;
+use doorward_core::workspaces::{NewWorkspace, Workspace};
+use doorward_protocols::hypha::value;
+use rmpv::Value;
+use serde_json::json;
+
+use crate::args::wrong;
+use crate::fault::Fault;
+use crate::hub::PUBLIC;
+use crate::provided::Asked;
+
+/// What else a workspace may say of itself.
+const DETAILS: &[&str] = &["icon", "covers", "docs", "config", "read_only"];
+
+/// A workspace as clients know it.
+fn shown(found: &Workspace, ready: bool) -> Value {
+    let detail = |name: &str| found.details.get(name).map_or(Value::Nil, value::from_json);
+    let owners = found.owner_ids.iter().map(|id| id.as_str().into()).collect();
+    value::map([
+        ("type", "workspace".into()),
+        ("id", found.id.as_str().into()),
+        ("name", found.name.as_str().into()),
+        ("description", found.description.as_str().into()),
+        ("persistent", found.persistent.into()),
+        ("owners", Value::Array(owners)),
+        ("read_only", found.details.get("read_only").and_then(|said| said.as_bool()).unwrap_or(false).into()),
+        ("icon", detail("icon")),
+        ("covers", detail("covers")),
+        ("docs", detail("docs")),
+        ("service_types", Value::Map(Vec::new())),
+        ("config", found.details.get("config").map_or(Value::Map(Vec::new()), value::from_json)),
+        (
+            "status",
+            value::map([("ready", ready.into()), ("status", if ready { "ready" } else { "loading" }.into())]),
+        ),
+    ])
+}
+
+pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
+    let config = value::to_json(&asked.args.map("config")?)
+        .map_err(|what| wrong("config", &format!("JSON, not {what}")))?;
+    let text = |name: &str| config.get(name).and_then(|said| said.as_str()).map(str::to_owned);
+    let id = text("id").or_else(|| text("name")).ok_or_else(|| Fault::value("a workspace has an id"))?;
+    if asked.peer.user.is_anonymous {
+        let _ = asked.peer.call.permit::<workspace::Create>(Target::any());
+        return Err(Fault::permission("Only registered user can create workspace."));
+    }
+    let details =
+        DETAILS.iter().filter_map(|name| Some(((*name).to_owned(), config.get(*name)?.clone()))).collect();
+    let new = NewWorkspace {
+        name: text("name"),
+        description: text("description").unwrap_or_default(),
+        persistent: config.get("persistent").and_then(|said| said.as_bool()).unwrap_or(true),
+        details,
+        id,
+    };
+    let overwrite = asked.args.flag("overwrite")?;
+    let id = new.id.clone();
+    if let Some(live) = asked.hub.live_room(&id) {
+        let persistent = live.workspace.read().persistent;
+        if !overwrite || &*live.id == PUBLIC {
+            return Err(Fault::value(format!("Workspace already exists: {id}")));
+        }
+        if !persistent || !new.persistent {
+            // One that stays nowhere but here is replaced here.
+            asked.may::<workspace::Manage>(&live).map_err(|_| cannot_overwrite(&asked, &id))?;
+        }
+    }
+    let permit = asked.peer.call.permit::<workspace::Create>(Target::any())?;
+    let made = asked.hub.engine().workspaces().create(permit, new, overwrite).await;
+    let made = made.map_err(|error| match error.status() {
+        404 => cannot_overwrite(&asked, &id),
+        _ => error.into(),
+    })?;
+    match asked.hub.live_room(&made.id) {
+        Some(live) => *live.workspace.write() = made.clone(),
+        None => drop(asked.hub.keep(made.clone())),
+    }
+    Ok(shown(&made, false))
+}
+
+fn cannot_overwrite(asked: &Asked, id: &str) -> Fault {
+    Fault::permission(format!(
+        "Permission denied: user {} cannot overwrite workspace {id}",
+        asked.peer.user.id
+    ))
+}
+
+pub(super) async fn delete(asked: Asked) -> Result<Value, Fault> {
+    let room = asked.room(Some(asked.args.needed_text("workspace")?)).await?;
+    if &*room.id == PUBLIC {
+        return Err(Fault::permission("Permission denied: this workspace is the server's own"));
+    }
+    let permit = asked.leave::<workspace::Delete>(&room)?;
+    let stored = asked.hub.engine().workspaces().find(&room.id).await?.is_some();
+    if stored {
+        asked.hub.engine().workspaces().delete(permit, &room.id).await?;
+    } else {
+        permit.close(Ok(()))?;
+    }
+    asked.hub.tell(&room, "workspace_deleted", &json!({"id": &*room.id, "workspace": &*room.id}));
+    asked.hub.unload(&room, "the workspace was removed");
+    Ok(Value::Nil)
+}
+
+pub(super) async fn info(asked: Asked) -> Result<Value, Fault> {
+    let room = asked.room(asked.args.text("workspace")?).await?;
+    if &*room.id != PUBLIC {
+        asked.may::<workspace::Read>(&room)?;
+    }
+    let found = room.workspace.read().clone();
+    Ok(shown(&found, true))
+}
+
+pub(super) async fn list(asked: Asked) -> Result<Value, Fault> {
+    let wanted = asked.args.map("match")?;
+    let offset = asked.args.number("offset")?.unwrap_or(0.0).clamp(0.0, 1e9) as usize;
+    let limit = asked.args.number("limit")?.unwrap_or(256.0).clamp(1.0, 1000.0) as usize;
+    let call = &asked.peer.call;
+    let permit = call.permit::<workspace::List>(Target::any())?;
+    let stored = asked.hub.engine().workspaces().list(permit, Page { limit: 200, ..Page::default() }).await?;
+    let mut all: Vec<Workspace> = stored;
+    // Those that stay nowhere but here, and one's own.
+    let live: Vec<_> = asked.hub.0.rooms.read().values().cloned().collect();
+    for room in live {
+        let known = all.iter().any(|found| found.id == *room.id);
+        if !known && &*room.id != PUBLIC && asked.hub.permission(call, &room).is_some() {
+            all.push(room.workspace.read().clone());
+        }
+    }
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    let matches = |found: &Value| {
+        let wanted = wanted.as_map().into_iter().flatten();
+        wanted.clone().all(|(key, value)| value::get(found, key.as_str().unwrap_or_default()) == Some(value))
+    };
+    let listed = all.iter().map(|found| shown(found, true)).filter(matches).skip(offset).take(limit);
+    Ok(Value::Array(listed.collect()))
+}

@@ -1,0 +1,66 @@
+//! A workspace while somebody is in it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use doorward_core::workspaces::Workspace;
+use parking_lot::RwLock;
+
+use crate::peer::Peer;
+use crate::registry::Service;
+
+/// What services are kept by: client, then their own name.
+pub(crate) type Key = (Arc<str>, String);
+
+/// A workspace with who is in it.
+pub(crate) struct Room {
+    pub(crate) id: Arc<str>,
+    pub(crate) workspace: RwLock<Workspace>,
+    pub(crate) peers: RwLock<HashMap<Arc<str>, Arc<Peer>>>,
+    pub(crate) services: RwLock<BTreeMap<Key, Arc<Service>>>,
+    /// Who left lately, so that those who still write to them are told.
+    pub(crate) left: RwLock<HashMap<Arc<str>, Instant>>,
+    /// Kinds of services that were described.
+    pub(crate) service_types: RwLock<BTreeMap<String, rmpv::Value>>,
+}
+
+impl Room {
+    pub(crate) fn new(workspace: Workspace) -> Self {
+        Self {
+            id: workspace.id.as_str().into(),
+            workspace: RwLock::new(workspace),
+            peers: RwLock::default(),
+            services: RwLock::default(),
+            left: RwLock::default(),
+            service_types: RwLock::default(),
+        }
+    }
+
+    /// Whose it is ([`doorward_core::principal::Principal::owner_key`]).
+    pub(crate) fn owner(&self) -> String {
+        self.workspace.read().owner.clone()
+    }
+
+    pub(crate) fn peer(&self, client: &str) -> Option<Arc<Peer>> {
+        self.peers.read().get(client).cloned()
+    }
+
+    /// Those who asked to be told of this kind of event.
+    pub(crate) fn subscribers(&self, kind: &str) -> Vec<Arc<Peer>> {
+        let peers = self.peers.read();
+        peers.values().filter(|peer| peer.subscriptions.read().contains(kind)).cloned().collect()
+    }
+
+    pub(crate) fn service(&self, client: &str, name: &str) -> Option<Arc<Service>> {
+        self.services.read().get(&(client.into(), name.to_owned())).cloned()
+    }
+
+    pub(crate) fn all_services(&self) -> Vec<Arc<Service>> {
+        self.services.read().values().cloned().collect()
+    }
+
+    pub(crate) fn names_of_clients(&self) -> HashSet<Arc<str>> {
+        self.peers.read().keys().cloned().collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! Where a frame goes.
+//!
+//! 1. its head is read; 2. an address of the server's is answered here; 3. `*` goes to those of the workspace who asked for its kind;
+//! 4. anything else goes to that client, with the sender's true name in it. What is offered to one workspace alone is not reached from
+//! another, whatever the client that offers it makes of the call.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{hub_service, workspace};
+use doorward_core::workspaces::Permission;
+use doorward_protocols::hypha::head::FrameError;
+use doorward_protocols::hypha::{Address, Head, Stamp, value};
+use rmpv::Value;
+
+use crate::fault::Fault;
+use crate::hub::{Hub, PUBLIC};
+use crate::outbox::Out;
+use crate::peer::Peer;
+use crate::room::Room;
+
+impl Hub {
+    /// Takes a frame from a client. It returns when there is room for the frame where it goes.
+    ///
+    /// # Errors
+    /// [`FrameError`] for what is no frame: its sender speaks another protocol.
+    pub(crate) async fn receive(&self, peer: &Arc<Peer>, frame: Bytes) -> Result<(), FrameError> {
+        // 1.
+        let head = Head::read(&frame)?;
+        let Some(to) = Address::read(head.to, &peer.room.id) else {
+            self.undeliverable(peer, &head, Fault::value("this is no address")).await;
+            return Ok(());
+        };
+        // 2.
+        if to.workspace == "*" || (to.workspace == PUBLIC && to.client == self.0.server_id) {
+            if to.client == self.0.manager_id || to.client == self.0.server_id {
+                self.serve(peer, &to.to_string(), &frame).await;
+            } else {
+                let gone = format!("Target peer {to} is not connected");
+                self.undeliverable(peer, &head, Fault::other(gone)).await;
+            }
+            return Ok(());
+        }
+        // 3.
+        if to.client == "*" {
+            self.spread(peer, &to, &head).await;
+            return Ok(());
+        }
+        // 4.
+        let Some(room) = self.live_room(to.workspace) else {
+            return self.to_nobody(peer, None, &to, &head).await;
+        };
+        if let Some(there) = room.peer(to.client) {
+            if !Arc::ptr_eq(&room, &peer.room)
+                && let Err(fault) = self.may_call(peer, &room, to.client, head.method)
+            {
+                self.undeliverable(peer, &head, fault).await;
+                return Ok(());
+            }
+            let address = &there.address;
+            let frame = head.stamped(&stamp(peer, address));
+            // Whoever is too slow is let go; the sender hears of it as of anybody who left.
+            if there.outbox.send(Out::Frame(frame.into())).await.is_err() {
+                return self.to_nobody(peer, Some(&room), &to, &head).await;
+            }
+            return Ok(());
+        }
+        if self.is_for_us(&to, &head) {
+            self.serve(peer, &to.to_string(), &frame).await;
+            return Ok(());
+        }
+        self.to_nobody(peer, Some(&room), &to, &head).await
+    }
+
+    /// Refuses what is offered to those of another workspace alone. Answers to calls are theirs who made them: their names cannot be guessed.
+    fn may_call(&self, peer: &Peer, room: &Room, client: &str, method: Option<&str>) -> Result<(), Fault> {
+        let Some(rest) = method.and_then(|method| method.strip_prefix("services.")) else { return Ok(()) };
+        let name = rest.split('.').next().unwrap_or_default();
+        let denied = || Fault::permission(format!("Permission denied for workspace {}", room.id));
+        match room.service(client, name) {
+            Some(service) if service.is_shown_to(&peer.room.id) => Ok(()),
+            // What nobody was told of, callbacks among it, is the client's own to judge; its built-in service is there from the start.
+            None if name == "built-in" || name.starts_with("_rintf_") => Ok(()),
+            _ => {
+                let owner = room.owner();
+                let target = Target::owned(&room.id, &owner);
+                peer.call
+                    .permit::<hub_service::Call>(target)
+                    .map_err(|_| denied())?
+                    .close(Ok(()))
+                    .map_err(Fault::from)
+            }
+        }
+    }
+
+    async fn spread(&self, peer: &Arc<Peer>, to: &Address<'_>, head: &Head<'_>) {
+        let allowed = to.workspace == &*peer.room.id && peer.permission.includes(Permission::ReadWrite);
+        if !allowed {
+            let owner = peer.room.owner();
+            let _ = peer.call.permit::<workspace::Use>(Target::owned(&peer.room.id, &owner));
+            let fault = Fault::permission(format!("Permission denied for workspace {}", to.workspace));
+            return self.undeliverable(peer, head, fault).await;
+        }
+        let frame = Bytes::from(head.stamped(&stamp(peer, &to.to_string())));
+        for there in peer.room.subscribers(head.kind) {
+            if there.id != peer.id {
+                let _ = there.outbox.push(Out::Frame(frame.clone()));
+            }
+        }
+    }
+
+    async fn to_nobody(
+        &self,
+        peer: &Arc<Peer>,
+        room: Option<&Arc<Room>>,
+        to: &Address<'_>,
+        head: &Head<'_>,
+    ) -> Result<(), FrameError> {
+        // Of a workspace that is not theirs, nobody learns who was there.
+        let known = room.is_some_and(|room| room.left.read().contains_key(to.client));
+        if known || to.workspace == &*peer.room.id {
+            let gone = Fault::other(format!("Target peer {to} is not connected"));
+            self.undeliverable(peer, head, gone).await;
+        } else {
+            self.undeliverable(peer, head, Fault::other(format!("Target peer {to} is not reachable"))).await;
+        }
+        Ok(())
+    }
+
+    /// Tells whoever waits for an answer that there is none.
+    async fn undeliverable(&self, peer: &Arc<Peer>, head: &Head<'_>, fault: Fault) {
+        let Some(session) = head.session else { return };
+        let from =
+            Address::read(head.to, &peer.room.id).map_or_else(|| head.to.to_owned(), |to| to.to_string());
+        self.answer(peer, &from, session, "reject", Some(fault.encoded())).await;
+    }
+
+    /// Sends a client the answer to a call of its: `session.what`.
+    pub(crate) async fn answer(
+        &self,
+        peer: &Peer,
+        from: &str,
+        session: &str,
+        what: &str,
+        said: Option<Value>,
+    ) {
+        let mut frame = value::write(&value::map([
+            ("type", "method".into()),
+            ("from", from.into()),
+            ("to", peer.address.as_str().into()),
+            ("method", format!("{session}.{what}").into()),
+            ("parent", session.into()),
+            ("ws", (&*peer.room.id).into()),
+        ]));
+        if let Some(said) = said {
+            value::write_to(&mut frame, &value::map([("args", Value::Array(vec![said]))]));
+        }
+        let _ = peer.outbox.send(Out::Frame(frame.into())).await;
+    }
+}
+
+fn stamp<'s>(peer: &'s Peer, to: &'s str) -> Stamp<'s> {
+    Stamp { from: &peer.address, to, workspace: &peer.room.id, user: &peer.packed_user }
+}
