@@ -72,6 +72,11 @@ impl Sender {
         self.hub.reconnection_token(&self.peer).await
     }
 
+    /// Has the client told something as a text.
+    pub async fn say(&self, text: String) {
+        let _ = self.peer.outbox.send(Out::Text(text)).await;
+    }
+
     /// How long such a token lives, in seconds.
     #[must_use]
     pub fn reconnection_life_s(&self) -> i64 {
@@ -325,7 +330,8 @@ impl Conversation {
 }
 
 /// What the other side raised, in its own words: the last line of what it sent.
-fn raised(given: Option<&Value>) -> Fault {
+#[must_use]
+pub fn raised(given: Option<&Value>) -> Fault {
     let text = match given {
         Some(Value::String(text)) => text.as_str().unwrap_or_default().to_owned(),
         Some(error) => value::get(error, "_rvalue").and_then(Value::as_str).unwrap_or_default().to_owned(),

@@ -103,6 +103,12 @@ impl Hub {
         &self.0.settings.base_url
     }
 
+    /// Version of Hypha that clients are told.
+    #[must_use]
+    pub fn version(&self) -> &'static str {
+        self.0.settings.version
+    }
+
     /// How many clients are connected.
     #[must_use]
     pub fn clients(&self) -> usize {

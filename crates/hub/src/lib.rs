@@ -30,7 +30,7 @@ mod user;
 mod visit;
 
 pub use args::Args;
-pub use caller::{Conversation, Incoming, Sender};
+pub use caller::{Conversation, Incoming, Sender, raised};
 pub use connect::{Hello, Refused};
 pub use fault::Fault;
 pub use hub::{Hub, Settings};

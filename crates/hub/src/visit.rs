@@ -109,6 +109,12 @@ impl Hub {
 }
 
 impl Visit {
+    /// The same caller once more, for what goes on after the first is answered.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { hub: self.hub.clone(), peer: Arc::clone(&self.peer), _outgoing: outbox().1 }
+    }
+
     /// Who it is.
     #[must_use]
     pub fn user(&self) -> &UserInfo {

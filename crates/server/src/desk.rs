@@ -29,7 +29,7 @@ use http::request::Parts;
 use http::{Method, Response};
 use hyper::body::Incoming;
 
-use crate::gateway::{self, Handshake};
+use crate::gateway;
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
@@ -40,6 +40,7 @@ use crate::http::origin::{Client, Network, client, is_local_name};
 use crate::http::respond::{
     About, Answer, Problems, Style, append, finish, header_value, no_content, refusal, written_out,
 };
+use crate::http::websocket::Handshake;
 use crate::metrics::{MountMetrics, Stopwatch};
 use crate::rate_limit::Standings;
 use crate::request::{Arrived, Matched, Request};
@@ -265,7 +266,8 @@ impl Desk {
         }
         // 4.
         let handshake = match route.work {
-            Work::Socket(rule) => Some(Handshake::read(&mut head, rule)),
+            Work::Socket(rule) => Some(Handshake::read(&mut head, rule.token_protocol)),
+            Work::Accept(_) => Some(Handshake::read(&mut head, None)),
             Work::Here(_) | Work::Upstream(_) => None,
         };
         let handshake = match handshake.transpose() {
@@ -399,7 +401,7 @@ impl Desk {
         let matched = Matched { params, actions };
         let request = Request::new(self.engine.clone(), Arc::clone(site), arrived, matched, call);
         let work = match route.work {
-            Work::Here(handler) => handler(request),
+            Work::Here(handler) | Work::Accept(handler) => handler(request),
             Work::Upstream(rule) => gateway::forward(request, rule).boxed(),
             Work::Socket(rule) => gateway::open(request, rule).boxed(),
         };

@@ -14,12 +14,12 @@ use doorward_protocols::path::CanonicalPath;
 use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 
-use crate::gateway::Handshake;
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
 use crate::http::extract::{Media, api_version, json_body, media};
 use crate::http::origin::{Client, local_host};
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
+use crate::http::websocket::Handshake;
 use crate::site::Site;
 
 /// What a handler gets.
@@ -169,6 +169,11 @@ impl Request {
             Some(value) if value.len() <= MAX_ID_BYTES && !value.chars().any(char::is_control) => Ok(value),
             _ => Err(Error::new(codes::NOT_FOUND)),
         }
+    }
+
+    /// What `{name*}` of the pattern stands for: any number of segments. It names nothing of ours.
+    pub(crate) fn rest(&self, name: &str) -> &str {
+        self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
     }
 
     /// Whether the pattern has this `{name}`.

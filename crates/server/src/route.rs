@@ -26,6 +26,8 @@ pub(crate) enum Gate {
 pub(crate) enum Work {
     /// It is answered here.
     Here(Handler),
+    /// It opens a WebSocket that is answered here.
+    Accept(Handler),
     /// It is passed to the mount's upstream by this rule.
     Upstream(&'static Rule),
     /// It opens a WebSocket to the mount's upstream, whose messages follow this rule.
@@ -35,7 +37,7 @@ pub(crate) enum Work {
 /// One row: method, path, who may, what happens.
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// Segments between slashes; `{name}` matches any one segment that is not empty.
+    /// Segments between slashes; `{name}` matches any one segment that is not empty, and `{name*}` at the end whatever is left.
     pub(crate) pattern: &'static str,
     pub(crate) gate: Gate,
     pub(crate) work: Work,
@@ -55,6 +57,11 @@ impl Route {
         handler: Handler,
     ) -> Self {
         Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Here(handler) }
+    }
+
+    /// A WebSocket that is answered here. Who opens it is said in its first message.
+    pub(crate) const fn accept(pattern: &'static str, handler: Handler) -> Self {
+        Self { method: Method::GET, pattern, gate: Gate::Open, work: Work::Accept(handler) }
     }
 
     /// A route to the upstream for whoever may do the rule's action.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use doorward_core::engine::Engine;
 use doorward_core::mount::Mount;
 use doorward_core::tokens::Assertions;
+use doorward_hub::{Hub, Settings as HubSettings};
 use http::Uri;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -166,6 +167,8 @@ pub enum BindError {
     },
 }
 
+/// The version of Hypha whose clients were run against us.
+const HYPHA_VERSION: &str = "0.21.137";
 /// Most connections at once that ask for metrics.
 const METRICS_CONNECTIONS: usize = 64;
 
@@ -198,8 +201,13 @@ pub async fn bind(
             public_path: &settings.public_path,
             metrics: &metrics,
             since_ms: engine.now_ms(),
+            own: String::new(),
         };
-        let sites = listening.mounts.into_iter().map(|at| site(at, &around, stopping.subscribe()));
+        let failed = |source| BindError::Address { address: listening.address, source };
+        let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        let around = Around { own: own_address(address, settings.tls.is_some()), ..around };
+        let sites = listening.mounts.into_iter().map(|at| site(engine, at, &around, stopping.subscribe()));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<Part> = sites.iter().map(part).collect();
         let table = Table::new(&parts).map_err(BindError::Clash)?;
@@ -217,9 +225,6 @@ pub async fn bind(
             bodies: bodies.clone(),
             nobody: metrics.mount(""),
         };
-        let failed = |source| BindError::Address { address: listening.address, source };
-        let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
         bound.push((socket, address, Arc::new(desk)));
     }
     let metrics_at = match settings.metrics {
@@ -294,9 +299,26 @@ struct Around<'a> {
     public_path: &'a str,
     metrics: &'a Metrics,
     since_ms: i64,
+    /// Where the listener is, for where nothing says how browsers know it.
+    own: String,
 }
 
-fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Result<Site, BindError> {
+/// A listener's address as a client on this machine reaches it.
+fn own_address(address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => format!("{scheme}://127.0.0.1:{}", v4.port()),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => format!("{scheme}://[::1]:{}", v6.port()),
+        _ => format!("{scheme}://{address}"),
+    }
+}
+
+fn site(
+    engine: &Engine,
+    at: MountAt,
+    around: &Around<'_>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Site, BindError> {
     let name = || at.mount.name.to_string();
     let surface = surfaces::find(at.mount.surface)
         .ok_or_else(|| BindError::UnknownSurface { mount: name(), surface: at.mount.surface.to_owned() })?;
@@ -320,6 +342,12 @@ fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Re
     let public_prefix = format!("{}{prefix}", around.public_path);
     let metrics = around.metrics.mount(&at.mount.name);
     let mount = at.mount;
+    let hub = surface.connects.then(|| {
+        let origin = public_origin.as_deref().unwrap_or(&around.own);
+        let base_url = format!("{origin}{public_prefix}");
+        let settings = HubSettings { mount: Arc::clone(&mount), base_url, version: HYPHA_VERSION };
+        Hub::new(engine.clone(), settings)
+    });
     Ok(Site {
         mount,
         surface,
@@ -336,6 +364,7 @@ fn site(at: MountAt, around: &Around<'_>, stopping: watch::Receiver<bool>) -> Re
         stopping,
         docs,
         graphs,
+        hub,
         since_ms,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use doorward_core::mount::Mount;
 use doorward_core::tokens::Assertions;
+use doorward_hub::Hub;
 use tokio::sync::watch;
 
 use crate::gateway::Upstream;
@@ -42,6 +43,8 @@ pub(crate) struct Site {
     pub(crate) docs: bool,
     /// What the embedded agent is called.
     pub(crate) graphs: Graphs,
+    /// Who is connected, where the surface is one that clients stay connected to.
+    pub(crate) hub: Option<Hub>,
     /// When the server was started.
     pub(crate) since_ms: i64,
 }

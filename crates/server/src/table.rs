@@ -40,6 +40,8 @@ impl fmt::Display for Clash {
 enum Segment {
     Literal(String),
     Any(&'static str),
+    /// Whatever is left: nothing, or any number of segments.
+    Rest(&'static str),
 }
 
 struct Row {
@@ -61,6 +63,8 @@ pub(crate) enum Found {
 /// The routes of a listener.
 pub(crate) struct Table {
     rows: HashMap<usize, Vec<Row>>,
+    /// Those that end in whatever is left.
+    open_ended: Vec<Row>,
     /// (prefix segments, part), longest first.
     prefixes: Vec<(Vec<String>, usize)>,
 }
@@ -72,17 +76,23 @@ impl Table {
     /// [`Clash`] when two mounts could answer one request, or a mount says the same thing twice.
     pub(crate) fn new(parts: &[Part]) -> Result<Self, Clash> {
         let mut rows: HashMap<usize, Vec<Row>> = HashMap::new();
-        let mut prefixes = Vec::new();
+        let (mut prefixes, mut open_ended) = (Vec::new(), Vec::<Row>::new());
         for (index, part) in parts.iter().enumerate() {
             prefixes.push((literal_segments(&part.prefix), index));
             for route in part.routes {
                 let segments = segments(&part.prefix, route.pattern);
                 let row = Row { part: index, route, segments };
-                let same_length = rows.entry(row.segments.len()).or_default();
-                if let Some(other) = same_length.iter().find(|other| row.clashes_with(other)) {
+                let among: Vec<&Row> = match row.rest() {
+                    None => rows.get(&row.segments.len()).into_iter().flatten().chain(&open_ended).collect(),
+                    Some(_) => rows.values().flatten().chain(&open_ended).collect(),
+                };
+                if let Some(other) = among.into_iter().find(|other| row.clashes_with(other)) {
                     return Err(Clash { first: other.describe(parts), second: row.describe(parts) });
                 }
-                same_length.push(row);
+                match row.rest() {
+                    None => rows.entry(row.segments.len()).or_default().push(row),
+                    Some(_) => open_ended.push(row),
+                }
             }
         }
         prefixes.sort_by_key(|(segments, _)| std::cmp::Reverse(segments.len()));
@@ -90,7 +100,8 @@ impl Table {
         for same_length in rows.values_mut() {
             same_length.sort_by_key(Row::vagueness);
         }
-        Ok(Self { rows, prefixes })
+        open_ended.sort_by_key(|row| (std::cmp::Reverse(row.segments.len()), row.vagueness()));
+        Ok(Self { rows, open_ended, prefixes })
     }
 
     /// Finds what a request means. `HEAD` is answered by the row for `GET`.
@@ -100,7 +111,8 @@ impl Table {
         let rows = self.rows.get(&spelled.len()).map(Vec::as_slice).unwrap_or_default();
         let mut methods = Vec::new();
         let mut part = None;
-        for row in rows {
+        // What is spelled whole is meant before what takes whatever is left.
+        for row in rows.iter().chain(&self.open_ended) {
             if !row.matches(&spelled) {
                 continue;
             }
@@ -128,34 +140,66 @@ impl Table {
 }
 
 impl Row {
+    /// What the rest is called, where the row takes whatever is left.
+    fn rest(&self) -> Option<&'static str> {
+        match self.segments.last() {
+            Some(Segment::Rest(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The segments that have to be there.
+    fn fixed(&self) -> &[Segment] {
+        &self.segments[..self.segments.len() - usize::from(self.rest().is_some())]
+    }
+
     fn matches(&self, spelled: &[impl AsRef<str>]) -> bool {
-        self.segments.iter().zip(spelled).all(|(mine, theirs)| match mine {
-            Segment::Literal(text) => text == theirs.as_ref(),
-            Segment::Any(_) => !theirs.as_ref().is_empty(),
-        })
+        let fixed = self.fixed();
+        let enough =
+            if self.rest().is_some() { spelled.len() > fixed.len() } else { spelled.len() == fixed.len() };
+        enough
+            && fixed.iter().zip(spelled).all(|(mine, theirs)| match mine {
+                Segment::Literal(text) => text == theirs.as_ref(),
+                Segment::Any(_) | Segment::Rest(_) => !theirs.as_ref().is_empty(),
+            })
     }
 
     fn params(&self, spelled: &[impl AsRef<str>]) -> Vec<(&'static str, String)> {
-        let pairs = self.segments.iter().zip(spelled);
-        pairs
+        let fixed = self.fixed();
+        let mut params: Vec<_> = fixed
+            .iter()
+            .zip(spelled)
             .filter_map(|(mine, theirs)| match mine {
                 Segment::Any(name) => Some((*name, theirs.as_ref().to_owned())),
-                Segment::Literal(_) => None,
+                Segment::Literal(_) | Segment::Rest(_) => None,
             })
-            .collect()
+            .collect();
+        if let Some(name) = self.rest() {
+            let left: Vec<&str> = spelled[fixed.len()..].iter().map(AsRef::as_ref).collect();
+            params.push((name, left.join("/")));
+        }
+        params
     }
 
     fn vagueness(&self) -> Vec<bool> {
-        self.segments.iter().map(|segment| matches!(segment, Segment::Any(_))).collect()
+        self.segments.iter().map(|segment| !matches!(segment, Segment::Literal(_))).collect()
     }
 
     /// Between mounts any request in common is a clash; within one mount only an equally vague pair.
     fn clashes_with(&self, other: &Self) -> bool {
-        let overlap = self.segments.iter().zip(&other.segments).all(|pair| match pair {
-            (Segment::Literal(a), Segment::Literal(b)) => a == b,
-            _ => true,
-        });
-        let as_vague = self.vagueness() == other.vagueness();
+        let long_enough = match (self.rest(), other.rest()) {
+            (None, None) => self.segments.len() == other.segments.len(),
+            (Some(_), None) => other.segments.len() > self.fixed().len(),
+            (None, Some(_)) => self.segments.len() > other.fixed().len(),
+            (Some(_), Some(_)) => true,
+        };
+        let overlap = long_enough
+            && self.fixed().iter().zip(other.fixed()).all(|pair| match pair {
+                (Segment::Literal(a), Segment::Literal(b)) => a == b,
+                _ => true,
+            });
+        let as_vague =
+            self.rest().is_some() == other.rest().is_some() && self.vagueness() == other.vagueness();
         self.route.method == other.route.method && overlap && (self.part != other.part || as_vague)
     }
 
@@ -172,7 +216,7 @@ fn literal_segments(path: &str) -> Vec<String> {
 fn segments(prefix: &str, pattern: &'static str) -> Vec<Segment> {
     let mine = pattern.split('/').skip(1).map(|segment| {
         match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            Some(name) => Segment::Any(name),
+            Some(name) => name.strip_suffix('*').map_or(Segment::Any(name), Segment::Rest),
             None => Segment::Literal(segment.to_owned()),
         }
     });

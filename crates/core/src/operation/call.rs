@@ -7,6 +7,7 @@ use serde_json::Map;
 use super::{Grant, Origin, Permit};
 use crate::audit::{AuditEntry, Outcome};
 use crate::authn::Presented;
+use crate::authn::methods::session_cookie;
 use crate::authz::catalogue::{Action, ActionDef};
 use crate::authz::custom::{Asked, Reached};
 use crate::authz::filter::Filter;
@@ -14,6 +15,7 @@ use crate::authz::{Denial, Target, decide};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::RequestId;
+use crate::identity::browser::Stay;
 use crate::limits::failures::counter_of;
 use crate::memory::revocations::Moment;
 use crate::mount::Mount;
@@ -247,6 +249,16 @@ impl Call {
         let roles = user.roles.iter().filter(still).cloned().collect();
         let auth = AuthContext { roles, ..(*self.auth).clone() };
         Ok(Self { auth: Arc::new(auth), ..self.clone() })
+    }
+
+    /// The same request, as of whoever has just logged in by it in a browser.
+    ///
+    /// # Errors
+    /// `session_ended`, `user_disabled`; the store's.
+    pub async fn staying(&self, stay: &Stay) -> Result<Self> {
+        let auth = session_cookie::staying(&self.engine, &stay.session).await?;
+        let since = self.engine.memory().revocations.moment();
+        Ok(Self { auth: Arc::new(auth), since, ..self.clone() })
     }
 
     /// The same call, where a workspace that is kept in no store is the caller's this far: the hub that keeps it has decided so.

@@ -13,7 +13,6 @@ use doorward_core::operation::Grant;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -22,9 +21,10 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::settle;
-use super::socket::{Client, SocketRule};
+use super::socket::SocketRule;
 use super::subject::JsonBody;
 use crate::access::Access;
+use crate::http::websocket::{Client, close, stopped};
 use crate::rate_limit::Standings;
 use crate::request::Request;
 
@@ -33,8 +33,6 @@ const ASK_EVERY: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long one side may take to take a message.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a close may take that the other side has to agree to.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The upstream's end.
 pub(super) type Upstream = WebSocketStream<TcpStream>;
@@ -202,31 +200,7 @@ impl Relay {
     }
 }
 
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is the same.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
 /// What one side says of its end, as far as it may be said to the other (RFC 6455 §7.4.1 reserves some codes).
 fn passed_on(frame: CloseFrame) -> CloseFrame {
     if frame.code.is_allowed() { frame } else { CloseFrame { code: CloseCode::Normal, ..frame } }
-}
-
-/// Closes a side and waits a moment for it to agree, so that what was sent last is not cut off.
-pub(super) async fn close<S>(
-    mut side: WebSocketStream<S>,
-    frame: CloseFrame,
-    thrown_away: impl Fn(&mut WebSocketStream<S>),
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let agreed = async {
-        if side.close(Some(frame)).await.is_ok() {
-            while let Some(Ok(_)) = side.next().await {
-                thrown_away(&mut side);
-            }
-        }
-    };
-    // Whoever does not agree in time is left.
-    let _ = tokio::time::timeout(CLOSE_PATIENCE, agreed).await;
 }

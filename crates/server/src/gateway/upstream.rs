@@ -20,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::answer::Arrival;
 use super::breaker::Breaker;
-use super::socket::upstream_config;
+use crate::http::websocket::upstream_config;
 
 /// How long the upstream may take to accept a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);

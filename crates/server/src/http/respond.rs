@@ -102,15 +102,20 @@ pub(crate) fn append(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
+/// What browsers let a page do, where that is not nothing: the value of Content-Security-Policy.
+#[derive(Clone)]
+pub(crate) struct PagePolicy(pub(crate) String);
+
 /// Puts on every answer what every answer has. Nothing here is a page, so nothing may be run, framed or kept.
 pub(crate) fn finish(style: &dyn Style, answer: &mut Answer, about: About<'_>) {
+    let policy = answer.extensions().get::<PagePolicy>().map(|policy| header_value(&policy.0));
     let headers = answer.headers_mut();
     headers.insert(X_REQUEST_ID.clone(), header_value(about.request_id));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(
         CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+        policy.unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     );
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     style.stamp(headers, about);

@@ -1,6 +1,7 @@
 //! What clients may talk to. To add a surface: a directory and a row in [`BUILTIN`].
 
 pub(crate) mod agentflow;
+pub(crate) mod hypha;
 pub(crate) mod langgraph;
 pub(crate) mod muxi;
 pub(crate) mod supabase;
@@ -27,6 +28,8 @@ pub(crate) struct Surface {
     pub(crate) asks_first: bool,
     /// Whether an API key beside an `Authorization` header is somebody else's business: its clients send one to their cloud.
     pub(crate) spare_keys: bool,
+    /// Whether clients stay connected to it and find each other there.
+    pub(crate) connects: bool,
     /// What it answers by itself.
     pub(crate) routes: &'static [Route],
     /// What it answers in front of the platform's own server; `None` if it cannot stand there.
@@ -44,6 +47,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        connects: false,
         routes: native::ROUTES,
         upstream_routes: None,
     },
@@ -56,8 +60,22 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        connects: false,
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
+    },
+    Surface {
+        name: "hypha",
+        style: &hypha::style::Details,
+        distinct_style: &hypha::style::Details,
+        key_headers: &[],
+        sent_headers: &[],
+        exposed_headers: &[],
+        asks_first: false,
+        spare_keys: false,
+        connects: true,
+        routes: hypha::routes::ROUTES,
+        upstream_routes: None,
     },
     Surface {
         name: "langgraph",
@@ -68,6 +86,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &["x-pagination-total", "x-pagination-next", "content-location", "location"],
         asks_first: true,
         spare_keys: true,
+        connects: false,
         routes: langgraph::routes::EMBEDDED,
         upstream_routes: Some(langgraph::routes::UPSTREAM),
     },
@@ -80,6 +99,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        connects: false,
         routes: muxi::routes::ROUTES,
         upstream_routes: None,
     },
@@ -92,6 +112,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: supabase::style::EXPOSED_HEADERS,
         asks_first: false,
         spare_keys: false,
+        connects: false,
         routes: supabase::routes::ROUTES,
         upstream_routes: None,
     },

@@ -17,6 +17,7 @@ fn line(surface: &str, route: &Route) -> String {
     };
     let work = match route.work {
         Work::Here(_) => String::new(),
+        Work::Accept(_) => " <-> here".to_owned(),
         Work::Upstream(rule) => match rule.effect {
             Effect::Nothing => " ->".to_owned(),
             effect => format!(" -> {effect:?} {}", rule.resource.kind),

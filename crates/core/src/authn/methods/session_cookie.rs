@@ -42,7 +42,7 @@ impl Authenticator for SessionCookie {
             return Answer::Now(Outcome::NotPresent);
         };
         Answer::Later(Box::pin(async move {
-            match self.establish(&id).await {
+            match staying(&self.engine, &id).await {
                 Ok(auth) => Outcome::Accepted(Arc::new(auth)),
                 // Stale: whoever sends it may not even know that it does.
                 Err(error) if error.code().kind == Kind::Unauthenticated => Outcome::NotPresent,
@@ -52,21 +52,23 @@ impl Authenticator for SessionCookie {
     }
 }
 
-impl SessionCookie {
-    async fn establish(&self, id: &SessionId) -> Result<AuthContext> {
-        let session = self.engine.live_session(id, self.engine.now_ms()).await?;
-        if self.engine.stay_revoked(&session.session) {
-            return Err(Error::new(codes::SESSION_ENDED));
-        }
-        let user = self.engine.user_copy(&session.session.user).await?;
-        let user = usable(user.as_ref())?;
-        Ok(AuthContext {
-            method: DESCRIPTOR.name,
-            ambient: true,
-            session: Some(id.clone()),
-            authenticated_at_s: Some(session.session.created_at_ms.div_euclid(1000)),
-            expires_at_s: Some(session.session.expires_at_ms.div_euclid(1000)),
-            ..caller(&user.user)?
-        })
+/// Who a session that a browser keeps is of.
+///
+/// # Errors
+/// `session_ended`, `user_disabled`; the store's.
+pub(crate) async fn staying(engine: &Engine, id: &SessionId) -> Result<AuthContext> {
+    let session = engine.live_session(id, engine.now_ms()).await?;
+    if engine.stay_revoked(&session.session) {
+        return Err(Error::new(codes::SESSION_ENDED));
     }
+    let user = engine.user_copy(&session.session.user).await?;
+    let user = usable(user.as_ref())?;
+    Ok(AuthContext {
+        method: DESCRIPTOR.name,
+        ambient: true,
+        session: Some(id.clone()),
+        authenticated_at_s: Some(session.session.created_at_ms.div_euclid(1000)),
+        expires_at_s: Some(session.session.expires_at_ms.div_euclid(1000)),
+        ..caller(&user.user)?
+    })
 }

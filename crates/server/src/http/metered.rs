@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use crate::http::body::{BodyRoom, PIECE, Room};
+use super::body::{BodyRoom, PIECE, Room};
 
 /// How long a message may take from its first byte to its last.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CONTROL_FRAME: usize = 6;
 
 /// A connection whose inbound bytes are measured.
-pub(super) struct Metered<Io> {
+pub(crate) struct Metered<Io> {
     io: Io,
     room: BodyRoom,
     patience: Duration,
@@ -30,19 +30,19 @@ pub(super) struct Metered<Io> {
 }
 
 impl<Io> Metered<Io> {
-    pub(super) fn new(io: Io, room: BodyRoom) -> Self {
+    pub(crate) fn new(io: Io, room: BodyRoom) -> Self {
         Self { io, room, patience: PATIENCE, bytes: 0, held: None, overdue: None }
     }
 
     /// Says that a message is whole: what comes next has a time of its own. The answer is the room that the message takes,
     /// for as long as it is at hand.
-    pub(super) fn whole(&mut self) -> Option<Room> {
+    pub(crate) fn whole(&mut self) -> Option<Room> {
         (self.bytes, self.overdue) = (0, None);
         self.held.take()
     }
 
     /// Says that a control frame came, which may stand between the pieces of a message.
-    pub(super) fn control(&mut self, payload_bytes: usize) {
+    pub(crate) fn control(&mut self, payload_bytes: usize) {
         self.bytes = self.bytes.saturating_sub(payload_bytes + CONTROL_FRAME);
         if self.bytes == 0 {
             drop(self.whole());

@@ -1,0 +1,226 @@
+//! `/{workspace}/apps/{service}/…`: services that answer HTTP requests themselves: functions by path, or an ASGI application.
+//!
+//! What they answer was made by whoever offers them, on the origin of our own pages. Browsers are told to give such a page an origin of
+//! its own (CSP `sandbox` without `allow-same-origin`): it keeps its scripts, and reaches nobody's session.
+
+use doorward_core::error::Result;
+use doorward_hub::{Args, Fault, Offer, Visit};
+use doorward_protocols::hypha::value;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Response, StatusCode};
+use rmpv::Value;
+
+use super::object::{Callable, member};
+use super::{asgi, caller, fault, hub};
+use crate::http::body::Body;
+use crate::http::respond::{Answer, PagePolicy};
+use crate::request::Request;
+
+/// Largest body that is handed to an application.
+const MAX_BODY_BYTES: usize = 8 << 20;
+/// What pages of others may do: run, ask, open windows; not act as a page of ours.
+pub(super) const SANDBOX: &str =
+    "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads";
+/// Headers that are the connection's and not the application's.
+const OURS: &[HeaderName] = &[CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, SET_COOKIE];
+
+/// Any method below `/{workspace}/apps/{service}/`.
+pub(super) async fn answer(mut request: Request) -> Result<Answer> {
+    let hub = hub(&request)?;
+    let call = caller::of(&request).await?;
+    let workspace = request.param("workspace")?.to_owned();
+    let id = request.param("service")?.to_owned();
+    let visit = match hub.visit(call, &workspace).await {
+        Ok(visit) => visit,
+        Err(error) => return Ok(fault::answer(&error)),
+    };
+    let mode = request.query()?.text("_mode").map(str::to_owned);
+    let offer = match visit.find(&workspace, &id, mode.as_deref()).await {
+        Ok(offer) => offer,
+        Err(error) => return Ok(fault::answer(&error)),
+    };
+    let body = request.body.read(&request.headers, MAX_BODY_BYTES).await?;
+    let asked = Asked { request, workspace, id, body };
+    let done = match (&offer, offer.kind()) {
+        (Offer::Ours(ours), "functions") => ours_by_path(&visit, ours, &asked).await,
+        (Offer::Of(service, _), "functions") => match visit.object(service).await {
+            Ok(object) => functions(&visit, &object, &asked).await,
+            Err(error) => Err(error),
+        },
+        (Offer::Of(service, _), "asgi" | "ASGI") => match visit.object(service).await {
+            Ok(object) => {
+                return Ok(asgi::answer(visit, &object, &asked)
+                    .await
+                    .unwrap_or_else(|error| fault::answer(&error)));
+            }
+            Err(error) => Err(error),
+        },
+        (_, kind) => {
+            let text = format!("Invalid service type: {}", kind.chars().take(64).collect::<String>());
+            return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, &text));
+        }
+    };
+    Ok(done.unwrap_or_else(|error| fault::answer(&error)))
+}
+
+/// A request for an application.
+pub(super) struct Asked {
+    pub(super) request: Request,
+    pub(super) workspace: String,
+    pub(super) id: String,
+    pub(super) body: bytes::Bytes,
+}
+
+impl Asked {
+    /// What is behind the service in the path, without a slash before it.
+    pub(super) fn path(&self) -> &str {
+        self.request.rest("path")
+    }
+
+    /// Headers, without those that say who is calling: the service is told that in `user`, and gets no credential of anybody's.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let shown =
+            |name: &str| !matches!(name, "authorization" | "cookie" | "proxy-authorization" | "x-api-key");
+        let all = self.request.headers.iter();
+        all.filter_map(move |(name, value)| {
+            shown(name.as_str()).then(|| Some((name.as_str(), value.to_str().ok()?))).flatten()
+        })
+    }
+
+    fn event(&self, visit: &Visit) -> Value {
+        let headers = self.headers().map(|(name, value)| (Value::from(name), Value::from(value))).collect();
+        let body = if self.body.is_empty() { Value::Nil } else { Value::Binary(self.body.to_vec()) };
+        value::map([
+            ("type", "http".into()),
+            ("http_version", "1.1".into()),
+            ("method", self.request.method.as_str().into()),
+            ("path", format!("/{}", self.path()).into()),
+            ("raw_path", format!("/{}", self.path()).into()),
+            ("root_path", format!("/{}/apps/{}", self.workspace, self.id).into()),
+            ("query_string", self.request.query.clone().unwrap_or_default().into()),
+            ("headers", Value::Map(headers)),
+            ("body", body),
+            ("workspace", self.workspace.as_str().into()),
+            ("service_id", self.id.as_str().into()),
+            ("user", value::from_json(&visit.user().to_json())),
+        ])
+    }
+}
+
+/// The function that a path means: by its segments, else `index` there, else `default`.
+async fn functions(visit: &Visit, object: &Value, asked: &Asked) -> std::result::Result<Answer, Fault> {
+    let dotted = asked.path().trim_matches('/').replace('/', ".");
+    let method = |path: &str| member(object, path).and_then(|found| Callable::read(found, "method"));
+    let index = if dotted.is_empty() { "index".to_owned() } else { format!("{dotted}.index") };
+    let named = (!dotted.is_empty()).then(|| method(&dotted)).flatten();
+    let found = named.or_else(|| method(&index));
+    let (found, by_default) = match found {
+        Some(found) => (found, false),
+        None => match method("default") {
+            Some(found) => (found, true),
+            None => {
+                let text =
+                    format!("Function not found: {}", asked.path().chars().take(256).collect::<String>());
+                return Ok(plain(StatusCode::NOT_FOUND, &text));
+            }
+        },
+    };
+    let mut event = asked.event(visit);
+    if by_default {
+        value::set(&mut event, "function_path", format!("/{}", asked.path()).into());
+    }
+    made(&found.call(visit, vec![event], None).await?)
+}
+
+/// As [`functions`], for what the server itself offers so.
+async fn ours_by_path(
+    visit: &Visit,
+    ours: &doorward_hub::Ours,
+    asked: &Asked,
+) -> std::result::Result<Answer, Fault> {
+    let name = Some(asked.path().trim_matches('/')).filter(|name| !name.is_empty()).unwrap_or("index");
+    let body: serde_json::Value = match asked.body.as_ref() {
+        [] => serde_json::json!({}),
+        bytes => serde_json::from_slice(bytes)
+            .map_err(|error| Fault::value(format!("Invalid request body: {error}")))?,
+    };
+    let Value::Map(named) = value::from_json(&body) else {
+        return Err(Fault::value("Invalid request body: it is no object"));
+    };
+    let said = visit.call(ours, name, Args::named(named)).await?;
+    let json = value::to_json(&said).map_err(Fault::value)?;
+    Ok(crate::http::respond::json_answer(StatusCode::OK, &json))
+}
+
+pub(super) fn plain(status: StatusCode, text: &str) -> Answer {
+    let mut answer = Response::new(Body::full(text.to_owned()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer
+}
+
+/// What a function returned, as an answer: `{status, headers, body}`.
+fn made(said: &Value) -> std::result::Result<Answer, Fault> {
+    let status = match value::get(said, "status") {
+        None | Some(Value::Nil) => 200,
+        Some(status) => status.as_u64().unwrap_or(0),
+    };
+    let body = match value::get(said, "body") {
+        None | Some(Value::Nil) => Vec::new(),
+        Some(Value::Binary(bytes)) => bytes.clone(),
+        Some(Value::String(text)) => text.as_bytes().to_vec(),
+        Some(other) => {
+            let json = value::to_json(other).map_err(Fault::value)?;
+            json.to_string().into_bytes()
+        }
+    };
+    let mut answer = begun(status, pairs(value::get(said, "headers")))?;
+    *answer.body_mut() = Body::full(body);
+    Ok(answer)
+}
+
+fn pairs(headers: Option<&Value>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let bytes = |value: &Value| match value {
+        Value::String(text) => Some(text.as_bytes().to_vec()),
+        Value::Binary(bytes) => Some(bytes.clone()),
+        Value::Integer(number) => Some(number.to_string().into_bytes()),
+        _ => None,
+    };
+    match headers {
+        Some(Value::Map(entries)) => {
+            entries.iter().filter_map(|(name, value)| Some((bytes(name)?, bytes(value)?))).collect()
+        }
+        Some(Value::Array(items)) => items
+            .iter()
+            .filter_map(|item| match item.as_array().map(Vec::as_slice) {
+                Some([name, value]) => Some((bytes(name)?, bytes(value)?)),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// An answer of an application's, its body still to come. Cookies stay with us: on our origin they would be everybody's.
+pub(super) fn begun(status: u64, headers: Vec<(Vec<u8>, Vec<u8>)>) -> std::result::Result<Answer, Fault> {
+    let bad = || Fault::other("the application answered with a status or header that HTTP does not have");
+    let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status)).ok_or_else(bad)?;
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::from_u16(status).map_err(|_| bad())?;
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(&name).map_err(|_| bad())?;
+        let value = HeaderValue::from_bytes(&value).map_err(|_| bad())?;
+        if !OURS.contains(&name) && !name.as_str().starts_with("access-control-") {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    answer.extensions_mut().insert(PagePolicy(SANDBOX.to_owned()));
+    Ok(answer)
+}
+
+/// Headers of an ASGI message.
+pub(super) fn asgi_pairs(message: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pairs(value::get(message, "headers"))
+}

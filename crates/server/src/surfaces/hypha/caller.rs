@@ -1,0 +1,65 @@
+//! Who calls over plain HTTP: whom the mount's chain found, or whom the browser's `access_token` cookie names where nothing else was shown.
+//!
+//! A browser sends the cookie whoever made the page. What changes something is taken from a page of ours or of a listed origin alone.
+
+use doorward_core::authn::{Offered, Place, Presented};
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::identity::browser::Provenance;
+use doorward_core::operation::Call;
+use http::header::{COOKIE, ORIGIN};
+
+use crate::http::browser::own_origin;
+use crate::request::Request;
+use doorward_protocols::http_auth::parse_cookies;
+
+/// The cookie that Hypha's pages use.
+pub(super) const COOKIE_NAME: &str = "access_token";
+
+/// What the cookie says.
+fn cookie(request: &Request) -> Option<String> {
+    let mut found = None;
+    for value in request.headers.get_all(COOKIE) {
+        let cookies = parse_cookies(value.as_bytes()).ok()?;
+        if let Some(text) = cookies.get(COOKIE_NAME).ok().flatten().filter(|text| !text.is_empty()) {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(text.to_owned());
+        }
+    }
+    found
+}
+
+/// Who is asking.
+///
+/// # Errors
+/// The chain's refusal of what the cookie says; `cross_site` for what another's page wants changed.
+pub(super) async fn of(request: &Request) -> Result<Call> {
+    let call = request.call()?;
+    if !call.auth.is_anonymous() {
+        return Ok(call.clone());
+    }
+    let Some(text) = cookie(request) else { return Ok(call.clone()) };
+    let listed = request.headers.get(ORIGIN).is_some_and(|origin| request.site.cors.lists(origin));
+    if !request.method.is_safe() && !listed {
+        let own = own_origin(&request.headers, request.site.public_origin.as_deref());
+        let says_origin = crate::http::browser::says_origin(&request.headers);
+        let provenance = Provenance {
+            own_origin: own || !says_origin,
+            says_origin: true,
+            csrf_token: None,
+            needs_token: false,
+        };
+        call.made_by_own_page(provenance)?;
+    }
+    let presented = Presented {
+        offered: Some(Offered { place: Place::Bearer, text: &text }),
+        client: Some(request.client.address),
+        ..Presented::nothing()
+    };
+    let found = request.engine.authenticate(&request.site.mount, (*call.origin).clone(), &presented).await?;
+    if found.auth.is_anonymous() && found.auth.credential.is_none() {
+        return Err(Error::new(codes::TOKEN_INVALID));
+    }
+    Ok(found)
+}

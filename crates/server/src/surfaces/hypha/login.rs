@@ -1,0 +1,421 @@
+//! The page where people sign in and let programs in: `/public/apps/hypha-login/`.
+//!
+//! ```text
+//! ?key=…          a program waits: sign in, see what it wants, allow it      ?logout=true   the stay of this browser ends
+//! (neither)       sign in, for the pages of this server
+//! ```
+//! Who is signed in stands in the cookie `access_token`, which is one of our tokens and ends with the log-in that it was made of. The first
+//! browser that opens a program's link keeps it.
+
+use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::{session, user};
+use doorward_core::error::{Error, Kind, Result, codes};
+use doorward_core::identity::sessions::{Login, Which};
+use doorward_core::identity::users::NewUser;
+use doorward_core::mount::SignUp;
+use doorward_core::operation::Call;
+use doorward_core::random;
+use doorward_core::secret::SecretText;
+use doorward_core::tokens::{HubToken, HubTokenKind};
+use doorward_hub::{Approval, Fault, Hub, PAGE};
+use doorward_protocols::encoding::{base64url_decode, base64url_encode};
+use doorward_protocols::http_auth::parse_cookies;
+use http::header::{COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use http::{Response, StatusCode};
+
+use super::caller::{self, COOKIE_NAME};
+use super::hub;
+use crate::http::body::Body;
+use crate::http::page::{escaped, page};
+use crate::http::pairs::Pairs;
+use crate::http::respond::{Answer, PagePolicy, header_value};
+use crate::request::Request;
+
+/// The cookie by which a browser is known that opened a program's link.
+const BROWSER: &str = "doorward-hypha-browser";
+/// How long a browser stays signed in at most.
+const LONGEST_STAY_S: i64 = 172_800;
+/// Longest key that is looked up.
+const MAX_KEY_BYTES: usize = 128;
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f4f5f7;color:#1c2733}\
+main{max-width:24rem;margin:8vh auto;padding:2rem;background:#fff;border:1px solid #d9dee4;border-radius:.5rem}\
+h1{font-size:1.4rem;margin:0 0 1rem}label{display:block;margin:.8rem 0 .2rem;font-weight:600}\
+input{box-sizing:border-box;width:100%;padding:.55rem;font:inherit;border:1px solid #8896a5;border-radius:.3rem}\
+button{margin-top:1.2rem;width:100%;padding:.65rem;font:inherit;font-weight:600;color:#fff;background:#1859b3;\
+border:0;border-radius:.3rem;cursor:pointer}button.second{background:#fff;color:#1859b3;border:1px solid #1859b3;margin-top:.6rem}\
+input:focus,button:focus,a:focus{outline:3px solid #f0a92e;outline-offset:1px}\
+.refused{padding:.6rem .8rem;background:#fdecea;border-left:4px solid #b3261e}dt{font-weight:600}dd{margin:0 0 .5rem}\
+details{margin-top:1.5rem}summary{cursor:pointer;color:#1859b3}";
+
+/// Closes a window that was opened for this page, and tells a page that holds it in a frame.
+const DONE: &str = "const key=document.currentScript.dataset.key;\
+if(key&&window.parent!==window){window.parent.postMessage({type:'hypha-login-complete',key},'*')}\
+if(key&&window.opener){window.opener.postMessage({type:'hypha-login-complete',key},'*')}\
+setTimeout(()=>window.close(),300)";
+
+/// A page of ours with its style, and perhaps a script of ours for `key`.
+fn styled(request: &Request, status: StatusCode, title: &str, body: &str, closes: Option<&str>) -> Answer {
+    let nonce = base64url_encode(&random::bytes::<16>(request.engine.random()));
+    let mut html = format!("<style nonce=\"{nonce}\">{STYLE}</style>\n{body}");
+    if let Some(key) = closes {
+        html.push_str(&format!("<script nonce=\"{nonce}\" data-key=\"{}\">{DONE}</script>\n", escaped(key)));
+    }
+    let mut answer = page(status, title, &html);
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'self'"
+    );
+    answer.extensions_mut().insert(PagePolicy(policy));
+    answer
+}
+
+fn own_path(request: &Request) -> String {
+    format!("{}{PAGE}", request.site.public_prefix)
+}
+
+/// `Secure` wherever browsers come by TLS; without it they would drop the cookie on a plain connection.
+fn attributes(request: &Request, hub: &Hub) -> String {
+    let secure = if hub.base_url().starts_with("https://") { "; Secure" } else { "" };
+    let path = Some(request.site.public_prefix.as_str()).filter(|prefix| !prefix.is_empty()).unwrap_or("/");
+    format!("; Path={path}; HttpOnly; SameSite=Lax{secure}")
+}
+
+fn keep(answer: &mut Answer, text: String) {
+    if let Ok(mut value) = HeaderValue::try_from(text) {
+        value.set_sensitive(true);
+        answer.headers_mut().append(SET_COOKIE, value);
+    }
+}
+
+/// The browser's mark: the one it has, or a new one with the cookie that leaves it there.
+fn mark(request: &Request, hub: &Hub) -> ([u8; 32], Option<String>) {
+    let mut found = None;
+    for value in request.headers.get_all(COOKIE) {
+        if let Some(text) = parse_cookies(value.as_bytes())
+            .ok()
+            .and_then(|all| all.get(BROWSER).ok().flatten().map(str::to_owned))
+        {
+            found = base64url_decode(text.as_bytes())
+                .ok()
+                .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+        }
+    }
+    match found {
+        Some(mark) => (mark, None),
+        None => {
+            let mark: [u8; 32] = random::bytes(request.engine.random());
+            let cookie =
+                format!("{BROWSER}={}{}; Max-Age=600", base64url_encode(&mark), attributes(request, hub));
+            (mark, Some(cookie))
+        }
+    }
+}
+
+/// `GET /login`: the page, wherever it is.
+pub(super) async fn lead_there(request: Request) -> Result<Answer> {
+    let mut location = own_path(&request);
+    if let Some(query) = &request.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    answer.headers_mut().insert(LOCATION, header_value(&location));
+    Ok(answer)
+}
+
+fn key_of(query: &Pairs) -> Option<&str> {
+    query.text("key").filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)
+}
+
+/// Who is signed in in this browser, if anybody is.
+async fn signed_in(request: &Request) -> Result<Option<Call>> {
+    match caller::of(request).await {
+        Ok(call) if call.auth.principal.user_id().is_some() => Ok(Some(call)),
+        Ok(_) => Ok(None),
+        // A stay that has ended is nobody's.
+        Err(error) if error.code().kind == Kind::Unauthenticated => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `GET /public/apps/hypha-login/`
+pub(super) async fn show(request: Request) -> Result<Answer> {
+    let hub = hub(&request)?;
+    let query = request.query()?;
+    if query.text("logout").is_some_and(|text| text == "true") {
+        let close = query.text("close").is_some_and(|text| text == "true");
+        return log_out(&request, &hub, close).await;
+    }
+    let somebody = signed_in(&request).await?;
+    let Some(key) = key_of(&query) else {
+        return Ok(match somebody {
+            Some(call) => stays(&request, &call).await,
+            None => form(&request, None, None, StatusCode::OK),
+        });
+    };
+    let (mark, cookie) = mark(&request, &hub);
+    let mut answer = match hub.logins().open(key, mark) {
+        Err(fault) => of_no_use(&request, &fault),
+        Ok(approval) => match somebody {
+            Some(call) => ask(&request, key, &approval, &call).await,
+            None => form(&request, Some((key, &approval)), None, StatusCode::OK),
+        },
+    };
+    if let Some(cookie) = cookie {
+        keep(&mut answer, cookie);
+    }
+    Ok(answer)
+}
+
+/// What a person sends from one of the forms.
+struct Sent {
+    key: Option<String>,
+    act: String,
+    username: String,
+    email: String,
+    password: SecretText,
+}
+
+impl Sent {
+    fn read(form: &Pairs) -> Self {
+        let text = |name: &str| form.text(name).unwrap_or_default().to_owned();
+        Self {
+            key: key_of(form).map(str::to_owned),
+            act: text("act"),
+            username: text("username"),
+            email: text("email"),
+            password: SecretText::new(text("password")),
+        }
+    }
+}
+
+/// `POST /public/apps/hypha-login/`: a form of ours.
+pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
+    let hub = hub(&request)?;
+    let sent = Sent::read(&Pairs::form(&request.bytes().await?)?);
+    let (mark, cookie) = mark(&request, &hub);
+    if cookie.is_some() && sent.key.is_some() {
+        // Whoever did not open the link in this browser has no form for it.
+        let fault = Fault::permission("This link was opened in another browser.");
+        return Ok(of_no_use(&request, &fault));
+    }
+    let approval = match sent.key.as_deref().map(|key| hub.logins().open(key, mark)).transpose() {
+        Ok(approval) => approval,
+        Err(fault) => return Ok(of_no_use(&request, &fault)),
+    };
+    let waiting = sent.key.as_deref().zip(approval.as_ref());
+    if sent.act == "other" {
+        let mut answer = form(&request, waiting, None, StatusCode::OK);
+        forget(&request, &hub, &mut answer);
+        return Ok(answer);
+    }
+    let (call, token) = if sent.act == "allow" {
+        match signed_in(&request).await? {
+            Some(call) => (call, None),
+            None => {
+                return Ok(form(&request, waiting, Some("Please sign in again."), StatusCode::UNAUTHORIZED));
+            }
+        }
+    } else {
+        match enter(&request, &sent).await {
+            Ok((call, token)) => (call, Some(token)),
+            Err(error) if matches!(error.code().kind, Kind::Internal | Kind::Unavailable) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+                return Ok(form(&request, waiting, Some(error.public_message()), status));
+            }
+        }
+    };
+    let mut answer = match (&sent.key, &approval) {
+        // Signing in with a program waiting says that it may come in: the form said so.
+        (Some(key), Some(_)) => match hub.logins().approve(key, mark, &call).await {
+            Ok(()) => allowed(&request, key),
+            Err(fault) => of_no_use(&request, &fault),
+        },
+        _ => stays(&request, &call).await,
+    };
+    if let Some(token) = token {
+        let text = format!("{COOKIE_NAME}={}{}", token.expose(), attributes(&request, &hub));
+        keep(&mut answer, text);
+    }
+    Ok(answer)
+}
+
+/// Signs somebody in, or up and in; the answer has what the browser keeps.
+async fn enter(request: &Request, sent: &Sent) -> Result<(Call, SecretText)> {
+    if sent.username.is_empty() || sent.password.expose().is_empty() {
+        return Err(Error::new(codes::BAD_FIELD).message("Please give a name and a password."));
+    }
+    let call = request.call()?;
+    if sent.act == "sign-up" {
+        let new = NewUser {
+            username: Some(sent.username.clone()),
+            email: Some(sent.email.clone()).filter(|email| !email.is_empty()),
+            password: Some(sent.password.clone()),
+            ..NewUser::default()
+        };
+        let permit = call.permit::<user::SignUp>(Target::any())?;
+        request.engine.users().sign_up(permit, new).await?;
+    }
+    let login = Login {
+        login: sent.username.clone(),
+        password: sent.password.clone(),
+        client: None,
+        scope: None,
+        source: Some("hypha-login".to_owned()),
+        device: None,
+    };
+    let permit = request.permit::<session::Login>(Target::any())?;
+    let stay = request.engine.sessions().login_browser(permit, login).await?;
+    let call = call.staying(&stay).await?;
+    let mount = &request.site.mount;
+    let wanted = HubToken {
+        workspaces: call.auth.workspaces.clone(),
+        ttl_s: Some(mount.tokens.max_ttl_s.min(LONGEST_STAY_S)),
+        kind: HubTokenKind::SameSubject,
+        email: None,
+        roles: None,
+    };
+    let made = request.engine.hub_token(&mount.tokens, &call, wanted).await?;
+    Ok((call, made.token))
+}
+
+fn forget(request: &Request, hub: &Hub, answer: &mut Answer) {
+    keep(answer, format!("{COOKIE_NAME}={}; Max-Age=0", attributes(request, hub)));
+}
+
+/// Ends the log-in that this browser keeps, with everything that was made from it.
+async fn log_out(request: &Request, hub: &Hub, close: bool) -> Result<Answer> {
+    if let Some(call) = signed_in(request).await?
+        && let (Some(id), Some(user)) = (call.auth.session.clone(), call.auth.principal.user_id())
+    {
+        let owner = call.auth.principal.owner_key();
+        let permit = call.permit::<session::End>(Target::owned(user.as_str(), &owner))?;
+        match request.engine.sessions().end(permit, &user, Which::One(id)).await {
+            Ok(_) => {}
+            // It has ended already.
+            Err(error) if error.code().kind == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let body = "<p>You are signed out here, and so are the programs that you let in from this browser.</p>\n";
+    let mut answer = styled(request, StatusCode::OK, "Signed out", body, close.then_some(""));
+    forget(request, hub, &mut answer);
+    Ok(answer)
+}
+
+/// What a program wants, for a person to read.
+fn wants(approval: &Approval) -> String {
+    let from =
+        approval.from.map_or_else(|| "this server".to_owned(), |address| address.to_canonical().to_string());
+    let reach = match &approval.workspace {
+        Some(workspace) => format!("the workspace {workspace} alone"),
+        None => "all of your workspaces".to_owned(),
+    };
+    let life = match approval.ttl_s {
+        seconds if seconds >= 7_200 => format!("{} hours", seconds / 3_600),
+        seconds => format!("{} minutes", (seconds / 60).max(1)),
+    };
+    format!(
+        "<p>A program asks to act for you. Go on only if you started it yourself.</p>\n<dl>\n<dt>Asked from</dt><dd>{}</dd>\n\
+         <dt>It reaches</dt><dd>{}</dd>\n<dt>For</dt><dd>{}</dd>\n</dl>\n",
+        escaped(&from),
+        escaped(&reach),
+        escaped(&life)
+    )
+}
+
+fn form(
+    request: &Request,
+    waiting: Option<(&str, &Approval)>,
+    refused: Option<&str>,
+    status: StatusCode,
+) -> Answer {
+    let path = escaped(&own_path(request));
+    let key = waiting.map_or_else(String::new, |(key, _)| {
+        format!("<input type=\"hidden\" name=\"key\" value=\"{}\">\n", escaped(key))
+    });
+    let mut body = waiting.map_or_else(String::new, |(_, approval)| wants(approval));
+    if let Some(refused) = refused {
+        body.push_str(&format!("<p class=\"refused\" role=\"alert\">{}</p>\n", escaped(refused)));
+    }
+    let button = if waiting.is_some() { "Sign in and allow" } else { "Sign in" };
+    body.push_str(&format!(
+        "<form method=\"post\" action=\"{path}\">\n{key}\
+         <label for=\"username\">Name or e-mail</label>\n\
+         <input id=\"username\" name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus>\n\
+         <label for=\"password\">Password</label>\n\
+         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>\n\
+         <button name=\"act\" value=\"sign-in\">{button}</button>\n</form>\n"
+    ));
+    if request.site.mount.sign_up == SignUp::Open {
+        body.push_str(&format!(
+            "<details>\n<summary>No account yet?</summary>\n<form method=\"post\" action=\"{path}\">\n{key}\
+             <label for=\"new-username\">Name</label>\n\
+             <input id=\"new-username\" name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required>\n\
+             <label for=\"new-email\">E-mail (may stay empty)</label>\n\
+             <input id=\"new-email\" name=\"email\" type=\"email\" autocomplete=\"email\">\n\
+             <label for=\"new-password\">Password</label>\n\
+             <input id=\"new-password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" required>\n\
+             <button name=\"act\" value=\"sign-up\">Make an account</button>\n</form>\n</details>\n"
+        ));
+    }
+    styled(request, status, "Sign in", &body, None)
+}
+
+/// The name of whoever is signed in.
+async fn name_of(request: &Request, call: &Call) -> String {
+    let owner = call.auth.principal.owner_key();
+    let Some(id) = call.auth.principal.user_id() else { return String::new() };
+    let Ok(permit) = call.permit::<user::Read>(Target::owned(id.as_str(), &owner)) else {
+        return String::new();
+    };
+    match request.engine.users().get(permit, &id).await {
+        Ok(found) => found.username.or(found.email).unwrap_or_else(|| id.as_str().to_owned()),
+        Err(_) => String::new(),
+    }
+}
+
+async fn ask(request: &Request, key: &str, approval: &Approval, call: &Call) -> Answer {
+    let name = escaped(&name_of(request, call).await);
+    let path = escaped(&own_path(request));
+    let key = escaped(key);
+    let body = format!(
+        "{}<p>You are signed in as <strong>{name}</strong>.</p>\n<form method=\"post\" action=\"{path}\">\n\
+         <input type=\"hidden\" name=\"key\" value=\"{key}\">\n\
+         <button name=\"act\" value=\"allow\">Allow</button>\n\
+         <button class=\"second\" name=\"act\" value=\"other\">Use another account</button>\n</form>\n",
+        wants(approval)
+    );
+    styled(request, StatusCode::OK, "Let a program in?", &body, None)
+}
+
+fn allowed(request: &Request, key: &str) -> Answer {
+    let body = "<p>Done. The program can go on; you can close this window.</p>\n";
+    styled(request, StatusCode::OK, "Signed in", body, Some(key))
+}
+
+async fn stays(request: &Request, call: &Call) -> Answer {
+    let name = escaped(&name_of(request, call).await);
+    let path = escaped(&own_path(request));
+    let body = format!(
+        "<p>You are signed in as <strong>{name}</strong>.</p>\n<p><a href=\"{path}?logout=true\">Sign out</a></p>\n"
+    );
+    styled(request, StatusCode::OK, "Signed in", &body, None)
+}
+
+fn of_no_use(request: &Request, fault: &Fault) -> Answer {
+    let status = super::fault::status(fault);
+    let text = match fault.class {
+        "AssertionError" => {
+            "This link was used already, or is too old. Start again in the program that gave it to you."
+        }
+        _ => &fault.message,
+    };
+    let body = format!("<p class=\"refused\" role=\"alert\">{}</p>\n", escaped(text));
+    styled(request, status, "This link does not work", &body, None)
+}

@@ -1,0 +1,44 @@
+//! Every route. What is not here does not exist.
+
+use doorward_core::authz::catalogue::ActionDef;
+use doorward_core::authz::catalogue::{Action, hub_service, service, session, workspace};
+use http::Method;
+
+use super::{about, apps, bridge, login, socket};
+use crate::route::Route;
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+
+/// What a call over plain HTTP may come to: the methods of the workspace manager are among the services.
+const CALL: &[&ActionDef] = &[hub_service::Call::DEF, hub_service::Read::DEF, workspace::Read::DEF];
+const PAGE: &[&ActionDef] = &[session::Login::DEF];
+
+/// An application of a client's answers this method.
+const fn app(method: Method) -> Route {
+    Route::guarded(method, "/{workspace}/apps/{service}/{path*}", CALL, |r| Box::pin(apps::answer(r)))
+}
+
+/// All of them.
+pub(crate) static ROUTES: &[Route] = &[
+    Route::accept("/ws", |r| Box::pin(socket::open(r))),
+    Route::guarded(GET, "/health", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
+    Route::guarded(GET, "/health/readiness", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
+    Route::guarded(GET, "/health/liveness", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
+    Route::guarded(GET, "/assets/config.json", CALL, |r| Box::pin(about::config(r))),
+    Route::guarded(GET, "/login", PAGE, |r| Box::pin(login::lead_there(r))),
+    Route::guarded(GET, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::show(r))),
+    Route::guarded(POST, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::sign_in(r))),
+    Route::guarded(GET, "/{workspace}/info", CALL, |r| Box::pin(bridge::workspace(r))),
+    Route::guarded(GET, "/{workspace}/services", CALL, |r| Box::pin(bridge::with_slash(r))),
+    Route::guarded(GET, "/{workspace}/services/", CALL, |r| Box::pin(bridge::list(r))),
+    Route::guarded(GET, "/{workspace}/services/{service}", CALL, |r| Box::pin(bridge::info(r))),
+    Route::guarded(GET, "/{workspace}/services/{service}/{function}", CALL, |r| Box::pin(bridge::call(r))),
+    Route::guarded(POST, "/{workspace}/services/{service}/{function}", CALL, |r| Box::pin(bridge::call(r))),
+    Route::guarded(GET, "/{workspace}/apps/{service}", CALL, |r| Box::pin(bridge::with_slash(r))),
+    app(GET),
+    app(POST),
+    app(Method::PUT),
+    app(Method::PATCH),
+    app(Method::DELETE),
+];
