@@ -154,3 +154,6 @@ pub fn decide(
         None => Filter::Named(named),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,7 @@ pub fn is_own(id: &str) -> bool {
 #[must_use]
 pub fn is_id(id: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'|';
-    is_own(id) || ((1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(plain))
+    is_own(id) || ((1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(plain) && !id.starts_with(OWN))
 }
 
 fn is_plain(subject: &str) -> bool {

@@ -1,7 +1,10 @@
 //! Tokens that Doorward made for clients of a hub.
 //!
-//! 1. signature and claims (once per token), 2. revocation: of the token, its session, its subject, what it was made from and whom it acts
-//! for, 3. the local user that it comes down to exists and is enabled, 4. the session goes on, 5. the API key it was made with is good.
+//! 1. signature and claims (once per token),
+//! 2. revocation: of the token, its session, its subject, what it was made from and whom it acts for,
+//! 3. the local user that it comes down to exists and is enabled,
+//! 4. the session goes on,
+//! 5. the API key it was made with is good.
 //!
 //! Its `typ` says whose it is; other tokens are declined. One thing is refused for all: an algorithm that nobody here knows. The words are
 //! those that Hypha's clients and tests look for (hypha-rpc 0.21).
