@@ -17,9 +17,11 @@ from websockets.exceptions import ConnectionClosed
 from harness import native
 from harness.client import Client, next_address
 from harness.doorward import Doorward
+from harness.programs import ROOT, clean_environment, node_binary, node_modules
 
 #: The longest that anything here is waited for; no test comes near it unless it fails.
 LIMIT_S = 20.0
+APP = ROOT / "tests" / "compat" / "hypha" / "app" / "client.cjs"
 
 
 @dataclass
@@ -213,3 +215,32 @@ def same(left, right) -> bool:
     if isinstance(left, (list, tuple)):
         return isinstance(right, (list, tuple)) and len(left) == len(right) and all(map(same, left, right))
     return type(left) is type(right) and left == right
+
+
+class Script:
+    """`hypha/app/client.cjs` in Node: the JavaScript client; an async context that ends it."""
+
+    def __init__(self, hub: Hub, step: str, **given) -> None:
+        self._command = [node_binary(), "--experimental-websocket", "--no-warnings", APP, hub.url, step, json.dumps(given)]
+
+    async def __aenter__(self) -> "Script":
+        pipe = asyncio.subprocess.PIPE
+        environment = clean_environment(NODE_PATH=str(node_modules("hypha-rpc")))
+        self.process = await asyncio.create_subprocess_exec(*map(str, self._command), stdin=pipe, stdout=pipe, stderr=pipe, env=environment, limit=1 << 24)
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    async def told(self) -> dict:
+        """The next line of JSON; what the client logs in between is passed over."""
+        async with asyncio.timeout(2 * LIMIT_S):
+            while line := await self.process.stdout.readline():
+                if line.startswith(b'{"'):
+                    return json.loads(line)
+        raise AssertionError((await self.process.stderr.read()).decode())
+
+    def dismiss(self) -> None:
+        self.process.stdin.close()
