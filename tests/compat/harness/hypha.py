@@ -5,6 +5,8 @@ import contextlib
 import io
 import json
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
 
 import msgpack
@@ -244,3 +246,71 @@ class Script:
 
     def dismiss(self) -> None:
         self.process.stdin.close()
+
+
+class Form(HTMLParser):
+    """The first form of a page: where it goes and what it holds."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.action: str | None = None
+        self.method, self.fields, self._inside = "get", {}, False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        given = dict(attributes)
+        if tag == "form" and self.action is None:
+            self.action, self.method, self._inside = given.get("action") or "", (given.get("method") or "get").lower(), True
+        elif tag in ("input", "button") and self._inside and given.get("name"):
+            self.fields[given["name"]] = given.get("value") or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+
+
+class Visitor:
+    """Somebody at the hub's pages, from an address of their own: keeps cookies as browsers do for this machine, Secure ones too."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.client, self.cookies = Client(hub.url), {}
+        self.origin = "{0.scheme}://{0.netloc}".format(urlsplit(hub.url))
+        self.client.base = ""
+
+    def request(self, method: str, url: str, **options) -> requests.Response:
+        headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"} if method == "POST" else {}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        answer = self.client.request(method, url, headers={**headers, **options.pop("headers", {})}, **options)
+        for line in answer.raw.headers.getlist("Set-Cookie"):
+            name, value = line.split(";")[0].split("=", 1)
+            gone = "max-age=0" in line.lower() or not value
+            self.cookies.pop(name, None) if gone else self.cookies.update({name: value})
+        return answer
+
+    def open(self, url: str, method: str = "GET", **options) -> requests.Response:
+        """As far as redirects lead."""
+        for _ in range(5):
+            answer = self.request(method, url, **options)
+            if answer.status_code not in (301, 302, 303, 307, 308):
+                return answer
+            method, url, options = ("GET" if answer.status_code == 303 else method), urljoin(url, answer.headers["Location"]), {}
+        raise AssertionError(f"redirects without end: {url}")
+
+    def submit(self, url: str, page: str, **fields: str) -> requests.Response:
+        """Fills the page's form and sends it."""
+        form = Form(page)
+        assert form.action is not None and form.method == "post", page
+        return self.open(urljoin(url, form.action), "POST", data={**form.fields, **fields})
+
+    def sign_in(self, login_url: str, name: str, password: str = native.PASSWORD) -> requests.Response:
+        page = self.open(login_url)
+        assert page.status_code == 200 and page.headers["Content-Type"].startswith("text/html"), page.text
+        return self.submit(login_url, page.text, username=name, password=password)
+
+    def sign_out(self, logout_url: str) -> requests.Response:
+        """Visits the address; a page that asks first is answered."""
+        answer = self.open(logout_url)
+        if Form(answer.text).action is not None:
+            return self.submit(logout_url, answer.text)
+        return answer
