@@ -276,3 +276,14 @@ async def test_the_logout_address_alone_ends_nothing(hub, person):
     token = await log_in(hub, person)
     await asyncio.to_thread(Visitor(hub).open, f"{hub.url}/public/apps/hypha-login/?logout=true&close=true")
     assert (await asked(hub.http(token), "GET", "/assets/config.json")).status_code == 200
+
+
+async def test_a_connection_in_use_ends_with_its_session(hub, person):
+    """What the logout address ends is not only the next connection but the one that stands."""
+    page = Page(hub, person)
+    token = await log_in(hub, person, page)
+    async with hub.wire() as wire:
+        assert (await wire.hello(token=token))["type"] == "connection_info"
+        await wire.alive()
+        await asyncio.to_thread(page.visitor.sign_out, f"{hub.url}/public/apps/hypha-login/?logout=true&close=true")
+        assert (await wire.closed())[0] == 1008
