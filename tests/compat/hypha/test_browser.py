@@ -14,6 +14,13 @@ from harness.programs import LeftOut, clean_environment, node_binary, node_modul
 
 LOGOUT = "/public/apps/hypha-login/?logout=true&close=true"
 
+#: What a front end keeps of a login.
+KEEP_TOKEN = """
+    localStorage.setItem('hypha_token', arguments[0]);
+    localStorage.setItem('hypha_user_profile', '{}');
+    document.cookie = `access_token=${arguments[0]}; path=/; samesite=lax`;
+"""
+
 #: The document's `performLogout`, with the address of the mount for `window.location.origin`.
 PERFORM_LOGOUT = """
     const [server_url, done] = arguments;
@@ -221,7 +228,7 @@ def test_a_page_that_performs_the_logout_leaves_nobody_behind(hub, lenient, pers
     token = sign_in(hub, lenient, person)
     load_client(hub, lenient)
     page = lenient.current_window_handle
-    lenient.execute_script("localStorage.setItem('hypha_token', arguments[0]); localStorage.setItem('hypha_user_profile', '{}'); document.cookie = `access_token=${arguments[0]}; path=/; samesite=lax`", token)
+    lenient.execute_script(KEEP_TOKEN, token)
     assert json.loads(fetch(lenient, f"{hub.url}/assets/config.json")[1])["user"]["id"] == person.id
     kept = {cookie["name"]: cookie["value"] for cookie in lenient.get_cookies()}
     assert lenient.execute_async_script(PERFORM_LOGOUT, hub.url) == f"{hub.url}{LOGOUT}"
@@ -231,7 +238,8 @@ def test_a_page_that_performs_the_logout_leaves_nobody_behind(hub, lenient, pers
     status, answer = fetch(lenient, f"{hub.url}/assets/config.json")
     assert status == 200 and json.loads(answer)["user"]["is_anonymous"]
     assert lenient.execute_script("return [localStorage.hypha_token, localStorage.hypha_user_profile]") == [None, None]
-    done = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-b", f"access_token={kept['access_token']}", f"{hub.url}/assets/config.json"], capture_output=True, text=True, timeout=30, check=True)
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-b", f"access_token={kept['access_token']}", f"{hub.url}/assets/config.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "401"
 
 
@@ -240,7 +248,11 @@ def test_the_three_lines_alone_sign_a_page_out(hub, lenient, person):
     load_client(hub, lenient)
     lenient.execute_script("document.cookie = `access_token=${arguments[0]}; path=/; samesite=lax`", person.token)
     assert json.loads(fetch(lenient, f"{hub.url}/assets/config.json")[1])["user"]["id"] == person.id
-    lenient.execute_script("localStorage.removeItem('hypha_token'); localStorage.removeItem('hypha_user_profile'); document.cookie = 'access_token=; path=/; max-age=0; samesite=lax'")
+    lenient.execute_script("""
+        localStorage.removeItem('hypha_token');
+        localStorage.removeItem('hypha_user_profile');
+        document.cookie = 'access_token=; path=/; max-age=0; samesite=lax';
+    """)
     assert json.loads(fetch(lenient, f"{hub.url}/assets/config.json")[1])["user"]["is_anonymous"]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgpack
@@ -111,10 +112,14 @@ async def test_members_of_every_kind_harm_nobody(hub, person_of, member):
                 wire = await hub.wired(stack, person_of)
 
 
+METHODS = """register_service unregister_service list_services get_service get_service_info list_clients ping generate_token parse_token revoke_token
+    create_workspace delete_workspace get_workspace_info list_workspaces subscribe unsubscribe no_such __class__ echo.__globals__ . subscribe.""".split()
+
+
 async def test_methods_of_the_hub_take_arguments_of_every_kind(hub, person_of):
     async with others_served(hub), contextlib.AsyncExitStack() as stack:
         wire = await hub.wired(stack, person_of)
-        for method in ["register_service", "unregister_service", "list_services", "get_service", "get_service_info", "list_clients", "ping", "generate_token", "parse_token", "revoke_token", "create_workspace", "delete_workspace", "get_workspace_info", "list_workspaces", "subscribe", "unsubscribe", "no_such", "__class__", "echo.__globals__", "", ".", "subscribe."]:
+        for method in METHODS:
             for kind in KINDS:
                 with contextlib.suppress(Refusal):
                     await wire.call(wire.address_of_hub, f"services.default.{method}", kind)
@@ -147,7 +152,10 @@ async def test_a_second_hello_changes_nobody(hub, person_of):
         assert main["user"]["id"] == person_of.id and main["ws"] == person_of.workspace
 
 
-ADDRESSES = ["", "*", "**", "*/*", "*/", "/*", "*/x", "*/manager-of-none", "public/*", "public/x", "ws-user-root/*", "ws-user-root/x", "/x", "x/", "a/b/c", "../x", "x/../y", "\0/x", "x" * 5000, "*:*", "public/*:hypha-login"]
+ADDRESSES = [
+    "", "*", "**", "*/*", "*/", "/*", "*/x", "*/manager-of-none", "*:*", "/x", "x/", "a/b/c", "../x", "x/../y", "\0/x", "x" * 5000,
+    "public/*", "public/x", "public/*:hypha-login", "ws-user-root/*", "ws-user-root/x",
+]
 
 
 async def test_addresses_of_every_shape_reach_nobody_they_should_not(hub, person_of):
@@ -245,17 +253,17 @@ async def test_long_texts_are_passed_over(hub, person_of):
         assert await wire.text() == {"type": "pong"}
         await poke(wire, "x" * (8 << 20))
         for text in ("[]", "7", "null", '"ping"', '{"type": ["ping"]}', "[" * 500):
-            if not await poke(await hub.wired(stack, person_of), text):
-                continue
+            await poke(await hub.wired(stack, person_of), text)
 
 
 async def test_two_hundred_who_say_nothing_keep_nobody_out(hub, person_of):
-    host, port = hub.url.split("//")[1].split("/")[0].split(":")
-    upgrade = f"GET {'/' + hub.url.split('/', 3)[3] if hub.url.count('/') > 2 else ''}/ws HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    host, port = urlsplit(hub.url).hostname, urlsplit(hub.url).port
+    lines = [f"GET {urlsplit(hub.url).path}/ws HTTP/1.1", f"Host: {host}:{port}", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+    upgrade = "\r\n".join([*lines, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""])
     opened = []
     try:
         for number in range(200):
-            reader, writer = await asyncio.open_connection(host, int(port), local_addr=(next_address(), 0))
+            reader, writer = await asyncio.open_connection(host, port, local_addr=(next_address(), 0))
             writer.write(upgrade.encode() if number % 2 else upgrade.encode()[:-2])
             opened.append((reader, writer))
         async with others_served(hub):
