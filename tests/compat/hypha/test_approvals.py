@@ -1,9 +1,7 @@
 """What completes a login, what does not, and what a logout takes back: H-002, H-003, H-005, H-014, H-015."""
 
 import asyncio
-import time
 
-import pytest
 from hypha_rpc import login, logout
 
 from harness.clock import Clock
