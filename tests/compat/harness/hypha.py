@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
 
@@ -44,8 +45,8 @@ class Person:
 class Hub:
     """One mount: its address, people with a token, and ways to come in."""
 
-    def __init__(self, server: Doorward, mount: str = "hypha") -> None:
-        self.server = server
+    def __init__(self, server: Doorward, mount: str = "hypha", config: Path | None = None) -> None:
+        self.server, self.config = server, config
         self.url = server.mount(mount)
         self.pid = server.program.process.pid
 
@@ -55,7 +56,7 @@ class Hub:
         made = native.sign_up(client, name, **({"email": email} if email else {}))
         assert made.status_code == 201, made.text
         if roles:
-            self.server.command("user", "set-roles", name, *roles)
+            self.server.command("user", "set-roles", name, *roles, *(("--config", self.config) if self.config else ()))
         token = native.Tokens.of(native.log_in(client, name)).access
         return Person(name, made.json()["id"], token, Client(self.url, token), email)
 

@@ -10,6 +10,9 @@ from harness.hypha import Hub
 
 TEST_LIMIT_S = 75
 
+#: The role that the document's sample lets in beside the administrator.
+CONFIG = '[roles.developer]\ninherits = ["user"]\n'
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
@@ -22,8 +25,10 @@ def pytest_pyfunc_call(pyfuncitem):
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
-    with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path_factory.mktemp("hypha")) as server:
-        yield Hub(server)
+    config = tmp_path_factory.mktemp("hypha-config") / "doorward.toml"
+    config.write_text(CONFIG)
+    with Doorward("dev", "--listen", "127.0.0.1:0", "--config", config, home=tmp_path_factory.mktemp("hypha")) as server:
+        yield Hub(server, config=config)
 
 
 @pytest.fixture
