@@ -129,6 +129,14 @@ async def test_a_first_frame_that_is_none_is_closed(hub, name, frame, codes):
         assert code in codes, name
 
 
+@pytest.mark.parametrize("client", ["", "a/b", "a:b", "*", "a@b", "..", "a\nb", "\0", "x" * 5000], ids=repr)
+async def test_an_id_that_could_be_taken_for_an_address_is_refused(hub, person, client):
+    async with hub.wire() as wire:
+        answer = await wire.hello(token=person.token, client_id=client)
+        assert answer["type"] == "error", answer
+        assert (await wire.closed())[0] in (1001, 1008)
+
+
 async def test_who_says_nothing_is_closed_after_five_seconds(hub):
     async with hub.wire() as wire:
         code, reason = await wire.closed(limit_s=10)
@@ -204,6 +212,17 @@ async def test_a_reconnection_token_is_for_its_client_and_workspace_alone(hub, p
     async with hub.wire() as wire:
         forged = token[:-4] + ("AAAA" if not token.endswith("AAAA") else "BBBB")
         assert (await wire.hello(reconnection_token=forged, client_id="mine"))["type"] == "error"
+
+
+async def test_a_reconnection_takes_the_place_of_the_connection_before(hub, person):
+    async with contextlib.AsyncExitStack() as stack:
+        old = await hub.wired(stack, person, client_id="mine")
+        new = await hub.wired(stack, None, client_id="mine", reconnection_token=old.info["reconnection_token"])
+        await old.closed()
+        await new.alive()
+        other = await hub.wired(stack, person)
+        session = await other.start(f"{person.workspace}/mine", "services.x.y")
+        await new.frame(lambda main: main.get("session") == session)
 
 
 async def test_a_connection_that_is_cut_comes_back_with_its_client_id_and_services(hub, person):
