@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::authz::custom::Foretold;
 use crate::id::{SessionId, UserId};
 
 /// The authority of users kept in our own store.
@@ -144,6 +145,8 @@ pub struct AuthContext {
     pub claims: BTreeMap<String, Value>,
     /// Headers that a handler wants the answer to have; checked.
     pub answer_headers: Vec<(String, String)>,
+    /// What the mount's handlers said of what this caller is about to do, when they were asked both at once.
+    pub foretold: Option<Arc<Foretold>>,
 }
 
 impl AuthContext {
@@ -164,6 +167,7 @@ impl AuthContext {
             administrative: false,
             claims: BTreeMap::new(),
             answer_headers: Vec::new(),
+            foretold: None,
         }
     }
 
