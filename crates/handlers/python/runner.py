@@ -380,6 +380,8 @@ def run(connection, begin):
     sys.path.insert(0, begin["directory"])
     if begin.get("memory_bytes"):
         limit_memory(begin["memory_bytes"])
+    if begin.get("one_time_codes"):
+        importlib.import_module("_doorward_codes").watch()
     try:
         runner = Runner(frames, begin)
     except Broken as broken:
