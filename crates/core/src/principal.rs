@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::authz::custom::Foretold;
 use crate::id::{SessionId, UserId};
 use crate::workspaces::WorkspaceScope;
 
@@ -166,6 +167,8 @@ pub struct AuthContext {
     pub workspaces: WorkspaceScope,
     /// What the credential was made from.
     pub descent: Descent,
+    /// What the mount's handlers said of what this caller is about to do, when they were asked both at once.
+    pub foretold: Option<Arc<Foretold>>,
 }
 
 impl AuthContext {
@@ -188,6 +191,7 @@ impl AuthContext {
             answer_headers: Vec::new(),
             workspaces: WorkspaceScope::default(),
             descent: Descent::default(),
+            foretold: None,
         }
     }
 

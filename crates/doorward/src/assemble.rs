@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
-use doorward_core::authn::built_in::Identify;
+use doorward_core::authn::built_in::Answers;
 use doorward_core::authz::Roles;
 use doorward_core::authz::roles::RoleDef;
 use doorward_core::clock::Clock as _;
@@ -134,7 +134,7 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
     for mount in &config.mounts {
         if let Some(handlers) = own.handlers.get(&mount.name) {
             let chain = own.built_in_chain(mount)?;
-            handlers.answer_with(Arc::new(Identify::new(engine.clone(), chain)));
+            handlers.answer_with(Arc::new(Answers::new(engine.clone(), chain)));
         }
         let platform = setup.platforms.get(&mount.name);
         mounts.push(Mounted {

@@ -82,6 +82,7 @@ pub(crate) fn settings(
         within: configured.within,
         start_within: configured.start_within,
         memory_bytes: configured.memory_bytes,
+        one_time_codes: configured.one_time_codes,
         ..Settings::new(name, file.kind, &file.target, file.directory.clone())
     }
 }

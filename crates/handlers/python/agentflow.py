@@ -3,7 +3,7 @@
 import inspect
 import sys
 
-from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_attribute, run_user_code
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_attribute, user_code
 
 
 def load(target, directory):
@@ -18,7 +18,7 @@ def load(target, directory):
         raise Broken(f"TypeError: {error}") from None
     except Exception as error:
         raise Broken(f"{cls.__name__}() fails: {type(error).__name__}: {error}") from None
-    takes_request = wants_request(backend.authenticate)
+    takes_request, run = wants_request(backend.authenticate), user_code(backend.authenticate)
 
     async def authenticate(given, in_thread):
         response = make_response()
@@ -26,7 +26,7 @@ def load(target, directory):
         if takes_request:
             arguments = (make_request(given), *arguments)
         try:
-            user = await run_user_code(in_thread, backend.authenticate, *arguments)
+            user = await run(in_thread, *arguments)
         except Exception as error:
             status = getattr(error, "status_code", None)
             if not isinstance(status, int) or isinstance(status, bool):

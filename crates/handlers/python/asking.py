@@ -3,6 +3,7 @@
 The socket is one of its own and blocking: a coroutine that asks waits for the answer and for nothing else, also while calls pile up.
 """
 
+import hashlib
 import json
 import threading
 
@@ -53,3 +54,23 @@ def identify(authorization):
     if authorization is not None and not isinstance(authorization, str):
         raise TypeError("authorization is the text of the header, or None")
     return _ask("identify", authorization=authorization)
+
+
+def once(key, seconds):
+    """Whether this is the first time in so many seconds that anybody asks about this key: True once, then False until they are over.
+
+    For codes, links and nonces that may be used once, whichever process and mount they come to. The key is a text or bytes and does not
+    leave this process: a hash of it does. At most 86,400 seconds. Raises `Unavailable` when that cannot be told; whoever asks then lets
+    nobody in.
+    """
+    if not isinstance(key, (str, bytes)):
+        raise TypeError("the key is a text or bytes")
+    if not isinstance(seconds, (int, float)) or not 0 < seconds <= 86_400:
+        raise ValueError("seconds is a number above 0 and at most 86400")
+    bytes_ = key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")
+    return first_use(hashlib.sha256(b"doorward once\0" + bytes_).hexdigest(), -int(-seconds // 1))
+
+
+def first_use(name, seconds):
+    """As `once`, by a name that tells nothing."""
+    return _ask("once", name=name, seconds=min(max(seconds, 1), 86_400)) is True

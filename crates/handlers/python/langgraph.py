@@ -2,12 +2,11 @@
 
 import importlib.util
 import inspect
-import json
 import os
 import sys
 import uuid
 
-from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, failed_to_load, load_attribute, run_user_code
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, failed_to_load, load_attribute, user_code
 
 #: What `@auth.authenticate` may ask for by name.
 PARAMETERS = {
@@ -41,7 +40,7 @@ def load(target, directory):
     uncovered = [f"{r}.{a}" for r, actions in RESOURCES.items() for a in actions if handler_for(auth, r, a) is None]
     if uncovered:
         registers.append(f"not covered: {', '.join(uncovered)}")
-    return Loaded(functions, registers, by_authorization)
+    return Loaded(functions, registers, by_authorization, spell)
 
 
 def find(target, directory):
@@ -72,11 +71,14 @@ def authenticating(function):
         if name not in PARAMETERS and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
             raise Broken(f"authenticate asks for {name!r}; it may ask for {', '.join(sorted(PARAMETERS))}")
     wanted = [name for name in parameters if name in PARAMETERS]
+    run, alone = user_code(function), wanted == ["authorization"]
 
     async def authenticate(given, in_thread):
-        arguments = {name: value for name, value in available(given, wanted).items() if name in wanted}
         try:
-            said = await run_user_code(in_thread, function, **arguments)
+            if alone:
+                said = await run(in_thread, authorization=authorization_of(given))
+            else:
+                said = await run(in_thread, **available(given, wanted))
         except Exception as error:
             raise refusal_of_authentication(error) from None
         return identified(said)
@@ -84,18 +86,24 @@ def authenticating(function):
     return authenticate
 
 
+def authorization_of(given):
+    for name, value in given["headers"]:
+        if name == "authorization":
+            return value or None
+    return None
+
+
 def available(given, wanted):
+    """What a handler asks for by name, and nothing that costs something and that it does not ask for."""
     scope = {**asgi_scope(given), "path_params": {}}
-    raw = scope["headers"]
-    authorization = next((value.decode("latin-1") for name, value in raw if name == b"authorization"), None) or None
     found = {
-        "path": given["path"], "method": given["method"], "path_params": {}, "headers": dict(raw), "authorization": authorization,
-        "user": None, "scopes": [], "scope": scope,
+        "path": given["path"], "method": given["method"], "path_params": {}, "headers": dict(scope["headers"]),
+        "authorization": authorization_of(given), "user": None, "scopes": [], "scope": scope,
     }
     if "request" in wanted or "query_params" in wanted:
         request = make_request(scope)
         found["request"], found["query_params"] = request, request.query_params
-    return found
+    return {name: found[name] for name in wanted if name in found}
 
 
 def make_request(scope):
@@ -218,13 +226,13 @@ def authorizing(auth):
         if metadata is not None:
             # The server goes on with the object it had: a new one in its place is not seen.
             value["metadata"] = metadata
-        answer = {"covered": True, "value": plain(value)}
+        answer = {"covered": True, "value": value}
         if said is None or said is True or said == 1 and isinstance(said, int):
             return answer
         if said is False:
             raise Refuse(403, "Forbidden")
         if isinstance(said, dict):
-            return {**answer, "filter": plain(said)}
+            return {**answer, "filter": said}
         kind = type(said)
         raise Refuse(500, f"Auth handler returned invalid result. Expected filter dict, None, or boolean. Got {kind} instead.")
 
@@ -261,10 +269,8 @@ def typed(value, uuids):
     return made
 
 
-def plain(value):
-    def other(one):
-        if isinstance(one, uuid.UUID):
-            return str(one)
-        raise Invalid(f"it holds {type(one).__name__}, which is no JSON")
-
-    return json.loads(json.dumps(value, default=other))
+def spell(one):
+    """What the platform takes in an answer although it is no JSON."""
+    if isinstance(one, uuid.UUID):
+        return str(one)
+    raise Invalid(f"it holds {type(one).__name__}, which is no JSON")

@@ -6,6 +6,7 @@ that a handler which blocks the loop does not outlive whoever asks. Functions th
 
 import asyncio
 import concurrent.futures
+import contextvars
 import functools
 import importlib
 import inspect
@@ -17,10 +18,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 
 VERSION = 1
 LARGEST = 16 << 20
+#: How long an answer is kept for others to go with it.
+TOGETHER_S = 0.001
 
 
 class Broken(Exception):
@@ -50,19 +54,32 @@ class Invalid(Exception):
 class Loaded:
     """What an adapter made of a file: functions by the name they are called by, and what it registers, for people to read."""
 
-    def __init__(self, functions, registers, by_authorization=False):
+    def __init__(self, functions, registers, by_authorization=False, spell=None):
         self.functions = functions
         self.registers = registers
         #: Whether `authenticate` looks at the Authorization header and at nothing else of a request.
         self.by_authorization = by_authorization
+        #: What stands in an answer for something that is no JSON, as `default` of `json`.
+        self.spell = spell
 
 
-async def run_user_code(in_thread, function, *positional, **named):
-    """A coroutine on the event loop, anything else in a thread."""
+def user_code(function):
+    """A function to await, given `in_thread` first: a coroutine runs on the event loop, anything else in a thread."""
     if inspect.iscoroutinefunction(function):
-        return await function(*positional, **named)
-    said = await in_thread(function, *positional, **named)
-    return await said if inspect.isawaitable(said) else said
+        return lambda _, *positional, **named: function(*positional, **named)
+
+    async def run(in_thread, *positional, **named):
+        said = await in_thread(function, *positional, **named)
+        return await said if inspect.isawaitable(said) else said
+
+    return run
+
+
+def begun(loop, coroutine):
+    """A task that has run until it first waits, where this Python can do that: most calls end without waiting, and need no turn of the loop."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return loop.create_task(coroutine)
 
 
 def asgi_scope(given):
@@ -89,7 +106,16 @@ class Frames:
         self.connection = connection
         self.process = os.getpid()
         self.writing = threading.Lock()
-        self.kept = bytearray()
+        self.kept = b""
+        self.decode = json.JSONDecoder().raw_decode
+        self.encode = spelling(None)
+        #: Answers that go out together: what the calls of one wake-up came to. `None` between wake-ups.
+        self.together = None
+        self.since = 0.0
+
+    def spell(self, default):
+        """Uses an adapter's own `default` for what is no JSON."""
+        self.encode = spelling(default)
 
     def arrived(self):
         """The frames that are here whole; `None` when nothing more comes."""
@@ -102,28 +128,64 @@ class Frames:
             return None
         if not part:
             return None
-        self.kept += part
-        frames = []
-        while len(self.kept) >= 4:
-            end = 4 + int.from_bytes(self.kept[:4], "big")
-            if len(self.kept) < end:
+        kept = self.kept + part if self.kept else part
+        frames, at = [], 0
+        while len(kept) - at >= 4:
+            begin = at + 4
+            end = begin + int.from_bytes(kept[at:begin], "big")
+            if len(kept) < end:
                 break
-            frames.append(json.loads(bytes(self.kept[4:end])))
-            del self.kept[:end]
+            frames.append(self.decode(kept[begin:end].decode())[0])
+            at = end
+        self.kept = kept[at:]
         return frames
 
     def write(self, frame):
+        """From the event loop: at once, or with the other answers of this wake-up."""
+        bytes_ = self.bytes_of(frame)
+        if self.together is None:
+            self.send(bytes_)
+        else:
+            self.together.append(bytes_)
+            # Whoever was answered does not wait for a call that blocks the loop, if the ones before took their time too.
+            if time.monotonic() - self.since > TOGETHER_S:
+                self.flush()
+
+    def write_now(self, frame):
+        """From any thread."""
+        self.send(self.bytes_of(frame))
+
+    def copied(self, value):
+        return self.decode(self.encode(value))[0]
+
+    def bytes_of(self, frame):
         self.end_child()
-        body = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode()
+        body = self.encode(frame).encode()
         if len(body) > LARGEST:
             raise Invalid(f"the answer is larger than {LARGEST} bytes")
+        return len(body).to_bytes(4, "big") + body
+
+    def send(self, bytes_):
         with self.writing:
-            self.connection.sendall(len(body).to_bytes(4, "big") + body)
+            self.connection.sendall(bytes_)
+
+    def gather(self):
+        self.together, self.since = [], time.monotonic()
+
+    def flush(self):
+        if self.together:
+            self.end_child()
+            bytes_, self.together, self.since = b"".join(self.together), [], time.monotonic()
+            self.send(bytes_)
 
     def end_child(self):
         """A handler that forked comes back here twice; the call is its parent's to answer."""
         if os.getpid() != self.process:
             os._exit(0)
+
+
+def spelling(default):
+    return json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=default).encode
 
 
 def end_with(connection):
@@ -207,12 +269,14 @@ class Runner:
         self.held = {}
         adapter = importlib.import_module(f"_doorward_{begin['kind']}")
         self.loaded = adapter.load(begin["target"], self.directory)
+        frames.spell(self.loaded.spell)
 
-    async def call(self, number, name, given):
+    async def call(self, number, name, given, then):
         try:
             function = self.loaded.functions[name]
             answer = await function(given, functools.partial(self.in_thread, number))
-            self.answer(number, {"answer": answer})
+            if self.answer(number, {"answer": answer}) and then is not None:
+                self.begin_next(then, answer)
         except Refuse as refused:
             self.answer(number, {"refuse": {"status": refused.status, "detail": refused.detail, "headers": refused.headers}})
         except Invalid as invalid:
@@ -237,17 +301,19 @@ class Runner:
     def over(self, number):
         """Says that a call nobody waits for has come to an end, its thread too."""
         try:
-            self.frames.write({"id": number, "over": True})
+            self.frames.write_now({"id": number, "over": True})
         except OSError:
             pass
 
     def answer(self, number, frame):
         try:
             self.frames.write({"id": number, **frame})
+            return True
         except Invalid as invalid:
             self.frames.write({"id": number, "invalid": str(invalid)})
         except (TypeError, ValueError, RecursionError) as error:
             self.frames.write({"id": number, "invalid": f"the answer is no JSON: {error}"})
+        return False
 
     async def in_thread(self, number, function, *positional, **named):
         thread = self.held[number] = self.threads.submit(function, *positional, **named)
@@ -255,9 +321,18 @@ class Runner:
 
     def begin_call(self, frame):
         number = frame["id"]
-        task = self.tasks[number] = asyncio.get_running_loop().create_task(self.call(number, frame["call"], frame.get("with") or {}))
+        task = begun(self.loop, self.call(number, frame["call"], frame.get("with") or {}, frame.get("then")))
+        if task.done():
+            return self.ended(number)
+        self.tasks[number] = task
         # Not at the end of the call itself: one that is cancelled before it began has none.
         task.add_done_callback(lambda _: self.ended(number))
+
+    def begin_next(self, frame, answer):
+        """The question behind one that was answered. It sees of the answer what Doorward does: JSON, and nothing that user code still holds."""
+        taken = self.frames.copied({name: answer[name] for name in frame["take"]})
+        # A call of its own, as if it had come alone: what the first has set in its context is not the second's.
+        self.context.copy().run(self.begin_call, {**frame, "with": {**frame["with"], **taken}})
 
     def cancel(self, number):
         task = self.tasks.get(number)
@@ -270,16 +345,22 @@ class Runner:
         if frames is None:
             # Whoever asked is gone; threads of user code must not keep the process.
             end_all()
-        for frame in frames:
-            if "call" in frame:
-                self.begin_call(frame)
-            elif "cancel" in frame:
-                self.cancel(frame["cancel"])
-            elif "ping" in frame:
-                self.frames.write({"pong": frame["ping"]})
+        self.frames.gather()
+        try:
+            for frame in frames:
+                if "call" in frame:
+                    self.begin_call(frame)
+                elif "cancel" in frame:
+                    self.cancel(frame["cancel"])
+                elif "ping" in frame:
+                    self.frames.write({"pong": frame["ping"]})
+            self.frames.flush()
+        finally:
+            self.frames.together = None
 
     async def live(self):
-        asyncio.get_running_loop().add_reader(self.frames.connection.fileno(), self.take)
+        self.loop, self.context = asyncio.get_running_loop(), contextvars.copy_context()
+        self.loop.add_reader(self.frames.connection.fileno(), self.take)
         await asyncio.Event().wait()
 
 
@@ -299,6 +380,8 @@ def run(connection, begin):
     sys.path.insert(0, begin["directory"])
     if begin.get("memory_bytes"):
         limit_memory(begin["memory_bytes"])
+    if begin.get("one_time_codes"):
+        importlib.import_module("_doorward_codes").watch()
     try:
         runner = Runner(frames, begin)
     except Broken as broken:

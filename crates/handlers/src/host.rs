@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use doorward_core::ports::handlers::{BuiltIns, HandlerFault, Handlers};
+use doorward_core::ports::handlers::{Both, BuiltIns, HandlerFault, Handlers, Then};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -109,6 +109,16 @@ impl Handlers for Host {
             let worker =
                 self.choose().ok_or_else(|| HandlerFault::Away("no process of it is alive".to_owned()))?;
             worker.call(function, &with, self.settings.within).await
+        }
+        .boxed()
+    }
+
+    fn call_then<'a>(&'a self, function: &'static str, with: Value, then: Then) -> BoxFuture<'a, Both> {
+        async move {
+            let Some(worker) = self.choose() else {
+                return (Err(HandlerFault::Away("no process of it is alive".to_owned())), None);
+            };
+            worker.call_then(function, &with, &then, self.settings.within).await
         }
         .boxed()
     }

@@ -12,6 +12,7 @@ const MODULES: &[(&str, &str)] = &[
     ("_doorward_runner", include_str!("../python/runner.py")),
     ("_doorward_agentflow", include_str!("../python/agentflow.py")),
     ("_doorward_langgraph", include_str!("../python/langgraph.py")),
+    ("_doorward_codes", include_str!("../python/codes.py")),
     ("_doorward_asking", include_str!("../python/asking.py")),
     ("doorward", include_str!("../python/shims/doorward.py")),
     ("agentflow_cli", include_str!("../python/shims/agentflow_cli.py")),
@@ -32,6 +33,7 @@ pub(crate) fn begin(settings: &Settings) -> Value {
         "directory": settings.directory,
         "threads": settings.threads,
         "memory_bytes": settings.memory_bytes,
+        "one_time_codes": settings.one_time_codes,
     })
 }
 

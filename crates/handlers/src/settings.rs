@@ -31,6 +31,8 @@ pub struct Settings {
     pub start_within: Duration,
     /// Most address space of one process; 0 for no limit.
     pub memory_bytes: u64,
+    /// Whether a one-time code that `pyotp` finds right is right once.
+    pub one_time_codes: bool,
     /// Whether a changed file is loaded anew.
     pub reload: bool,
 }
@@ -52,6 +54,7 @@ impl Settings {
             within: Duration::from_secs(10),
             start_within: Duration::from_secs(60),
             memory_bytes: 2 << 30,
+            one_time_codes: true,
             reload: false,
         }
     }

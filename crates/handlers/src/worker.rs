@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use doorward_core::ports::handlers::{HandlerFault, Refused};
+use doorward_core::ports::handlers::{Both, HandlerFault, Refused, Then};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::io::{AsyncWriteExt as _, BufReader, BufWriter};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -25,6 +26,12 @@ use crate::settings::Settings;
 
 /// The frames' version that we speak.
 const VERSION: u64 = 1;
+/// Why a call is not even sent.
+const TOO_LARGE: &str = "what it is asked is larger than 16 MiB";
+/// Most frames that are written together.
+const TOGETHER: usize = 64;
+/// How much is read of a socket at once: several answers, mostly.
+const READ_AHEAD: usize = 16 << 10;
 /// A process that was not heard for this long after a time-out is given up.
 const PONG_WITHIN: Duration = Duration::from_secs(2);
 
@@ -152,7 +159,7 @@ impl Worker {
         settings: &Settings,
         loaded: Loaded,
         mut group: Group,
-        (from, mut to): (OwnedReadHalf, OwnedWriteHalf),
+        (from, to): (OwnedReadHalf, OwnedWriteHalf),
     ) -> Self {
         let (frames, mut queued) = mpsc::channel::<Vec<u8>>(settings.queue + 16);
         let (give_up, mut given_up) = watch::channel(false);
@@ -164,8 +171,16 @@ impl Worker {
         let name = Arc::clone(&settings.name);
         tokio::spawn(async move {
             let telling = async {
-                while let Some(bytes) = queued.recv().await {
-                    if frame::write(&mut to, &bytes).await.is_err() {
+                let mut to = BufWriter::new(to);
+                let mut waiting = Vec::new();
+                // What has queued goes out together: a process that is woken once reads it all.
+                while queued.recv_many(&mut waiting, TOGETHER).await > 0 {
+                    for bytes in waiting.drain(..) {
+                        if frame::write(&mut to, &bytes).await.is_err() {
+                            return;
+                        }
+                    }
+                    if to.flush().await.is_err() {
                         return;
                     }
                 }
@@ -224,17 +239,62 @@ impl Worker {
 
     /// Asks, and waits for at most `within`.
     pub(crate) async fn call(self: &Arc<Self>, function: &str, with: &Value, within: Duration) -> Answer {
-        let away = |why: &str| Err(HandlerFault::Away(why.to_owned()));
         let Ok(_place) = self.places.try_acquire() else { return away("its queue is full") };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let Some(frame) = frame::encode(&json!({"id": id, "call": function, "with": with})) else {
-            return Err(HandlerFault::Invalid("what it is asked is larger than 16 MiB".to_owned()));
+            return Err(HandlerFault::Invalid(TOO_LARGE.to_owned()));
         };
+        let answered = self.expect(id);
+        self.wait(id, Some(frame), answered, within).await
+    }
+
+    /// Asks twice in one frame, the second time only if there is an answer to the first; waits for at most `within` for each.
+    pub(crate) async fn call_then(
+        self: &Arc<Self>,
+        function: &str,
+        with: &Value,
+        then: &Then,
+        within: Duration,
+    ) -> Both {
+        let Ok(_place) = self.places.try_acquire() else { return (away("its queue is full"), None) };
+        let first = self.next.fetch_add(2, Ordering::Relaxed);
+        let second = first + 1;
+        let behind = json!({"id": second, "call": then.function, "with": then.with, "take": then.take});
+        let whole = json!({"id": first, "call": function, "with": with, "then": behind});
+        let Some(frame) = frame::encode(&whole) else {
+            return (Err(HandlerFault::Invalid(TOO_LARGE.to_owned())), None);
+        };
+        let answered = self.expect(first);
+        // Expected before the first is asked: the two answers may come together.
+        let behind = self.expect(second);
+        let mut unasked = Unasked { worker: self, id: Some(second) };
+        let answer = self.wait(first, Some(frame), answered, within).await;
+        if answer.is_err() {
+            return (answer, None);
+        }
+        unasked.id = None;
+        (answer, Some(self.wait(second, None, behind, within).await))
+    }
+
+    fn expect(&self, id: u64) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         self.pending.lock().insert(id, answer);
+        answered
+    }
+
+    /// Waits for an answer that is expected, after sending what asks for it.
+    async fn wait(
+        self: &Arc<Self>,
+        id: u64,
+        frame: Option<Vec<u8>>,
+        answered: oneshot::Receiver<Answer>,
+        within: Duration,
+    ) -> Answer {
         let mut waiting = Waiting { worker: self, id, patience: self.within, done: false };
         let asked = async {
-            if !self.is_alive() || self.frames.send(frame).await.is_err() {
+            if let Some(frame) = frame
+                && (!self.is_alive() || self.frames.send(frame).await.is_err())
+            {
                 return away("its process is gone");
             }
             answered.await.unwrap_or_else(|_| away("its process is gone"))
@@ -246,7 +306,7 @@ impl Worker {
             }
             Err(_) => {
                 waiting.patience = PONG_WITHIN;
-                Err(HandlerFault::Away(format!("no answer within {} ms", within.as_millis())))
+                away(&format!("no answer within {} ms", within.as_millis()))
             }
         }
     }
@@ -295,6 +355,27 @@ impl Drop for Worker {
     }
 }
 
+fn away(why: &str) -> Answer {
+    Err(HandlerFault::Away(why.to_owned()))
+}
+
+/// A question behind another that was not asked after all: nobody answers it, so nobody waits for its end. One that has been asked in
+/// this very moment is called off.
+struct Unasked<'w> {
+    worker: &'w Worker,
+    id: Option<u64>,
+}
+
+impl Drop for Unasked<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        self.worker.pending.lock().remove(&id);
+        if let Some(cancel) = frame::encode(&json!({ "cancel": id })) {
+            let _ = self.worker.frames.try_send(cancel);
+        }
+    }
+}
+
 /// A call that is waited for; when nobody waits any more, the process is told, and looked at.
 struct Waiting<'w> {
     worker: &'w Arc<Worker>,
@@ -328,11 +409,12 @@ impl Drop for Waiting<'_> {
 
 /// Takes answers until none come any more; the result says why.
 async fn listen(
-    mut from: OwnedReadHalf,
+    from: OwnedReadHalf,
     pending: Pending,
     pongs: Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>,
     left: Arc<Mutex<Left>>,
 ) -> String {
+    let mut from = BufReader::with_capacity(READ_AHEAD, from);
     loop {
         let (id, answer) = match frame::read(&mut from).await {
             Ok(Some(Frame::Unreadable { id, why })) => (id, Err(HandlerFault::Invalid(why))),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use doorward_protocols::hypha::value;
 use rmpv::Value;
 
+use crate::args::Args;
 use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::provided::{self, Asked, Provided, Row};
@@ -137,6 +138,35 @@ impl Chunks {
             whole.extend_from_slice(&part);
         }
         Ok(whole)
+    }
+
+    /// Follows a message in parts that goes to somebody else; the answer is the whole of it when its receiver is told to take it.
+    pub(crate) fn mirror(&mut self, to: &str, act: &str, args: Args) -> Result<Option<Vec<u8>>, Fault> {
+        let row = SERVICE.rows.iter().find(|row| row.name.strip_prefix("message_cache.") == Some(act));
+        let row = row.ok_or_else(|| Fault::key("there is no such method"))?;
+        let args = args.bind(act, row.parameters)?;
+        let key = args.needed_text("key")?;
+        if key.len() > 256 {
+            return Err(Fault::value("a key has at most 256 bytes"));
+        }
+        let key = format!("{to} {key}");
+        match act {
+            "create" => {
+                if args.flag("overwrite")? {
+                    self.drop_message(&key);
+                }
+                self.begin(&key)?;
+            }
+            "append" => self.put(&key, None, bytes_of(args.needed("data")?)?)?,
+            "set" => {
+                let index = args.needed("index")?.as_u64().and_then(|index| usize::try_from(index).ok());
+                let index = index.ok_or_else(|| Fault::value("index is a whole number"))?;
+                self.put(&key, Some(index), bytes_of(args.needed("data")?)?)?;
+            }
+            "process" => return self.take(&key).map(Some),
+            _ => self.drop_message(&key),
+        }
+        Ok(None)
     }
 
     fn drop_message(&mut self, key: &str) {

@@ -76,12 +76,6 @@ impl Sender {
     pub async fn say(&self, text: String) {
         let _ = self.peer.outbox.send(Out::Text(text)).await;
     }
-
-    /// How long such a token lives, in seconds.
-    #[must_use]
-    pub fn reconnection_life_s(&self) -> i64 {
-        crate::connect::RECONNECT_S
-    }
 }
 
 /// Who the server speaks for.

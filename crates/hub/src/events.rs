@@ -16,14 +16,7 @@ impl Hub {
         if subscribers.is_empty() {
             return;
         }
-        let from = format!("*/{}", self.0.manager_id);
-        let event = value::map([
-            ("type", kind.into()),
-            ("to", "*".into()),
-            ("from", from.into()),
-            ("ws", (&*room.id).into()),
-            ("data", value::from_json(data)),
-        ]);
+        let event = value::map([("type", kind.into()), ("to", "*".into()), ("data", value::from_json(data))]);
         let frame = Bytes::from(value::write(&event));
         for peer in subscribers {
             let _ = peer.outbox.push(Out::Frame(frame.clone()));

@@ -19,7 +19,6 @@ use parking_lot::{Mutex, RwLock};
 use crate::caller::Pending;
 use crate::login::Pendings;
 use crate::room::Room;
-use crate::user::is_local;
 
 /// The workspace that everybody sees.
 pub(crate) const PUBLIC: &str = "public";
@@ -152,16 +151,19 @@ impl Hub {
         if let Some(found) = self.0.engine.workspaces().find(id).await? {
             return Ok(Some(self.keep(found)));
         }
-        if id != self.own_workspace(call) {
+        // One's own, or that of whom one acts for: nobody else's is made by asking for it.
+        let authority = &self.mount().tokens.authority;
+        let mut whose = std::iter::once(&call.auth.principal).chain(&call.auth.actors);
+        let Some(owner) = whose.find(|principal| names::own(principal, authority) == id) else {
             return Ok(None);
-        }
+        };
         Ok(Some(self.keep(Workspace {
             id: id.to_owned(),
             name: id.to_owned(),
             description: "A workspace of one's own".to_owned(),
-            owner: call.auth.principal.owner_key(),
+            owner: owner.owner_key(),
             owner_ids: vec![id[names::OWN.len()..].to_owned()],
-            persistent: is_local(&call.auth),
+            persistent: owner.user_id().is_some(),
             created_at_ms: self.0.engine.now_ms(),
             details: serde_json::Map::new(),
         })))

@@ -238,6 +238,6 @@ pub(crate) fn choose(
             "Multiple services found for {wanted}. You can either specify the mode as 'random', 'first', 'last' \
              or use the service id in the format of 'workspace/client_id:service_id'"
         ))),
-        (_, Some(_)) => Err(Fault::value("mode is one of exact, random, first, last")),
+        (_, Some(_)) => Err(Fault::value("Invalid mode: it is one of exact, random, first, last")),
     }
 }

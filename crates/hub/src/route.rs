@@ -14,6 +14,7 @@ use doorward_protocols::hypha::head::FrameError;
 use doorward_protocols::hypha::{Address, Head, Stamp, value};
 use rmpv::Value;
 
+use crate::args::Args;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::Out;
@@ -58,6 +59,10 @@ impl Hub {
                 self.undeliverable(peer, &head, fault).await;
                 return Ok(());
             }
+            if let Err(fault) = self.may_say(peer, &to, &head) {
+                self.undeliverable(peer, &head, fault).await;
+                return Ok(());
+            }
             let address = &there.address;
             let frame = head.stamped(&stamp(peer, address));
             // Whoever is too slow is let go; the sender hears of it as of anybody who left.
@@ -91,6 +96,30 @@ impl Hub {
                     .close(Ok(()))
                     .map_err(Fault::from)
             }
+        }
+    }
+
+    /// Refuses what would have the receiver believe something that the server did not say: clients let what is behind a head speak over
+    /// it. A message that comes in parts is looked at as a whole before its receiver is told to take it.
+    fn may_say(&self, peer: &Peer, to: &Address<'_>, head: &Head<'_>) -> Result<(), Fault> {
+        let lies =
+            || Fault::value("a call says args, with_kwargs, promise and t behind its head, and nothing else");
+        if !head.tail_is_plain {
+            return Err(lies());
+        }
+        let Some(act) =
+            head.method.and_then(|method| method.strip_prefix("services.built-in.message_cache."))
+        else {
+            return Ok(());
+        };
+        let extra = value::read(head.tail()).map_err(|error| Fault::value(error.to_string()))?;
+        match peer.chunks.lock().mirror(&to.to_string(), act, Args::read(&extra)?)? {
+            None => Ok(()),
+            Some(whole) => match Head::read(&whole) {
+                Ok(head) if head.tail_is_plain && head.is_as_written() => Ok(()),
+                Ok(_) => Err(lies()),
+                Err(error) => Err(Fault::value(error.to_string())),
+            },
         }
     }
 

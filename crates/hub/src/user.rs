@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
 use doorward_core::operation::Call;
-use doorward_core::principal::{AuthContext, LOCAL, PrincipalKind};
+use doorward_core::principal::AuthContext;
 use doorward_core::workspaces::{Permission, names};
 use doorward_protocols::hypha::value;
 use serde::Serialize;
@@ -146,10 +146,4 @@ impl Person {
         }
         person
     }
-}
-
-/// Whether a principal is a person of our own.
-#[must_use]
-pub(crate) fn is_local(auth: &AuthContext) -> bool {
-    auth.principal.kind == PrincipalKind::User && &*auth.principal.authority == LOCAL
 }

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use doorward_core::authn::{Line, Presented};
 use doorward_core::authz::catalogue::session::Login;
 use doorward_core::authz::catalogue::{Action as _, ActionDef, service};
+use doorward_core::authz::custom::Foreseen;
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::id::RequestId;
@@ -285,7 +286,11 @@ impl Desk {
                     path: path.as_str(),
                     query: head.uri.query().unwrap_or_default(),
                 };
-                self.caller(site, (&head.headers, token, line), peer, seen_from, id).await.map(Some)
+                let asked = route.foreseen.filter(|_| site.mount.policy.is_some());
+                let asked = asked.and_then(|foresee| foresee(&params));
+                let foreseen = asked.as_ref().zip(actions.first());
+                let foreseen = foreseen.map(|(asked, action)| Foreseen { action, asked });
+                self.caller(site, (&head.headers, token, line, foreseen), peer, seen_from, id).await.map(Some)
             }
         };
         let cookie = site.cookies.then(|| browser::session_cookie(&head.headers)).flatten();
@@ -359,7 +364,7 @@ impl Desk {
         let path = whole.as_str().get(site.prefix.len()..).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let line = Line { method: head.method.as_str(), path, query };
-        let call = self.caller(site, (&head.headers, None, line), peer, seen_from, id).await?;
+        let call = self.caller(site, (&head.headers, None, line, None), peer, seen_from, id).await?;
         // On a mount that knows callers, nobody in particular is told of nothing.
         let nobody = call.auth.is_anonymous() && call.may(service::Describe::DEF).is_err();
         if nobody { Err(Error::new(codes::CREDENTIALS_MISSING)) } else { Ok(()) }
@@ -368,7 +373,12 @@ impl Desk {
     async fn caller(
         &self,
         site: &Site,
-        (headers, protocol_token, line): (&http::HeaderMap, Option<&str>, Line<'_>),
+        (headers, protocol_token, line, foreseen): (
+            &http::HeaderMap,
+            Option<&str>,
+            Line<'_>,
+            Option<Foreseen<'_>>,
+        ),
         peer: SocketAddr,
         seen_from: Client,
         id: &RequestId,
@@ -379,6 +389,7 @@ impl Desk {
             cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
             line: Some(line),
+            foreseen,
             client: Some(seen_from.address),
             peer: Some(peer.ip().to_canonical()),
             trusted_peer: seen_from.by_trusted_proxy,

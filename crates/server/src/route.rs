@@ -1,6 +1,7 @@
 //! What a surface answers, as a table. A route that does not say who may use it cannot be written down.
 
 use doorward_core::authz::catalogue::ActionDef;
+use doorward_core::authz::custom::Asked;
 use doorward_core::error::Result;
 use futures_util::future::BoxFuture;
 use http::Method;
@@ -41,12 +42,18 @@ pub(crate) struct Route {
     pub(crate) pattern: &'static str,
     pub(crate) gate: Gate,
     pub(crate) work: Work,
+    /// What the mount's handlers will be asked about the first of its actions, where that stands in the path: they can then say it
+    /// together with who the caller is.
+    pub(crate) foreseen: Option<Foresee>,
 }
+
+/// Reads what handlers will be asked from what the `{names}` of a pattern stand for; `None` where that is nothing.
+pub(crate) type Foresee = fn(&[(&'static str, String)]) -> Option<Asked>;
 
 impl Route {
     /// A route for anybody.
     pub(crate) const fn open(method: Method, pattern: &'static str, handler: Handler) -> Self {
-        Self { method, pattern, gate: Gate::Open, work: Work::Here(handler) }
+        Self { method, pattern, gate: Gate::Open, work: Work::Here(handler), foreseen: None }
     }
 
     /// A route whose handler may ask for permits for `actions`, and for no others.
@@ -56,12 +63,18 @@ impl Route {
         actions: &'static [&'static ActionDef],
         handler: Handler,
     ) -> Self {
-        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Here(handler) }
+        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Here(handler), foreseen: None }
+    }
+
+    /// The same route, whose handler begins with asking the mount's handlers just this about the first of its actions.
+    pub(crate) const fn foreseeing(mut self, foreseen: Foresee) -> Self {
+        self.foreseen = Some(foreseen);
+        self
     }
 
     /// A WebSocket that is answered here. Who opens it is said in its first message.
     pub(crate) const fn accept(pattern: &'static str, handler: Handler) -> Self {
-        Self { method: Method::GET, pattern, gate: Gate::Open, work: Work::Accept(handler) }
+        Self { method: Method::GET, pattern, gate: Gate::Open, work: Work::Accept(handler), foreseen: None }
     }
 
     /// A route to the upstream for whoever may do the rule's action.
@@ -71,7 +84,7 @@ impl Route {
         actions: &'static [&'static ActionDef],
         rule: &'static Rule,
     ) -> Self {
-        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Upstream(rule) }
+        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Upstream(rule), foreseen: None }
     }
 
     /// A WebSocket to the upstream for whoever may do the rule's action, which each message does once more.
@@ -80,6 +93,12 @@ impl Route {
         actions: &'static [&'static ActionDef],
         rule: &'static SocketRule,
     ) -> Self {
-        Self { method: Method::GET, pattern, gate: Gate::Guarded(actions), work: Work::Socket(rule) }
+        Self {
+            method: Method::GET,
+            pattern,
+            gate: Gate::Guarded(actions),
+            work: Work::Socket(rule),
+            foreseen: None,
+        }
     }
 }

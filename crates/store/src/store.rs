@@ -99,6 +99,19 @@ impl SqlStore {
         self.backend.point(sql, params).await?.first().map(read).transpose()
     }
 
+    /// Every row of a query whose rows an index finds in order, as those of one thread are: a few are read at once.
+    pub(crate) async fn in_order<T: Send>(
+        &self,
+        sql: &str,
+        params: &[Value<'_>],
+        read: fn(Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self.backend.few(sql, params).await? {
+            Some(rows) => rows.iter().map(read).collect(),
+            None => self.list(sql, params, read).await,
+        }
+    }
+
     /// Every row of a query that may return many.
     pub(crate) async fn list<T: Send>(
         &self,

@@ -49,8 +49,13 @@ const LAYERS: &[Layer] = &[
         must_not_reach: &[HTTP_SERVER, HTTP_CLIENT, SQL, SHARED_STATE, WASM],
     },
     Layer {
-        name: "doorward-server",
+        name: "doorward-hub",
         may_use: &["doorward-core", "doorward-protocols"],
+        must_not_reach: &[HTTP_SERVER, HTTP_CLIENT, SQL, SHARED_STATE, WASM],
+    },
+    Layer {
+        name: "doorward-server",
+        may_use: &["doorward-core", "doorward-hub", "doorward-protocols"],
         must_not_reach: &[SQL, SHARED_STATE, WASM],
     },
     Layer {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::authz::custom::Foreseen;
+
 /// Where a credential stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -65,6 +67,8 @@ pub struct Presented<'r> {
     pub headers: &'r dyn Headers,
     /// What is asked, where the transport has such a thing: for handlers, which may look at it.
     pub line: Option<Line<'r>>,
+    /// What will be asked of the mount's handlers once it is known who this is, where the route tells: for handlers that are asked both.
+    pub foreseen: Option<Foreseen<'r>>,
     /// The client's address, behind trusted proxies where there are any.
     pub client: Option<IpAddr>,
     /// The address of whoever opened the connection.
@@ -88,6 +92,7 @@ impl<'r> Presented<'r> {
             cookie: None,
             headers: &NoHeaders,
             line: None,
+            foreseen: None,
             client: None,
             peer: None,
             trusted_peer: false,

@@ -8,9 +8,11 @@
 //! ```
 //! It never gives what a role or a scope does not.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -19,6 +21,7 @@ use super::condition::Condition;
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
 use crate::ports::Handlers;
+use crate::ports::handlers::{HandlerFault, Then};
 use crate::principal::AuthContext;
 use crate::user_code::{Raised, refusal};
 
@@ -101,6 +104,71 @@ pub fn event_of(action: &ActionDef) -> Option<(&'static str, &'static str)> {
     EVENTS.iter().find(|(known, ..)| *known == action).map(|(_, resource, name)| (*resource, *name))
 }
 
+/// What a mount's handlers will be asked once it is known who asks: known before that where a route says it all.
+#[derive(Clone, Copy)]
+pub struct Foreseen<'r> {
+    /// The action.
+    pub action: &'static ActionDef,
+    /// What is about to be done.
+    pub asked: &'r Asked,
+}
+
+impl Foreseen<'_> {
+    /// The question behind the one who somebody is: its answer says who asks.
+    pub(crate) fn then(&self) -> Option<Then> {
+        let with = question(self.action, self.asked)?;
+        Some(Then { function: AUTHORIZE, with: Value::Object(with), take: &["user", "permissions"] })
+    }
+}
+
+/// What the handlers said of one act of a caller, at the same time as they said who the caller is. It is the answer to that question
+/// and to no other, once.
+pub struct Foretold {
+    by: Arc<dyn Handlers>,
+    question: Value,
+    said: Mutex<Option<Result<Value, HandlerFault>>>,
+}
+
+impl Foretold {
+    pub(crate) fn new(
+        by: Arc<dyn Handlers>,
+        question: Value,
+        said: Result<Value, HandlerFault>,
+    ) -> Arc<Self> {
+        Arc::new(Self { by, question, said: Mutex::new(Some(said)) })
+    }
+
+    fn take(
+        &self,
+        by: &Arc<dyn Handlers>,
+        question: &Map<String, Value>,
+    ) -> Option<Result<Value, HandlerFault>> {
+        let same = std::ptr::addr_eq(Arc::as_ptr(&self.by), Arc::as_ptr(by))
+            && self.question.as_object() == Some(question);
+        if same { self.said.lock().take() } else { None }
+    }
+}
+
+impl fmt::Debug for Foretold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Foretold({})", self.question)
+    }
+}
+
+/// The function that is asked what a caller may do.
+const AUTHORIZE: &str = "authorize";
+
+/// What it is asked, but for who the caller is; `None` where the platform has no word for the action.
+fn question(action: &'static ActionDef, asked: &Asked) -> Option<Map<String, Value>> {
+    let (resource, name) = event_of(action)?;
+    let mut question = Map::new();
+    question.insert("resource".to_owned(), resource.into());
+    question.insert("action".to_owned(), name.into());
+    question.insert("value".to_owned(), Value::Object(asked.value.clone()));
+    question.insert("uuids".to_owned(), asked.uuids.into());
+    Some(question)
+}
+
 #[derive(Deserialize)]
 struct Answer {
     covered: bool,
@@ -129,26 +197,22 @@ impl Policy {
         action: &'static ActionDef,
         asked: Asked,
     ) -> Result<Ruling> {
-        let Some((resource, name)) = event_of(action) else {
+        let (Some((resource, name)), Some(mut question)) = (event_of(action), question(action, &asked))
+        else {
             let what = format!("handlers have no word for {action}");
             return Err(Error::new(codes::INTERNAL).operator(what));
         };
-        let user = user_of(auth);
-        let permissions = user.get("permissions").cloned().unwrap_or_else(|| json!([]));
-        let question = json!({
-            "resource": resource,
-            "action": name,
-            "user": user,
-            "permissions": permissions,
-            "value": asked.value,
-            "uuids": asked.uuids,
-        });
-        let most = u32::try_from(self.handlers.places() / 2).unwrap_or(u32::MAX).max(1);
-        let Some(_share) = self.shares.take(client, most) else {
-            let why = "one network has its share of calls under way";
-            return Err(Error::new(codes::HANDLER_AWAY).operator(why).retry_after_s(1));
+        let foretold = auth.foretold.as_ref().and_then(|told| told.take(&self.handlers, &question));
+        let answer = match foretold {
+            Some(answer) => answer,
+            None => {
+                let user = user_of(auth);
+                let permissions = user.get("permissions").cloned().unwrap_or_else(|| json!([]));
+                question.insert("user".to_owned(), Value::Object(user));
+                question.insert("permissions".to_owned(), permissions);
+                self.call(client, question).await?
+            }
         };
-        let answer = self.handlers.call("authorize", question).await;
         let answer = answer.map_err(|fault| refusal(fault, Raised::Failed))?;
         let answer: Answer = serde_json::from_value(answer).map_err(|error| {
             Error::new(codes::HANDLER_FAILED).operator(format!("its answer cannot be read: {error}"))
@@ -173,6 +237,20 @@ impl Policy {
         };
         let reach = condition.map_or(Reached::Everything, Reached::Like);
         Ok(Ruling { reach, value: answer.value })
+    }
+
+    /// One network cannot take the places of all others.
+    async fn call(
+        &self,
+        client: Option<IpAddr>,
+        question: Map<String, Value>,
+    ) -> Result<std::result::Result<Value, HandlerFault>> {
+        let most = u32::try_from(self.handlers.places() / 2).unwrap_or(u32::MAX).max(1);
+        let Some(_share) = self.shares.take(client, most) else {
+            let why = "one network has its share of calls under way";
+            return Err(Error::new(codes::HANDLER_AWAY).operator(why).retry_after_s(1));
+        };
+        Ok(self.handlers.call(AUTHORIZE, Value::Object(question)).await)
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod failures;
 pub mod rules;
 pub(crate) mod shares;
+mod used;
 pub mod windows;

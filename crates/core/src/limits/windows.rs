@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use parking_lot::Mutex;
 
 use super::failures::{FailureRule, Failures};
+use super::used::Used;
 use crate::ports::shared::{Hit, Shared, Soon};
 
 const SHARDS: usize = 16;
@@ -22,6 +23,7 @@ pub struct Windows {
     hasher: RandomState,
     shards: Box<[Mutex<HashMap<u64, Window>>]>,
     failures: Failures,
+    used: Used,
 }
 
 impl Windows {
@@ -32,6 +34,7 @@ impl Windows {
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             failures: Failures::new(),
+            used: Used::default(),
         }
     }
 
@@ -67,6 +70,10 @@ impl Default for Windows {
 impl Shared for Windows {
     fn hit<'a>(&'a self, key: &'a str, limit: u32, window_ms: i64, now_ms: i64) -> Soon<'a, Hit> {
         Soon::Now(self.count(key, limit, window_ms, now_ms))
+    }
+
+    fn first<'a>(&'a self, name: &'a str, hold_ms: i64, steady_ms: i64) -> Soon<'a, Option<bool>> {
+        Soon::Now(self.used.first(name, hold_ms, steady_ms))
     }
 
     fn fail<'a>(&'a self, key: &'a str, rule: &'a FailureRule, now_ms: i64) -> Soon<'a, Option<u32>> {

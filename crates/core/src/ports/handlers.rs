@@ -37,6 +37,20 @@ pub trait BuiltIns: Send + Sync {
     fn ask<'a>(&'a self, function: &'a str, with: Value) -> BoxFuture<'a, Result<Value, String>>;
 }
 
+/// A question that is asked in one go with the one before it, and only if that one is answered.
+#[derive(Debug)]
+pub struct Then {
+    /// Which function.
+    pub function: &'static str,
+    /// What it is asked, an object.
+    pub with: Value,
+    /// Members of the answer before that go into it.
+    pub take: &'static [&'static str],
+}
+
+/// What came of a call, and what came of the one behind it where that was asked.
+pub type Both = (Result<Value, HandlerFault>, Option<Result<Value, HandlerFault>>);
+
 /// The functions of one file.
 pub trait Handlers: Send + Sync {
     /// What the log calls them.
@@ -56,4 +70,10 @@ pub trait Handlers: Send + Sync {
 
     /// Asks a function. Waits no longer than the handler's own limit.
     fn call<'a>(&'a self, function: &'static str, with: Value) -> BoxFuture<'a, Result<Value, HandlerFault>>;
+
+    /// Asks a function and another after it, each as [`Handlers::call`] does, but wakes the process once. Who cannot do that asks the
+    /// first alone.
+    fn call_then<'a>(&'a self, function: &'static str, with: Value, _then: Then) -> BoxFuture<'a, Both> {
+        Box::pin(async move { (self.call(function, with).await, None) })
+    }
 }

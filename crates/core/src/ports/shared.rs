@@ -40,6 +40,10 @@ pub trait Shared: Send + Sync {
     /// it and is `window_ms` long. A limit of 0 looks without counting.
     fn hit<'a>(&'a self, key: &'a str, limit: u32, window_ms: i64, now_ms: i64) -> Soon<'a, Hit>;
 
+    /// Whether this is the first use of a name within `hold_ms`, counted from it. `None` when that cannot be told, because whoever knows is
+    /// away or has no room: unlike what is counted, that lets nobody in. Times are those of a clock that never goes back.
+    fn first<'a>(&'a self, name: &'a str, hold_ms: i64, steady_ms: i64) -> Soon<'a, Option<bool>>;
+
     /// Notes a failure under `key`, in windows that grow by `rule`. `Some(seconds)` when what is allowed is used up: how long to
     /// wait.
     fn fail<'a>(&'a self, key: &'a str, rule: &'a FailureRule, now_ms: i64) -> Soon<'a, Option<u32>>;

@@ -9,17 +9,17 @@ use doorward_core::agents::runs::InTurn;
 use doorward_core::agents::threads::{NewMessage, NewThread};
 use doorward_core::agents::turns::Turn;
 use doorward_core::authn::methods::{Section, build};
-use doorward_core::authn::{Answer, Headers, Offered, Outcome, Place, Presented};
+use doorward_core::authn::{Answer, Chain, Headers, Offered, Outcome, Place, Presented};
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{run, store, thread};
-use doorward_core::authz::custom::{Asked, Policy, Uncovered};
+use doorward_core::authz::catalogue::{Action as _, run, store, thread};
+use doorward_core::authz::custom::{Asked, Foreseen, Policy, Uncovered};
 use doorward_core::error::Result;
 use doorward_core::id::ThreadId;
 use doorward_core::identity::sessions::Which;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use doorward_core::ports::Handlers;
-use doorward_core::ports::handlers::{HandlerFault, Refused};
+use doorward_core::ports::handlers::{Both, HandlerFault, Refused, Then};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
@@ -32,6 +32,9 @@ struct Said {
     heard: Mutex<Value>,
     asked: AtomicUsize,
     by_authorization: bool,
+    /// What was asked in one go with another question, and how that is answered.
+    then: Mutex<Vec<Value>>,
+    says_then: Mutex<Option<Result<Value, HandlerFault>>>,
 }
 
 impl Said {
@@ -41,6 +44,8 @@ impl Said {
             heard: Mutex::default(),
             asked: AtomicUsize::new(0),
             by_authorization: true,
+            then: Mutex::default(),
+            says_then: Mutex::default(),
         })
     }
 
@@ -67,6 +72,17 @@ impl Handlers for Said {
         *self.heard.lock() = with;
         let says = self.says.lock().clone();
         Box::pin(async { says })
+    }
+
+    fn call_then<'a>(&'a self, function: &'static str, with: Value, then: Then) -> BoxFuture<'a, Both> {
+        Box::pin(async move {
+            let said = self.call(function, with).await;
+            let says = self.says_then.lock().clone().filter(|_| said.is_ok());
+            if says.is_some() {
+                self.then.lock().push(json!([then.function, then.with, then.take]));
+            }
+            (said, says)
+        })
     }
 }
 
@@ -223,6 +239,8 @@ async fn whom_a_handler_let_in_is_remembered_and_never_past_a_revocation() {
             heard: Mutex::default(),
             asked: AtomicUsize::new(0),
             by_authorization,
+            then: Mutex::default(),
+            says_then: Mutex::default(),
         });
         let options = json!({"authority": "langgraph", "platform": "langgraph", "remember_ms": remember_ms});
         let section = Section {
@@ -337,4 +355,86 @@ async fn a_thread_that_a_run_asks_for_is_made_for_its_caller_alone() {
     assert_eq!(begin(&ann, "r2", true).await, "ok", "it is there now");
     assert_eq!(begin(&bob, "r3", true).await, "not_found", "and is not bob's");
     assert_eq!(begin(&bob, "r4", false).await, "not_found");
+}
+
+/// A mount whose handlers say who somebody is and what they may do.
+fn both_of(house: &House, handlers: &Arc<Said>, remember_ms: i64) -> Arc<Mount> {
+    let options = json!({"authority": "langgraph", "platform": "langgraph", "remember_ms": remember_ms});
+    let section = Section {
+        options: options.as_object().cloned().expect("an object"),
+        handlers: Some(Arc::clone(handlers) as Arc<dyn Handlers>),
+        ..Section::default()
+    };
+    let method = build("custom", section, &house.engine).expect("built");
+    Arc::new(Mount {
+        chain: Chain::new(vec![method]),
+        policy: Some(Policy::new(Arc::clone(handlers) as Arc<dyn Handlers>, Uncovered::Own)),
+        ..house.mount_like()
+    })
+}
+
+#[tokio::test]
+async fn what_was_asked_in_one_go_answers_that_question_once_and_no_other() {
+    let house = House::new().await;
+    let handlers = Said::new(json!({"user": {"identity": "ann"}, "permissions": []}));
+    *handlers.says_then.lock() = Some(Ok(json!({"covered": true, "value": {"told": "together"}})));
+    let mount = both_of(&house, &handlers, 0);
+    let asked = |id: &str| Asked {
+        value: json!({ "thread_id": id }).as_object().cloned().expect("an object"),
+        uuids: &["thread_id"],
+    };
+    let header = OneHeader("Bearer x".to_owned());
+    let foreseen = asked("t");
+    let presented = Presented {
+        offered: Some(Offered { place: Place::Bearer, text: "x" }),
+        headers: &header,
+        foreseen: Some(Foreseen { action: thread::Read::DEF, asked: &foreseen }),
+        ..Presented::nothing()
+    };
+    let call = house.engine.authenticate(&mount, house.origin(), &presented).await.expect("let in");
+    let question =
+        json!({"resource": "threads", "action": "read", "value": {"thread_id": "t"}, "uuids": ["thread_id"]});
+    assert_eq!(*handlers.then.lock(), [json!(["authorize", question, ["user", "permissions"]])]);
+    assert_eq!(handlers.asked(), 1);
+
+    *handlers.says.lock() = Ok(json!({"covered": true, "value": {"told": "alone"}}));
+    let told = async |id: &str, update: bool| {
+        let target = Target::named(id);
+        let grant = match update {
+            true => call.permit_for_asking(thread::Update::DEF, target, asked(id)).await,
+            false => call.permit_for_asking(thread::Read::DEF, target, asked(id)).await,
+        };
+        let grant = grant.expect("leave");
+        let told = grant.amended()["told"].as_str().map(str::to_owned);
+        grant.close(Ok(told)).expect("closed").expect("told")
+    };
+    assert_eq!(told("other", false).await, "alone", "about another thing");
+    assert_eq!(told("t", true).await, "alone", "for another act");
+    assert_eq!(told("t", false).await, "together");
+    assert_eq!(told("t", false).await, "alone", "the second time it is asked again");
+    assert_eq!(handlers.asked(), 4);
+}
+
+#[tokio::test]
+async fn who_is_refused_or_remembered_is_asked_about_alone() {
+    let house = House::new().await;
+    for (says, remember_ms, let_in) in [
+        (Err(HandlerFault::Away("gone".to_owned())), 0, false),
+        (Ok(json!({"user": {"identity": "ann"}, "permissions": []})), 60_000, true),
+    ] {
+        let handlers = Said::new(Value::Null);
+        *handlers.says.lock() = says;
+        *handlers.says_then.lock() = Some(Ok(json!({"covered": false})));
+        let mount = both_of(&house, &handlers, remember_ms);
+        let (header, foreseen) = (OneHeader("Bearer x".to_owned()), Asked::default());
+        let presented = Presented {
+            offered: Some(Offered { place: Place::Bearer, text: "x" }),
+            headers: &header,
+            foreseen: Some(Foreseen { action: thread::Read::DEF, asked: &foreseen }),
+            ..Presented::nothing()
+        };
+        let call = house.engine.authenticate(&mount, house.origin(), &presented).await;
+        assert_eq!(call.is_ok(), let_in);
+        assert_eq!(*handlers.then.lock(), Vec::<Value>::new());
+    }
 }

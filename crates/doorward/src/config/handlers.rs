@@ -24,6 +24,8 @@ pub struct Handlers {
     pub threads: usize,
     /// Most address space of one process; 0 for no limit.
     pub memory_bytes: u64,
+    /// Whether a one-time code that `pyotp` finds right is right once.
+    pub one_time_codes: bool,
     /// How long it is remembered who somebody is, in milliseconds; 0 for not at all.
     pub remember_ms: i64,
 }
@@ -46,6 +48,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("threads", "32", "Functions that are no coroutines, at once, in one process."),
     Key::new("memory_mb", "2048", "Most address space of one process, in MB; 0 for no limit."),
     Key::new(
+        "one_time_codes",
+        "true",
+        "Whether a code that pyotp's TOTP finds right in a handler is right once: a second time it is not. Without an answer of this server's the call fails.",
+    ),
+    Key::new(
         "remember_s",
         "0",
         "How long, in seconds up to 60, it is remembered whom LangGraph's authenticate let in. Only for handlers that ask for authorization and nothing else; never past a revocation here or the token's exp.",
@@ -63,6 +70,7 @@ impl Handlers {
         let queue = section.integer("queue", 1..=100_000);
         let threads = section.integer("threads", 1..=1_000);
         let memory_mb = section.integer("memory_mb", 0..=1_000_000);
+        let one_time_codes = section.boolean("one_time_codes");
         let remember_s = section.integer("remember_s", 0..=60);
         section.finish();
         if given && python.is_none() {
@@ -79,6 +87,7 @@ impl Handlers {
             queue: size(queue)?,
             threads: size(threads)?,
             memory_bytes: number(memory_mb)? << 20,
+            one_time_codes: one_time_codes?,
             remember_ms: remember_s? * 1000,
         })
     }

@@ -1,5 +1,5 @@
 """What handlers import to ask Doorward; see `_doorward_asking`."""
 
-from _doorward_asking import Unavailable, identify
+from _doorward_asking import Unavailable, identify, once
 
-__all__ = ["Unavailable", "identify"]
+__all__ = ["Unavailable", "identify", "once"]

@@ -12,6 +12,13 @@ const MAX_ENTRIES: u32 = 32;
 /// Longest text that the head may give for what is read of it.
 const MAX_TEXT_BYTES: usize = 1024;
 
+/// What of a call's head goes on as it came.
+const CALL: &[&[u8]] = &[b"type", b"method", b"session", b"parent"];
+/// What of an event's head does not.
+const UNSAID: &[&[u8]] = &[b"ctx", b"context", b"connection_type"];
+/// What may stand behind a head.
+const ARGUMENTS: &[&[u8]] = &[b"args", b"with_kwargs", b"promise", b"t", b"_enc", b"data"];
+
 /// What the server says of a frame that it sends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp<'s> {
@@ -31,6 +38,8 @@ pub struct Head<'f> {
     frame: &'f [u8],
     /// Each entry's bytes, key and value, but those that the server writes.
     entries: Vec<&'f [u8]>,
+    /// How many entries do not go on.
+    dropped: usize,
     /// Where the head ends.
     end: usize,
     /// `type`: `method`, or an event's name.
@@ -41,6 +50,8 @@ pub struct Head<'f> {
     pub method: Option<&'f str>,
     /// `session`, where an answer is wanted.
     pub session: Option<&'f str>,
+    /// Whether what is behind the head says nothing but what belongs there. Clients let it speak over the head.
+    pub tail_is_plain: bool,
     /// `from`, as the sender would have it.
     pub from: Option<&'f str>,
 }
@@ -84,12 +95,23 @@ impl<'f> Head<'f> {
                 cursor.skip()?;
             }
             if !matches!(key, b"from" | b"to" | b"ws" | b"user") {
-                entries.push(&frame[begin..cursor.at]);
+                entries.push((key, &frame[begin..cursor.at]));
             }
         }
+        let is_call = kind == Some(Some("method"));
+        // Clients take what is in a head for the server's word (`ctx` among it); of a call nothing goes on but what a call has.
+        let goes_on = |key: &[u8]| match is_call {
+            true => CALL.contains(&key),
+            false => !UNSAID.contains(&key),
+        };
+        let given = entries.len();
+        let entries: Vec<_> =
+            entries.into_iter().filter(|(key, _)| goes_on(key)).map(|(_, entry)| entry).collect();
+        let dropped = given - entries.len();
         let end = cursor.at;
+        let mut tail_is_plain = true;
         if !cursor.is_at_end() {
-            cursor.skip()?;
+            tail_is_plain = arguments(&mut cursor)?;
             if !cursor.is_at_end() {
                 return Err(FrameError::TooMuch);
             }
@@ -102,8 +124,16 @@ impl<'f> Head<'f> {
             to: to.flatten().ok_or(FrameError::NoHead)?,
             method: method.flatten(),
             session: session.flatten(),
+            dropped,
+            tail_is_plain,
             from: from.flatten(),
         })
+    }
+
+    /// Whether every entry of the head would go on, but for those that the server writes.
+    #[must_use]
+    pub fn is_as_written(&self) -> bool {
+        self.dropped == 0
     }
 
     /// The bytes behind the head: arguments, or nothing.
@@ -135,6 +165,30 @@ impl<'f> Head<'f> {
         frame.extend_from_slice(tail);
         frame
     }
+}
+
+/// Steps over what is behind a head; the answer is whether it is a map that says nothing but what belongs there.
+fn arguments(cursor: &mut Cursor<'_>) -> Result<bool, FrameError> {
+    let begin = *cursor;
+    let Token::Map(count) = cursor.next()? else {
+        *cursor = begin;
+        cursor.skip()?;
+        return Ok(false);
+    };
+    let mut plain = true;
+    for _ in 0..count {
+        match cursor.next()? {
+            Token::Text(key) => plain &= ARGUMENTS.contains(&key),
+            // A map as a key, and the like: stepped over as a value.
+            _ => {
+                *cursor = begin;
+                cursor.skip()?;
+                return Ok(false);
+            }
+        }
+        cursor.skip()?;
+    }
+    Ok(plain)
 }
 
 fn text_or_nil<'f>(cursor: &mut Cursor<'f>) -> Result<Option<&'f str>, FrameError> {
@@ -258,6 +312,31 @@ mod tests {
         }
         let deep = [packed(&map(&good)), vec![0x91; 1 << 20], vec![0xc0]].concat();
         assert!(Head::read(&deep).is_ok(), "nesting costs nothing where nothing is made of it");
+    }
+
+    #[test]
+    fn nothing_but_the_server_says_who_is_calling() {
+        let head = map(&[
+            ("type", "method".into()),
+            ("to", "y".into()),
+            ("method", "services.a.b".into()),
+            ("ctx", map(&[("user", "root".into())])),
+        ]);
+        let head = packed(&head);
+        let stamped = Head::read(&head).expect("a frame").stamped(&STAMP);
+        let again = rmpv::decode::read_value(&mut &stamped[..]).expect("a head");
+        assert!(again.as_map().expect("a map").iter().all(|(key, _)| key.as_str() != Some("ctx")));
+        for (tail, plain) in [
+            (map(&[("args", Value::Array(vec![])), ("t", 1.into())]), true),
+            (map(&[("args", Value::Array(vec![])), ("ctx", Value::Map(vec![]))]), false),
+            (map(&[("from", "a/b".into())]), false),
+            (Value::Map(vec![(Value::Binary(b"from".to_vec()), 1.into())]), false),
+            (Value::Map(vec![(map(&[("from", 1.into())]), 1.into())]), false),
+            (Value::Array(vec![]), false),
+        ] {
+            let frame = [head.clone(), packed(&tail)].concat();
+            assert_eq!(Head::read(&frame).expect("a frame").tail_is_plain, plain, "{tail}");
+        }
     }
 
     proptest! {

@@ -55,7 +55,8 @@ fn only_liveness_descriptions_providers_names_and_public_keys_are_open() {
             "/ping",
             "/redoc",
             "/v1/login",
-            "/v1/ping"
+            "/v1/ping",
+            "/ws"
         ])
     );
 }

@@ -36,6 +36,12 @@ pub trait Backend: Send + Sync {
     /// Runs a query that may touch many rows, without holding up [`Backend::point`]; hands rows over in pieces.
     fn scan<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>], each: EachRows<'a>) -> StoreFuture<'a, ()>;
 
+    /// The rows of a query that finds them in order by an index and stops with the first, as long as they are few; `None` when they
+    /// are not, or when this database has no cheaper way than [`Backend::scan`].
+    fn few<'a>(&'a self, _sql: &'a str, _params: &'a [Value<'a>]) -> Answer<'a, Option<Rows>> {
+        Answer::now(Ok(None))
+    }
+
     /// Runs the steps in order in one transaction that sees no other's half; returns how many rows changed.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ pub(super) async fn newest(
     limit: u32,
 ) -> Result<Vec<Message>, StoreError> {
     let sql = select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2");
-    let mut found = store.list(sql, &[thread.into(), limit.into()], read).await?;
+    let mut found = store.in_order(sql, &[thread.into(), limit.into()], read).await?;
     found.reverse();
     Ok(found)
 }
@@ -68,7 +68,7 @@ pub(super) async fn page(
 ) -> Result<Vec<Message>, StoreError> {
     let after = page.after.as_deref().unwrap_or("");
     let sql = select!("WHERE thread = $1 AND id > $2 ORDER BY id LIMIT $3");
-    store.list(sql, &[thread.into(), after.into(), page.limit.into()], read).await
+    store.in_order(sql, &[thread.into(), after.into(), page.limit.into()], read).await
 }
 
 pub(super) async fn one(

@@ -86,10 +86,12 @@ pub(super) async fn page(store: &SqlStore, thread: &ThreadId, page: Page) -> Res
     match page.after.as_deref() {
         Some(after) => {
             let sql = select!("WHERE thread = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
-            store.list(sql, &[thread, after.into(), limit], read).await
+            store.in_order(sql, &[thread, after.into(), limit], read).await
         }
         None => {
-            store.list(select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2"), &[thread, limit], read).await
+            store
+                .in_order(select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2"), &[thread, limit], read)
+                .await
         }
     }
 }

@@ -10,8 +10,10 @@ use serde_json::{Map, Value, json};
 use super::{ConfigError, Descriptor, options};
 use crate::authn::remembered::{Known, LONGEST_MS, Remembered, inside};
 use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_roles};
+use crate::authz::custom::{Foreseen, Foretold};
 use crate::authz::roles::USER;
 use crate::authz::scopes;
+use crate::authz::{Target, decide};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
@@ -92,14 +94,17 @@ impl Authenticator for Custom {
         Answer::Later(Box::pin(async move {
             // One network cannot take the places of all others.
             let share = self.shares.take(presented.client, self.of_one_network());
-            let answer = match &share {
-                Some(_) => self.handlers.call("authenticate", asked(presented)).await,
-                None => Err(HandlerFault::Away("one network has its share of calls under way".to_owned())),
+            let (answer, foretold) = match &share {
+                Some(_) => self.ask(presented, key.is_some()).await,
+                None => {
+                    let why = "one network has its share of calls under way";
+                    (Err(HandlerFault::Away(why.to_owned())), None)
+                }
             };
             drop(share);
             let shown = bearer(presented).is_some();
             match answer.map_err(|fault| self.refusal(fault, shown)).and_then(|answer| self.context(answer)) {
-                Ok(auth) => self.accepted(auth, key, bearer(presented)),
+                Ok(auth) => self.accepted(AuthContext { foretold, ..auth }, key, bearer(presented)),
                 Err(error) => Outcome::Rejected(error),
             }
         }))
@@ -150,6 +155,29 @@ fn without_ours(value: &str) -> Option<String> {
 impl Custom {
     fn of_one_network(&self) -> u32 {
         u32::try_from(self.handlers.places() / 2).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Who this is, and in one go what handlers say of what is about to be done. Answers that are remembered come alone: the next
+    /// request need not ask for them.
+    async fn ask(
+        &self,
+        presented: &Presented<'_>,
+        remembers: bool,
+    ) -> (std::result::Result<Value, HandlerFault>, Option<Arc<Foretold>>) {
+        // What roles do not give is not even asked about: whoever these handlers let in has this one role and no other limit.
+        let given = |foreseen: &Foreseen<'_>| {
+            let caller = AuthContext { administrative: true, ..AuthContext::anonymous(vec![USER.into()]) };
+            decide(self.engine.roles(), &caller, foreseen.action, Target::any()).is_ok()
+        };
+        let together = self.platform == Platform::LangGraph && !remembers;
+        let foreseen = presented.foreseen.filter(|foreseen| together && given(foreseen));
+        let Some(then) = foreseen.and_then(|foreseen| foreseen.then()) else {
+            return (self.handlers.call("authenticate", asked(presented)).await, None);
+        };
+        let question = then.with.clone();
+        let (answer, said) = self.handlers.call_then("authenticate", asked(presented), then).await;
+        let foretold = said.map(|said| Foretold::new(Arc::clone(&self.handlers), question, said));
+        (answer, foretold)
     }
 
     /// Under what an answer to this request may be remembered, if it may.

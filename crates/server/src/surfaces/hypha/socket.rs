@@ -308,7 +308,6 @@ async fn said(text: &str, sender: &Sender) {
             Ok(token) => json!({
                 "type": "reconnection_token",
                 "reconnection_token": token,
-                "reconnection_token_life_time": sender.reconnection_life_s() as f64,
             }),
             Err(refused) => json!({ "type": "error", "message": refused.message }),
         },

@@ -1,5 +1,6 @@
 //! Ids of threads, runs and assistants: UUIDs, in any spelling that Python reads, and one of ours.
 
+use doorward_core::authz::custom::Asked;
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::{RunId, ThreadId};
@@ -37,6 +38,12 @@ pub(super) fn thread(text: &str) -> Result<ThreadId> {
 /// As [`thread`].
 pub(super) fn thread_in_path(request: &Request) -> Result<ThreadId> {
     thread(request.param("thread").map_err(|_| malformed("thread"))?)
+}
+
+/// What handlers are asked about the thread that a path names, before there is a request.
+pub(super) fn foreseen(params: &[(&'static str, String)]) -> Option<Asked> {
+    let (_, text) = params.iter().find(|(name, _)| *name == "thread")?;
+    Some(super::threads::named(&thread(text).ok()?))
 }
 
 /// The run that a text names.

@@ -3,7 +3,7 @@
 use doorward_core::authz::catalogue::{Action, assistant, run, thread};
 use http::Method;
 
-use super::{assistants, runs, search, service, state, stateless, threads, upstream};
+use super::{assistants, ids, runs, search, service, state, stateless, threads, upstream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -21,13 +21,15 @@ pub(crate) static EMBEDDED: &[Route] = &[
     Route::guarded(POST, "/threads/search", &[thread::List::DEF], |r| Box::pin(search::search(r))),
     Route::guarded(POST, "/threads/count", &[thread::List::DEF], |r| Box::pin(search::count(r))),
     Route::guarded(POST, "/threads/prune", &[thread::Delete::DEF], |r| Box::pin(threads::prune(r))),
-    Route::guarded(GET, "/threads/{thread}", &[thread::Read::DEF], |r| Box::pin(threads::get(r))),
+    Route::guarded(GET, "/threads/{thread}", &[thread::Read::DEF], |r| Box::pin(threads::get(r)))
+        .foreseeing(ids::foreseen),
     Route::guarded(PATCH, "/threads/{thread}", &[thread::Update::DEF], |r| Box::pin(threads::update(r))),
     Route::guarded(DELETE, "/threads/{thread}", &[thread::Delete::DEF], |r| Box::pin(threads::delete(r))),
     Route::guarded(POST, "/threads/{thread}/copy", &[thread::Read::DEF, thread::Create::DEF], |r| {
         Box::pin(threads::copy(r))
     }),
-    Route::guarded(GET, "/threads/{thread}/state", &[thread::Read::DEF], |r| Box::pin(state::get(r))),
+    Route::guarded(GET, "/threads/{thread}/state", &[thread::Read::DEF], |r| Box::pin(state::get(r)))
+        .foreseeing(ids::foreseen),
     Route::guarded(POST, "/threads/{thread}/state", &[thread::Update::DEF], |r| Box::pin(state::update(r))),
     Route::guarded(POST, "/threads/{thread}/state/checkpoint", &[thread::Read::DEF], |r| {
         Box::pin(state::post_at(r))
@@ -108,7 +110,8 @@ pub(crate) static UPSTREAM: &[Route] = &[
         Box::pin(upstream::search::count_threads(r))
     }),
     Route::guarded(POST, "/threads/prune", &[thread::Delete::DEF], |r| Box::pin(upstream::threads::prune(r))),
-    Route::guarded(GET, "/threads/{thread}", &[thread::Read::DEF], |r| Box::pin(upstream::threads::get(r))),
+    Route::guarded(GET, "/threads/{thread}", &[thread::Read::DEF], |r| Box::pin(upstream::threads::get(r)))
+        .foreseeing(ids::foreseen),
     Route::guarded(PATCH, "/threads/{thread}", &[thread::Update::DEF], |r| {
         Box::pin(upstream::threads::update(r))
     }),
@@ -120,7 +123,8 @@ pub(crate) static UPSTREAM: &[Route] = &[
     }),
     Route::guarded(GET, "/threads/{thread}/state", &[thread::Read::DEF], |r| {
         Box::pin(upstream::state::get(r))
-    }),
+    })
+    .foreseeing(ids::foreseen),
     Route::guarded(POST, "/threads/{thread}/state", &[thread::Update::DEF], |r| {
         Box::pin(upstream::state::update(r))
     }),

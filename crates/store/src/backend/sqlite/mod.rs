@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! point    ─ caller's thread ─► an uncontended connection of the point pool
+//! few      ─ the same, up to a bound; beyond it: scan
 //! scan     ─ queue ─► a scan thread ─ pieces ─► caller
 //! transact ─ bounded queue ─► writer: BEGIN, all of the group, COMMIT ─► every answer of the group
 //! ```
@@ -103,6 +104,10 @@ impl Sqlite {
 impl Backend for Sqlite {
     fn point<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>]) -> Answer<'a, Rows> {
         Answer::now(self.points.query(sql, params))
+    }
+
+    fn few<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>]) -> Answer<'a, Option<Rows>> {
+        Answer::now(self.points.few(sql, params))
     }
 
     fn scan<'a>(&'a self, sql: &'a str, params: &'a [Value<'a>], each: EachRows<'a>) -> StoreFuture<'a, ()> {

@@ -66,6 +66,22 @@ pub(super) fn query(connection: &Connection, sql: &str, params: &[Value<'_>]) ->
     Ok(rows)
 }
 
+/// All rows of a query; `None` when there are more than `rows_max` or than about `bytes_max` bytes of them.
+pub(super) fn few(
+    connection: &Connection,
+    sql: &str,
+    params: &[Value<'_>],
+    limits: (usize, usize),
+) -> Result<Option<Rows>, StoreError> {
+    let (mut all, mut whole) = (None, true);
+    pieces(connection, sql, params, limits, |rows| {
+        whole = all.replace(rows).is_none();
+        whole
+    })?;
+    let rows = all.unwrap_or_default();
+    Ok((whole && rows.len() < limits.0 && rows.size_bytes() < limits.1).then_some(rows))
+}
+
 /// Rows of a query in pieces of at most `rows_max` rows and about `bytes_max` bytes. Stops early when `piece`
 /// says `false`.
 pub(super) fn pieces(
