@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_protocols::hypha::value;
 use rmpv::Value;
+use tokio::time::Instant;
 
 use crate::args::Args;
 use crate::fault::Fault;

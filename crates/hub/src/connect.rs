@@ -1,7 +1,7 @@
 //! A client that wants in: which workspace, under which name, and what it is told.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
@@ -11,6 +11,7 @@ use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
 use doorward_protocols::hypha::address::is_name;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::outbox;

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_core::authn::{Offered, Place, Presented};
 use doorward_core::authz::Target;
@@ -24,6 +24,7 @@ use doorward_protocols::hypha::value;
 use parking_lot::Mutex;
 use rmpv::Value;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::args::wrong;
 use crate::fault::Fault;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
 
 use doorward_core::workspaces::Workspace;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use crate::peer::Peer;
 use crate::registry::Service;

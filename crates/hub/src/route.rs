@@ -1,8 +1,9 @@
 //! Where a frame goes.
 //!
 //! 1. its head is read; 2. an address of the server's is answered here; 3. `*` goes to those of the workspace who asked for its kind;
-//! 4. anything else goes to that client, with the sender's true name in it. What is offered to one workspace alone is not reached from
-//! another, whatever the client that offers it makes of the call.
+//! 4. anything else goes to that client, with the sender's true name in it.
+//!
+//! What is offered to one workspace alone is not reached from another, whatever the client that offers it makes of the call.
 
 use std::sync::Arc;
 

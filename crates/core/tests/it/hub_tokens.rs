@@ -216,7 +216,7 @@ async fn who_comes_back_with_a_token_is_the_same_and_bound_as_it_says() {
     assert_eq!(back.auth.claims["email"], json!("ann@example.org"));
     assert_eq!(back.auth.roles, ["user".into()]);
     assert!(back.auth.administrative, "as the log-in was");
-    assert_eq!(back.auth.descent.handles, [Arc::from(call.auth.credential.clone().expect("a jti"))]);
+    assert_eq!(back.auth.descent.handles, [call.auth.credential.clone().expect("a jti")]);
     let claims = payload(issued.token.expose());
     assert_eq!(claims["scope"], json!(format!("ws:{0}#a wid:{0} cid:worker", own(&call))));
     // A renewal is of the same line, and bound to the same client.
@@ -547,7 +547,7 @@ async fn a_visitor_comes_back_as_the_same() {
     let lent = hub.child(&back, &own(&visitor), Permission::Read).await.expect("made");
     let lent = hub.show(&lent).await.expect("let in");
     assert_eq!(lent.auth.roles, ["anonymous".into()]);
-    assert_eq!(lent.auth.actors, [visitor.auth.principal.clone()]);
+    assert_eq!(lent.auth.actors, std::slice::from_ref(&visitor.auth.principal));
     hub.revoke(Revoked::Principal(visitor.auth.principal.owner_key())).await;
     assert_eq!(code(hub.show(token.token.expose()).await), "token_revoked");
 }

@@ -96,12 +96,10 @@ pub(super) async fn answer(visit: Visit, object: &Value, asked: &Asked) -> Resul
         .await?;
     let mut serving =
         Serving { conversation, _visit: visit, body: asked.body.clone(), body_is_over: false, messages: 0 };
-    let start = loop {
-        match serving.next().await? {
-            Sent::Start(message) => break message,
-            Sent::Body(..) => return Err(Fault::other("the application sent a body before its start")),
-            Sent::Over => return Err(Fault::other("the application returned without an answer")),
-        }
+    let start = match serving.next().await? {
+        Sent::Start(message) => message,
+        Sent::Body(..) => return Err(Fault::other("the application sent a body before its start")),
+        Sent::Over => return Err(Fault::other("the application returned without an answer")),
     };
     let status = value::get(&start, "status").and_then(Value::as_u64).unwrap_or(0);
     let mut answer = begun(status, asgi_pairs(&start))?;
