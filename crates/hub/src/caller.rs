@@ -326,11 +326,17 @@ impl Conversation {
 /// What the other side raised, in its own words: the last line of what it sent.
 #[must_use]
 pub fn raised(given: Option<&Value>) -> Fault {
-    let text = match given {
-        Some(Value::String(text)) => text.as_str().unwrap_or_default().to_owned(),
-        Some(error) => value::get(error, "_rvalue").and_then(Value::as_str).unwrap_or_default().to_owned(),
+    let last = |text: &str| text.trim_end().lines().last().unwrap_or_default().trim().to_owned();
+    let line = match given {
+        Some(Value::String(text)) => last(text.as_str().unwrap_or_default()),
+        Some(error) => {
+            let text = |name: &str| value::get(error, name).and_then(Value::as_str).unwrap_or_default();
+            // Python's traceback ends in the class and the words; the value has the words alone.
+            let (said, traced) = (last(text("_rvalue")), last(text("_rtrace")));
+            if !said.is_empty() && traced.ends_with(&said) { traced } else { said }
+        }
         None => String::new(),
     };
-    let line = text.trim_end().lines().last().unwrap_or("the other side failed").to_owned();
-    Fault { class: "RemoteException", message: line }
+    let message = if line.is_empty() { "the other side failed".to_owned() } else { line };
+    Fault { class: "RemoteException", message }
 }

@@ -100,6 +100,9 @@ impl Hub {
             )));
         }
         let wanted = hello.workspace.as_deref().filter(|text| !text.is_empty());
+        if coming_back && wanted.is_some() && wanted != scope.current.as_deref() {
+            return Err(Refused::failed("this reconnection token is for another workspace"));
+        }
         let id = self.where_to(&call, wanted)?;
         let missing = || Refused::failed(format!("'Workspace {id} does not exist or is not accessible'"));
         let room = self.room(&id, &call).await?.ok_or_else(missing)?;

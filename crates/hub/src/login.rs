@@ -17,6 +17,7 @@ use doorward_core::authn::{Offered, Place, Presented};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
 use doorward_core::operation::Call;
+use doorward_core::principal::{Principal, PrincipalKind};
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::WorkspaceScope;
 use doorward_protocols::hypha::address::is_name;
@@ -24,7 +25,6 @@ use doorward_protocols::hypha::value;
 use parking_lot::Mutex;
 use rmpv::Value;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::args::wrong;
 use crate::fault::Fault;
@@ -34,6 +34,7 @@ use crate::user::Person;
 
 /// How long a key lives.
 pub const KEY_LIFE: Duration = Duration::from_secs(180);
+const KEY_LIFE_MS: i64 = 180_000;
 /// How long a token lives unless the program says otherwise.
 const LIFE_S: i64 = 3600;
 /// Most keys that wait, of everybody and of one address.
@@ -103,7 +104,7 @@ pub(crate) type Pendings = Mutex<HashMap<String, Pending>>;
 
 /// A program that waits for a person.
 pub(crate) struct Pending {
-    since: Instant,
+    since_ms: i64,
     by: Option<IpAddr>,
     workspace: Option<String>,
     ttl_s: i64,
@@ -112,6 +113,12 @@ pub(crate) struct Pending {
     /// What is to be delivered.
     done: Option<Delivery>,
     told: Arc<Notify>,
+}
+
+impl Pending {
+    fn is_good(&self, now_ms: i64) -> bool {
+        now_ms < self.since_ms.saturating_add(KEY_LIFE_MS)
+    }
 }
 
 #[derive(Clone)]
@@ -158,9 +165,9 @@ impl Logins<'_> {
     /// # Errors
     /// For keys that are unknown, used or too old, and for another browser.
     pub fn open(&self, key: &str, mark: [u8; 32]) -> Result<Approval, Fault> {
+        let now_ms = self.0.engine().now_ms();
         let mut pendings = self.0.0.logins.lock();
-        let pending =
-            pendings.get_mut(key).filter(|one| one.since.elapsed() < KEY_LIFE).ok_or_else(invalid)?;
+        let pending = pendings.get_mut(key).filter(|one| one.is_good(now_ms)).ok_or_else(invalid)?;
         if pending.done.is_some() {
             return Err(invalid());
         }
@@ -200,15 +207,16 @@ impl Asked {
         }
         let by = self.peer.call.origin.address;
         let key = self.hub.fresh_name("");
+        let now_ms = self.hub.engine().now_ms();
         {
             let mut pendings = self.hub.0.logins.lock();
-            pendings.retain(|_, pending| pending.since.elapsed() < KEY_LIFE);
+            pendings.retain(|_, pending| pending.is_good(now_ms));
             let of_one = pendings.values().filter(|pending| pending.by == by).count();
             if pendings.len() >= MOST || of_one >= MOST_OF_ONE {
                 return Err(Fault::other("too many logins wait for somebody; try again later"));
             }
             let pending = Pending {
-                since: Instant::now(),
+                since_ms: now_ms,
                 by,
                 workspace: workspace.map(str::to_owned),
                 ttl_s,
@@ -253,9 +261,9 @@ async fn check(asked: Asked) -> Result<Value, Fault> {
     let end = tokio::time::Instant::now() + Duration::from_secs_f64(seconds);
     loop {
         let told = {
+            let now_ms = asked.hub.engine().now_ms();
             let mut pendings = asked.hub.0.logins.lock();
-            let pending =
-                pendings.get(key).filter(|one| one.since.elapsed() < KEY_LIFE).ok_or_else(invalid)?;
+            let pending = pendings.get(key).filter(|one| one.is_good(now_ms)).ok_or_else(invalid)?;
             if pending.done.is_some() {
                 // Taken out under the lock: whoever comes second finds no such key.
                 let done = pendings.remove(key).and_then(|pending| pending.done).ok_or_else(invalid)?;
@@ -279,11 +287,12 @@ async fn check(asked: Asked) -> Result<Value, Fault> {
 
 async fn report(asked: Asked) -> Result<Value, Fault> {
     let key = asked.args.needed_text("key")?;
+    let now_ms = asked.hub.engine().now_ms();
     let known = {
         let pendings = asked.hub.0.logins.lock();
         pendings
             .get(key)
-            .filter(|one| one.since.elapsed() < KEY_LIFE && one.done.is_none())
+            .filter(|one| one.is_good(now_ms) && one.done.is_none())
             .map(|one| (one.workspace.clone(), one.ttl_s))
     };
     let (workspace, ttl_s) = known.ok_or_else(invalid)?;
@@ -295,7 +304,8 @@ async fn report(asked: Asked) -> Result<Value, Fault> {
     let call = call.map_err(|error| {
         Fault::value(format!("Invalid token provided to report_login: {}", error.public_message()))
     })?;
-    if call.auth.is_anonymous() {
+    let visitor = |principal: &Principal| principal.kind == PrincipalKind::Anonymous;
+    if visitor(&call.auth.principal) || call.auth.actors.iter().any(visitor) {
         return Err(Fault::value("Invalid token provided to report_login: it is nobody's"));
     }
     // What the program asked for is not widened by whoever reports.
@@ -367,9 +377,9 @@ impl Hub {
             ("user_id", self.own_workspace(call)[doorward_core::workspaces::names::OWN.len()..].into()),
             ("picture", text(person.picture)),
         ]);
+        let now_ms = self.engine().now_ms();
         let mut pendings = self.0.logins.lock();
-        let pending =
-            pendings.get_mut(key).filter(|one| one.since.elapsed() < KEY_LIFE).ok_or_else(invalid)?;
+        let pending = pendings.get_mut(key).filter(|one| one.is_good(now_ms)).ok_or_else(invalid)?;
         if pending.done.is_some() {
             return Err(invalid());
         }

@@ -16,7 +16,7 @@ use crate::room::Room;
 use crate::user::UserInfo;
 
 /// Calls of one client to the server that are under way at once.
-const MOST_CALLS: usize = 64;
+const MOST_CALLS: usize = 1024;
 /// Kinds of events that one client hears of.
 pub(crate) const MOST_SUBSCRIPTIONS: usize = 100;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
+use doorward_core::authz::roles::ADMIN;
 use doorward_core::operation::Call;
 use doorward_core::principal::AuthContext;
 use doorward_core::workspaces::{Permission, names};
@@ -63,6 +64,9 @@ impl UserInfo {
         if !auth.workspaces.confined {
             workspaces.insert(own.clone(), Permission::Admin.as_str());
         }
+        if auth.administrative && auth.roles.iter().any(|role| &**role == ADMIN) {
+            workspaces.insert("*".to_owned(), Permission::Admin.as_str());
+        }
         if let Some((name, permission)) = workspace {
             workspaces.insert(name.to_owned(), permission.as_str());
         }
@@ -72,7 +76,7 @@ impl UserInfo {
             roles: auth.roles.iter().map(ToString::to_string).collect(),
             is_anonymous: auth.is_anonymous(),
             email: person.email,
-            parent: auth.actors.first().map(|parent| parent.subject.to_string()),
+            parent: auth.actors.last().map(|parent| parent.subject.to_string()),
             expires_at: auth.expires_at_s,
             scope: ScopeInfo {
                 current_workspace: current.clone(),
@@ -141,7 +145,8 @@ impl Person {
         if let Ok(permit) = call.permit::<user::Read>(Target::owned(id.as_str(), &owner))
             && let Ok(found) = hub.engine().users().get(permit, &id).await
         {
-            person.email = found.email.or(person.email);
+            // An address that nobody has proven is anybody's to write down.
+            person.email = found.proven_email();
             person.name = found.username.or(person.name);
         }
         person

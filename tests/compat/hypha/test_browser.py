@@ -181,81 +181,6 @@ def test_a_key_that_is_none_is_told(hub, browser, person):
     wait_until(lambda: browser.find_elements("css selector", "[role=alert]") or "expired" in text(browser).lower(), "word of it", limit_s=LIMIT_S)
 
 
-def test_the_script_and_the_module_both_give_the_client(hub, lenient, tmp_path):
-    load_client(hub, lenient)
-    names = lenient.execute_script("return Object.keys(window.hyphaWebsocketClient)")
-    assert {"connectToServer", "login", "logout"} <= set(names)
-    script = "const [url, done] = arguments; import(url).then((module) => done(Object.keys(module)), (error) => done([String(error)]))"
-    assert {"connectToServer", "login", "logout"} <= set(lenient.execute_async_script(script, f"{hub.url}/assets/hypha-rpc-websocket.mjs"))
-    for name in ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs"):
-        assert hub.http().get(f"/assets/{name}").headers["Content-Type"].split(";")[0] in ("application/javascript", "text/javascript")
-    (tmp_path / "node_modules").symlink_to(node_modules("hypha-rpc"))
-    module = tmp_path / "app.mjs"
-    module.write_text("import { hyphaWebsocketClient } from 'hypha-rpc'; console.log(JSON.stringify(Object.keys(hyphaWebsocketClient)));")
-    done = subprocess.run([node_binary(), module], capture_output=True, text=True, timeout=60, check=True, env=clean_environment())
-    assert {"connectToServer", "login", "logout"} <= set(json.loads(done.stdout))
-
-
-def test_a_page_logs_in_by_a_popup_and_connects(hub, lenient, person):
-    load_client(hub, lenient)
-    page = lenient.current_window_handle
-    lenient.execute_script(
-        """
-        const [server_url] = arguments;
-        window.result = null;
-        hyphaWebsocketClient.login({
-            server_url, login_timeout: 30,
-            login_callback: (context) => { window.times = (window.times ?? 0) + 1; window.open(context.login_url, 'login', 'width=600,height=700'); },
-        }).then(async (token) => {
-            const server = await hyphaWebsocketClient.connectToServer({ server_url, token });
-            window.result = { token, workspace: server.config.workspace, echo: await server.echo('hello') };
-            await server.disconnect();
-        }).catch((error) => { window.result = { error: String(error) }; });
-        """,
-        hub.url,
-    )
-    popup = wait_until(lambda: [handle for handle in lenient.window_handles if handle != page], "the popup", limit_s=LIMIT_S)[0]
-    lenient.switch_to.window(popup)
-    wait_until(lambda: lenient.find_elements("css selector", "form [name=password]"), "its form", limit_s=LIMIT_S)
-    fill(lenient, person.name)
-    lenient.switch_to.window(page)
-    result = wait_until(lambda: lenient.execute_script("return window.result"), "the page's login", limit_s=LIMIT_S)
-    assert result.get("workspace") == person.workspace and result["echo"] == "hello", result
-    assert lenient.execute_script("return window.times") == 1
-
-
-def test_a_page_that_performs_the_logout_leaves_nobody_behind(hub, lenient, person):
-    token = sign_in(hub, lenient, person)
-    load_client(hub, lenient)
-    page = lenient.current_window_handle
-    lenient.execute_script(KEEP_TOKEN, token)
-    assert json.loads(fetch(lenient, f"{hub.url}/assets/config.json")[1])["user"]["id"] == person.id
-    kept = {cookie["name"]: cookie["value"] for cookie in lenient.get_cookies()}
-    assert lenient.execute_async_script(PERFORM_LOGOUT, hub.url) == f"{hub.url}{LOGOUT}"
-    wait_until(lambda: who(hub, token) == 401, "the token is refused", limit_s=LIMIT_S)
-    wait_until(lambda: lenient.window_handles == [page], "the popup is closed", limit_s=LIMIT_S)
-    lenient.switch_to.window(page)
-    status, answer = fetch(lenient, f"{hub.url}/assets/config.json")
-    assert status == 200 and json.loads(answer)["user"]["is_anonymous"]
-    assert lenient.execute_script("return [localStorage.hypha_token, localStorage.hypha_user_profile]") == [None, None]
-    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-b", f"access_token={kept['access_token']}", f"{hub.url}/assets/config.json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    assert done.stdout == "401"
-
-
-def test_the_three_lines_alone_sign_a_page_out(hub, lenient, person):
-    """What the page itself keeps is gone; the session at the server is ended by the logout address."""
-    load_client(hub, lenient)
-    lenient.execute_script("document.cookie = `access_token=${arguments[0]}; path=/; samesite=lax`", person.token)
-    assert json.loads(fetch(lenient, f"{hub.url}/assets/config.json")[1])["user"]["id"] == person.id
-    lenient.execute_script("""
-        localStorage.removeItem('hypha_token');
-        localStorage.removeItem('hypha_user_profile');
-        document.cookie = 'access_token=; path=/; max-age=0; samesite=lax';
-    """)
-    assert json.loads(fetch(lenient, f"{hub.url}/assets/config.json")[1])["user"]["is_anonymous"]
-
-
 def test_the_logout_address_signs_out_and_closes_its_popup(hub, browser, person):
     token = sign_in(hub, browser, person)
     browser.get(f"{hub.url}/public/apps/hypha-login/")
@@ -274,10 +199,3 @@ def test_cookies_of_the_pages_are_out_of_reach_of_scripts(hub, browser, person):
     assert browser.execute_script("return document.cookie") == ""
     for cookie in browser.get_cookies():
         assert cookie["httpOnly"] and cookie["sameSite"] in ("Lax", "Strict"), cookie
-
-
-def test_the_login_page_is_not_framed_by_another_site(hub, browser):
-    """A page of another site that lays ours under something harmless to click on."""
-    with_frame = f'<iframe src="{hub.url}/public/apps/hypha-login/?key=x"></iframe>'
-    browser.get("data:text/html," + with_frame)
-    wait_until(lambda: any("frame" in line for line in (entry["message"] for entry in browser.get_log("browser"))), "the browser's refusal to frame it", limit_s=LIMIT_S)

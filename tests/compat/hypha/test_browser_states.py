@@ -124,13 +124,6 @@ def test_the_logout_address_clears_the_cookie_and_stays_open_unless_told_to_clos
     assert complaints(browser) == []
 
 
-def test_a_logout_whose_server_is_gone_still_clears_what_is_here(start, browser):
-    hub = Hub(start("dev"))
-    client_loaded(browser, hub)
-    hub.server.program.stop()
-    assert browser.execute_async_script(PERFORM, hub.url) == 0
-
-
 def test_all_of_it_works_without_tls_at_the_documents_address(start, browser):
     try:
         hub = Hub(start("dev", "--listen", LOCAL))

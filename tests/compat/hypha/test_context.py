@@ -146,7 +146,7 @@ async def test_a_forwarded_frame_says_the_truth_about_its_sender(hub):
     async with contextlib.AsyncExitStack() as stack:
         receiver, wire = await hub.wired(stack, person), await hub.wired(stack, sender)
         forged = {"from": f"{person.workspace}/{receiver.id}", "ws": person.workspace, "user": {"id": person.id}, "ctx": {"user": ROOT}}
-        session = await wire.start(f"{person.workspace}/{receiver.id}", "services.any.thing", {"_rtype": "unheard of", "_rvalue": b"\0"}, **forged)
+        session = await wire.start(f"{person.workspace}/{receiver.id}", "any.thing", {"_rtype": "unheard of", "_rvalue": b"\0"}, **forged)
         main, extra = await receiver.frame(lambda main: main.get("session") == session)
         assert main["from"] == f"{sender.workspace}/{wire.id}" and main["to"] == f"{person.workspace}/{receiver.id}"
         assert main["ws"] == sender.workspace and main["user"]["id"] == sender.id and "ctx" not in main

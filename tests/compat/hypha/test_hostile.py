@@ -147,7 +147,7 @@ async def test_a_second_hello_changes_nobody(hub, person_of):
     async with contextlib.AsyncExitStack() as stack:
         wire, target = await hub.wired(stack, person_of), await hub.wired(stack, other)
         await wire.send(json.dumps({"client_id": target.id, "workspace": other.workspace, "token": other.token, "reconnection_token": None}))
-        session = await wire.start(f"{other.workspace}/{target.id}", "services.x.y")
+        session = await wire.start(f"{other.workspace}/{target.id}", "x.y")
         main, _ = await target.frame(lambda main: main.get("session") == session)
         assert main["user"]["id"] == person_of.id and main["ws"] == person_of.workspace
 

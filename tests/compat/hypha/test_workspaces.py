@@ -213,20 +213,6 @@ async def test_two_people_share_a_workspace_by_a_token(hub):
         await hub.enter(member, workspace=name).__aenter__()
 
 
-async def test_owners_of_a_workspace_come_in_by_their_own_tokens(hub):
-    owner, member, stranger = hub.person(), hub.person(), hub.person()
-    async with hub.enter(owner) as server:
-        name = await made(server, owners=[owner.id, member.id])
-        async with hub.enter(owner, workspace=name) as one, hub.enter(member, workspace=name) as two:
-            await one.register_service({"id": "shared", "say": lambda: 1})
-            assert await (await two.get_service("shared")).say() == 1
-        assert name in {workspace["id"] for workspace in await server.list_workspaces()}
-    answer = await asked(member.http, "GET", f"/{name}/services/")
-    assert answer.status_code == 200
-    with pytest.raises(ConnectionAbortedError):
-        await hub.enter(stranger, workspace=name).__aenter__()
-
-
 async def test_an_administrator_reaches_every_workspace(hub, person):
     boss = hub.person(roles=("admin",))
     async with hub.enter(person) as server:

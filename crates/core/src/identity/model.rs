@@ -36,6 +36,14 @@ pub struct User {
     pub version: i64,
 }
 
+impl User {
+    /// The e-mail address, if it was proven to be the user's: only then may others take it for who they are.
+    #[must_use]
+    pub fn proven_email(&self) -> Option<String> {
+        self.email_confirmed_at_ms.and(self.email.clone())
+    }
+}
+
 /// A person's stay, from login to logout or expiry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {

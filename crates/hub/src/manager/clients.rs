@@ -62,6 +62,10 @@ pub(super) async fn list(asked: Asked) -> Result<Value, Fault> {
 fn kinds(asked: &Asked) -> Result<Vec<String>, Fault> {
     let kind = |value: &Value| {
         let text = value.as_str().filter(|text| !text.is_empty() && text.len() <= 128);
+        if text.is_some_and(|text| text.contains(['/', ':'])) {
+            // Which workspace an event is of is never the listener's to say.
+            return Err(Fault::permission("Permission denied: an event's kind names no workspace"));
+        }
         text.map(str::to_owned)
             .ok_or_else(|| wrong("event_type", "a text of at most 128 bytes, or a list of such"))
     };

@@ -253,7 +253,7 @@ struct Listing {
     unlisted: bool,
 }
 
-fn listing(asked: &Asked) -> Result<Listing, Fault> {
+fn listing(asked: &Asked) -> Result<Option<Listing>, Fault> {
     let home = &asked.peer.room.id;
     let invalid = || Fault::value("query is a text such as workspace/client:service, or a map");
     let everything = |workspace: &str| ServiceId {
@@ -276,13 +276,17 @@ fn listing(asked: &Asked) -> Result<Listing, Fault> {
             } else {
                 ServiceId::read(text, home)
             };
-            (id.ok_or_else(invalid)?, None)
+            let Some(id) = id else { return Ok(None) };
+            (id, None)
         }
         Some(map @ Value::Map(_)) => {
             let text = |name: &str| value::get(map, name).and_then(Value::as_str);
             let workspace = text("workspace").unwrap_or(home);
             let mut id = match text("service_id").or(text("id")) {
-                Some(id) => ServiceId::read(id, workspace).ok_or_else(invalid)?,
+                Some(id) => match ServiceId::read(id, workspace) {
+                    Some(id) => id,
+                    None => return Ok(None),
+                },
                 None => everything(workspace),
             };
             if let Some(client) = text("client_id") {
@@ -295,11 +299,15 @@ fn listing(asked: &Asked) -> Result<Listing, Fault> {
         }
         Some(_) => return Err(invalid()),
     };
-    Ok(Listing { id, kind, unlisted })
+    Ok(Some(Listing { id, kind, unlisted }))
 }
 
 pub(super) async fn list(asked: Asked) -> Result<Value, Fault> {
-    let Listing { id, kind, unlisted } = listing(&asked)?;
+    let Listing { id, kind, unlisted } = match listing(&asked)? {
+        Some(listing) => listing,
+        // What is no name names nothing.
+        None => return Ok(Value::Array(Vec::new())),
+    };
     let home = &asked.peer.room.id;
     let rooms: Vec<Arc<Room>> = match id.workspace.as_str() {
         "*" => asked.hub.0.rooms.read().values().cloned().collect(),

@@ -215,7 +215,7 @@ impl Read {
             workspaces.given.remove(EVERY);
         }
         let own_email =
-            || user.as_ref().filter(|_| self.actors.is_empty()).and_then(|copy| copy.user.email.clone());
+            || user.as_ref().filter(|_| self.actors.is_empty()).and_then(|copy| copy.user.proven_email());
         let email = own_email().or(self.email);
         let authenticated_at_ms = session.as_ref().map(|copy| copy.session.created_at_ms);
         let auth = Arc::new(AuthContext {

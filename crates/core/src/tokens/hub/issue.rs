@@ -248,14 +248,14 @@ impl Engine {
         if reached { Ok(()) } else { Err(crate::authz::Denial::Owner.into()) }
     }
 
-    /// The e-mail address of a local user; `None` for others, and where there is none. An internal look-up: what is shown to whom is for
+    /// The e-mail address of a local user, once it was proven; `None` for others, and where there is none. An internal look-up: what is shown to whom is for
     /// the caller to decide.
     ///
     /// # Errors
     /// The store's.
     pub async fn email_of(&self, principal: &Principal) -> Result<Option<String>> {
         let Some(id) = principal.user_id() else { return Ok(None) };
-        Ok(self.user_copy(&id).await?.and_then(|copy| copy.user.email.clone()))
+        Ok(self.user_copy(&id).await?.and_then(|copy| copy.user.proven_email()))
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use doorward_core::error::{Error, Result, codes};
 use doorward_hub::{Args, Fault, Hub, Offer, Visit};
+use doorward_protocols::hypha::address::is_name;
 use doorward_protocols::hypha::value;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
@@ -17,7 +18,9 @@ use crate::request::Request;
 
 const MSGPACK: &str = "application/msgpack";
 /// Names that mean something else in a call over HTTP than an argument.
-const TAKEN: &[&str] = &["workspace", "service_id", "function_key", "_mode"];
+const TAKEN: &[&str] = &["workspace", "service_id", "function_key"];
+/// Largest body of a call.
+const MAX_BODY_BYTES: usize = 8 << 20;
 /// Most values that a generator may give one caller.
 const MOST_VALUES: usize = 1_000_000;
 
@@ -45,6 +48,10 @@ fn speech(request: &Request) -> Result<Speech> {
 async fn arrive(request: &Request) -> Result<std::result::Result<(Hub, Visit), Fault>> {
     let hub = hub(request)?;
     let call = caller::of(request).await?;
+    let named = request.param("workspace")?;
+    if !is_name(named) {
+        return Ok(Err(Fault::key(format!("Workspace '{named}' not found"))));
+    }
     Ok(hub.visit(call, request.param("workspace")?).await.map(|visit| (hub, visit)))
 }
 
@@ -142,6 +149,9 @@ pub(super) async fn call(mut request: Request) -> Result<Answer> {
         let said = match &offer {
             Offer::Ours(ours) => visit.call(ours, &function, Args::named(named)).await?,
             Offer::Of(service, _) => {
+                // Hypha drops them; its own log-in needs them and is ours.
+                let mut named = named;
+                named.retain(|(name, _)| !name.as_str().is_some_and(|name| TAKEN.contains(&name)));
                 let object = visit.object(service).await?;
                 let missing = || Fault::key(format!("{function} not found."));
                 let member = member(&object, &function).ok_or_else(missing)?;
@@ -172,7 +182,7 @@ async fn given(
         let pairs = query.pairs().map(|(name, text)| (Value::from(name), typed(text)));
         return Ok(Ok(pairs.filter(is_argument).collect()));
     }
-    let body = request.bytes().await?;
+    let body = request.body.read(&request.headers, MAX_BODY_BYTES).await?;
     if body.is_empty() {
         return Ok(Ok(Vec::new()));
     }
@@ -194,7 +204,7 @@ async fn given(
 }
 
 fn is_argument((name, _): &(Value, Value)) -> bool {
-    !name.as_str().is_some_and(|name| TAKEN.contains(&name))
+    name.as_str() != Some("_mode")
 }
 
 /// A text of a query as what it looks like: a number, true, false, null, or JSON.
