@@ -583,6 +583,28 @@ async fn a_shared_secret_is_shared_trust_and_another_is_none() {
     assert_eq!(code(abroad.permit::<workspace::Use>(Target::owned("team-x", "local|usr_x"))), "not_found");
     assert_eq!(own(&abroad), own(&call), "its own room is called alike");
     assert_eq!(code(stranger.show(&token).await), "token_invalid");
+    // A workspace of one name on both is two: its owner there gave nothing here. The own one is its own there too.
+    let there_admin = there.house.admin("admin").await;
+    let admin = there.house.login("admin").await;
+    let admin = there.show(admin.access.token.expose()).await.expect("let in");
+    for (house, call) in [(&here.house, &call), (&there.house, &admin)] {
+        let new = NewWorkspace { id: "team-a".into(), persistent: true, ..NewWorkspace::default() };
+        house
+            .engine
+            .workspaces()
+            .create(call.permit(Target::any()).expect("may"), new, false)
+            .await
+            .expect("made");
+    }
+    let owner = format!("local|{}", there_admin.id);
+    let lent = here.child(&call, "team-a", Permission::Admin).await.expect("made");
+    let lent = there.show(&lent).await.expect("taken there");
+    assert_eq!(code(lent.permit::<workspace::Read>(Target::owned("team-a", &owner))), "not_found");
+    let lent = here.child(&call, &own(&call), Permission::ReadWrite).await.expect("made");
+    let lent = there.show(&lent).await.expect("taken there");
+    assert_eq!(lent.auth.actors, std::slice::from_ref(&abroad.auth.principal));
+    let owner = abroad.auth.principal.owner_key();
+    assert_eq!(code(lent.permit::<workspace::Use>(Target::owned(&own(&call), &owner))), "ok");
     // Nobody is anybody of this store by a token of another, whatever its id.
     let twin = there.show(&there.back(&abroad).await).await.expect("renewed there");
     assert_eq!(twin.auth.principal, abroad.auth.principal);

@@ -5,6 +5,7 @@ mod commands;
 mod dev;
 mod explain;
 mod help;
+mod hypha;
 mod postgres;
 mod program;
 mod serve;

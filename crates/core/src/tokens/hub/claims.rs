@@ -16,7 +16,7 @@ use crate::memory::generations::Stamp;
 use crate::memory::revocations::{Handles, Key};
 use crate::principal::{ANONYMOUS, AuthContext, Descent, LOCAL, Principal, PrincipalKind, is_subject};
 use crate::tokens::seen::usable;
-use crate::workspaces::{EVERY, WorkspaceScope};
+use crate::workspaces::{EVERY, WorkspaceScope, names};
 
 /// Most roles that are read.
 const MAX_ROLES: usize = 32;
@@ -125,7 +125,13 @@ impl Read {
         }
         let scope = claims.get_str("scope").unwrap_or_default();
         let scope: Scope = scope.parse().map_err(|_| invalid("its scope cannot be read"))?;
-        let confined = child || matches!(claims.get("confined"), Some(Value::Bool(true)));
+        let mut workspaces = WorkspaceScope::from(scope);
+        if foreign {
+            // Others' workspaces are called like ours: what was given there, whoever owns that name here did not give.
+            let own = names::own(actors.last().unwrap_or(&principal), authority);
+            workspaces.given.retain(|name, _| **name == *own);
+        }
+        workspaces.confined = child || matches!(claims.get("confined"), Some(Value::Bool(true)));
         let handles = claims.get_str("par").unwrap_or_default();
         let handles: Vec<Arc<str>> = handles.split_ascii_whitespace().map(Arc::from).collect();
         if handles.len() > MAX_GENERATIONS {
@@ -138,7 +144,7 @@ impl Read {
             session: claims.get_str("sid").filter(|_| !foreign).map(|sid| SessionId::from(&*sid)),
             foreign,
             descent: Descent { handles, ends_at_s: claims.get("until").and_then(|until| until.as_i64()) },
-            workspaces: WorkspaceScope { confined, ..scope.into() },
+            workspaces,
             roles: texts(claims, "roles", MAX_ROLES)?,
             limits: texts(claims, "limits", crate::authz::scopes::MAX_SCOPES)?,
             administrative: matches!(claims.get("administrative"), Some(Value::Bool(true))),
