@@ -8,10 +8,13 @@ use doorward_core::authn::{Chain, NoHeaders, Offered, Place, Presented};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{hub_service, service, thread, token, workspace};
 use doorward_core::identity::api_keys::{Created, Expiry, NewApiKey};
+use doorward_core::identity::model::User;
 use doorward_core::identity::users::Administration;
 use doorward_core::memory::feed;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
+use doorward_core::ports::Batch;
+use doorward_core::ports::store::{Change, Write};
 use doorward_core::principal::PrincipalKind;
 use doorward_core::tokens::hub::HUB_TOKEN;
 use doorward_core::tokens::model::Revoked;
@@ -21,7 +24,7 @@ use doorward_core::{Error, Result};
 use doorward_protocols::jose::{Algorithm, KeySet, SecretRule, SigningKey, sign_compact};
 use serde_json::{Map, Value, json};
 
-use crate::house::{House, code};
+use crate::house::{House, NOON, code};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789ABCDEF-shared";
 const WEEK_S: i64 = 7 * 86_400;
@@ -108,6 +111,14 @@ impl Hub {
     /// A token for one workspace.
     async fn child(&self, call: &Call, id: &str, permission: Permission) -> Result<String> {
         self.make(call, child(id, permission)).await.map(|issued| issued.token.expose().clone())
+    }
+
+    /// Notes that somebody opened the letter to their address.
+    async fn prove(&self, user: &User) {
+        let proven = User { email_confirmed_at_ms: Some(NOON), version: user.version + 1, ..user.clone() };
+        let news = Write::Announce(Change::User(user.id.clone()));
+        let batch = Batch::durable(vec![Write::UpdateUser(proven), news]);
+        self.house.engine.commit(batch).await.expect("noted");
     }
 
     async fn key(&self, name: &str, expiry: Expiry) -> Created {
@@ -213,7 +224,10 @@ async fn who_comes_back_with_a_token_is_the_same_and_bound_as_it_says() {
     assert_eq!(back.auth.principal, call.auth.principal);
     assert_eq!(back.auth.workspaces, scope);
     assert_eq!((back.auth.method, back.auth.session.as_ref()), ("hub_token", Some(&ann.granted.session)));
-    assert_eq!(back.auth.claims["email"], json!("ann@example.org"));
+    assert!(!back.auth.claims.contains_key("email"), "nobody has proven the address");
+    hub.prove(&ann.user).await;
+    let proven = hub.show(issued.token.expose()).await.expect("let in");
+    assert_eq!(proven.auth.claims["email"], json!("ann@example.org"));
     assert_eq!(back.auth.roles, ["user".into()]);
     assert!(back.auth.administrative, "as the log-in was");
     assert_eq!(back.auth.descent.handles, [call.auth.credential.clone().expect("a jti")]);
@@ -312,6 +326,7 @@ async fn a_child_reaches_what_it_was_given_and_nothing_else() {
 async fn nothing_is_given_that_the_maker_has_not() {
     let hub = Hub::new().await;
     let (ann, bob) = (hub.house.person("ann").await, hub.house.person("bob").await);
+    hub.prove(&bob.user).await;
     let (ann, bob) = (hub.show(ann.token()).await.expect("in"), hub.show(bob.token()).await.expect("in"));
     let new = NewWorkspace { id: "team-a".into(), persistent: true, ..NewWorkspace::default() };
     hub.house
@@ -358,6 +373,12 @@ async fn nothing_is_given_that_the_maker_has_not() {
         (
             "somebody's address",
             &bob,
+            HubToken { email: Some("ann@example.org".into()), ..same() },
+            "forbidden",
+        ),
+        (
+            "one's own address that nobody has proven",
+            &ann,
             HubToken { email: Some("ann@example.org".into()), ..same() },
             "forbidden",
         ),
