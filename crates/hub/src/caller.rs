@@ -92,7 +92,7 @@ pub struct Conversation {
     session: String,
     from: String,
     workspace: String,
-    packed_user: Vec<u8>,
+    user: Value,
     /// `workspace/client` of the other side.
     target: String,
     incoming: mpsc::Receiver<Incoming>,
@@ -122,7 +122,7 @@ impl Hub {
             session,
             from: speaker.from.to_owned(),
             workspace: speaker.workspace.to_owned(),
-            packed_user: speaker.user.packed(),
+            user: value::from_json(&speaker.user.to_json()),
             target: target.to_owned(),
             incoming,
         };
@@ -286,11 +286,7 @@ impl Conversation {
         if let Some(session) = session {
             value::set(&mut head, "session", session.into());
         }
-        // The caller is spelled once for a conversation.
-        if let Value::Map(entries) = &mut head {
-            let user = value::read(&self.packed_user).unwrap_or(Value::Nil);
-            entries.push(("user".into(), user));
-        }
+        value::set(&mut head, "user", self.user.clone());
         value::write(&head)
     }
 

@@ -11,7 +11,6 @@ use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
 use doorward_protocols::hypha::address::is_name;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::outbox;
@@ -21,10 +20,6 @@ use crate::user::{Person, UserInfo};
 
 /// How long a reconnection token lives.
 pub(crate) const RECONNECT_S: i64 = 172_800;
-/// How long it is known that somebody left.
-const LEFT_FOR: Duration = Duration::from_secs(600);
-/// Most of those who left that are known.
-const MOST_LEFT: usize = 10_000;
 /// How long an end that is still there may take to show it.
 const ALIVE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -173,7 +168,6 @@ impl Hub {
             }
             peers.insert(Arc::clone(&peer.id), Arc::clone(&peer));
         }
-        room.left.write().remove(&peer.id);
         self.tell(room, "client_connected", &json!({"id": &*peer.id, "workspace": &*room.id}));
         Ok(Link { hub: self.clone(), peer, outgoing })
     }
@@ -196,16 +190,9 @@ impl Hub {
             }
         }
         room.services.write().retain(|(client, _), _| *client != peer.id);
-        {
-            let mut left = room.left.write();
-            left.retain(|_, at| at.elapsed() < LEFT_FOR);
-            if left.len() < MOST_LEFT {
-                left.insert(Arc::clone(&peer.id), Instant::now());
-            }
-        }
         self.abandon(&peer.address);
         self.tell(room, "client_disconnected", &json!({"id": &*peer.id, "workspace": &*room.id}));
-        self.tidy(room);
+        self.forget(room);
     }
 
     /// Sends everybody out of a room and forgets it.

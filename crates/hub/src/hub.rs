@@ -169,15 +169,31 @@ impl Hub {
         })))
     }
 
-    /// Forgets a room that nobody is in and that nothing is offered in.
+    /// Forgets a room that nobody is in and that is found again when it is asked for: one of the store's, or somebody's own. One that is kept
+    /// nowhere else goes with its last client ([`Hub::leave`]), and not because somebody looked.
     pub(crate) fn tidy(&self, room: &Arc<Room>) {
-        if &*room.id == PUBLIC {
-            return;
+        let found_again = room.workspace.read().persistent || names::is_own(&room.id);
+        if found_again {
+            self.forget(room);
         }
+    }
+
+    /// Forgets a room if nobody is in it.
+    pub(crate) fn forget(&self, room: &Arc<Room>) {
         let mut rooms = self.0.rooms.write();
-        if room.peers.read().is_empty() && Arc::strong_count(room) <= 3 {
+        let there = rooms.get(&room.id).is_some_and(|there| Arc::ptr_eq(there, room));
+        if there && &*room.id != PUBLIC && room.peers.read().is_empty() {
             rooms.remove(&room.id);
         }
+    }
+
+    /// How many workspaces of an owner's are kept nowhere but here.
+    pub(crate) fn kept_here_alone(&self, owner: &str) -> usize {
+        let alone = |room: &Arc<Room>| {
+            let workspace = room.workspace.read();
+            !workspace.persistent && workspace.owner == owner && !names::is_own(&room.id)
+        };
+        self.0.rooms.read().values().filter(|room| alone(room)).count()
     }
 
     /// How far a caller reaches into a workspace, by the decision function; nothing is done by asking.

@@ -24,6 +24,7 @@ use doorward_protocols::hypha::address::is_name;
 use doorward_protocols::hypha::value;
 use parking_lot::Mutex;
 use rmpv::Value;
+use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 
 use crate::args::wrong;
@@ -171,7 +172,7 @@ impl Logins<'_> {
         if pending.done.is_some() {
             return Err(invalid());
         }
-        if *pending.browser.get_or_insert(mark) != mark {
+        if !bool::from(pending.browser.get_or_insert(mark).ct_eq(&mark)) {
             return Err(Fault::permission("This link was opened in another browser."));
         }
         Ok(Approval { from: pending.by, workspace: pending.workspace.clone(), ttl_s: pending.ttl_s })
@@ -238,7 +239,6 @@ impl Asked {
             ("key", key.into()),
             ("report_url", format!("{service}/report").into()),
             ("check_url", format!("{service}/check").into()),
-            ("generate_url", format!("{service}/generate").into()),
         ]))
     }
 

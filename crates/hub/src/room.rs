@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use doorward_core::workspaces::Workspace;
 use parking_lot::RwLock;
-use tokio::time::Instant;
 
 use crate::peer::Peer;
 use crate::registry::Service;
@@ -19,8 +18,6 @@ pub(crate) struct Room {
     pub(crate) workspace: RwLock<Workspace>,
     pub(crate) peers: RwLock<HashMap<Arc<str>, Arc<Peer>>>,
     pub(crate) services: RwLock<BTreeMap<Key, Arc<Service>>>,
-    /// Who left lately, so that those who still write to them are told.
-    pub(crate) left: RwLock<HashMap<Arc<str>, Instant>>,
     /// Kinds of services that were described.
     pub(crate) service_types: RwLock<BTreeMap<String, rmpv::Value>>,
 }
@@ -32,7 +29,6 @@ impl Room {
             workspace: RwLock::new(workspace),
             peers: RwLock::default(),
             services: RwLock::default(),
-            left: RwLock::default(),
             service_types: RwLock::default(),
         }
     }

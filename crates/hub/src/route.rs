@@ -51,7 +51,7 @@ impl Hub {
         }
         // 4.
         let Some(room) = self.live_room(to.workspace) else {
-            return self.to_nobody(peer, None, &to, &head).await;
+            return self.to_nobody(peer, &to, &head).await;
         };
         if let Some(there) = room.peer(to.client) {
             if !Arc::ptr_eq(&room, &peer.room)
@@ -68,7 +68,7 @@ impl Hub {
             let frame = head.stamped(&stamp(peer, address));
             // Whoever is too slow is let go; the sender hears of it as of anybody who left.
             if there.outbox.send(Out::Frame(frame.into())).await.is_err() {
-                return self.to_nobody(peer, Some(&room), &to, &head).await;
+                return self.to_nobody(peer, &to, &head).await;
             }
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl Hub {
             self.serve(peer, &to.to_string(), &frame).await;
             return Ok(());
         }
-        self.to_nobody(peer, Some(&room), &to, &head).await
+        self.to_nobody(peer, &to, &head).await
     }
 
     /// Refuses what is offered to those of another workspace alone. Answers to calls are theirs who made them: their names cannot be guessed.
@@ -140,21 +140,10 @@ impl Hub {
         }
     }
 
-    async fn to_nobody(
-        &self,
-        peer: &Arc<Peer>,
-        room: Option<&Arc<Room>>,
-        to: &Address<'_>,
-        head: &Head<'_>,
-    ) -> Result<(), FrameError> {
-        // Of a workspace that is not theirs, nobody learns who was there.
-        let known = room.is_some_and(|room| room.left.read().contains_key(to.client));
-        if known || to.workspace == &*peer.room.id {
-            let gone = Fault::other(format!("Target peer {to} is not connected"));
-            self.undeliverable(peer, head, gone).await;
-        } else {
-            self.undeliverable(peer, head, Fault::other(format!("Target peer {to} is not reachable"))).await;
-        }
+    async fn to_nobody(&self, peer: &Arc<Peer>, to: &Address<'_>, head: &Head<'_>) -> Result<(), FrameError> {
+        // Whether they left or never were is told to nobody.
+        let gone = Fault::other(format!("Target peer {to} is not connected"));
+        self.undeliverable(peer, head, gone).await;
         Ok(())
     }
 

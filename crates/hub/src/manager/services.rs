@@ -29,19 +29,13 @@ const PATIENCE_S: f64 = 10.0;
 pub(super) async fn register(asked: Asked) -> Result<Value, Fault> {
     let (info, config) = (asked.args.needed("service")?, asked.args.map("config")?);
     let (peer, room) = (&asked.peer, &asked.peer.room);
-    let leave = asked.leave::<hub_service::Register>(room)?;
-    let service = match Service::read(info, &config, (&room.id, &peer.id), &peer.user) {
-        Ok(service) => Arc::new(service),
-        Err(fault) => {
-            return leave.close(Ok(())).map_err(Fault::from).and(Err(fault));
-        }
-    };
+    let service = Arc::new(Service::read(info, &config, (&room.id, &peer.id), &peer.user)?);
+    asked.may::<hub_service::Register>(room)?;
     let local = service.name.starts_with("_rintf_")
         || value::get(info, "config")
             .and_then(|config| value::get(config, "_local_only"))
             .and_then(Value::as_bool)
             .unwrap_or(false);
-    leave.close(Ok(()))?;
     if local {
         // What an end keeps for itself is nobody else's to find.
         return Ok(Value::Nil);

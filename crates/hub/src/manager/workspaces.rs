@@ -13,6 +13,8 @@ use crate::fault::Fault;
 use crate::hub::PUBLIC;
 use crate::provided::Asked;
 
+/// Most workspaces of one owner that do not stay.
+const MOST_KEPT_HERE: usize = 100;
 /// What else a workspace may say of itself.
 const DETAILS: &[&str] = &["icon", "covers", "docs", "config", "read_only"];
 
@@ -69,6 +71,13 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
             // One that stays nowhere but here is replaced here.
             asked.may::<workspace::Manage>(&live).map_err(|_| cannot_overwrite(&asked, &id))?;
         }
+    }
+    let owner = asked.peer.call.auth.principal.owner_key();
+    if !new.persistent
+        && asked.hub.live_room(&id).is_none()
+        && asked.hub.kept_here_alone(&owner) >= MOST_KEPT_HERE
+    {
+        return Err(Fault::value("at most 100 workspaces that do not stay are kept at once"));
     }
     let permit = asked.peer.call.permit::<workspace::Create>(Target::any())?;
     let made = asked.hub.engine().workspaces().create(permit, new, overwrite).await;
