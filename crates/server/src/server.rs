@@ -196,17 +196,16 @@ pub async fn bind(
     let metrics = Metrics::new(engine);
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
+        let failed = |source| BindError::Address { address: listening.address, source };
+        let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
         let around = Around {
             public_origin: public_origin.as_ref(),
             public_path: &settings.public_path,
             metrics: &metrics,
             since_ms: engine.now_ms(),
-            own: String::new(),
+            own: own_address(address, settings.tls.is_some()),
         };
-        let failed = |source| BindError::Address { address: listening.address, source };
-        let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        let around = Around { own: own_address(address, settings.tls.is_some()), ..around };
         let sites = listening.mounts.into_iter().map(|at| site(engine, at, &around, stopping.subscribe()));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
         let parts: Vec<Part> = sites.iter().map(part).collect();

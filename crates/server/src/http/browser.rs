@@ -30,7 +30,8 @@ pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, NAME)
 }
 
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// What the cookie of this name says, if it was sent once.
+pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut found = None;
     for value in headers.get_all(COOKIE) {
         let cookies = parse_cookies(value.as_bytes()).ok()?;

@@ -6,14 +6,14 @@ use doorward_hub::{Args, Fault, Hub, Offer, Visit};
 use doorward_protocols::hypha::address::is_name;
 use doorward_protocols::hypha::value;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Response, StatusCode};
 use rmpv::Value;
 
 use super::object::{Callable, member};
-use super::{caller, fault, hub};
+use super::{caller, fault, hub, moved};
 use crate::http::body::Body;
-use crate::http::respond::{Answer, header_value, json_answer};
+use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
 const MSGPACK: &str = "application/msgpack";
@@ -77,15 +77,8 @@ fn to_answer(done: std::result::Result<Answer, Fault>) -> Answer {
 
 /// `GET /{workspace}/services` and the like: the place is spelled with a slash at the end.
 pub(super) async fn with_slash(request: Request) -> Result<Answer> {
-    let mut location = format!("{}{}/", request.site.public_prefix, request.path.as_str());
-    if let Some(query) = &request.query {
-        location.push('?');
-        location.push_str(query);
-    }
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    answer.headers_mut().insert(LOCATION, header_value(&location));
-    Ok(answer)
+    let location = format!("{}{}/", request.site.public_prefix, request.path.as_str());
+    Ok(moved(location, request.query.as_deref()))
 }
 
 /// `GET /{workspace}/info`.

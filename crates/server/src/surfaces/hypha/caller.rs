@@ -6,29 +6,13 @@ use doorward_core::authn::{Offered, Place, Presented};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::identity::browser::Provenance;
 use doorward_core::operation::Call;
-use http::header::{COOKIE, ORIGIN};
+use http::header::ORIGIN;
 
-use crate::http::browser::own_origin;
+use crate::http::browser::{cookie, own_origin, says_origin};
 use crate::request::Request;
-use doorward_protocols::http_auth::parse_cookies;
 
 /// The cookie that Hypha's pages use.
 pub(super) const COOKIE_NAME: &str = "access_token";
-
-/// What the cookie says.
-fn cookie(request: &Request) -> Option<String> {
-    let mut found = None;
-    for value in request.headers.get_all(COOKIE) {
-        let cookies = parse_cookies(value.as_bytes()).ok()?;
-        if let Some(text) = cookies.get(COOKIE_NAME).ok().flatten().filter(|text| !text.is_empty()) {
-            if found.is_some() {
-                return None;
-            }
-            found = Some(text.to_owned());
-        }
-    }
-    found
-}
 
 /// Who is asking.
 ///
@@ -39,11 +23,13 @@ pub(super) async fn of(request: &Request) -> Result<Call> {
     if !call.auth.is_anonymous() {
         return Ok(call.clone());
     }
-    let Some(text) = cookie(request) else { return Ok(call.clone()) };
+    let Some(text) = cookie(&request.headers, COOKIE_NAME).filter(|text| !text.is_empty()) else {
+        return Ok(call.clone());
+    };
     let listed = request.headers.get(ORIGIN).is_some_and(|origin| request.site.cors.lists(origin));
     if !request.method.is_safe() && !listed {
         let own = own_origin(&request.headers, request.site.public_origin.as_deref());
-        let says_origin = crate::http::browser::says_origin(&request.headers);
+        let says_origin = says_origin(&request.headers);
         let provenance = Provenance {
             own_origin: own || !says_origin,
             says_origin: true,
@@ -53,7 +39,7 @@ pub(super) async fn of(request: &Request) -> Result<Call> {
         call.made_by_own_page(provenance)?;
     }
     let presented = Presented {
-        offered: Some(Offered { place: Place::Bearer, text: &text }),
+        offered: Some(Offered { place: Place::Bearer, text }),
         client: Some(request.client.address),
         ..Presented::nothing()
     };

@@ -19,16 +19,15 @@ use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind};
 use doorward_hub::{Approval, Fault, Hub, PAGE};
 use doorward_protocols::encoding::{base64url_decode, base64url_encode};
-use doorward_protocols::http_auth::parse_cookies;
-use http::header::{COOKIE, HeaderValue, LOCATION, SET_COOKIE};
-use http::{Response, StatusCode};
+use http::StatusCode;
+use http::header::{HeaderValue, SET_COOKIE};
 
 use super::caller::{self, COOKIE_NAME};
-use super::hub;
-use crate::http::body::Body;
+use super::{hub, moved};
+use crate::http::browser::cookie;
 use crate::http::page::{escaped, page};
 use crate::http::pairs::Pairs;
-use crate::http::respond::{Answer, PagePolicy, header_value};
+use crate::http::respond::{Answer, PagePolicy};
 use crate::request::Request;
 
 /// The cookie by which a browser is known that opened a program's link.
@@ -90,17 +89,8 @@ fn keep(answer: &mut Answer, text: String) {
 
 /// The browser's mark: the one it has, or a new one with the cookie that leaves it there.
 fn mark(request: &Request, hub: &Hub) -> ([u8; 32], Option<String>) {
-    let mut found = None;
-    for value in request.headers.get_all(COOKIE) {
-        if let Some(text) = parse_cookies(value.as_bytes())
-            .ok()
-            .and_then(|all| all.get(BROWSER).ok().flatten().map(str::to_owned))
-        {
-            found = base64url_decode(text.as_bytes())
-                .ok()
-                .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
-        }
-    }
+    let kept = cookie(&request.headers, BROWSER).and_then(|text| base64url_decode(text.as_bytes()).ok());
+    let found = kept.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
     match found {
         Some(mark) => (mark, None),
         None => {
@@ -114,15 +104,7 @@ fn mark(request: &Request, hub: &Hub) -> ([u8; 32], Option<String>) {
 
 /// `GET /login`: the page, wherever it is.
 pub(super) async fn lead_there(request: Request) -> Result<Answer> {
-    let mut location = own_path(&request);
-    if let Some(query) = &request.query {
-        location.push('?');
-        location.push_str(query);
-    }
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    answer.headers_mut().insert(LOCATION, header_value(&location));
-    Ok(answer)
+    Ok(moved(own_path(&request), request.query.as_deref()))
 }
 
 fn key_of(query: &Pairs) -> Option<&str> {

@@ -15,7 +15,11 @@ pub(crate) mod style;
 
 use doorward_core::error::{Error, Result, codes};
 use doorward_hub::Hub;
+use http::StatusCode;
+use http::header::LOCATION;
 
+use crate::http::body::Body;
+use crate::http::respond::{Answer, header_value};
 use crate::request::Request;
 
 /// The hub of the request's mount.
@@ -25,4 +29,16 @@ fn hub(request: &Request) -> Result<Hub> {
         .hub
         .clone()
         .ok_or_else(|| Error::new(codes::INTERNAL).operator("a mount of Hypha without a hub"))
+}
+
+/// 307 to another path of ours, with the query as it came.
+fn moved(mut location: String, query: Option<&str>) -> Answer {
+    if let Some(query) = query {
+        location.push('?');
+        location.push_str(query);
+    }
+    let mut answer = Answer::new(Body::empty());
+    *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    answer.headers_mut().insert(LOCATION, header_value(&location));
+    answer
 }

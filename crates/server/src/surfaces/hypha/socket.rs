@@ -96,7 +96,9 @@ async fn refuse(mut client: Client, refused: &Refused) {
 impl Arrival {
     async fn run(self, mut client: Client) {
         let let_in = async {
+            client.get_mut().at_most(MAX_HELLO_BYTES);
             let hello = hello(&mut client).await?;
+            client.get_mut().at_most(usize::MAX);
             let (link, access) = self.let_in(&hello).await?;
             let info = self.hub.connection_info(&link).await?;
             Ok::<_, Refused>((link, access, info))
