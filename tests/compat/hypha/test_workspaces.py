@@ -236,3 +236,18 @@ async def test_nobody_registers_under_anothers_workspace_or_client(hub, person):
             await wire.ask_hub("unregister_service", "public/hypha-login")
     async with hub.enter() as visitor:
         assert (await visitor.get_service("public/hypha-login"))["start"]
+
+
+async def test_a_strangers_question_does_not_end_a_workspace_that_waits_for_its_first_client(hub):
+    owner, stranger = hub.person(), hub.person()
+    async with hub.enter(owner) as server, hub.enter(stranger) as outside:
+        name = await made(server, persistent=False)
+        with pytest.raises(RemoteException):
+            await outside.get_workspace_info(name)
+        assert (await asked(stranger.http, "GET", f"/{name}/services/")).status_code < 500
+        with pytest.raises(ConnectionAbortedError):
+            await hub.enter(stranger, workspace=name).__aenter__()
+        async with hub.enter(owner, workspace=name) as inside:
+            assert inside.config.workspace == name
+        with pytest.raises(ConnectionAbortedError):
+            await hub.enter(owner, workspace=name).__aenter__()

@@ -73,3 +73,44 @@ fn clashes_are_refused_and_name_both() {
         clash(&[part("a", "", routes![GET "/x", POST "/y"]), part("b", "", routes![POST "/x", GET "/y"])]);
     assert_eq!(apart, None);
 }
+
+#[test]
+fn a_row_may_take_whatever_is_left_after_every_row_that_is_spelled_whole() {
+    let table = Table::new(&[
+        part("native", "", routes![GET "/v1/me"]),
+        part(
+            "hub",
+            "/hub",
+            routes![GET "/{ws}/apps/{app}/{path*}", GET "/{ws}/apps/login/", POST "/{ws}/apps/login/"],
+        ),
+    ])
+    .unwrap();
+    for (method, path, expected) in [
+        (
+            Method::GET,
+            "/hub/a/apps/b/",
+            r#"1 /{ws}/apps/{app}/{path*} [("ws", "a"), ("app", "b"), ("path", "")]"#,
+        ),
+        (
+            Method::GET,
+            "/hub/a/apps/b/c/d",
+            r#"1 /{ws}/apps/{app}/{path*} [("ws", "a"), ("app", "b"), ("path", "c/d")]"#,
+        ),
+        (Method::GET, "/hub/a/apps/login/", r#"1 /{ws}/apps/login/ [("ws", "a")]"#),
+        (Method::GET, "/hub/a/apps/b", "nothing in Some(1)"),
+        (Method::DELETE, "/hub/a/apps/login/", "1 allows [GET, POST]"),
+    ] {
+        assert_eq!(found(&table, method, path), expected, "{path}");
+    }
+    for clashing in [
+        [part("a", "", routes![GET "/x/{rest*}"]), part("b", "/x", routes![GET "/y"])],
+        [part("a", "/x", routes![GET "/y"]), part("b", "", routes![GET "/x/{rest*}"])],
+        [part("a", "", routes![GET "/{a*}"]), part("b", "/b", routes![GET "/c/{d*}"])],
+    ] {
+        assert!(Table::new(&clashing).is_err());
+    }
+    assert!(
+        Table::new(&[part("a", "/x", routes![GET "/{rest*}"]), part("b", "/y", routes![GET "/{rest*}"])])
+            .is_ok()
+    );
+}
