@@ -32,6 +32,7 @@ pub mod ports;
 pub mod principal;
 pub mod random;
 pub mod secret;
+pub mod start_up;
 pub mod tokens;
 pub mod user_code;
 pub mod vitals;

@@ -133,6 +133,15 @@ pub struct Descent {
     pub ends_at_s: Option<i64>,
 }
 
+/// What user code that vouches for somebody says of them in its own words: services are shown it, nothing is decided by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Roles, whether or not they are any here.
+    pub roles: Vec<String>,
+    /// Whom they descend from.
+    pub parent: Option<String>,
+}
+
 /// An authenticated caller, independent of the transport it came over.
 #[derive(Debug, Clone)]
 pub struct AuthContext {
@@ -167,6 +176,8 @@ pub struct AuthContext {
     pub workspaces: WorkspaceScope,
     /// What the credential was made from.
     pub descent: Descent,
+    /// What a start-up file that vouches for the caller says beside.
+    pub words: Option<Arc<Words>>,
     /// What the mount's handlers said of what this caller is about to do, when they were asked both at once.
     pub foretold: Option<Arc<Foretold>>,
 }
@@ -191,6 +202,7 @@ impl AuthContext {
             answer_headers: Vec::new(),
             workspaces: WorkspaceScope::default(),
             descent: Descent::default(),
+            words: None,
             foretold: None,
         }
     }

@@ -1,5 +1,8 @@
 //! What the faults and headers of user code mean for whoever is waiting for it: one meaning for everything that asks a handler.
 
+use serde_json::{Value, json};
+
+use crate::authn::Headers;
 use crate::error::{Error, codes};
 use crate::ports::handlers::{HandlerFault, Refused};
 
@@ -32,7 +35,32 @@ pub(crate) fn refusal(fault: HandlerFault, raised: Raised) -> Error {
 }
 
 /// How cookies of ours begin.
-pub(crate) const OUR_COOKIES: &str = "__Host-doorward-";
+const OUR_COOKIES: &str = "__Host-doorward-";
+
+/// Headers as user code is shown them.
+pub(crate) fn shown_headers(headers: &dyn Headers) -> Vec<Value> {
+    let mut shown = Vec::new();
+    headers.each(&mut |name, value| match name {
+        "cookie" => shown.extend(without_ours(value).map(|value| json!([name, value]))),
+        _ => shown.push(json!([name, value])),
+    });
+    shown
+}
+
+/// A `Cookie` header without the cookies of our own sessions; `None` when nothing is left.
+#[must_use]
+pub fn without_ours(value: &str) -> Option<String> {
+    let others =
+        value.split(';').map(str::trim).filter(|pair| !pair.is_empty() && !pair.starts_with(OUR_COOKIES));
+    let others = others.collect::<Vec<_>>().join("; ");
+    (!others.is_empty()).then_some(others)
+}
+
+/// Whether a `Set-Cookie` names a cookie of our own sessions.
+#[must_use]
+pub fn is_ours(value: &[u8]) -> bool {
+    value.trim_ascii_start().starts_with(OUR_COOKIES.as_bytes())
+}
 
 /// Headers of these names are the server's own.
 const OURS: &[&str] = &[
@@ -64,7 +92,7 @@ pub(crate) fn allowed_headers(given: Vec<(String, String)>) -> Vec<(String, Stri
             && !name.starts_with("access-control-")
             && value.len() <= MOST_BYTES
             && value.bytes().all(|b| (0x20..0x7f).contains(&b))
-            && !(name == "set-cookie" && value.trim_start().starts_with(OUR_COOKIES))
+            && !(name == "set-cookie" && is_ours(value.as_bytes()))
     };
     let lower = given.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
     lower.filter(allowed).take(MOST_HEADERS).collect()
@@ -89,5 +117,11 @@ mod tests {
         ];
         assert_eq!(allowed_headers(given), [pair("set-cookie", "a=b; Path=/"), pair("x-user", "ann")]);
         assert_eq!(allowed_headers(vec![pair("x", "y"); 100]).len(), MOST_HEADERS);
+    }
+
+    #[test]
+    fn our_own_cookies_are_not_shown_to_user_code() {
+        assert_eq!(without_ours("a=b; __Host-doorward-session=s; c=d").as_deref(), Some("a=b; c=d"));
+        assert_eq!(without_ours("__Host-doorward-session=s"), None);
     }
 }

@@ -16,7 +16,8 @@ use doorward_core::identity::password::HashingSettings;
 use doorward_core::limits::failures::FailureRule;
 use doorward_core::limits::windows::Windows;
 use doorward_core::mount::Mount;
-use doorward_core::ports;
+use doorward_core::ports::{self, Handlers as _};
+use doorward_core::start_up::StartUpAnswers;
 use doorward_core::tokens::{Assertions, Keys};
 use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
@@ -36,6 +37,7 @@ use crate::others;
 use crate::random::SystemRandom;
 use crate::secrets::key_files;
 use crate::setup::Setup;
+use crate::start_up::StartUp;
 
 /// The ring that signs Doorward's own tokens.
 const RING: &str = "sign:native";
@@ -64,6 +66,8 @@ pub struct Mounted {
     pub assertions: Option<Assertions>,
     /// Its place.
     pub config: config::Mount,
+    /// Its start-up files, where it has some.
+    pub(crate) start_up: Option<StartUp>,
 }
 
 impl Assembled {
@@ -86,6 +90,10 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
 /// As [`assemble`], for whoever needs the user's code or does not.
 pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembled, Failure> {
     let handlers = handlers::open(setup, start).await?;
+    let hosts = match start {
+        Start::All => handlers::open_start_ups(setup).await?,
+        Start::None => BTreeMap::new(),
+    };
     let config = &setup.config;
     let store = Arc::new(open_store(config)?);
     let parts = Parts {
@@ -129,7 +137,10 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
     };
     let issuers = others::issuers(config, engine.outbound())?;
     let shared_secrets = &setup.shared_secrets;
-    let own = Own { engine: &engine, keys, config, issuers, handlers, shared_secrets, mode: setup.mode };
+    let hooks = BTreeMap::new();
+    let mut own =
+        Own { engine: &engine, keys, config, issuers, handlers, hooks, shared_secrets, mode: setup.mode };
+    own.hooks = own.hooks_of(&hosts)?;
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {
         if let Some(handlers) = own.handlers.get(&mount.name) {
@@ -137,8 +148,22 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
             handlers.answer_with(Arc::new(Answers::new(engine.clone(), chain)));
         }
         let platform = setup.platforms.get(&mount.name);
+        let made = Arc::new(own.mount(mount, platform)?);
+        let hooks = own.hooks.get(&mount.name).cloned();
+        let start_up = hosts.get(&mount.name).zip(hooks.clone()).map(|(host, hooks)| StartUp {
+            mount: mount.name.clone(),
+            host: Arc::clone(host),
+            hooks,
+        });
+        if let Some(start_up) = &start_up {
+            let all = Answers::new(engine.clone(), own.built_in_chain(mount)?);
+            let hooks = Arc::clone(&start_up.hooks);
+            let answers = StartUpAnswers::new(hooks, Arc::clone(&made), all);
+            start_up.host.answer_with(Arc::new(answers));
+        }
         mounts.push(Mounted {
-            mount: Arc::new(own.mount(mount, platform)?),
+            mount: made,
+            start_up,
             assertions: own.assertions(mount),
             config: mount.clone(),
         });

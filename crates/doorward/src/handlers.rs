@@ -15,6 +15,7 @@ use crate::cli::Failure;
 use crate::config;
 use crate::platform::{Auth, HandlerFile};
 use crate::setup::{Mode, Setup};
+use crate::start_up;
 
 /// Variables that every process of user code finds, beside those that are named and those of its platform's file.
 const PASSED: &[&str] = &["PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV"];
@@ -53,12 +54,29 @@ pub(crate) async fn open(
                 let host = Host::open(Settings { reload: setup.mode == Mode::Dev, ..settings }).await;
                 let host = host.map_err(|error| broken(file, &error))?;
                 for registers in host.loaded().registers {
-                    tracing::info!(handler = %mount, file = %file.target, "handlers: {registers}");
+                    tracing::info!(handler = %mount, file = %file.target(), "handlers: {registers}");
                 }
                 Arc::new(host)
             }
         };
         all.insert(mount.clone(), handlers);
+    }
+    Ok(all)
+}
+
+/// The processes of start-up files, by mount. They are begun later, once there is a hub.
+pub(crate) async fn open_start_ups(setup: &Setup) -> Result<BTreeMap<String, Arc<Host>>, Failure> {
+    let mut all = BTreeMap::new();
+    for (mount, file) in &setup.start_ups {
+        // What they keep in variables is there once: one process.
+        let settings = Settings {
+            workers: 1,
+            channel: true,
+            reload: setup.mode == Mode::Dev,
+            ..settings(mount, file, &setup.config.handlers, &setup.passed)
+        };
+        let host = Host::open(settings).await.map_err(|error| start_up::broken(mount, &error))?;
+        all.insert(mount.clone(), Arc::new(host));
     }
     Ok(all)
 }
@@ -83,13 +101,14 @@ pub(crate) fn settings(
         start_within: configured.start_within,
         memory_bytes: configured.memory_bytes,
         one_time_codes: configured.one_time_codes,
-        ..Settings::new(name, file.kind, &file.target, file.directory.clone())
+        targets: file.targets.clone(),
+        ..Settings::new(name, file.kind, "", file.directory.clone())
     }
 }
 
 pub(crate) fn broken(file: &HandlerFile, error: &doorward_handlers::StartError) -> Failure {
     Failure::refused(
-        format!("auth of {}: {}: {error}", file.named_in.display(), file.target),
+        format!("auth of {}: {}: {error}", file.named_in.display(), file.target()),
         "correct the file, then look at it with: doorward handlers check FILE",
     )
 }

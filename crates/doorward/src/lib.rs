@@ -46,6 +46,7 @@ pub mod refusals;
 mod running;
 pub mod secrets;
 pub mod setup;
+mod start_up;
 mod supabase;
 pub mod tls;
 mod walkthrough;

@@ -21,6 +21,7 @@ use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
+use crate::start_up;
 use crate::supabase;
 use crate::tls;
 use crate::walkthrough;
@@ -68,7 +69,8 @@ pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
         if let Some(address) = &mut setup.config.metrics.listen {
             address.set_port(0);
         }
-        bind(&setup, &assembled, places).await?;
+        let bound = bind(&setup, &assembled, places).await?;
+        start_up::begin(&assembled, &bound).await?;
         assembled.close().await;
         Ok(notes)
     })
@@ -99,6 +101,7 @@ async fn live(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<()
     let bound = bind(setup, &assembled, listenings).await?;
     assembled.engine.interrupt_left_runs().await?;
     assembled.engine.start();
+    start_up::begin(&assembled, &bound).await?;
     let mounts = addresses(scheme(setup), &bound.addresses(), &places);
     let served = announce_and_serve(setup, &assembled, bound, &mounts, (ready_file, json), stop).await;
     let stopped = assembled.engine.stop(PATIENCE).await;
@@ -265,6 +268,7 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
             _ => config.cors_origins.clone(),
         },
         docs: config.docs,
+        hooks: mounted.start_up.as_ref().map(|start_up| std::sync::Arc::clone(&start_up.hooks)),
         graphs: Graphs { names: graphs(setup, config), node: config.node.clone() },
     })
 }

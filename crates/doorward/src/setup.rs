@@ -16,9 +16,10 @@ use doorward_core::secret::SecretBytes;
 use crate::cli::{Failure, Surroundings};
 use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
 use crate::hypha::{self, SharedSecrets};
-use crate::platform::{self, Platform};
+use crate::platform::{self, HandlerFile, Platform};
 use crate::refusals::{self, Judged};
 use crate::secrets::{create_master_key, parse_master_key};
+use crate::start_up;
 
 /// Where `dev` keeps its data unless told otherwise.
 pub const DEV_DIRECTORY: &str = ".doorward";
@@ -45,6 +46,8 @@ pub struct Setup {
     pub config: Config,
     /// The platform files, by mount.
     pub platforms: BTreeMap<String, Platform>,
+    /// Start-up files of hubs, by mount.
+    pub(crate) start_ups: BTreeMap<String, HandlerFile>,
     /// Secrets that mounts share with other servers, by mount.
     pub(crate) shared_secrets: SharedSecrets,
     /// The key everything at rest is sealed under.
@@ -160,6 +163,7 @@ impl Setup {
 struct Gathered {
     config: Config,
     platforms: BTreeMap<String, Platform>,
+    start_ups: BTreeMap<String, HandlerFile>,
     shared_secrets: SharedSecrets,
     warnings: Vec<String>,
     problems: Vec<Problem>,
@@ -188,13 +192,14 @@ impl Gathered {
                 Err(mut found) => problems.append(&mut found.0),
             }
         }
+        let start_ups = start_up::files(&config, &|name| surroundings.variable(name), &mut problems);
         let shared_secrets = hypha::secrets(&config, &|name| surroundings.variable(name), &mut problems);
         let master_key = master_key(&config).map_err(|problem| problems.push(problem)).ok();
-        Ok(Self { config, platforms, shared_secrets, warnings, problems, master_key })
+        Ok(Self { config, platforms, start_ups, shared_secrets, warnings, problems, master_key })
     }
 
     fn complete(self, mode: Mode, surroundings: &Surroundings) -> Result<Setup, Problems> {
-        let Self { config, platforms, shared_secrets, warnings, problems, master_key } = self;
+        let Self { config, platforms, start_ups, shared_secrets, warnings, problems, master_key } = self;
         let Some(master_key) = master_key.filter(|_| problems.is_empty()) else {
             return Err(Problems(problems));
         };
@@ -204,7 +209,17 @@ impl Gathered {
             .filter_map(|name| Some((name.to_owned(), surroundings.variable(name)?)))
             .collect();
         let passed = crate::handlers::passed(&config.handlers, |name| surroundings.variable(name));
-        Ok(Setup { mode, config, platforms, shared_secrets, master_key, agent_environment, passed, warnings })
+        Ok(Setup {
+            mode,
+            config,
+            platforms,
+            start_ups,
+            shared_secrets,
+            master_key,
+            agent_environment,
+            passed,
+            warnings,
+        })
     }
 }
 

@@ -57,21 +57,22 @@ def _start():
     os.dup2(nothing, 0)
     os.close(nothing)
     connection = socket.socket(fileno=inherited)
-    # A second socket comes with the first byte: for what user code asks us while our frames wait.
-    _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-    if len(descriptors) != 1:
+    # Other sockets come with the first byte: for what user code asks us while our frames wait, and a channel where the adapter has one.
+    _, descriptors, _, _ = socket.recv_fds(connection, 1, 2)
+    if not descriptors:
         sys.exit(0)
-    os.set_inheritable(descriptors[0], False)
-    asking = socket.socket(fileno=descriptors[0])
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    asking, *channels = [socket.socket(fileno=descriptor) for descriptor in descriptors]
     (size,) = struct.unpack(">I", _whole(connection, 4))
     begin = json.loads(_whole(connection, size))
-    os.register_at_fork(after_in_child=lambda: _leave(connection, asking))
+    os.register_at_fork(after_in_child=lambda: _leave(connection, asking, *channels))
     sys.meta_path.append(_Ours(begin.pop("modules")))
     from _doorward_asking import _begin
     from _doorward_runner import run
 
     _begin(asking)
-    run(connection, begin)
+    run(connection, begin, *channels)
 
 
 _start()

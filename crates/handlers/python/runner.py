@@ -260,7 +260,7 @@ def load_attribute(target, directory):
 
 
 class Runner:
-    def __init__(self, frames, begin):
+    def __init__(self, frames, begin, channel):
         self.frames = frames
         self.directory = os.path.realpath(begin["directory"])
         self.threads = concurrent.futures.ThreadPoolExecutor(begin.get("threads", 32), "handler")
@@ -268,7 +268,10 @@ class Runner:
         self.cancelled = set()
         self.held = {}
         adapter = importlib.import_module(f"_doorward_{begin['kind']}")
-        self.loaded = adapter.load(begin["target"], self.directory)
+        if channel is None:
+            self.loaded = adapter.load(begin["targets"][0], self.directory)
+        else:
+            self.loaded = adapter.load(begin["targets"], self.directory, channel)
         frames.spell(self.loaded.spell)
 
     async def call(self, number, name, given, then):
@@ -373,7 +376,7 @@ def limit_memory(bytes_):
         print(f"the memory limit cannot be set: {error}", file=sys.stderr)
 
 
-def run(connection, begin):
+def run(connection, begin, channel=None):
     frames = Frames(connection)
     # Before anything of the user's runs: also a file that hangs while it is loaded goes with whoever asked.
     threading.Thread(target=end_with, args=(connection,), name="doorward", daemon=True).start()
@@ -383,7 +386,7 @@ def run(connection, begin):
     if begin.get("one_time_codes"):
         importlib.import_module("_doorward_codes").watch()
     try:
-        runner = Runner(frames, begin)
+        runner = Runner(frames, begin, channel)
     except Broken as broken:
         frames.write({"broken": {"what": broken.what, "where": broken.where}})
         sys.exit(1)

@@ -20,13 +20,13 @@ pub(crate) type Answering = Arc<OnceLock<Arc<dyn BuiltIns>>>;
 /// Largest question.
 const LARGEST: usize = 1 << 20;
 
-/// Hands a process its second socket, with the first byte of the first.
+/// Hands a process its other sockets, with the first byte of the first.
 ///
 /// # Errors
 /// The operating system's.
-pub(crate) fn hand_over(first: &Pipe, second: &Pipe) -> std::io::Result<()> {
-    let descriptors = [second.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+pub(crate) fn hand_over(first: &Pipe, others: &[&Pipe]) -> std::io::Result<()> {
+    let descriptors: Vec<_> = others.iter().map(|other| other.as_fd()).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut beside = SendAncillaryBuffer::new(&mut space);
     if !beside.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(std::io::Error::other("no room for a descriptor"));

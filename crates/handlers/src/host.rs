@@ -1,8 +1,8 @@
 //! The processes of one file: kept alive, and loaded anew when the file changes.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use doorward_core::ports::handlers::{Both, BuiltIns, HandlerFault, Handlers, Then};
@@ -23,6 +23,37 @@ const LIVED: Duration = Duration::from_secs(30);
 /// How often it is looked whether files changed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// What is done with a process that has loaded its files, before anybody is answered by it.
+pub trait Prepare: Send + Sync {
+    /// Prepares it, or says why it is of no use.
+    fn prepare<'a>(&'a self, process: Fresh) -> BoxFuture<'a, Result<(), String>>;
+}
+
+/// A process that has loaded its files and was asked nothing yet.
+pub struct Fresh {
+    worker: Arc<Worker>,
+    within: Duration,
+}
+
+impl Fresh {
+    /// Asks it, for as long as loading may take.
+    ///
+    /// # Errors
+    /// [`HandlerFault`].
+    pub async fn call(&self, function: &str, with: &Value) -> Result<Value, HandlerFault> {
+        self.worker.call(function, with, self.within).await
+    }
+
+    /// Its channel, which is its first asker's.
+    #[must_use]
+    pub fn channel(&self) -> Option<tokio::net::UnixStream> {
+        self.worker.take_channel()
+    }
+}
+
+/// Who prepares processes, once there is somebody.
+type Preparing = Arc<OnceLock<Arc<dyn Prepare>>>;
+
 /// The place of a process, which changes.
 type Slot = Arc<Mutex<Arc<Worker>>>;
 
@@ -35,6 +66,7 @@ pub struct Host {
     loads: Arc<AtomicU64>,
     /// Who answers what user code asks; set once there is somebody.
     answering: Answering,
+    preparing: Preparing,
     keeping: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -51,17 +83,33 @@ impl Host {
         let slots: Vec<Slot> =
             workers.into_iter().map(|worker| Arc::new(Mutex::new(Arc::new(worker)))).collect();
         let loads = Arc::<AtomicU64>::default();
+        let preparing = Preparing::default();
         let keep = |slot: &Slot| {
             let kept = Kept {
                 slot: Arc::clone(slot),
                 settings: Arc::clone(&settings),
                 loads: Arc::clone(&loads),
                 answering: Arc::clone(&answering),
+                preparing: Arc::clone(&preparing),
             };
             tokio::spawn(kept.keep())
         };
         let keeping = slots.iter().map(keep).collect();
-        Ok(Self { settings, slots, next: AtomicUsize::new(0), loads, answering, keeping })
+        Ok(Self { settings, slots, next: AtomicUsize::new(0), loads, answering, preparing, keeping })
+    }
+
+    /// Has every process prepared, those that there are now and each that takes a place later.
+    ///
+    /// # Errors
+    /// Why one of those that there are is of no use.
+    pub async fn prepare_with(&self, prepare: Arc<dyn Prepare>) -> Result<(), StartError> {
+        // Said once, at the start; whoever says it again is not heard.
+        let _ = self.preparing.set(prepare);
+        let workers: Vec<_> = self.slots.iter().map(|slot| Arc::clone(&slot.lock())).collect();
+        for worker in workers {
+            prepared(worker, &self.settings, &self.preparing).await?;
+        }
+        Ok(())
     }
 
     /// What was loaded, as the first process says.
@@ -130,20 +178,39 @@ struct Kept {
     settings: Arc<Settings>,
     loads: Arc<AtomicU64>,
     answering: Answering,
+    preparing: Preparing,
+}
+
+/// A process as it takes its place.
+async fn prepared(
+    worker: Arc<Worker>,
+    settings: &Settings,
+    preparing: &Preparing,
+) -> Result<Arc<Worker>, StartError> {
+    if let Some(prepare) = preparing.get() {
+        let fresh = Fresh { worker: Arc::clone(&worker), within: settings.start_within };
+        prepare.prepare(fresh).await.map_err(|what| StartError::Broken(what, None))?;
+    }
+    Ok(worker)
 }
 
 impl Kept {
+    async fn start(&self) -> Result<Arc<Worker>, StartError> {
+        let worker = Worker::start(&self.settings, &self.answering).await?;
+        prepared(Arc::new(worker), &self.settings, &self.preparing).await
+    }
+
     async fn keep(self) {
-        let Self { slot, settings, loads, answering } = self;
+        let Self { slot, settings, loads, .. } = &self;
         let mut pause = PAUSE;
         loop {
             let worker = Arc::clone(&slot.lock());
             let since = Instant::now();
             tokio::select! {
                 () = worker.ended() => {}
-                worker = changed(&worker, &settings, &answering) => {
+                worker = self.changed(&worker) => {
                     tracing::info!(handler = %settings.name, "loaded anew");
-                    let old = std::mem::replace(&mut *slot.lock(), Arc::new(worker));
+                    let old = std::mem::replace(&mut *slot.lock(), worker);
                     loads.fetch_add(1, Ordering::AcqRel);
                     tokio::spawn(retire(old, settings.within));
                     continue;
@@ -156,10 +223,10 @@ impl Kept {
             tokio::time::sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
             loop {
-                match Worker::start(&settings, &answering).await {
+                match self.start().await {
                     Ok(worker) => {
                         tracing::warn!(handler = %settings.name, "started again");
-                        *slot.lock() = Arc::new(worker);
+                        *slot.lock() = worker;
                         loads.fetch_add(1, Ordering::AcqRel);
                         break;
                     }
@@ -168,6 +235,30 @@ impl Kept {
                         tokio::time::sleep(pause).await;
                         pause = LONGEST_PAUSE.min(pause * 2);
                     }
+                }
+            }
+        }
+    }
+
+    /// A process with the files as they are now, once they have changed and can be loaded.
+    async fn changed(&self, worker: &Worker) -> Arc<Worker> {
+        if !self.settings.reload {
+            return std::future::pending().await;
+        }
+        let files: Vec<PathBuf> = worker.loaded.files.iter().map(PathBuf::from).collect();
+        let mut seen = stamps(&files);
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = stamps(&files);
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match self.start().await {
+                Ok(worker) => return worker,
+                // What ran goes on: a half-written file must not take the server down.
+                Err(error) => {
+                    tracing::error!(handler = %self.settings.name, "{error}; what was loaded before goes on")
                 }
             }
         }
@@ -181,30 +272,6 @@ async fn retire(worker: Arc<Worker>, within: Duration) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     worker.give_up();
-}
-
-/// A process with the files as they are now, once they have changed and can be loaded.
-async fn changed(worker: &Worker, settings: &Settings, answering: &Answering) -> Worker {
-    if !settings.reload {
-        return std::future::pending().await;
-    }
-    let files: Vec<PathBuf> = worker.loaded.files.iter().map(PathBuf::from).collect();
-    let mut seen = stamps(&files);
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let now = stamps(&files);
-        if now == seen {
-            continue;
-        }
-        seen = now;
-        match Worker::start(settings, answering).await {
-            Ok(worker) => return worker,
-            // What ran goes on: a half-written file must not take the server down.
-            Err(error) => {
-                tracing::error!(handler = %settings.name, "{error}; what was loaded before goes on")
-            }
-        }
-    }
 }
 
 fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {

@@ -19,6 +19,6 @@ mod python;
 mod settings;
 mod worker;
 
-pub use host::Host;
+pub use host::{Fresh, Host, Prepare};
 pub use settings::Settings;
 pub use worker::{Loaded, StartError};

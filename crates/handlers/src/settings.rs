@@ -13,8 +13,8 @@ pub struct Settings {
     pub python: PathBuf,
     /// What the file is written for: the adapter's name, such as `agentflow`.
     pub kind: &'static str,
-    /// What to load, as the platform's file writes it, such as `auth.custom:MyAuthBackend`.
-    pub target: String,
+    /// What to load, as the platform's file writes it, such as `auth.custom:MyAuthBackend`; several where the adapter takes several.
+    pub targets: Vec<String>,
     /// Where it works and where modules are looked for: the directory of the platform's file.
     pub directory: PathBuf,
     /// Everything it finds in its environment.
@@ -35,6 +35,8 @@ pub struct Settings {
     pub one_time_codes: bool,
     /// Whether a changed file is loaded anew.
     pub reload: bool,
+    /// Whether the process gets a channel of its own, for frames that are none of ours.
+    pub channel: bool,
 }
 
 impl Settings {
@@ -45,7 +47,7 @@ impl Settings {
             name: name.into(),
             python: PathBuf::from("python3"),
             kind,
-            target: target.to_owned(),
+            targets: vec![target.to_owned()],
             directory,
             environment: Vec::new(),
             workers: 1,
@@ -56,6 +58,7 @@ impl Settings {
             memory_bytes: 2 << 30,
             one_time_codes: true,
             reload: false,
+            channel: false,
         }
     }
 }

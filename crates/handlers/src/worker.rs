@@ -97,6 +97,8 @@ pub(crate) struct Worker {
     most_stuck: usize,
     give_up: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
+    /// Its channel, until somebody takes it.
+    channel: Mutex<Option<UnixStream>>,
 }
 
 impl Worker {
@@ -106,7 +108,11 @@ impl Worker {
         let (ours, theirs) = Pipe::pair().map_err(|error| failed("no socket", &error))?;
         let (answered, asking) = Pipe::pair().map_err(|error| failed("no socket", &error))?;
         answered.set_nonblocking(true).map_err(|error| failed("no socket", &error))?;
-        asking::hand_over(&ours, &asking).map_err(|error| failed("no socket", &error))?;
+        let channel =
+            settings.channel.then(Pipe::pair).transpose().map_err(|error| failed("no socket", &error))?;
+        let (channel, their_channel) = channel.unzip();
+        let others: Vec<&Pipe> = std::iter::once(&asking).chain(&their_channel).collect();
+        asking::hand_over(&ours, &others).map_err(|error| failed("no socket", &error))?;
         ours.set_nonblocking(true).map_err(|error| failed("no socket", &error))?;
         let mut plan = std::process::Command::new(&settings.python);
         plan.args(["-u", "-c", BOOT]).env_clear().envs(settings.environment.iter().cloned());
@@ -122,9 +128,14 @@ impl Worker {
             tokio::spawn(output::log(stderr, Arc::clone(&settings.name), "stderr"));
         }
         // The process has its end, or will: ours would keep the socket open after it is gone.
-        drop(asking);
+        drop((asking, their_channel));
         let stream = UnixStream::from_std(ours).map_err(|error| failed("no socket", &error))?;
         let answered = UnixStream::from_std(answered).map_err(|error| failed("no socket", &error))?;
+        let channel = channel.map(|channel| {
+            channel.set_nonblocking(true)?;
+            UnixStream::from_std(channel)
+        });
+        let channel = channel.transpose().map_err(|error| failed("no socket", &error))?;
         tokio::spawn(asking::answer(answered, Arc::clone(answering), settings.within));
         let (mut from, mut to) = stream.into_split();
         let loading = async {
@@ -152,7 +163,9 @@ impl Worker {
             )));
         };
         let loaded = loaded(&first)?;
-        Ok(Self::running(settings, loaded, group, (from, to)))
+        let worker = Self::running(settings, loaded, group, (from, to));
+        *worker.channel.lock() = channel;
+        Ok(worker)
     }
 
     fn running(
@@ -214,6 +227,7 @@ impl Worker {
             most_stuck: (settings.threads / 2).max(1),
             give_up,
             ended,
+            channel: Mutex::default(),
         }
     }
 
@@ -230,6 +244,11 @@ impl Worker {
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.clone();
         let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Its channel; whoever is first has it.
+    pub(crate) fn take_channel(&self) -> Option<UnixStream> {
+        self.channel.lock().take()
     }
 
     /// Ends the process.

@@ -35,6 +35,26 @@ impl Args {
         Self { positional: Vec::new(), named }
     }
 
+    /// What was given at a place or by a name.
+    pub(crate) fn get(&self, at: usize, name: &str) -> Option<&Value> {
+        let by_name =
+            || self.named.iter().find(|(key, _)| key.as_str() == Some(name)).map(|(_, value)| value);
+        self.positional.get(at).or_else(by_name)
+    }
+
+    /// One argument by position.
+    #[must_use]
+    pub fn one(value: Value) -> Self {
+        Self { positional: vec![value], named: Vec::new() }
+    }
+
+    /// As they are sent on. Who is asking is never among them.
+    pub(crate) fn into_parts(self) -> (Vec<Value>, Option<Vec<(Value, Value)>>) {
+        let Self { positional, mut named } = self;
+        named.retain(|(key, _)| !matches!(key.as_str(), Some("_rkwargs" | "context")));
+        (positional, Some(named).filter(|named| !named.is_empty()))
+    }
+
     /// Puts each in its parameter's place.
     ///
     /// # Errors

@@ -149,14 +149,26 @@ impl Hub {
             there.outbox.close(1000, "the client is connected anew");
             self.leave(&there);
         }
-        let (outbox, outgoing) = outbox();
         let user = UserInfo::of(
             &call.auth,
             &self.mount().tokens.authority,
             Some((&room.id, permission)),
             Some(client),
-            Person::of(self, &call).await,
+            Person::of(self, &call).await.email,
         );
+        self.seat(room, client, call, permission, user).ok_or_else(exists)
+    }
+
+    /// Gives a client its place, unless there is one of its name.
+    pub(crate) fn seat(
+        &self,
+        room: &Arc<Room>,
+        client: &str,
+        call: Call,
+        permission: Permission,
+        user: UserInfo,
+    ) -> Option<Link> {
+        let (outbox, outgoing) = outbox();
         let peer = Arc::new(Peer::new(Arc::clone(room), client.into(), call, permission, user, outbox));
         {
             let mut rooms = self.0.rooms.write();
@@ -164,12 +176,12 @@ impl Hub {
             rooms.entry(Arc::clone(&room.id)).or_insert_with(|| Arc::clone(room));
             let mut peers = room.peers.write();
             if peers.contains_key(&peer.id) {
-                return Err(exists());
+                return None;
             }
             peers.insert(Arc::clone(&peer.id), Arc::clone(&peer));
         }
         self.tell(room, "client_connected", &json!({"id": &*peer.id, "workspace": &*room.id}));
-        Ok(Link { hub: self.clone(), peer, outgoing })
+        Some(Link { hub: self.clone(), peer, outgoing })
     }
 
     /// Whether a client's end shows that it is there.
@@ -246,7 +258,7 @@ impl Hub {
             roles: None,
         };
         let call = peer.call.knowing_workspace(&peer.room.id, peer.permission);
-        let issued = self.0.engine.hub_token(&self.mount().tokens, &call, wanted).await?;
+        let issued = self.token(&call, wanted).await?;
         Ok(issued.token.expose().to_owned())
     }
 }

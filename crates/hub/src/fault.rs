@@ -56,6 +56,24 @@ impl Fault {
         Self { class: "RuntimeError", message: message.into() }
     }
 
+    /// What a start-up file raised is said as its own, where its class is one that callers know.
+    pub(crate) fn in_its_own_words(self) -> Self {
+        const KNOWN: &[&str] = &[
+            "KeyError",
+            "PermissionError",
+            "ValueError",
+            "TypeError",
+            "AssertionError",
+            "TimeoutError",
+            "RuntimeError",
+        ];
+        let named = self.message.split_once(": ");
+        match named.and_then(|(class, rest)| Some((KNOWN.iter().find(|known| **known == class)?, rest))) {
+            Some((class, rest)) => Self { class, message: rest.to_owned() },
+            None => self,
+        }
+    }
+
     /// `Class: message`, as the last line of a traceback.
     #[must_use]
     pub fn line(&self) -> String {

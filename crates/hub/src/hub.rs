@@ -13,12 +13,15 @@ use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use doorward_core::principal::Principal;
 use doorward_core::random;
+use doorward_core::start_up::TokenHooks;
+use doorward_core::tokens::{HubToken, Issued};
 use doorward_core::workspaces::{Permission, Workspace, names};
 use parking_lot::{Mutex, RwLock};
 
 use crate::caller::Pending;
 use crate::login::Pendings;
 use crate::room::Room;
+use crate::start_up::CustomLogin;
 
 /// The workspace that everybody sees.
 pub(crate) const PUBLIC: &str = "public";
@@ -31,6 +34,8 @@ pub struct Settings {
     pub base_url: String,
     /// Version of Hypha that clients are told.
     pub version: &'static str,
+    /// What start-up files registered for tokens.
+    pub hooks: Option<Arc<TokenHooks>>,
 }
 
 pub(crate) struct Inner {
@@ -44,6 +49,10 @@ pub(crate) struct Inner {
     /// Calls that we made and that are not answered, by session.
     pub(crate) pending: Mutex<HashMap<String, Pending>>,
     pub(crate) logins: Pendings,
+    /// The client of the start-up files, once there was one.
+    pub(crate) start_up: RwLock<Option<Arc<str>>>,
+    /// What they put in the place of our login service.
+    pub(crate) login: RwLock<Option<Arc<CustomLogin>>>,
 }
 
 /// Hypha's hub. Cheap to clone.
@@ -64,6 +73,8 @@ impl Hub {
             rooms: RwLock::default(),
             pending: Mutex::default(),
             logins: Pendings::default(),
+            start_up: RwLock::default(),
+            login: RwLock::default(),
         }));
         hub.keep(Workspace {
             id: PUBLIC.to_owned(),
@@ -106,6 +117,18 @@ impl Hub {
     #[must_use]
     pub fn version(&self) -> &'static str {
         self.0.settings.version
+    }
+
+    /// A token that is due: ours, or what the start-up files put in its place.
+    ///
+    /// # Errors
+    /// As [`Engine::hub_token`] and [`TokenHooks::token`].
+    pub async fn token(&self, call: &Call, wanted: HubToken) -> Result<Issued> {
+        let profile = &self.mount().tokens;
+        match &self.0.settings.hooks {
+            Some(hooks) => hooks.token(profile, call, wanted).await,
+            None => self.engine().hub_token(profile, call, wanted).await,
+        }
     }
 
     /// How many clients are connected.

@@ -26,6 +26,7 @@ mod registry;
 mod room;
 mod route;
 mod serve;
+mod start_up;
 mod user;
 mod visit;
 
@@ -38,5 +39,6 @@ pub use login::{Approval, KEY_LIFE, Logins, PAGE};
 pub use outbox::Out;
 pub use peer::Link;
 pub use registry::{Service, Visibility};
+pub use start_up::CustomLogin;
 pub use user::UserInfo;
 pub use visit::{Offer, Ours, Visit};

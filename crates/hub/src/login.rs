@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use crate::args::wrong;
 use crate::fault::Fault;
 use crate::hub::Hub;
+use crate::peer::Peer;
 use crate::provided::{Asked, Provided, Row};
 use crate::user::Person;
 
@@ -285,6 +286,22 @@ async fn check(asked: Asked) -> Result<Value, Fault> {
     }
 }
 
+/// Who a token lets in that somebody hands in: anybody but strangers.
+pub(crate) async fn handed_in(hub: &Hub, peer: &Peer, text: &str) -> Result<Call, Fault> {
+    let presented =
+        Presented { offered: Some(Offered { place: Place::Bearer, text }), ..Presented::nothing() };
+    let origin = (*peer.call.origin).clone();
+    let call = hub.engine().authenticate(hub.mount(), origin, &presented).await;
+    let call = call.map_err(|error| {
+        Fault::value(format!("Invalid token provided to report_login: {}", error.public_message()))
+    })?;
+    let visitor = |principal: &Principal| principal.kind == PrincipalKind::Anonymous;
+    if visitor(&call.auth.principal) || call.auth.actors.iter().any(visitor) {
+        return Err(Fault::value("Invalid token provided to report_login: it is nobody's"));
+    }
+    Ok(call)
+}
+
 async fn report(asked: Asked) -> Result<Value, Fault> {
     let key = asked.args.needed_text("key")?;
     let now_ms = asked.hub.engine().now_ms();
@@ -297,17 +314,7 @@ async fn report(asked: Asked) -> Result<Value, Fault> {
     };
     let (workspace, ttl_s) = known.ok_or_else(invalid)?;
     let text = asked.args.needed_text("token")?;
-    let presented =
-        Presented { offered: Some(Offered { place: Place::Bearer, text }), ..Presented::nothing() };
-    let origin = (*asked.peer.call.origin).clone();
-    let call = asked.hub.engine().authenticate(asked.hub.mount(), origin, &presented).await;
-    let call = call.map_err(|error| {
-        Fault::value(format!("Invalid token provided to report_login: {}", error.public_message()))
-    })?;
-    let visitor = |principal: &Principal| principal.kind == PrincipalKind::Anonymous;
-    if visitor(&call.auth.principal) || call.auth.actors.iter().any(visitor) {
-        return Err(Fault::value("Invalid token provided to report_login: it is nobody's"));
-    }
+    let call = handed_in(&asked.hub, &asked.peer, text).await?;
     // What the program asked for is not widened by whoever reports.
     let wanted = match (workspace, asked.args.text("workspace")?.filter(|name| !name.is_empty())) {
         (Some(asked_for), Some(other)) if asked_for != other => {
@@ -360,8 +367,7 @@ impl Hub {
             _ => None,
         };
         let known = held.zip(workspace).map(|(held, name)| call.knowing_workspace(name, held));
-        let made =
-            self.engine().hub_token(&self.mount().tokens, known.as_ref().unwrap_or(call), wanted).await?;
+        let made = self.token(known.as_ref().unwrap_or(call), wanted).await?;
         let token = made.token.expose().to_owned();
         let person = Person::of(self, call).await;
         let text = |text: Option<String>| text.map_or(Value::Nil, Value::from);

@@ -13,7 +13,7 @@ use crate::built_in::Chunks;
 use crate::hub::Hub;
 use crate::outbox::{Out, Outbox, Outgoing};
 use crate::room::Room;
-use crate::user::UserInfo;
+use crate::user::{UserInfo, packed};
 
 /// Calls of one client to the server that are under way at once.
 const MOST_CALLS: usize = 1024;
@@ -52,7 +52,7 @@ impl Peer {
     ) -> Self {
         Self {
             address: format!("{}/{id}", room.id),
-            packed_user: user.packed(),
+            packed_user: packed(&user),
             room,
             id,
             call,

@@ -6,10 +6,11 @@ use doorward_protocols::hypha::value;
 use futures_util::future::BoxFuture;
 use rmpv::Value;
 
-use crate::args::Bound;
+use crate::args::{Args, Bound};
 use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::peer::Peer;
+use crate::start_up::CustomLogin;
 use crate::{built_in, login, manager};
 
 /// A call to the server.
@@ -59,22 +60,62 @@ pub(crate) fn at(hub: &Hub, to: &str) -> &'static [&'static Provided] {
     }
 }
 
+/// A method that was found at an address.
+pub(crate) enum Method {
+    /// Of a table.
+    Ours(&'static Row),
+    /// Of the start-up files' login service.
+    OfStartUp(Arc<CustomLogin>, String),
+}
+
 /// The method that `services.NAME.METHOD` means at an address.
-pub(crate) fn find(hub: &Hub, to: &str, method: &str) -> Result<&'static Row, Fault> {
+pub(crate) fn find(hub: &Hub, to: &str, method: &str) -> Result<Method, Fault> {
     let missing =
         || Fault::key(format!("Method not found: {}", method.chars().take(128).collect::<String>()));
     let rest = method.strip_prefix("services.").ok_or_else(missing)?;
     let (service, name) = rest.split_once('.').ok_or_else(missing)?;
     let provided = at(hub, to).iter().find(|provided| provided.id == service).ok_or_else(missing)?;
-    provided.rows.iter().find(|row| row.name == name).ok_or_else(missing)
+    if let Some(login) = provided.custom(hub).filter(|login| login.has(name)) {
+        return Ok(Method::OfStartUp(login, name.to_owned()));
+    }
+    provided.rows.iter().find(|row| row.name == name).map(Method::Ours).ok_or_else(missing)
+}
+
+impl Method {
+    /// Begins a call of it.
+    ///
+    /// # Errors
+    /// Arguments that are none of its.
+    pub(crate) fn begin(
+        self,
+        (hub, peer, at): (&Hub, &Arc<Peer>, &str),
+        method: &str,
+        args: Args,
+    ) -> Result<BoxFuture<'static, Result<Value, Fault>>, Fault> {
+        let (hub, peer) = (hub.clone(), Arc::clone(peer));
+        match self {
+            Self::Ours(row) => {
+                let args = args.bind(method, row.parameters)?;
+                Ok((row.act)(Asked { hub, peer, at: at.to_owned(), args }))
+            }
+            Self::OfStartUp(login, name) => {
+                Ok(Box::pin(async move { login.call(&hub, &peer, &name, args).await }))
+            }
+        }
+    }
 }
 
 impl Provided {
+    /// What start-up files put in its place.
+    fn custom(&self, hub: &Hub) -> Option<Arc<CustomLogin>> {
+        if self.id == login::SERVICE.id { hub.custom_login() } else { None }
+    }
+
     /// The service as an object whose methods clients can call.
     pub(crate) fn object(&self, hub: &Hub, at: &str) -> Value {
         let mut object = self.info(at, false);
         for row in self.rows {
-            let encoded = self.method(hub, at, row);
+            let encoded = self.method(hub, at, (row.name, row.doc), Some(row.schema(row.name)));
             // `message_cache.create` is a method of a part.
             match row.name.split_once('.') {
                 None => value::set(&mut object, row.name, encoded),
@@ -85,22 +126,32 @@ impl Provided {
                 }
             }
         }
+        for name in self.custom(hub).iter().flat_map(|login| login.names()) {
+            value::set(
+                &mut object,
+                name,
+                self.method(hub, at, (name, "Of this server's start-up files."), None),
+            );
+        }
         object
     }
 
-    fn method(&self, hub: &Hub, at: &str, row: &Row) -> Value {
-        let name = row.name.rsplit('.').next().unwrap_or(row.name);
-        value::map([
+    fn method(&self, hub: &Hub, at: &str, (path, doc): (&str, &str), schema: Option<Value>) -> Value {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let mut method = value::map([
             ("_rtype", "method".into()),
             ("_rserver", hub.base_url().into()),
             ("_rtarget", at.into()),
-            ("_rmethod", format!("services.{}.{}", self.id, row.name).into()),
+            ("_rmethod", format!("services.{}.{path}", self.id).into()),
             ("_rpromise", true.into()),
             ("_rname", name.into()),
             ("_rasync", true.into()),
-            ("_rdoc", row.doc.into()),
-            ("_rschema", row.schema(name)),
-        ])
+            ("_rdoc", doc.into()),
+        ]);
+        if let Some(schema) = schema {
+            value::set(&mut method, "_rschema", schema);
+        }
+        method
     }
 
     /// Its record.

@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::peer::Peer;
-use crate::provided::{self, Asked};
+use crate::provided;
 
 /// How often a caller hears that its call is under way, unless it says otherwise.
 const HEARTBEAT_S: f64 = 15.0;
@@ -53,12 +53,10 @@ impl Hub {
         let Ok(place) = Arc::clone(&peer.calls).try_acquire_owned() else {
             return refuse(Fault::other("too many calls to the server are under way")).await;
         };
-        let prepared = Args::read(&extra).and_then(|args| {
-            let row = provided::find(self, to, method)?;
-            args.bind(method, row.parameters).map(|args| (row, args))
-        });
-        let (row, args) = match prepared {
-            Ok(prepared) => prepared,
+        let prepared = Args::read(&extra)
+            .and_then(|args| provided::find(self, to, method)?.begin((self, peer, to), method, args));
+        let done = match prepared {
+            Ok(done) => done,
             Err(fault) => return refuse(fault).await,
         };
         let every = value::get(&extra, "t")
@@ -66,11 +64,9 @@ impl Hub {
             .and_then(Value::as_f64)
             .filter(|seconds| (0.1..=600.0).contains(seconds))
             .unwrap_or(HEARTBEAT_S);
-        let asked = Asked { hub: self.clone(), peer: Arc::clone(peer), at: to.to_owned(), args };
+        let (hub, peer, at) = (self.clone(), Arc::clone(peer), to.to_owned());
         tokio::spawn(async move {
             let _place = place;
-            let (hub, peer, at) = (asked.hub.clone(), Arc::clone(&asked.peer), asked.at.clone());
-            let done = (row.act)(asked);
             let Some(session) = session else {
                 let _ = done.await;
                 return;

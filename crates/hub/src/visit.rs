@@ -17,7 +17,7 @@ use crate::hub::{Hub, PUBLIC};
 use crate::manager::{self, Found, ServiceQuery};
 use crate::outbox::{Outgoing, outbox};
 use crate::peer::Peer;
-use crate::provided::{Asked, Provided};
+use crate::provided::{self, Provided};
 use crate::registry::Service;
 use crate::room::Room;
 use crate::user::{Person, UserInfo};
@@ -101,7 +101,7 @@ impl Hub {
             authority,
             Some((&room.id, permission)),
             Some(&id),
-            Person::of(self, &call).await,
+            Person::of(self, &call).await.email,
         );
         let peer = Arc::new(Peer::new(room, id.into(), call, permission, user, outbox));
         Ok(Visit { hub: self.clone(), peer, _outgoing: outgoing })
@@ -187,10 +187,8 @@ impl Visit {
     }
 
     async fn call_ours(&self, service: &str, at: &str, name: &str, args: Args) -> Result<Value, Fault> {
-        let row = crate::provided::find(&self.hub, at, &format!("services.{service}.{name}"))?;
-        let args = args.bind(name, row.parameters)?;
-        let asked = Asked { hub: self.hub.clone(), peer: Arc::clone(&self.peer), at: at.to_owned(), args };
-        (row.act)(asked).await
+        let method = provided::find(&self.hub, at, &format!("services.{service}.{name}"))?;
+        method.begin((&self.hub, &self.peer, at), name, args)?.await
     }
 
     /// Calls a service of the server's own.

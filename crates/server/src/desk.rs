@@ -285,6 +285,7 @@ impl Desk {
                     method: head.method.as_str(),
                     path: path.as_str(),
                     query: head.uri.query().unwrap_or_default(),
+                    websocket: handshake.is_some(),
                 };
                 let asked = route.foreseen.filter(|_| site.mount.policy.is_some());
                 let asked = asked.and_then(|foresee| foresee(&params));
@@ -363,7 +364,7 @@ impl Desk {
         let Some(site) = site.filter(|_| head.method != Method::OPTIONS) else { return Ok(()) };
         let path = whole.as_str().get(site.prefix.len()..).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
-        let line = Line { method: head.method.as_str(), path, query };
+        let line = Line { method: head.method.as_str(), path, query, websocket: false };
         let call = self.caller(site, (&head.headers, None, line, None), peer, seen_from, id).await?;
         // On a mount that knows callers, nobody in particular is told of nothing.
         let nobody = call.auth.is_anonymous() && call.may(service::Describe::DEF).is_err();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use doorward_core::engine::Engine;
 use doorward_core::mount::Mount;
+use doorward_core::start_up::TokenHooks;
 use doorward_core::tokens::Assertions;
 use doorward_hub::{Hub, Settings as HubSettings};
 use http::Uri;
@@ -56,6 +57,8 @@ pub struct MountAt {
     pub docs: bool,
     /// What the embedded agent is called, where clients ask for a graph.
     pub graphs: Graphs,
+    /// What a hub's start-up files registered for tokens.
+    pub hooks: Option<Arc<TokenHooks>>,
 }
 
 /// What the embedded agent is called by clients that ask for a graph.
@@ -248,6 +251,13 @@ impl Bound {
         self.listeners.iter().map(|(_, address, _)| *address).collect()
     }
 
+    /// The hub of a mount, where it has one.
+    #[must_use]
+    pub fn hub(&self, mount: &str) -> Option<&Hub> {
+        let mut sites = self.listeners.iter().flat_map(|(_, _, desk)| desk.sites.iter());
+        sites.find(|site| *site.mount.name == *mount)?.hub.as_ref()
+    }
+
     /// Where `GET /metrics` is answered.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
@@ -337,6 +347,7 @@ fn site(
     let cors = Cors::new(&at.cors_origins, &sent, surface.exposed_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
+    let hooks = at.hooks;
     let (graphs, since_ms) = (at.graphs, around.since_ms);
     let public_prefix = format!("{}{prefix}", around.public_path);
     let metrics = around.metrics.mount(&at.mount.name);
@@ -344,7 +355,7 @@ fn site(
     let hub = surface.connects.then(|| {
         let origin = public_origin.as_deref().unwrap_or(&around.own);
         let base_url = format!("{origin}{public_prefix}");
-        let settings = HubSettings { mount: Arc::clone(&mount), base_url, version: HYPHA_VERSION };
+        let settings = HubSettings { mount: Arc::clone(&mount), base_url, version: HYPHA_VERSION, hooks };
         Hub::new(engine.clone(), settings)
     });
     Ok(Site {

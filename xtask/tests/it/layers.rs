@@ -63,6 +63,7 @@ const LAYERS: &[Layer] = &[
         may_use: &[
             "doorward-core",
             "doorward-handlers",
+            "doorward-hub",
             "doorward-outbound",
             "doorward-protocols",
             "doorward-server",

@@ -44,6 +44,8 @@ pub struct Line<'r> {
     pub path: &'r str,
     /// What stands behind the question mark.
     pub query: &'r str,
+    /// Whether it asks for a WebSocket.
+    pub websocket: bool,
 }
 
 /// A transport without headers.

@@ -261,6 +261,11 @@ impl Call {
         Ok(Self { auth: Arc::new(auth), since, ..self.clone() })
     }
 
+    /// The same request, as of somebody else whom we know by ourselves.
+    pub(crate) fn of(self, auth: AuthContext) -> Self {
+        Self { auth: Arc::new(auth), ..self }
+    }
+
     /// The same call, where a workspace that is kept in no store is the caller's this far: the hub that keeps it has decided so.
     #[must_use]
     pub fn knowing_workspace(&self, id: &str, held: Permission) -> Self {

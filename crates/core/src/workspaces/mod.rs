@@ -6,8 +6,10 @@ pub mod model;
 pub mod names;
 mod scope;
 mod service;
+mod user_info;
 
 pub use doorward_protocols::hypha_scope::Permission;
 pub use model::{NewWorkspace, Workspace, WorkspaceChanges};
 pub use scope::{EVERY, WorkspaceScope};
 pub use service::Workspaces;
+pub use user_info::{ScopeInfo, UserInfo};

@@ -234,6 +234,7 @@ fn mount(engine: &Engine, ring: &Arc<KeyRing>) -> Mount {
         remote: None,
         asking: None,
         handlers: None,
+        hooks: None,
         ring: Some(Arc::clone(ring)),
     };
     let own = serde_json::json!({"issuer": "doorward", "audience": ["doorward"]});

@@ -19,6 +19,7 @@ mod remote_tokens;
 mod revocation;
 mod sessions;
 mod signing_keys;
+mod start_up;
 mod stepped;
 mod users;
 mod workspaces;

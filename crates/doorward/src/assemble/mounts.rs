@@ -12,11 +12,13 @@ use doorward_core::engine::Engine;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::ports::Handlers;
 use doorward_core::principal::LOCAL;
+use doorward_core::start_up::TokenHooks;
 use doorward_core::tokens::hub::HUB_TOKEN;
 use doorward_core::tokens::profile::ALWAYS;
 use doorward_core::tokens::{
     Assertions, Keys, PersonClaims, RefreshForm, RefreshRules, RemoteKeys, TokenProfile,
 };
+use doorward_handlers::Host;
 use serde_json::json;
 
 use super::LONGEST_TOKEN_S;
@@ -40,6 +42,8 @@ pub(super) struct Own<'a> {
     pub(super) issuers: BTreeMap<String, Arc<RemoteKeys>>,
     /// User code, by mount.
     pub(super) handlers: BTreeMap<String, Arc<dyn Handlers>>,
+    /// What start-up files register, by mount.
+    pub(super) hooks: BTreeMap<String, Arc<TokenHooks>>,
     /// Keys that mounts share with other servers, by mount.
     pub(super) shared_secrets: &'a SharedSecrets,
     pub(super) mode: Mode,
@@ -127,8 +131,44 @@ impl Own<'_> {
         Ok(Chain::new(vec![gate, self.own_token(&[supabase::AUDIENCE])?]))
     }
 
-    /// A hub's own tokens stand before ours, which are of the same keys; whoever shows nothing is somebody new.
+    /// What start-up files may register, over the methods that they stand before.
+    pub(super) fn hooks_of(
+        &self,
+        hosts: &BTreeMap<String, Arc<Host>>,
+    ) -> Result<BTreeMap<String, Arc<TokenHooks>>, Failure> {
+        let with = self.config.mounts.iter().filter_map(|mount| Some((mount, hosts.get(&mount.name)?)));
+        with.map(|(mount, host)| {
+            let profile = self.hypha_profile(mount);
+            let own = Chain::new(self.hypha_methods(mount, &profile)?);
+            let handlers: Arc<dyn Handlers> = Arc::clone(host) as Arc<dyn Handlers>;
+            let (authority, none) = (Arc::clone(&profile.authority), mount.get_token_none);
+            let hooks = TokenHooks::new(self.engine.clone(), authority, handlers, own, none);
+            Ok((mount.name.clone(), Arc::new(hooks)))
+        })
+        .collect()
+    }
+
+    /// Start-up files stand before everything but Doorward's own keys; whoever shows nothing is somebody new.
     fn hypha_chain(&self, mount: &config::Mount, profile: &TokenProfile) -> Result<Chain, Failure> {
+        let mut methods = self.hypha_methods(mount, profile)?;
+        if let Some(hooks) = self.hooks.get(&mount.name) {
+            let hooks = Some(Arc::clone(hooks));
+            let options = object(json!({ "leaves_others": true }));
+            // Files may go by keys of their own.
+            let keys = self.method("api_key", Section { options, ..Section::default() })?;
+            let start_up = self.method("start_up", Section { hooks, ..Section::default() })?;
+            methods.splice(0..0, [keys, start_up]);
+        }
+        methods.push(self.method("visitor", Section::default())?);
+        Ok(Chain::new(methods))
+    }
+
+    /// A hub's own tokens stand before ours, which are of the same keys.
+    fn hypha_methods(
+        &self,
+        mount: &config::Mount,
+        profile: &TokenProfile,
+    ) -> Result<Vec<Arc<dyn Authenticator>>, Failure> {
         let options = object(json!({
             "issuer": profile.issuer.as_deref(),
             "audience": profile.audience.as_deref(),
@@ -146,8 +186,7 @@ impl Own<'_> {
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
         methods.extend(self.remote_tokens(mount)?);
-        methods.push(self.method("visitor", Section::default())?);
-        Ok(Chain::new(methods))
+        Ok(methods)
     }
 
     /// API keys before tokens: they recognise themselves by their prefix.

@@ -83,6 +83,9 @@ pub(crate) struct ServerOptions {
     /// The LangGraph configuration file of the mount `langgraph`
     #[arg(long, value_name = "FILE")]
     langgraph: Option<PathBuf>,
+    /// Functions that the mount `hypha` runs before anybody is let in, such as my_auth.py:hypha_startup
+    #[arg(long, value_name = "FILE:FUNCTION", num_args = 1..)]
+    startup_functions: Vec<String>,
     /// The agent server behind the mount that --surface names
     #[arg(long, value_name = "URL", requires = "surface")]
     upstream: Option<String>,
@@ -114,6 +117,10 @@ impl ServerOptions {
         }
         if let Some(path) = &self.langgraph {
             placement.set("--langgraph", "mounts.langgraph.langgraph", text_of(path)?);
+        }
+        if !self.startup_functions.is_empty() {
+            let all = self.startup_functions.join(",");
+            placement.set("--startup-functions", "mounts.hypha.startup_functions", all);
         }
         if let (Some(upstream), Some(surface)) = (&self.upstream, &self.surface) {
             placement.set("--upstream", format!("mounts.{surface}.upstream"), upstream.as_str());

@@ -28,7 +28,8 @@ Examples:
   doorward dev --agentflow agentflow.json
   doorward dev --agentflow agentflow.json --upstream http://127.0.0.1:8000 --surface agentflow
   doorward dev --mount agentflow=127.0.0.1:8421
-  doorward dev --langgraph langgraph.json --mount langgraph=127.0.0.1:2024"
+  doorward dev --langgraph langgraph.json --mount langgraph=127.0.0.1:2024
+  doorward dev --mount hypha=127.0.0.1:9527 --startup-functions my_auth.py:hypha_startup"
 )]
 struct Dev {
     #[command(flatten)]

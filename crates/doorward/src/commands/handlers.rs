@@ -61,12 +61,12 @@ impl Run for Handlers {
             Ok::<_, Failure>(host.loaded())
         })?;
         let shown = json!({
-            "target": named.target, "python": loaded.python, "interpreter": interpreter,
+            "target": named.target(), "python": loaded.python, "interpreter": interpreter,
             "registers": loaded.registers, "files": loaded.files,
         });
         output.answer(&shown, || {
             let registers = loaded.registers.join("\n  ");
-            format!("{} loads with Python {} ({interpreter}).\n  {registers}", named.target, loaded.python)
+            format!("{} loads with Python {} ({interpreter}).\n  {registers}", named.target(), loaded.python)
         })
     }
 }

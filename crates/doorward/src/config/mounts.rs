@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use doorward_core::authz::custom::Uncovered;
+use doorward_core::start_up::NothingFound;
 
 use super::issuers::Issuer;
 use super::nearest::nearest;
@@ -67,6 +68,12 @@ pub struct Mount {
     pub cors_origins: Vec<String>,
     /// The secret that its tokens are signed with, where that is shared with other servers.
     pub jwt_secret_file: Option<PathBuf>,
+    /// Functions of Python files that are run before anybody is let in, as `file.py:function` or `module:function`.
+    pub startup_functions: Vec<String>,
+    /// Where they are.
+    pub startup_directory: PathBuf,
+    /// What it means that their `get_token` finds nothing.
+    pub get_token_none: NothingFound,
     /// Whether pages that describe the surface are shown.
     pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -222,6 +229,16 @@ pub(super) const KEYS: &[Key] = &[
         "hypha: a file with the secret that its tokens are signed with (HS256); servers that share it take each other's. Default: HYPHA_JWT_SECRET or JWT_SECRET in the environment; without them, keys of our own.",
     ),
     Key::new(
+        "startup_functions",
+        "[]",
+        "hypha: functions that are run before anybody is let in, such as my_auth.py:hypha_startup, from where this file is; they may replace how callers are let in.",
+    ),
+    Key::new(
+        "get_token_none",
+        "\"default\"",
+        "hypha: what it means that a start-up file's get_token finds nothing: default, the usual places are looked at; anonymous, nobody in particular is asking, as Hypha's server has it.",
+    ),
+    Key::new(
         "auto_confirm",
         "false",
         "supabase: true lets people log in with an address that nobody has proven, and writes no letters. For tests.",
@@ -368,6 +385,19 @@ impl Mount {
                 "leave it out, or see tokens.key_files",
             );
         }
+        let startup_directory = section.place("startup_functions");
+        let startup_functions = section.list("startup_functions");
+        let get_token_none = section
+            .word("get_token_none", &[("default", NothingFound::Usual), ("anonymous", NothingFound::Nobody)]);
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha)
+            && startup_functions.as_ref().is_some_and(|functions| !functions.is_empty())
+        {
+            section.refuse(
+                "startup_functions",
+                "this surface runs no start-up functions",
+                "leave it out, or see the platform's own file",
+            );
+        }
         let uncovered = section.word(
             "uncovered",
             &[("own", Uncovered::Own), ("allow", Uncovered::Allow), ("deny", Uncovered::Deny)],
@@ -455,6 +485,9 @@ impl Mount {
             cookie_sessions: cookie_sessions?,
             cors_origins: cors_origins?,
             jwt_secret_file,
+            startup_functions: startup_functions?,
+            startup_directory,
+            get_token_none: get_token_none?,
             docs: docs?,
         })
     }

@@ -276,6 +276,11 @@ impl<'r> Section<'r> {
         Some(origin.resolve(&text))
     }
 
+    /// Where paths of a key are meant from: the directory of its file, or the one this process works in.
+    pub(super) fn place(&self, name: &'static str) -> PathBuf {
+        self.table.get(name).map_or_else(|| PathBuf::from("."), |node| node.origin.resolve("."))
+    }
+
     /// Paths, each from where the list was written.
     pub(super) fn paths(&mut self, name: &'static str) -> Option<Vec<PathBuf>> {
         let origin = self.table.get(name).map(|node| node.origin.clone());

@@ -37,11 +37,19 @@ pub struct HandlerFile {
     /// What it is written for, by the name of its adapter.
     pub kind: &'static str,
     /// What to load, as the platform writes it.
-    pub target: String,
+    pub targets: Vec<String>,
     /// Where it works: the directory of the platform's file.
     pub directory: PathBuf,
     /// The variables that the platform's file names.
     pub environment: Vec<(String, SecretText)>,
+}
+
+impl HandlerFile {
+    /// What is loaded, for people.
+    #[must_use]
+    pub fn target(&self) -> String {
+        self.targets.join(", ")
+    }
 }
 
 /// The directory that a file stands in, whole.

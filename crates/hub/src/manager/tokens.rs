@@ -74,10 +74,9 @@ pub(super) async fn generate(asked: Asked) -> Result<Value, Fault> {
         confined: true,
     };
     let wanted = HubToken { workspaces: scope, ttl_s: Some(ttl_s), kind: Kind::Child, email, roles: None };
-    let engine = asked.hub.engine();
     let held = asked.hub.permission(&asked.peer.call, &room).unwrap_or(Permission::Read);
     let call = asked.peer.call.knowing_workspace(&room.id, held);
-    let made = engine.hub_token(&asked.hub.mount().tokens, &call, wanted).await;
+    let made = asked.hub.token(&call, wanted).await;
     let made = leave.close(made)?;
     Ok(made.token.expose().as_str().into())
 }
@@ -104,7 +103,7 @@ pub(super) async fn parse(asked: Asked) -> Result<Value, Fault> {
         &mount.tokens.authority,
         within,
         client,
-        Person::of(&asked.hub, &call).await,
+        Person::of(&asked.hub, &call).await.email,
     );
     Ok(value::from_json(&user.to_json()))
 }
@@ -113,6 +112,9 @@ pub(super) async fn revoke(asked: Asked) -> Result<Value, Fault> {
     let text = asked.args.needed_text("token")?;
     asked.may::<workspace::Manage>(&asked.peer.room)?;
     let permit = asked.peer.call.permit::<token::Surrender>(Target::any())?;
+    // A text of the start-up files' ends with the token of ours that it stands for.
+    let ours = asked.hub.0.settings.hooks.as_ref().and_then(|hooks| hooks.stands_for(text));
+    let text = ours.as_ref().map_or(text, |ours| ours.expose().as_str());
     asked.hub.engine().tokens().surrender(permit, text, None).await?;
     Ok(Value::Nil)
 }

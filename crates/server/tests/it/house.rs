@@ -164,6 +164,7 @@ impl House {
                 cors_origins: Vec::new(),
                 docs: false,
                 graphs: Graphs::default(),
+                hooks: None,
             },
             MountAt {
                 mount: Arc::clone(&agentflow),
@@ -174,6 +175,7 @@ impl House {
                 cors_origins: Vec::new(),
                 docs: false,
                 graphs: Graphs::default(),
+                hooks: None,
             },
         ];
         let any_port = Listening { address: ([127, 0, 0, 1], 0).into(), mounts };

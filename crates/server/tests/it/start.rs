@@ -22,6 +22,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         cors_origins: Vec::new(),
         docs: false,
         graphs: Graphs::default(),
+        hooks: None,
     }
 }
 

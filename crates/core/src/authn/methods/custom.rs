@@ -22,7 +22,7 @@ use crate::ports::Handlers;
 use crate::ports::handlers::{HandlerFault, Refused};
 use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject};
 use crate::tokens::seen::key_of;
-use crate::user_code::{OUR_COOKIES, Raised, allowed_headers, refusal};
+use crate::user_code::{Raised, allowed_headers, refusal, shown_headers};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,28 +128,15 @@ fn bearer<'r>(presented: &Presented<'r>) -> Option<&'r str> {
 /// What the platform shows its backends: the Bearer credential, and the request without its body.
 fn asked(presented: &Presented<'_>) -> Value {
     let credential = bearer(presented).map(|text| json!({ "scheme": "Bearer", "credentials": text }));
-    let mut headers = Vec::new();
-    presented.headers.each(&mut |name, value| match name {
-        // Our own cookies are no business of anybody else's code.
-        "cookie" => headers.extend(without_ours(value).map(|value| json!([name, value]))),
-        _ => headers.push(json!([name, value])),
-    });
     let line = presented.line;
     json!({
         "credential": credential,
         "method": line.map_or("GET", |line| line.method),
         "path": line.map_or("/", |line| line.path),
         "query": line.map_or("", |line| line.query),
-        "headers": headers,
+        "headers": shown_headers(presented.headers),
         "client": presented.client.map(|address| address.to_string()),
     })
-}
-
-fn without_ours(value: &str) -> Option<String> {
-    let others =
-        value.split(';').map(str::trim).filter(|pair| !pair.is_empty() && !pair.starts_with(OUR_COOKIES));
-    let others = others.collect::<Vec<_>>().join("; ");
-    (!others.is_empty()).then_some(others)
 }
 
 impl Custom {
@@ -311,12 +298,6 @@ fn limits(permissions: &[Value]) -> Option<Vec<Arc<str>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn our_own_cookies_are_not_shown_to_handlers() {
-        assert_eq!(without_ours("a=b; __Host-doorward-session=s; c=d").as_deref(), Some("a=b; c=d"));
-        assert_eq!(without_ours("__Host-doorward-session=s"), None);
-    }
 
     #[test]
     fn permissions_limit_where_they_are_scopes() {

@@ -9,6 +9,7 @@ pub mod own_token;
 pub mod project_key;
 pub mod remote_token;
 pub mod session_cookie;
+pub mod start_up;
 pub mod trusted_header;
 pub mod visitor;
 
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 use super::Authenticator;
 use crate::engine::Engine;
 use crate::ports::Handlers;
+use crate::start_up::TokenHooks;
 use crate::tokens::{KeyRing, RemoteKeys};
 
 /// A method's part of a mount's configuration.
@@ -36,6 +38,8 @@ pub struct Section {
     pub asking: Option<remote_token::Asking>,
     /// User code that is asked.
     pub handlers: Option<Arc<dyn Handlers>>,
+    /// What a hub's start-up files registered.
+    pub hooks: Option<Arc<TokenHooks>>,
     /// Our own signing keys.
     pub ring: Option<Arc<KeyRing>>,
 }
@@ -72,6 +76,7 @@ pub static BUILTIN: &[Descriptor] = &[
     project_key::DESCRIPTOR,
     remote_token::DESCRIPTOR,
     session_cookie::DESCRIPTOR,
+    start_up::DESCRIPTOR,
     trusted_header::DESCRIPTOR,
     visitor::DESCRIPTOR,
 ];

@@ -57,7 +57,7 @@ impl Authenticator for Visitors {
 }
 
 /// A visitor whom nobody has met.
-fn somebody_new(engine: &Engine) -> AuthContext {
+pub(super) fn somebody_new(engine: &Engine) -> AuthContext {
     let random: [u8; 10] = bytes(engine.random());
     let word = |words: &'static [&'static str; 32], byte: u8| words[usize::from(byte) % words.len()];
     let number = u64::from_be_bytes(std::array::from_fn(|at| random[at + 2])) % 100_000_000;

@@ -14,12 +14,15 @@ use crate::id::{ApiKeyId, SessionId};
 use crate::memory::caches::SessionCopy;
 use crate::memory::generations::Stamp;
 use crate::memory::revocations::{Handles, Key};
-use crate::principal::{ANONYMOUS, AuthContext, Descent, LOCAL, Principal, PrincipalKind, is_subject};
+use crate::principal::{ANONYMOUS, AuthContext, Descent, LOCAL, Principal, PrincipalKind, Words, is_subject};
 use crate::tokens::seen::usable;
 use crate::workspaces::{EVERY, WorkspaceScope, names};
 
 /// Most roles that are read.
 const MAX_ROLES: usize = 32;
+
+/// Most roles in a start-up file's words.
+const MAX_WORDS: usize = 64;
 
 /// What a token says.
 pub(crate) struct Read {
@@ -37,6 +40,10 @@ pub(crate) struct Read {
     workspaces: WorkspaceScope,
     /// Those it was given; absent of a log-in's own, which has its user's.
     roles: Option<Vec<Arc<str>>>,
+    /// Those that a start-up file said, in its words.
+    words: Option<Vec<Arc<str>>>,
+    /// Whether a start-up file of this mount vouches for the subject.
+    vouched: bool,
     limits: Option<Vec<Arc<str>>>,
     administrative: bool,
     email: Option<String>,
@@ -137,7 +144,10 @@ impl Read {
         if handles.len() > MAX_GENERATIONS {
             return Err(invalid("it descends from too many"));
         }
+        let vouched = !foreign && !child && principal.authority == *authority;
         Ok(Self {
+            vouched,
+            words: texts(claims, "words", MAX_WORDS)?.filter(|_| vouched),
             principal,
             actors,
             id,
@@ -214,8 +224,9 @@ impl Read {
             }
         }
         let roles = self.roles_now(engine, user.as_ref().map(|copy| &*copy.user.roles));
-        let administrative =
-            self.administrative && !self.foreign && !self.workspaces.confined && user.is_some();
+        let administrative = self.administrative
+            && !self.workspaces.confined
+            && (self.vouched || (user.is_some() && !self.foreign));
         let mut workspaces = self.workspaces;
         if !(administrative && roles.iter().any(|role| **role == *ADMIN)) {
             workspaces.given.remove(EVERY);
@@ -237,6 +248,10 @@ impl Read {
             claims: email.map(|email| ("email".to_owned(), email.into())).into_iter().collect(),
             workspaces,
             descent: self.descent,
+            words: self.words.map(|roles| {
+                let roles = roles.iter().map(ToString::to_string).collect();
+                Arc::new(Words { roles, parent: None })
+            }),
             ..AuthContext::anonymous(roles)
         });
         Ok(Kept { auth, user: user.map(|copy| copy.stamp), session })

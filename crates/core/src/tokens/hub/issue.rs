@@ -131,6 +131,9 @@ impl Engine {
         put("jti", id.as_str().into());
         put("scope", scope_text(&wanted.workspaces)?.into());
         put("roles", texts(wanted.roles.as_deref().unwrap_or(&auth.roles)));
+        if let Some(words) = auth.words.as_ref().filter(|_| wanted.kind == HubTokenKind::SameSubject) {
+            put("words", words.roles.clone().into());
+        }
         if let Some(limits) = &auth.scopes {
             put("limits", texts(limits));
         }

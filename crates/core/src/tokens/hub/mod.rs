@@ -17,7 +17,7 @@ pub use issue::{HubToken, HubTokenKind};
 pub const HUB_TOKEN: &str = "hub+jwt";
 /// Claims that only the issuer of such a token writes, beside those of every token.
 pub(super) const RESERVED: &[&str] =
-    &["authority", "home", "limits", "par", "parent", "gty", "until", "confined", "administrative"];
+    &["authority", "home", "limits", "par", "parent", "gty", "until", "confined", "administrative", "words"];
 /// `gty` of a child's, as Hypha has it.
 const CHILD: &str = "client-credentials";
 /// Most credentials that one is made from, and most principals it acts for.

@@ -111,7 +111,7 @@ impl Variables<'_, '_> {
                 Some(HandlerFile {
                     named_in,
                     kind: "agentflow",
-                    target: target.to_owned(),
+                    targets: vec![target.to_owned()],
                     directory,
                     environment,
                 })

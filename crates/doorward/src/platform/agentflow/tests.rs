@@ -42,7 +42,7 @@ fn a_class_of_ones_own_is_named_with_its_directory_and_the_variables_of_the_file
     else {
         unreachable!("it is custom")
     };
-    assert_eq!(custom.target, "auth.custom:Mine");
+    assert_eq!(custom.targets, ["auth.custom:Mine"]);
     assert!(custom.directory.is_absolute());
     let seen: Vec<_> =
         custom.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();

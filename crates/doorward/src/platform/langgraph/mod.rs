@@ -158,7 +158,7 @@ pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<Handler
     Ok(HandlerFile {
         named_in: path.to_path_buf(),
         kind: "langgraph",
-        target: target.to_owned(),
+        targets: vec![target.to_owned()],
         directory,
         environment: variables,
     })

@@ -3,11 +3,16 @@
 //! What they answer was made by whoever offers them, on the origin of our own pages. Browsers are told to give such a page an origin of
 //! its own (CSP `sandbox` without `allow-same-origin`): it keeps its scripts, and reaches nobody's session.
 
+use std::borrow::Cow;
+
 use doorward_core::error::Result;
-use doorward_hub::{Args, Fault, Offer, Visit};
+use doorward_core::operation::Call;
+use doorward_core::user_code::{is_ours, without_ours};
+use doorward_hub::{Args, Fault, Hub, Offer, Visit};
 use doorward_protocols::hypha::value;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue,
+    SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Response, StatusCode};
 use rmpv::Value;
@@ -27,11 +32,32 @@ pub(super) const SANDBOX: &str =
 const OURS: &[HeaderName] = &[CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, SET_COOKIE];
 
 /// Any method below `/{workspace}/apps/{service}/`.
-pub(super) async fn answer(mut request: Request) -> Result<Answer> {
+pub(super) async fn answer(request: Request) -> Result<Answer> {
     let hub = hub(&request)?;
     let call = caller::of(&request).await?;
     let workspace = request.param("workspace")?.to_owned();
     let id = request.param("service")?.to_owned();
+    of_service(request, (hub, call), workspace, id).await
+}
+
+/// Whether start-up files put a page of theirs in the place of our login page.
+pub(super) fn stands_for_our_page(hub: &Hub) -> bool {
+    hub.login_app().is_some() || hub.custom_login().is_some_and(|login| login.has("index"))
+}
+
+/// Their page, at its address.
+pub(super) async fn page_of_start_up(request: Request) -> Result<Answer> {
+    let hub = hub(&request)?;
+    let call = caller::of(&request).await?;
+    of_service(request, (hub, call), "public".to_owned(), "hypha-login".to_owned()).await
+}
+
+async fn of_service(
+    mut request: Request,
+    (hub, call): (Hub, Call),
+    workspace: String,
+    id: String,
+) -> Result<Answer> {
     let visit = match hub.visit(call, &workspace).await {
         Ok(visit) => visit,
         Err(error) => return Ok(fault::answer(&error)),
@@ -42,7 +68,17 @@ pub(super) async fn answer(mut request: Request) -> Result<Answer> {
         Err(error) => return Ok(fault::answer(&error)),
     };
     let body = request.body.read(&request.headers, MAX_BODY_BYTES).await?;
-    let asked = Asked { request, workspace, id, body };
+    let offer = match (offer, hub.login_app()) {
+        (Offer::Ours(ours), Some((service, target))) if ours.id() == "hypha-login" => {
+            Offer::Of(service, target)
+        }
+        (offer, _) => offer,
+    };
+    let operators = match &offer {
+        Offer::Ours(_) => true,
+        Offer::Of(service, target) => hub.is_of_start_up(service, target),
+    };
+    let asked = Asked { request, workspace, id, body, operators };
     let done = match (&offer, offer.kind()) {
         (Offer::Ours(ours), "functions") => ours_by_path(&visit, ours, &asked).await,
         (Offer::Of(service, _), "functions") => match visit.object(service).await {
@@ -71,6 +107,8 @@ pub(super) struct Asked {
     pub(super) workspace: String,
     pub(super) id: String,
     pub(super) body: bytes::Bytes,
+    /// Whether what answers is the operator's own code.
+    pub(super) operators: bool,
 }
 
 impl Asked {
@@ -79,18 +117,23 @@ impl Asked {
         self.request.rest("path")
     }
 
-    /// Headers, without those that say who is calling: the service is told that in `user`, and gets no credential of anybody's.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let shown =
-            |name: &str| !matches!(name, "authorization" | "cookie" | "proxy-authorization" | "x-api-key");
-        let all = self.request.headers.iter();
-        all.filter_map(move |(name, value)| {
-            shown(name.as_str()).then(|| Some((name.as_str(), value.to_str().ok()?))).flatten()
+    /// Headers, without those that say who is calling: the service is told that in `user`, and gets no credential of anybody's. The
+    /// operator's own code is shown what it may have set itself, but for the cookies of Doorward's own sessions.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let shown = |name: &str| {
+            self.operators
+                || !matches!(name, "authorization" | "cookie" | "proxy-authorization" | "x-api-key")
+        };
+        let all = self.request.headers.iter().filter(move |(name, _)| shown(name.as_str()));
+        all.filter_map(|(name, value)| {
+            let value = value.to_str().ok()?;
+            let value = if *name == COOKIE { without_ours(value)?.into() } else { value.into() };
+            Some((name.as_str(), value))
         })
     }
 
     fn event(&self, visit: &Visit) -> Value {
-        let headers = self.headers().map(|(name, value)| (Value::from(name), Value::from(value))).collect();
+        let headers = self.headers().map(|(name, value)| (Value::from(name), Value::from(&*value))).collect();
         let body = if self.body.is_empty() { Value::Nil } else { Value::Binary(self.body.to_vec()) };
         value::map([
             ("type", "http".into()),
@@ -131,7 +174,7 @@ async fn functions(visit: &Visit, object: &Value, asked: &Asked) -> std::result:
     if by_default {
         value::set(&mut event, "function_path", format!("/{}", asked.path()).into());
     }
-    made(&found.call(visit, vec![event], None).await?)
+    made(&found.call(visit, vec![event], None).await?, asked.operators)
 }
 
 /// As [`functions`], for what the server itself offers so.
@@ -141,6 +184,10 @@ async fn ours_by_path(
     asked: &Asked,
 ) -> std::result::Result<Answer, Fault> {
     let name = Some(asked.path().trim_matches('/')).filter(|name| !name.is_empty()).unwrap_or("index");
+    if name == "index" && stands_for_our_page(&hub(&asked.request).map_err(Fault::from)?) {
+        let said = visit.call(ours, name, Args::one(asked.event(visit))).await?;
+        return made(&said, true);
+    }
     let body: serde_json::Value = match asked.body.as_ref() {
         [] => serde_json::json!({}),
         bytes => serde_json::from_slice(bytes)
@@ -162,7 +209,7 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Answer {
 }
 
 /// What a function returned, as an answer: `{status, headers, body}`.
-fn made(said: &Value) -> std::result::Result<Answer, Fault> {
+fn made(said: &Value, operators: bool) -> std::result::Result<Answer, Fault> {
     let status = match value::get(said, "status") {
         None | Some(Value::Nil) => 200,
         Some(status) => status.as_u64().unwrap_or(0),
@@ -176,7 +223,7 @@ fn made(said: &Value) -> std::result::Result<Answer, Fault> {
             json.to_string().into_bytes()
         }
     };
-    let mut answer = begun(status, pairs(value::get(said, "headers")))?;
+    let mut answer = begun(status, pairs(value::get(said, "headers")), operators)?;
     *answer.body_mut() = Body::full(body);
     Ok(answer)
 }
@@ -203,8 +250,13 @@ fn pairs(headers: Option<&Value>) -> Vec<(Vec<u8>, Vec<u8>)> {
     }
 }
 
-/// An answer of an application's, its body still to come. Cookies stay with us: on our origin they would be everybody's.
-pub(super) fn begun(status: u64, headers: Vec<(Vec<u8>, Vec<u8>)>) -> std::result::Result<Answer, Fault> {
+/// An answer of an application's, its body still to come. Cookies stay with us: on our origin they would be everybody's. Only the
+/// operator's own code sets some, and says itself what its pages may do.
+pub(super) fn begun(
+    status: u64,
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    operators: bool,
+) -> std::result::Result<Answer, Fault> {
     let bad = || Fault::other("the application answered with a status or header that HTTP does not have");
     let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status)).ok_or_else(bad)?;
     let mut answer = Response::new(Body::empty());
@@ -212,11 +264,18 @@ pub(super) fn begun(status: u64, headers: Vec<(Vec<u8>, Vec<u8>)>) -> std::resul
     for (name, value) in headers {
         let name = HeaderName::from_bytes(&name).map_err(|_| bad())?;
         let value = HeaderValue::from_bytes(&value).map_err(|_| bad())?;
-        if !OURS.contains(&name) && !name.as_str().starts_with("access-control-") {
+        let sets = operators && name == SET_COOKIE && !is_ours(value.as_bytes());
+        if sets || (!OURS.contains(&name) && !name.as_str().starts_with("access-control-")) {
             answer.headers_mut().append(name, value);
         }
     }
-    answer.extensions_mut().insert(PagePolicy(SANDBOX.to_owned()));
+    let own = answer.headers().get(CONTENT_SECURITY_POLICY).filter(|_| operators);
+    let policy = match own.and_then(|policy| policy.to_str().ok()) {
+        Some(policy) => policy.to_owned(),
+        None if operators => "frame-ancestors 'self'".to_owned(),
+        None => SANDBOX.to_owned(),
+    };
+    answer.extensions_mut().insert(PagePolicy(policy));
     Ok(answer)
 }
 

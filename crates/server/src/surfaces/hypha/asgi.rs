@@ -1,5 +1,6 @@
 //! An ASGI application of a client's: `serve({scope, receive, send})`, where the last two are called back by it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,7 +41,7 @@ enum Sent {
 }
 
 fn scope(asked: &Asked, visit: &Visit) -> Value {
-    let pair = |(name, value): (&str, &str)| {
+    let pair = |(name, value): (&str, Cow<'_, str>)| {
         Value::Array(vec![Value::Binary(name.as_bytes().to_vec()), Value::Binary(value.as_bytes().to_vec())])
     };
     let address = asked.request.client.address.to_string();
@@ -102,7 +103,7 @@ pub(super) async fn answer(visit: Visit, object: &Value, asked: &Asked) -> Resul
         Sent::Over => return Err(Fault::other("the application returned without an answer")),
     };
     let status = value::get(&start, "status").and_then(Value::as_u64).unwrap_or(0);
-    let mut answer = begun(status, asgi_pairs(&start))?;
+    let mut answer = begun(status, asgi_pairs(&start), asked.operators)?;
     let parts = stream::unfold(Some(serving), |serving| async move {
         let mut serving = serving?;
         loop {

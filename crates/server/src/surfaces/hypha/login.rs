@@ -22,6 +22,7 @@ use doorward_protocols::encoding::{base64url_decode, base64url_encode};
 use http::StatusCode;
 use http::header::{HeaderValue, SET_COOKIE};
 
+use super::apps;
 use super::caller::{self, COOKIE_NAME};
 use super::{hub, moved};
 use crate::http::browser::cookie;
@@ -125,6 +126,9 @@ async fn signed_in(request: &Request) -> Result<Option<Call>> {
 /// `GET /public/apps/hypha-login/`
 pub(super) async fn show(request: Request) -> Result<Answer> {
     let hub = hub(&request)?;
+    if apps::stands_for_our_page(&hub) {
+        return apps::page_of_start_up(request).await;
+    }
     let query = request.query()?;
     if query.text("logout").is_some_and(|text| text == "true") {
         let close = query.text("close").is_some_and(|text| text == "true");
@@ -176,6 +180,9 @@ impl Sent {
 /// `POST /public/apps/hypha-login/`: a form of ours.
 pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
     let hub = hub(&request)?;
+    if apps::stands_for_our_page(&hub) {
+        return apps::page_of_start_up(request).await;
+    }
     let sent = Sent::read(&Pairs::form(&request.bytes().await?)?);
     let (mark, cookie) = mark(&request, &hub);
     if cookie.is_some() && sent.key.is_some() {
@@ -262,7 +269,7 @@ async fn enter(request: &Request, sent: &Sent) -> Result<(Call, SecretText)> {
         email: None,
         roles: None,
     };
-    let made = request.engine.hub_token(&mount.tokens, &call, wanted).await?;
+    let made = hub(request)?.token(&call, wanted).await?;
     Ok((call, made.token))
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use doorward_core::authn::{Offered, Place, Presented};
+use doorward_core::authn::{Line, Offered, Place, Presented};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RequestId;
 use doorward_core::operation::Origin;
@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::hub;
 use crate::access::Access;
 use crate::http::body::Room;
-use crate::http::extract::user_agent;
+use crate::http::extract::{Seen, user_agent};
 use crate::http::respond::Answer;
 use crate::http::websocket::{Client, close, stopped};
 use crate::request::Request;
@@ -115,7 +115,7 @@ impl Arrival {
             return;
         }
         let stopping = self.request.site.stopping.clone();
-        let end = Line { client: &mut client, link, access, stopping }.run().await;
+        let end = Stay { client: &mut client, link, access, stopping }.run().await;
         if let Some(end) = end {
             close(client, end, |client| drop(client.get_mut().whole())).await;
         }
@@ -126,8 +126,17 @@ impl Arrival {
         let text = hello.reconnection_token.as_deref().or(hello.token.as_deref());
         let text =
             text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)).filter(|text| !text.is_empty());
+        let seen = Seen(&self.request.headers);
         let presented = Presented {
             offered: text.map(|text| Offered { place: Place::Bearer, text }),
+            headers: &seen,
+            // A client that says who it is is not looked for anywhere else.
+            line: text.is_none().then_some(Line {
+                method: "GET",
+                path: "/ws",
+                query: self.request.query.as_deref().unwrap_or_default(),
+                websocket: true,
+            }),
             client: Some(self.request.client.address),
             ..Presented::nothing()
         };
@@ -172,7 +181,7 @@ async fn hello(client: &mut Client) -> Result<Hello, Refused> {
 }
 
 /// A client that was let in.
-struct Line<'c> {
+struct Stay<'c> {
     client: &'c mut Client,
     link: Link,
     access: Access,
@@ -182,7 +191,7 @@ struct Line<'c> {
 /// What a client sent, and the room that it takes until it is sent on.
 type Sent = (Message, Option<Room>);
 
-impl Line<'_> {
+impl Stay<'_> {
     /// Goes on until the hub, the client, its leave or the server ends it; the answer is what to close with.
     ///
     /// What the client sends is sent on by a task of its own: it may have to wait for whoever it is for, and what comes for this client
