@@ -76,6 +76,21 @@ pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
     })
 }
 
+/// Runs start-up functions against a hub that nobody reaches. What comes back is what they register, and the interpreter's version.
+///
+/// # Errors
+/// What keeps one of them from it.
+pub(crate) fn rehearse_start_up(setup: &Setup) -> Result<Vec<start_up::Begun>, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let assembled = assemble(setup).await?;
+        let bound = bind(setup, &assembled, listenings(setup, &assembled)?).await?;
+        let begun = start_up::begin(&assembled, &bound).await;
+        assembled.close().await;
+        begun
+    })
+}
+
 /// Opens the configured store if it is there and this build has nothing to change in it.
 async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
     if !setup.config.store.is_there() {

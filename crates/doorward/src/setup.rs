@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 
-use doorward_core::random::Random;
+use doorward_core::random::{Random, bytes};
 use doorward_core::secret::SecretBytes;
 
 use crate::cli::{Failure, Surroundings};
@@ -148,6 +148,38 @@ impl Setup {
             format!("there is no store at {}", setup.config.store.name()),
             "correct store.path, or make it with `doorward migrate apply`",
         ))
+    }
+
+    /// For trying start-up functions: a hub on a store that is gone afterwards, under a key that nobody knows.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub(crate) fn for_start_up(
+        functions: &str,
+        python: Option<&Path>,
+        surroundings: &Surroundings,
+        random: &dyn Random,
+    ) -> Result<Self, Failure> {
+        let key: String = bytes::<32>(random).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut placement = Placement::default();
+        placement.set("FILE", "mounts.hypha.startup_functions", functions);
+        if let Some(python) = python.and_then(Path::to_str) {
+            placement.set("--python", "handlers.python", python);
+        }
+        let default = |name: &str, value: String| (name.to_owned(), value);
+        let sources = Sources {
+            defaults: vec![
+                default("mounts.hypha.surface", "hypha".to_owned()),
+                default("secrets.master_key", key),
+                default("server.listen", "127.0.0.1:0".to_owned()),
+            ],
+            file: None,
+            environment: surroundings.environment.clone(),
+            flags: placement.flags,
+        };
+        let mut setup = Self::read(Mode::Dev, &sources, surroundings)?;
+        setup.config.store = crate::config::Store::in_memory();
+        Ok(setup)
     }
 
     /// From sources of one's own choice. Nothing is made yet; [`crate::refusals`] judges what was read.

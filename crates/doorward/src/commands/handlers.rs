@@ -1,6 +1,6 @@
 //! `doorward handlers`: user code that says who somebody is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use doorward_handlers::Host;
@@ -10,6 +10,9 @@ use crate::cli::{Descriptor, Failure, Output, Run, Surroundings};
 use crate::config::Sources;
 use crate::handlers::{broken, passed, settings};
 use crate::platform::handler_file;
+use crate::random::SystemRandom;
+use crate::running;
+use crate::setup::Setup;
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
@@ -21,7 +24,8 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
     after_help = "\
 Examples:
   doorward handlers check agentflow.json
-  doorward handlers check langgraph.json --python .venv/bin/python --json"
+  doorward handlers check langgraph.json --python .venv/bin/python --json
+  doorward handlers check my_auth.py:hypha_startup"
 )]
 struct Handlers {
     #[command(subcommand)]
@@ -32,10 +36,13 @@ struct Handlers {
 enum What {
     /// Load what a platform's file names, as a server would, and print what it registers
     ///
-    /// What cannot be loaded is named with its place: the module, the class, the line. Nothing is served.
-    #[command(after_help = "Example:\n  doorward handlers check agentflow.json")]
+    /// What cannot be loaded is named with its place: the module, the class, the line. Nothing is served. A start-up function is run, against
+    /// a hub that nobody reaches.
+    #[command(
+        after_help = "Examples:\n  doorward handlers check agentflow.json\n  doorward handlers check my_auth.py:hypha_startup"
+    )]
     Check {
-        /// The platform's file: an agentflow.json or a langgraph.json
+        /// The platform's file: an agentflow.json or a langgraph.json; or a start-up function of Hypha's, such as my_auth.py:hypha_startup
         file: PathBuf,
         /// The interpreter [default: as `handlers.python` says]
         #[arg(long, value_name = "PATH")]
@@ -48,6 +55,9 @@ enum What {
 impl Run for Handlers {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
         let What::Check { file, python, output } = self.what;
+        if let Some(function) = file.to_str().filter(|text| text.contains(':') && !file.exists()) {
+            return start_up(function, python.as_deref(), &output, surroundings);
+        }
         let named = handler_file(&file, &|name| surroundings.variable(name))?;
         let sources = Sources { environment: surroundings.environment.clone(), ..Sources::default() };
         let mut configured = sources.read()?.handlers;
@@ -69,4 +79,24 @@ impl Run for Handlers {
             format!("{} loads with Python {} ({interpreter}).\n  {registers}", named.target(), loaded.python)
         })
     }
+}
+
+/// Runs a start-up function of Hypha's and says what it registers.
+fn start_up(
+    function: &str,
+    python: Option<&Path>,
+    output: &Output,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let setup = Setup::for_start_up(function, python, surroundings, &SystemRandom)?;
+    for begun in running::rehearse_start_up(&setup)? {
+        let (loaded, registers) = (begun.loaded, begun.registers);
+        let shown = json!({
+            "target": function, "python": loaded.python, "registers": registers, "files": loaded.files,
+        });
+        output.answer(&shown, || {
+            format!("{function} runs with Python {}.\n  {}", loaded.python, registers.join("\n  "))
+        })?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use doorward_core::ports::handlers::HandlerFault;
 use doorward_core::secret::SecretText;
 use doorward_core::start_up::{Registered, TokenHooks};
-use doorward_handlers::{Fresh, Host, Prepare, StartError};
+use doorward_handlers::{Fresh, Host, Loaded, Prepare, StartError};
 use doorward_hub::{CustomLogin, Hub};
 use doorward_server::Bound;
 use futures_util::FutureExt as _;
@@ -102,19 +102,31 @@ pub(crate) fn broken(mount: &str, error: &StartError) -> Failure {
 ///
 /// # Errors
 /// What keeps one of them from it, with its place in the file.
-pub(crate) async fn begin(assembled: &Assembled, bound: &Bound) -> Result<(), Failure> {
+pub(crate) async fn begin(assembled: &Assembled, bound: &Bound) -> Result<Vec<Begun>, Failure> {
+    let mut all = Vec::new();
     for start_up in assembled.mounts.iter().filter_map(|mounted| mounted.start_up.as_ref()) {
         let Some(hub) = bound.hub(&start_up.mount) else { continue };
         let beginning = Beginning {
             mount: start_up.mount.clone(),
             hub: hub.clone(),
             hooks: Arc::clone(&start_up.hooks),
+            registers: Mutex::default(),
             carrying: Mutex::default(),
         };
-        let begun = start_up.host.prepare_with(Arc::new(beginning)).await;
+        let beginning = Arc::new(beginning);
+        let prepare = Arc::clone(&beginning) as Arc<dyn Prepare>;
+        let begun = start_up.host.prepare_with(prepare).await;
         begun.map_err(|error| broken(&start_up.mount, &error))?;
+        all.push(Begun { loaded: start_up.host.loaded(), registers: beginning.registers.lock().clone() });
     }
-    Ok(())
+    Ok(all)
+}
+
+/// What a mount's files came to.
+pub(crate) struct Begun {
+    pub(crate) loaded: Loaded,
+    /// For people.
+    pub(crate) registers: Vec<String>,
 }
 
 /// What is done with each process of a mount's files.
@@ -122,6 +134,7 @@ struct Beginning {
     mount: String,
     hub: Hub,
     hooks: Arc<TokenHooks>,
+    registers: Mutex<Vec<String>>,
     /// The line to the hub of the process that is in its place.
     carrying: Mutex<Option<Carrying>>,
 }
@@ -144,16 +157,18 @@ impl Prepare for Beginning {
             let said = process.call("startup", &json!({})).await.map_err(why)?;
             let registered = registered(&said);
             let login = CustomLogin::read(&said)?;
-            for line in said.get("registers").and_then(Value::as_array).into_iter().flatten() {
-                let line = line.as_str().unwrap_or_default();
-                tracing::info!(handler = %self.mount, "start-up: {line}");
-            }
+            let lines = said.get("registers").and_then(Value::as_array).into_iter().flatten();
+            let mut lines: Vec<String> = lines.filter_map(Value::as_str).map(str::to_owned).collect();
             if registered == Registered::default() && login.is_none() {
-                tracing::info!(handler = %self.mount, "start-up: callers are let in as without it");
+                lines.push("nothing that lets callers in: they are as without it".to_owned());
+            }
+            for line in &lines {
+                tracing::info!(handler = %self.mount, "start-up: {line}");
             }
             // From here on the new process answers; what the one before offered goes with its line.
             self.hooks.register(registered);
             self.hub.use_login(login);
+            *self.registers.lock() = lines;
             *self.carrying.lock() = Some(carrying);
             Ok(())
         }
