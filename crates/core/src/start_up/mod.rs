@@ -161,7 +161,7 @@ impl TokenHooks {
             }
             Some(_) => return Err(invalid("parse_token: it named no reading".to_owned())),
         };
-        let changed = answer.get("changed").and_then(Value::as_bool).unwrap_or(true);
+        let changed = answer.get("changed").and_then(Value::as_bool).unwrap_or(false);
         if let Some(reading) = named.as_ref().filter(|_| !changed && stands_for.is_none()) {
             return Ok(Arc::clone(reading));
         }
