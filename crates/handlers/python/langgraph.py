@@ -1,12 +1,9 @@
 """LangGraph's custom auth: a file that makes a `langgraph_sdk.Auth` (SDK 0.1.48 to 0.4.14), loaded and asked as langgraph-api 0.16.7 does."""
 
-import importlib.util
 import inspect
-import os
-import sys
 import uuid
 
-from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, failed_to_load, load_attribute, user_code
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_target, user_code
 
 #: What `@auth.authenticate` may ask for by name.
 PARAMETERS = {
@@ -22,7 +19,7 @@ SHAPE = "a string, a dict with identity, an object with .identity, or a tuple of
 
 
 def load(target, directory):
-    auth = find(target, directory)
+    auth = load_target(target, directory, "./auth.py:auth")
     from langgraph_sdk import Auth
 
     if not isinstance(auth, Auth):
@@ -41,28 +38,6 @@ def load(target, directory):
     if uncovered:
         registers.append(f"not covered: {', '.join(uncovered)}")
     return Loaded(functions, registers, by_authorization, spell)
-
-
-def find(target, directory):
-    """`./file.py:name` relative to langgraph.json, or `module:name`."""
-    path, _, name = target.rpartition(":")
-    if not path or not name:
-        raise Broken(f"{target!r} names no file and variable; write it like ./auth.py:auth")
-    if not path.endswith(".py") and "/" not in path:
-        return load_attribute(target, directory)
-    file = os.path.normpath(os.path.join(directory, path))
-    if not os.path.isfile(file):
-        raise Broken(f"there is no {path} in {directory}")
-    spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(file))[0], file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise failed_to_load(error, directory) from None
-    if not hasattr(module, name):
-        raise Broken(f"{path} has no {name}")
-    return getattr(module, name)
 
 
 def authenticating(function):

@@ -9,6 +9,7 @@ import concurrent.futures
 import contextvars
 import functools
 import importlib
+import importlib.util
 import inspect
 import json
 import linecache
@@ -256,6 +257,29 @@ def load_attribute(target, directory):
         public = sorted(key for key, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__)
         defines = f"; it defines {', '.join(public)}" if public else ""
         raise Broken(f"{file} has no {name}{defines}")
+    return getattr(module, name)
+
+
+def load_target(target, directory, example):
+    """`./file.py:name` relative to the directory, or `module:name`. A file that was loaded before is the same module."""
+    path, _, name = target.rpartition(":")
+    if not path or not name:
+        raise Broken(f"{target!r} names no file and variable; write it like {example}")
+    if not path.endswith(".py") and "/" not in path:
+        return load_attribute(target, directory)
+    file = os.path.normpath(os.path.join(directory, path))
+    if not os.path.isfile(file):
+        raise Broken(f"there is no {path} in {directory}")
+    spec = importlib.util.spec_from_file_location(os.path.splitext(os.path.basename(file))[0], file)
+    module = sys.modules.get(spec.name)
+    if getattr(module, "__file__", None) != file:
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise failed_to_load(error, directory) from None
+    if not hasattr(module, name):
+        raise Broken(f"{path} has no {name}")
     return getattr(module, name)
 
 

@@ -19,6 +19,21 @@ const MODULES: &[(&str, &str)] = &[
     ("fastapi", include_str!("../python/shims/fastapi.py")),
     ("langgraph_sdk", include_str!("../python/shims/langgraph_sdk.py")),
     ("fastapi.security", include_str!("../python/shims/fastapi_security.py")),
+    ("_doorward_hypha", include_str!("../python/hypha/adapter.py")),
+    ("_doorward_hypha.client", include_str!("../python/hypha/client.py")),
+    ("_doorward_hypha.hooks", include_str!("../python/hypha/hooks.py")),
+    ("_doorward_hypha.model", include_str!("../python/hypha/model.py")),
+    ("_doorward_hypha.msgpack", include_str!("../python/hypha/msgpack.py")),
+    ("_doorward_hypha.parts", include_str!("../python/hypha/parts.py")),
+    ("_doorward_hypha.remote", include_str!("../python/hypha/remote.py")),
+    ("_doorward_hypha.server", include_str!("../python/hypha/server.py")),
+    ("_doorward_hypha.services", include_str!("../python/hypha/services.py")),
+    ("_doorward_hypha.sessions", include_str!("../python/hypha/sessions.py")),
+    ("_doorward_hypha.value", include_str!("../python/hypha/value.py")),
+    ("_doorward_hypha.stands_for.hypha", include_str!("../python/shims/hypha/__init__.py")),
+    ("_doorward_hypha.stands_for.hypha.core", include_str!("../python/shims/hypha/core.py")),
+    ("_doorward_hypha.stands_for.hypha.core.auth", include_str!("../python/shims/hypha/auth.py")),
+    ("_doorward_hypha.stands_for.hypha.utils", include_str!("../python/shims/hypha/utils.py")),
 ];
 
 /// The first frame.
@@ -53,6 +68,8 @@ mod tests {
                 })
                 .count()
         };
-        assert_eq!(count("python") + count("python/shims"), MODULES.len() + 1, "and the boot");
+        let files: usize =
+            ["python", "python/hypha", "python/shims", "python/shims/hypha"].map(count).iter().sum();
+        assert_eq!(files, MODULES.len() + 1, "and the boot");
     }
 }

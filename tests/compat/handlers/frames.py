@@ -1,37 +1,46 @@
 """A handler's process, started and asked as Doorward does it: by frames over a socket that is its standard input (handler protocol, version 1)."""
 
 import json
+import os
+import re
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 from harness.programs import ROOT
 
 SOURCES = ROOT / "crates" / "handlers" / "python"
-#: The names that our own files are imported by, where they differ from the file's.
-SHIMS = {"doorward": "doorward", "agentflow_cli": "agentflow_cli", "fastapi": "fastapi", "fastapi.security": "fastapi_security", "langgraph_sdk": "langgraph_sdk"}
 PATIENCE_S = 60
 
 
 def modules() -> dict[str, str]:
-    ours = {f"_doorward_{file.stem}": file.read_text() for file in SOURCES.glob("*.py") if file.stem != "boot"}
-    return ours | {name: (SOURCES / "shims" / f"{file}.py").read_text() for name, file in SHIMS.items()}
+    """What Doorward sends, by the table that it sends it by."""
+    table = (SOURCES.parent / "src" / "python.rs").read_text()
+    rows = re.findall(r'\(\s*"([^"]+)",\s*include_str!\("\.\./python/([^"]+)"\),?\s*\)', table)
+    return {name: (SOURCES / file).read_text() for name, file in rows}
 
 
 class Process:
-    """One process with one file; `first` is what it said of itself."""
+    """One process with its files; `first` is what it said of itself. `channel` is the end of a socket that it gets besides."""
 
-    def __init__(self, python: str, kind: str, target: str, directory: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, python: str, kind: str, target: str | list[str], directory: Path, environment: dict[str, str], channel: socket.socket | None = None
+    ) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE_S)
         boot = (SOURCES / "boot.py").read_text()
-        self.process = subprocess.Popen([python, "-u", "-c", boot], stdin=theirs, cwd=directory, env=environment, stderr=subprocess.PIPE)
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([python, "-u", "-c", boot], stdin=theirs, cwd=directory, env=environment, stdout=self.log, stderr=self.log)
         theirs.close()
         self.asked, asking = socket.socketpair()
-        socket.send_fds(self.socket, [b"D"], [asking.fileno()])
-        asking.close()
+        given = [asking, *([channel] if channel is not None else [])]
+        socket.send_fds(self.socket, [b"D"], [one.fileno() for one in given])
+        for one in given:
+            one.close()
         self.calls = 0
-        begin = {"doorward": 1, "modules": modules(), "kind": kind, "target": target, "directory": str(directory), "threads": 4}
+        targets = [target] if isinstance(target, str) else target
+        begin = {"doorward": 1, "modules": modules(), "kind": kind, "targets": targets, "channel": channel is not None, "directory": str(directory), "threads": 4}
         self.send({**begin, "memory_bytes": None})
         self.first = self.receive()
 
@@ -46,7 +55,7 @@ class Process:
         kept = b""
         while len(kept) < count:
             part = self.socket.recv(count - len(kept))
-            assert part, f"the process ended: {self.process.stderr.read().decode()}"
+            assert part, f"the process ended: {self.output()}"
             kept += part
         return kept
 
@@ -58,11 +67,21 @@ class Process:
         assert frame.pop("id") == self.calls
         return frame
 
+    def output(self) -> str:
+        """What it has printed so far."""
+        return os.pread(self.log.fileno(), 1 << 20, 0).decode(errors="replace")
+
+    def ended(self) -> str:
+        """Closes its socket, waits for its end, and answers all that it printed."""
+        self.socket.close()
+        self.process.wait(PATIENCE_S)
+        return self.output()
+
     def stop(self) -> None:
         self.socket.close()
         self.asked.close()
-        self.process.stderr.close()
         try:
             self.process.wait(PATIENCE_S)
         finally:
             self.process.kill()
+            self.log.close()
