@@ -77,3 +77,13 @@ def files(tmp_path, hub, keeper):
 @pytest.fixture
 def person(hub):
     return hub.person()
+
+
+@pytest.fixture
+def live(tmp_path):
+    """Starts `doorward dev` on start-up files, in an interpreter without Hypha's package: `live({"my_auth.py": text})` is its hub."""
+    from startup import Live
+
+    made = Live(tmp_path)
+    yield made
+    made.stop()

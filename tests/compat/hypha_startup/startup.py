@@ -12,6 +12,8 @@ from pathlib import Path
 from bridge import Bridge
 from frames import Process
 
+from harness.doorward import Doorward
+from harness.hypha import Hub
 from harness.interpreters import interpreter
 from harness.programs import SHARED, left_out
 
@@ -136,3 +138,28 @@ class Files:
     def stop(self) -> None:
         for process in self.processes:
             process.stop()
+
+
+class Live:
+    """Servers that run start-up files, each with a directory and a listener of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.running: list[Doorward] = []
+
+    def __call__(self, files: dict[str, str], *targets: str, python: str = "bare", mount: str = "", handlers: str = "", **environment: str) -> Hub:
+        home = self.home / f"live-{len(self.running)}"
+        for name, text in files.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_text(textwrap.dedent(text))
+        config = home / "doorward.toml"
+        config.write_text(f'[handlers]\npython = "{interpreter(python)}"\n{handlers}\n[mounts.hypha]\nsurface = "hypha"\n{mount}\n')
+        config.chmod(0o600)
+        wanted = list(targets) or [f"{name}:hypha_startup" for name in files]
+        arguments = ["--listen", "127.0.0.1:0", "--config", config, "--mount", "hypha=127.0.0.1:0", "--startup-functions", *wanted]
+        self.running.append(Doorward("dev", *arguments, home=home, environment=environment))
+        return Hub(self.running[-1], config=config)
+
+    def stop(self) -> None:
+        for server in self.running:
+            server.program.stop()

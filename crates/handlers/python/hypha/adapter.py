@@ -23,7 +23,7 @@ from _doorward_hypha.server import Server
 STAND_INS = "_doorward_hypha.stands_for."
 #: What a hook raises to refuse. A bare `Exception` does too: the document's samples raise it.
 REFUSALS = (ValueError, PermissionError, KeyError, LookupError, AssertionError, TimeoutError)
-MOST_TOKEN_BYTES = 16 << 10
+MOST_TOKEN_BYTES = 8 << 10
 MOST_WORDS = 300
 #: Those of this process, once its start-up files are loaded.
 _hooks = None
