@@ -329,7 +329,7 @@ async def test_the_files_service_is_called_by_the_hub_and_by_other_clients(files
             })
     """
     async with files({"my_auth.py": text}) as running:
-        assert (await running.begun())["registers"] == ["service from-a-file"]
+        assert (await running.begun())["registers"] == ["service from-a-file (public)"]
         async with running.bridge.hub.enter(person) as other:
             service = await other.get_service(f"{running.bridge.info['workspace']}/{running.bridge.info['client_id']}:from-a-file")
             assert await service.greet("ann") == f"hello ann of {person.id}"

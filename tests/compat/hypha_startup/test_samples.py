@@ -171,7 +171,7 @@ async def test_saml_auth_redirects_takes_a_body_in_parts_and_knows_its_sessions(
     text = block("# saml_auth.py")
     async with files({"saml_auth.py": "import time\n" + text}) as running:
         told = await running.begun()
-        assert told["login_app"].endswith(":start-up-login-page") and "service saml-auth" in told["registers"]
+        assert told["login_app"].endswith(":start-up-login-page") and "service saml-auth (unlisted)" in told["registers"]
         base = f"/{running.bridge.info['workspace']}/apps/saml-auth"
         http_ = running.bridge.hub.http(running.bridge.who.token)
         answer = await asyncio.to_thread(http_.request, "GET", f"{base}/saml/login", allow_redirects=False)

@@ -135,7 +135,7 @@ class StartUp:
         if self.hooks.app is not None:
             lines.append(f"login page ({place_of(self.hooks.app, self.directory) or '?'})")
         own = ("built-in", "start-up-login", "start-up-login-page")
-        return lines + [f"service {service.id}" for service in self.client.services.values() if service.id not in own]
+        return lines + [f"service {one.id} ({one.visibility})" for one in self.client.services.values() if one.id not in own]
 
     async def ask(self, name, in_thread, *given, refuses=True):
         hook = self.hooks.hooks.get(name)

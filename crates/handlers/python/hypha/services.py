@@ -35,7 +35,8 @@ class Service:
         if any(mark in self.id for mark in "./:@ ") or len(self.id) > 128:
             raise ValueError(f"{self.id!r} is no id of a service: it has at most 128 characters, and none of them is . / : @ or a space")
         self.config = dict(self.api.get("config") or {})
-        self.visibility = self.config.setdefault("visibility", "protected")
+        # Nobody but the files themselves may read `public`: a site that is protected there would be a site for nobody.
+        self.visibility = self.config.setdefault("visibility", "unlisted" if self.api.get("type") == "asgi" else "protected")
         if self.visibility not in VISIBILITIES:
             raise ValueError(f"visibility is one of {', '.join(VISIBILITIES)}, not {self.visibility!r}")
         invited = self.config.get("authorized_workspaces")
