@@ -24,6 +24,7 @@ const MODULES: &[(&str, &str)] = &[
     ("_doorward_hypha.hooks", include_str!("../python/hypha/hooks.py")),
     ("_doorward_hypha.model", include_str!("../python/hypha/model.py")),
     ("_doorward_hypha.msgpack", include_str!("../python/hypha/msgpack.py")),
+    ("_doorward_hypha.names", include_str!("../python/hypha/names.py")),
     ("_doorward_hypha.parts", include_str!("../python/hypha/parts.py")),
     ("_doorward_hypha.remote", include_str!("../python/hypha/remote.py")),
     ("_doorward_hypha.server", include_str!("../python/hypha/server.py")),

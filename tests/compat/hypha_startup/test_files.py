@@ -320,6 +320,28 @@ async def test_nothing_of_the_real_package_is_used_and_its_names_are_ours(files)
         await running.begun()
 
 
+async def test_names_that_nothing_gives_are_told_with_their_line(files):
+    text = """
+        import os
+        LATER = None
+        def sets():
+            global LATER_TOO
+            LATER_TOO = 1
+        class Auth:
+            async def parse_token(self, token):
+                return time.time() + os.getpid() + LATER_TOO + len([one for one in token if uuid.uuid4()])
+        async def hypha_startup(server):
+            try:
+                never_given
+            except NameError:
+                print(__name__, __file__)
+    """
+    async with files({"my_auth.py": text}) as running:
+        told = (await running.begun())["registers"]
+        assert told == [f"my_auth.py:{line}: nothing is named {name}: is an import missing?" for line, name in ((9, "time"), (9, "uuid"), (12, "never_given"))]
+        assert "WARNING my_auth.py:9: nothing is named time" in await asyncio.to_thread(running.process.ended)
+
+
 async def test_the_files_service_is_called_by_the_hub_and_by_other_clients(files, person):
     text = """
         async def hypha_startup(server):

@@ -2,13 +2,15 @@
 (H-039 to H-046, H-048, H-050 to H-057, H-062, H-065, H-070 to H-079, H-084, H-085, H-104 to H-106, H-109 to H-116, H-119 to H-123, H-131, H-138, H-139)."""
 
 import asyncio
+import json
 
 import pytest
 from hypha_rpc import connect_to_server, login, logout
 from startup import block
 
-from harness.doorward import Refused
+from harness.doorward import Refused, run_command
 from harness.hypha import asked
+from harness.interpreters import interpreter
 
 SERVICE = "/public/services/hypha-login"
 SHORTUUID = {"shortuuid.py": "import uuid as ids\n\ndef uuid():\n    return ids.uuid4().hex\n"}
@@ -267,3 +269,14 @@ async def test_service_authorization_of_a_file_sees_the_real_caller(live):
     assert (await asked(hub.http(), "POST", path, json={"data": "x"})).status_code >= 400
     async with hub.enter(listed) as server:
         assert listed.email and server.config.user["id"] == listed.id
+
+
+def test_the_check_runs_a_file_and_names_the_import_that_the_document_forgot(tmp_path):
+    (tmp_path / "saml_auth.py").write_text(block("# saml_auth.py"))
+    command = ["handlers", "check", "saml_auth.py:hypha_startup", "--python", interpreter("bare"), "--json"]
+    done = run_command(*command, cwd=tmp_path)
+    line = block("# saml_auth.py").split("time.time()")[0].count("\n") + 1
+    assert done.returncode == 0, done.stderr
+    assert f"saml_auth.py:{line}: nothing is named time: is an import missing?" in json.loads(done.stdout)["registers"]
+    (tmp_path / "saml_auth.py").write_text("import time\n" + block("# saml_auth.py"))
+    assert not any("nothing is named" in one for one in json.loads(run_command(*command, cwd=tmp_path).stdout)["registers"])

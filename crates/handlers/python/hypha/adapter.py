@@ -17,6 +17,7 @@ from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_t
 from _doorward_hypha.client import Client
 from _doorward_hypha.hooks import HOOKS, Hooks, Wrong, file_of, place_of
 from _doorward_hypha.model import ValidationError
+from _doorward_hypha.names import missing
 from _doorward_hypha.server import Server
 
 #: Under which names our stand-ins for Hypha's package are sent.
@@ -62,6 +63,8 @@ def load(targets, directory, channel):
     logging.basicConfig(level=log_level(), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     sys.meta_path.insert(0, StandIns())
     start_up = StartUp([checked(target, load_target(target, directory, "my_auth.py:hypha_startup"), directory) for target in targets], _hooks, directory, channel)
+    for line in start_up.missing:
+        print(f"WARNING {line}", file=sys.stderr)
     functions = {"startup": start_up.startup, **{name: getattr(start_up, name) for name in HOOKS}}
     return Loaded(functions, [f"start-up function {target}" for target in targets])
 
@@ -107,6 +110,11 @@ class StartUp:
         self.directory = directory
         self.channel = channel
         self.hooks = hooks
+        modules = {function.__module__: sys.modules.get(function.__module__) for function in functions}
+        self.missing = [
+            f"{os.path.relpath(module.__file__, directory)}:{line}: nothing is named {name}: is an import missing?"
+            for module in modules.values() for line, name in (missing(module) if module is not None else ())
+        ]
 
     async def startup(self, given, in_thread):
         if self.channel is None:
@@ -135,6 +143,7 @@ class StartUp:
         if self.hooks.app is not None:
             lines.append(f"login page ({place_of(self.hooks.app, self.directory) or '?'})")
         own = ("built-in", "start-up-login", "start-up-login-page")
+        lines += self.missing
         return lines + [f"service {one.id} ({one.visibility})" for one in self.client.services.values() if one.id not in own]
 
     async def ask(self, name, in_thread, *given, refuses=True):
