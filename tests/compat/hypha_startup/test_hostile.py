@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from uuid import uuid4
 
 import msgpack
@@ -212,6 +213,17 @@ async def test_answers_that_cannot_be_written_are_said():
         assert "RecursionError" in await alone.ask("services.odd.loop")
         assert "64 bits" in await alone.ask("services.odd.large")
         await alone.alive()
+
+
+async def test_a_method_that_ends_or_cancels_is_answered_and_ends_nothing():
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    async with Alone.made() as alone:
+        alone.client.services["odd"] = Service({"id": "odd", "config": {"visibility": "public"}, "leave": lambda: sys.exit(3), "cancelled": cancelled})
+        assert "SystemExit: 3" in await alone.ask("services.odd.leave") and "CancelledError" in await alone.ask("services.odd.cancelled")
+        await alone.alive()
+        assert alone.client.calls == 0
 
 
 async def test_arrays_of_objects_are_not_taken():

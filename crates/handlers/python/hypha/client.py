@@ -196,10 +196,13 @@ class Client:
                 said = function(*args, **named)
             if inspect.isawaitable(said):
                 said = await said
-        except Exception as error:  # noqa: BLE001 - whatever user code raises
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises, sys.exit among it
             if not isinstance(error, (ValueError, KeyError, PermissionError, TimeoutError)):
                 traceback.print_exc()
-            return reply.reject(error)
+            reply.reject(error)
+            if not isinstance(error, (Exception, SystemExit)):
+                raise
+            return
         finally:
             if beating is not None:
                 beating.cancel()
