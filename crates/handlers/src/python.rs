@@ -18,6 +18,7 @@ const MODULES: &[(&str, &str)] = &[
     ("agentflow_cli", include_str!("../python/shims/agentflow_cli.py")),
     ("fastapi", include_str!("../python/shims/fastapi.py")),
     ("langgraph_sdk", include_str!("../python/shims/langgraph_sdk.py")),
+    ("shortuuid", include_str!("../python/shims/shortuuid.py")),
     ("fastapi.security", include_str!("../python/shims/fastapi_security.py")),
     ("_doorward_hypha", include_str!("../python/hypha/adapter.py")),
     ("_doorward_hypha.client", include_str!("../python/hypha/client.py")),

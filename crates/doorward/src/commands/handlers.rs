@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::{Descriptor, Failure, Output, Run, Surroundings};
 use crate::config::Sources;
 use crate::handlers::{broken, passed, settings};
+use crate::logging;
 use crate::platform::handler_file;
 use crate::random::SystemRandom;
 use crate::running;
@@ -89,6 +90,8 @@ fn start_up(
     surroundings: &Surroundings,
 ) -> Result<(), Failure> {
     let setup = Setup::for_start_up(function, python, surroundings, &SystemRandom)?;
+    // What the file itself says is of use here.
+    logging::start(&setup.config.log);
     for begun in running::rehearse_start_up(&setup)? {
         let (loaded, registers) = (begun.loaded, begun.registers);
         let shown = json!({
