@@ -24,6 +24,7 @@ mod table;
 
 pub use crate::gateway::UpstreamError;
 pub use crate::http::origin::{Network, NetworkError};
+pub use crate::http::sources::{TokenSource, TokenSourceError};
 pub use crate::http::tls::{Tls, TlsError};
 pub use crate::metrics::{Metrics, MountMetrics};
 pub use crate::rate_limit::{CountBy, RateLimit};

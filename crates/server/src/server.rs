@@ -23,6 +23,7 @@ use crate::http::cors::Cors;
 use crate::http::guard::Patience;
 use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
+use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk};
 use crate::rate_limit::{RateLimit, RateLimiter};
@@ -53,6 +54,8 @@ pub struct MountAt {
     pub rate_limit: Option<RateLimit>,
     /// Origins whose pages may read answers, such as `https://app.example`. None by default.
     pub cors_origins: Vec<String>,
+    /// Where callers may show who they are, in order; empty for the surface's own places.
+    pub token_sources: Vec<TokenSource>,
     /// Whether pages that describe the surface are shown, where it has any.
     pub docs: bool,
     /// What the embedded agent is called, where clients ask for a graph.
@@ -343,7 +346,9 @@ fn site(
     }
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
-    let sent = [surface.key_headers, surface.sent_headers].concat();
+    let sources = Sources::new(at.token_sources, surface.token_sources);
+    let mut sent = [surface.key_headers, surface.sent_headers].concat();
+    sent.extend(sources.headers());
     let cors = Cors::new(&at.cors_origins, &sent, surface.exposed_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
@@ -367,6 +372,7 @@ fn site(
         assertions,
         rate_limit,
         cors,
+        sources,
         cookies,
         public_origin,
         public_prefix,

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::gateway::Upstream;
 use crate::http::cors::Cors;
 use crate::http::respond::Style;
+use crate::http::sources::Sources;
 use crate::metrics::MountMetrics;
 use crate::rate_limit::RateLimiter;
 use crate::server::Graphs;
@@ -29,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) assertions: Option<Assertions>,
     /// Which pages of other origins may read answers.
     pub(crate) cors: Cors,
+    /// Where its callers may show who they are.
+    pub(crate) sources: Sources,
     /// Whether it takes sessions that browsers keep in our cookie.
     pub(crate) cookies: bool,
     /// The origin of our own pages, where it is configured.

@@ -20,6 +20,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         assertions: None,
         rate_limit: None,
         cors_origins: Vec::new(),
+        token_sources: Vec::new(),
         docs: false,
         graphs: Graphs::default(),
         hooks: None,

@@ -23,8 +23,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::hub;
 use crate::access::Access;
 use crate::http::body::Room;
+use crate::http::browser::foreign;
 use crate::http::extract::{Seen, user_agent};
 use crate::http::respond::Answer;
+use crate::http::sources::Shown;
 use crate::http::websocket::{Client, close, stopped};
 use crate::request::Request;
 
@@ -52,6 +54,8 @@ struct Arrival {
     hub: Hub,
     request: Request,
     origin: Origin,
+    /// What the handshake showed, where the operator listed places for that; or why not.
+    shown: Result<Option<Shown<'static>>>,
 }
 
 /// `GET /ws`.
@@ -67,7 +71,8 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
         user_agent: user_agent(&request.headers),
     };
     let room = request.body.give_up();
-    let arrival = Arrival { hub, request, origin };
+    let shown = std::mem::replace(&mut request.shown, Ok(None));
+    let arrival = Arrival { hub, request, origin, shown };
     Ok(handshake.agree((room, MAX_MESSAGE_BYTES), move |client| async move {
         if of_the_past {
             let what = "Connection with query parameters is not supported. Please upgrade your client to the latest version.";
@@ -121,14 +126,31 @@ impl Arrival {
         }
     }
 
-    /// Finds out who it is, by the token it comes back with or the one it was given, and lets them in.
+    /// What the handshake showed. A browser sends its cookies whoever made the page that opens a WebSocket.
+    fn shown(&self) -> Result<Option<Offered<'_>>, Refused> {
+        let shown = self.shown.as_ref().map_err(Refused::authentication)?;
+        let Some(shown) = shown else { return Ok(None) };
+        let Request { headers, site, .. } = &self.request;
+        if shown.by_browser
+            && foreign(headers, site.public_origin.as_deref(), |origin| site.cors.lists(origin))
+        {
+            let message = "A cookie says who is asking, and a page of another site opened the connection.";
+            return Err(Refused::authentication(&Error::new(codes::CROSS_SITE).message(message)));
+        }
+        Ok(Some(shown.as_offered()))
+    }
+
+    /// Finds out who it is, by the token it comes back with, the one it was given, or what the handshake showed, and lets them in.
     async fn let_in(&self, hello: &Hello) -> Result<(Link, Access), Refused> {
         let text = hello.reconnection_token.as_deref().or(hello.token.as_deref());
         let text =
             text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)).filter(|text| !text.is_empty());
         let seen = Seen(&self.request.headers);
         let presented = Presented {
-            offered: text.map(|text| Offered { place: Place::Bearer, text }),
+            offered: match text {
+                Some(text) => Some(Offered { place: Place::Bearer, text }),
+                None => self.shown()?,
+            },
             headers: &seen,
             // A client that says who it is is not looked for anywhere else.
             line: text.is_none().then_some(Line {
