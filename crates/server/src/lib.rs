@@ -28,5 +28,7 @@ pub use crate::http::sources::{TokenSource, TokenSourceError};
 pub use crate::http::tls::{Tls, TlsError};
 pub use crate::metrics::{Metrics, MountMetrics};
 pub use crate::rate_limit::{CountBy, RateLimit};
-pub use crate::server::{At, BindError, Bound, Graphs, Listening, MountAt, ServerSettings, bind};
+pub use crate::server::{
+    At, BindError, Bound, Graphs, Listening, MessageRate, MountAt, ServerSettings, bind,
+};
 pub use crate::table::Clash;

@@ -56,6 +56,8 @@ pub struct MountAt {
     pub cors_origins: Vec<String>,
     /// Where callers may show who they are, in order; empty for the surface's own places.
     pub token_sources: Vec<TokenSource>,
+    /// How many messages a client may send that stays connected.
+    pub message_rate: MessageRate,
     /// Whether pages that describe the surface are shown, where it has any.
     pub docs: bool,
     /// What the embedded agent is called, where clients ask for a graph.
@@ -77,6 +79,22 @@ impl Default for Graphs {
     /// A graph `agent` with the node `chatbot`.
     fn default() -> Self {
         Self { names: vec!["agent".to_owned()], node: "chatbot".to_owned() }
+    }
+}
+
+/// How many messages a client may send that stays connected: a bucket that fills as time goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRate {
+    /// Messages that come to it in a second.
+    pub each_second: u32,
+    /// Messages that it holds.
+    pub burst: u32,
+}
+
+impl Default for MessageRate {
+    /// Hypha's: 200 in a second, 2000 at once (0.21.137).
+    fn default() -> Self {
+        Self { each_second: 200, burst: 2000 }
     }
 }
 
@@ -373,6 +391,7 @@ fn site(
         rate_limit,
         cors,
         sources,
+        message_rate: at.message_rate,
         cookies,
         public_origin,
         public_prefix,

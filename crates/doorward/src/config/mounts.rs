@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use doorward_core::authz::custom::Uncovered;
 use doorward_core::start_up::NothingFound;
-use doorward_server::TokenSource;
+use doorward_server::{MessageRate, TokenSource};
 
-use self::values::{header, node, origins, prefix, token_sources, upstream};
+use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
 use super::issuers::Issuer;
 use super::nearest::nearest;
 use super::problem::Problem;
@@ -47,6 +47,8 @@ pub struct Mount {
     pub trusted_header: Option<String>,
     /// Where callers may show who they are, in order; empty for the surface's own places.
     pub token_sources: Vec<TokenSource>,
+    /// How many messages a client may send.
+    pub message_rate: MessageRate,
     /// Longest life of tokens that others issue.
     pub max_token_life_s: Option<i64>,
     /// Whether tokens that others issue must expire.
@@ -192,6 +194,12 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "Places where callers may show a token or an API key, such as [\"header:cf-authorization\", \"authorization\", \"cookie:access_token\", \"query:token\"]; the first that holds something decides. Default: the surface's own; for hypha authorization, then the cookie access_token. What is in a query may end up in the logs of proxies.",
     ),
+    Key::new(
+        "messages_per_s",
+        "200",
+        "hypha: messages that a connected client may send in a second over time; whoever sends more is closed with 1008.",
+    ),
+    Key::new("message_burst", "2000", "hypha: messages that it may send at once."),
     Key::optional(
         "max_token_life_s",
         "604800",
@@ -416,6 +424,7 @@ impl Mount {
         let sign_up = section.word("sign_up", &[("open", true), ("closed", false)]);
         let allow_anonymous = section.boolean("allow_anonymous");
         let trusted_header = header(&mut section);
+        let message_rate = message_rate(&mut section);
         let token_sources = token_sources(&mut section, trusted_header.as_deref());
         let max_token_life_s = match section.is_given("max_token_life_s") {
             true => Some(section.integer("max_token_life_s", 1..=315_360_000)?),
@@ -484,6 +493,7 @@ impl Mount {
             allow_anonymous: allow_anonymous?,
             trusted_header,
             token_sources: token_sources?,
+            message_rate: message_rate?,
             max_token_life_s,
             require_exp: require_exp?,
             min_password_chars,

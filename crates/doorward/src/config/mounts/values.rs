@@ -1,6 +1,6 @@
 //! Values of a mount's settings that have a form of their own.
 
-use doorward_server::{TokenSource, TokenSourceError};
+use doorward_server::{MessageRate, TokenSource, TokenSourceError};
 
 use super::SurfaceKind;
 use crate::config::section::Section;
@@ -93,6 +93,13 @@ pub(super) fn header(section: &mut Section<'_>) -> Option<String> {
         return None;
     }
     Some(text)
+}
+
+/// How many messages a connected client may send.
+pub(super) fn message_rate(section: &mut Section<'_>) -> Option<MessageRate> {
+    let each_second = section.integer("messages_per_s", 1..=1_000_000);
+    let burst = section.integer("message_burst", 1..=1_000_000);
+    Some(MessageRate { each_second: u32::try_from(each_second?).ok()?, burst: u32::try_from(burst?).ok()? })
 }
 
 /// Places where callers may show who they are, in their order; none for the surface's own. `proxied` is the header in which a proxy

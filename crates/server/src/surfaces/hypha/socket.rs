@@ -29,6 +29,7 @@ use crate::http::respond::Answer;
 use crate::http::sources::Shown;
 use crate::http::websocket::{Client, close, stopped};
 use crate::request::Request;
+use crate::server::MessageRate;
 
 /// How long a client may take for its first text, and how large that may be.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -41,9 +42,6 @@ const MAX_TEXT_BYTES: usize = 1000;
 const IDLE: Duration = Duration::from_secs(600);
 /// How long a client may take to take what it is sent.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
-/// Messages that a client may send at once, and how many come to that in a second.
-const BURST: f64 = 2000.0;
-const EACH_SECOND: f64 = 200.0;
 /// Messages of a client that wait to be sent on.
 const QUEUE: usize = 16;
 /// Parameters of an address by which clients of the past said who they are.
@@ -120,7 +118,8 @@ impl Arrival {
             return;
         }
         let stopping = self.request.site.stopping.clone();
-        let end = Stay { client: &mut client, link, access, stopping }.run().await;
+        let rate = self.request.site.message_rate;
+        let end = Stay { client: &mut client, link, access, stopping, rate }.run().await;
         if let Some(end) = end {
             close(client, end, |client| drop(client.get_mut().whole())).await;
         }
@@ -208,6 +207,7 @@ struct Stay<'c> {
     link: Link,
     access: Access,
     stopping: watch::Receiver<bool>,
+    rate: MessageRate,
 }
 
 /// What a client sent, and the room that it takes until it is sent on.
@@ -221,7 +221,7 @@ impl Stay<'_> {
     async fn run(mut self) -> Option<CloseFrame> {
         let (queue, queued) = mpsc::channel(QUEUE);
         let mut sending_on = tokio::spawn(send_on(self.link.sender(), queued));
-        let mut bucket = Bucket { left: BURST, at: Instant::now() };
+        let mut bucket = Bucket::full(self.rate);
         let mut heard = Instant::now();
         let end = loop {
             let (client, link) = (&mut *self.client, &mut self.link);
@@ -308,14 +308,20 @@ async fn send_on(sender: Sender, mut queued: mpsc::Receiver<Sent>) -> Option<Fra
 
 /// Messages that may still come, refilled as time goes by.
 struct Bucket {
+    rate: MessageRate,
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
+    fn full(rate: MessageRate) -> Self {
+        Self { rate, left: rate.burst.into(), at: Instant::now() }
+    }
+
     fn take(&mut self) -> bool {
         let now = Instant::now();
-        self.left = (self.left + (now - self.at).as_secs_f64() * EACH_SECOND).min(BURST);
+        let come = (now - self.at).as_secs_f64() * f64::from(self.rate.each_second);
+        self.left = (self.left + come).min(self.rate.burst.into());
         self.at = now;
         if self.left < 1.0 {
             return false;
