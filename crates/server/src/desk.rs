@@ -34,13 +34,14 @@ use crate::gateway;
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
-use crate::http::extract::{Seen, api_version, offered, user_agent};
+use crate::http::extract::{Seen, api_version, shown, user_agent};
 use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client, is_local_name};
 use crate::http::respond::{
     About, Answer, Problems, Style, append, finish, header_value, no_content, refusal, written_out,
 };
+use crate::http::sources::Shown;
 use crate::http::websocket::Handshake;
 use crate::metrics::{MountMetrics, Stopwatch};
 use crate::rate_limit::Standings;
@@ -66,6 +67,17 @@ pub(crate) struct Desk {
     pub(crate) bodies: BodyRoom,
     /// What is counted of requests that reach no mount.
     pub(crate) nobody: MountMetrics,
+}
+
+/// What a request says that may tell who is asking.
+struct Asks<'r> {
+    headers: &'r http::HeaderMap,
+    /// A token in a WebSocket's handshake.
+    token: Option<&'r str>,
+    line: Line<'r>,
+    foreseen: Option<Foreseen<'r>>,
+    /// Whether cookies count.
+    cookies: bool,
 }
 
 /// What is known of a request when its answer goes out.
@@ -278,7 +290,7 @@ impl Desk {
             }
         };
         let token = handshake.as_ref().and_then(Handshake::token);
-        let mut call = match route.gate {
+        let call = match route.gate {
             Gate::Open => Ok(None),
             Gate::Guarded(_) => {
                 let line = Line {
@@ -291,8 +303,15 @@ impl Desk {
                 let asked = asked.and_then(|foresee| foresee(&params));
                 let foreseen = asked.as_ref().zip(actions.first());
                 let foreseen = foreseen.map(|(asked, action)| Foreseen { action, asked });
-                self.caller(site, (&head.headers, token, line, foreseen), peer, seen_from, id).await.map(Some)
+                let asks =
+                    Asks { headers: &head.headers, token, line, foreseen, cookies: !route.own_cookies };
+                self.caller(site, asks, peer, seen_from, id).await.map(Some)
             }
+        };
+        let (explicit, mut call) = match call {
+            Ok(Some((call, explicit))) => (explicit, Ok(Some(call))),
+            Ok(None) => (false, Ok(None)),
+            Err(error) => (false, Err(error)),
         };
         let cookie = site.cookies.then(|| browser::session_cookie(&head.headers)).flatten();
         let used = matches!(&call, Ok(Some(known)) if known.auth.ambient);
@@ -300,8 +319,7 @@ impl Desk {
             cookie.is_some() && !used && matches!(&call, Ok(Some(known)) if known.auth.is_anonymous());
         if let Ok(Some(known)) = &call {
             // What an open mount takes unread proves nothing: a foreign page can offer a token in a handshake's protocols.
-            let explicit = !known.auth.is_anonymous()
-                && matches!(offered(&head.headers, site.surface, token), Ok(Some(_)));
+            let explicit = explicit && !known.auth.is_anonymous();
             let brought = Brought { method: &head.method, headers: &head.headers, explicit };
             let public = self.public_origin.as_deref();
             if let Err(refused) = browser::check(known, &brought, public, |origin| site.cors.lists(origin)) {
@@ -321,6 +339,13 @@ impl Desk {
         };
         let key_header =
             site.surface.key_headers.iter().copied().find(|name| head.headers.contains_key(*name));
+        let shown = match route.work {
+            Work::Accept(_) if site.sources.listed => {
+                let found = site.sources.find(&head.headers, head.uri.query(), true);
+                found.map(|found| found.map(Shown::into_owned))
+            }
+            _ => Ok(None),
+        };
         // 5.
         let result = match call {
             Ok(call) => {
@@ -329,7 +354,8 @@ impl Desk {
                     client: seen_from,
                     path,
                     method: head.method,
-                    query: head.uri.query().map(str::to_owned),
+                    query: site.sources.without_tokens(head.uri.query()),
+                    shown,
                     headers: head.headers,
                     body,
                     handshake,
@@ -365,28 +391,28 @@ impl Desk {
         let path = whole.as_str().get(site.prefix.len()..).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let line = Line { method: head.method.as_str(), path, query, websocket: false };
-        let call = self.caller(site, (&head.headers, None, line, None), peer, seen_from, id).await?;
+        let asks = Asks { headers: &head.headers, token: None, line, foreseen: None, cookies: true };
+        let (call, _) = self.caller(site, asks, peer, seen_from, id).await?;
         // On a mount that knows callers, nobody in particular is told of nothing.
         let nobody = call.auth.is_anonymous() && call.may(service::Describe::DEF).is_err();
         if nobody { Err(Error::new(codes::CREDENTIALS_MISSING)) } else { Ok(()) }
     }
 
+    /// Who is asking, and whether something says so that no browser sends by itself.
     async fn caller(
         &self,
         site: &Site,
-        (headers, protocol_token, line, foreseen): (
-            &http::HeaderMap,
-            Option<&str>,
-            Line<'_>,
-            Option<Foreseen<'_>>,
-        ),
+        asks: Asks<'_>,
         peer: SocketAddr,
         seen_from: Client,
         id: &RequestId,
-    ) -> Result<Call> {
+    ) -> Result<(Call, bool)> {
+        let Asks { headers, token, line, foreseen, cookies } = asks;
         let seen = Seen(headers);
+        let places = (site.surface, &site.sources, cookies);
+        let found = shown((headers, Some(line.query)), places, token)?;
         let presented = Presented {
-            offered: offered(headers, site.surface, protocol_token)?,
+            offered: found.as_ref().map(Shown::as_offered),
             cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
             line: Some(line),
@@ -397,7 +423,8 @@ impl Desk {
         };
         let origin =
             Origin { request: id.clone(), address: Some(seen_from.address), user_agent: user_agent(headers) };
-        self.engine.authenticate(&site.mount, origin, &presented).await
+        let call = self.engine.authenticate(&site.mount, origin, &presented).await?;
+        Ok((call, found.is_some_and(|found| !found.by_browser)))
     }
 
     /// Runs the handler on a task of its own: a client that leaves must not stop an act half-way, and a fault in a

@@ -19,6 +19,7 @@ use crate::http::extract::{Media, api_version, json_body, media};
 use crate::http::origin::{Client, local_host};
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
+use crate::http::sources::Shown;
 use crate::http::websocket::Handshake;
 use crate::site::Site;
 
@@ -36,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) client: Client,
     /// Where its route opens a WebSocket.
     pub(crate) handshake: Option<Handshake>,
+    /// What it showed of who opens it, where its route opens a WebSocket and the operator listed places for that; or why not.
+    pub(crate) shown: Result<Option<Shown<'static>>>,
     /// Its id, as in the log and the audit log.
     pub(crate) id: String,
     params: Vec<(&'static str, String)>,
@@ -59,6 +62,7 @@ pub(crate) struct Arrived {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Inbound,
     pub(crate) handshake: Option<Handshake>,
+    pub(crate) shown: Result<Option<Shown<'static>>>,
 }
 
 impl Request {
@@ -69,7 +73,7 @@ impl Request {
         matched: Matched,
         call: Option<Call>,
     ) -> Self {
-        let Arrived { id, client, path, method, query, headers, body, handshake } = arrived;
+        let Arrived { id, client, path, method, query, headers, body, handshake, shown } = arrived;
         let Matched { params, actions } = matched;
         Self {
             engine,
@@ -81,6 +85,7 @@ impl Request {
             body,
             client,
             handshake,
+            shown,
             id,
             params,
             actions,

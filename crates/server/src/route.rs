@@ -42,6 +42,8 @@ pub(crate) struct Route {
     pub(crate) pattern: &'static str,
     pub(crate) gate: Gate,
     pub(crate) work: Work,
+    /// Whether its handler looks at cookies itself: on pages where people sign in, one that has ended makes its sender nobody.
+    pub(crate) own_cookies: bool,
     /// What the mount's handlers will be asked about the first of its actions, where that stands in the path: they can then say it
     /// together with who the caller is.
     pub(crate) foreseen: Option<Foresee>,
@@ -53,7 +55,14 @@ pub(crate) type Foresee = fn(&[(&'static str, String)]) -> Option<Asked>;
 impl Route {
     /// A route for anybody.
     pub(crate) const fn open(method: Method, pattern: &'static str, handler: Handler) -> Self {
-        Self { method, pattern, gate: Gate::Open, work: Work::Here(handler), foreseen: None }
+        Self {
+            method,
+            pattern,
+            gate: Gate::Open,
+            work: Work::Here(handler),
+            own_cookies: false,
+            foreseen: None,
+        }
     }
 
     /// A route whose handler may ask for permits for `actions`, and for no others.
@@ -63,7 +72,14 @@ impl Route {
         actions: &'static [&'static ActionDef],
         handler: Handler,
     ) -> Self {
-        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Here(handler), foreseen: None }
+        Self {
+            method,
+            pattern,
+            gate: Gate::Guarded(actions),
+            work: Work::Here(handler),
+            own_cookies: false,
+            foreseen: None,
+        }
     }
 
     /// The same route, whose handler begins with asking the mount's handlers just this about the first of its actions.
@@ -72,9 +88,22 @@ impl Route {
         self
     }
 
+    /// The same route, where no cookie says who is asking unless its handler asks.
+    pub(crate) const fn reading_cookies_itself(mut self) -> Self {
+        self.own_cookies = true;
+        self
+    }
+
     /// A WebSocket that is answered here. Who opens it is said in its first message.
     pub(crate) const fn accept(pattern: &'static str, handler: Handler) -> Self {
-        Self { method: Method::GET, pattern, gate: Gate::Open, work: Work::Accept(handler), foreseen: None }
+        Self {
+            method: Method::GET,
+            pattern,
+            gate: Gate::Open,
+            work: Work::Accept(handler),
+            own_cookies: false,
+            foreseen: None,
+        }
     }
 
     /// A route to the upstream for whoever may do the rule's action.
@@ -84,7 +113,14 @@ impl Route {
         actions: &'static [&'static ActionDef],
         rule: &'static Rule,
     ) -> Self {
-        Self { method, pattern, gate: Gate::Guarded(actions), work: Work::Upstream(rule), foreseen: None }
+        Self {
+            method,
+            pattern,
+            gate: Gate::Guarded(actions),
+            work: Work::Upstream(rule),
+            own_cookies: false,
+            foreseen: None,
+        }
     }
 
     /// A WebSocket to the upstream for whoever may do the rule's action, which each message does once more.
@@ -98,6 +134,7 @@ impl Route {
             pattern,
             gate: Gate::Guarded(actions),
             work: Work::Socket(rule),
+            own_cookies: false,
             foreseen: None,
         }
     }

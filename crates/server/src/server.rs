@@ -23,6 +23,7 @@ use crate::http::cors::Cors;
 use crate::http::guard::Patience;
 use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
+use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk};
 use crate::rate_limit::{RateLimit, RateLimiter};
@@ -53,6 +54,10 @@ pub struct MountAt {
     pub rate_limit: Option<RateLimit>,
     /// Origins whose pages may read answers, such as `https://app.example`. None by default.
     pub cors_origins: Vec<String>,
+    /// Where callers may show who they are, in order; empty for the surface's own places.
+    pub token_sources: Vec<TokenSource>,
+    /// How many messages a client may send that stays connected.
+    pub message_rate: MessageRate,
     /// Whether pages that describe the surface are shown, where it has any.
     pub docs: bool,
     /// What the embedded agent is called, where clients ask for a graph.
@@ -74,6 +79,22 @@ impl Default for Graphs {
     /// A graph `agent` with the node `chatbot`.
     fn default() -> Self {
         Self { names: vec!["agent".to_owned()], node: "chatbot".to_owned() }
+    }
+}
+
+/// How many messages a client may send that stays connected: a bucket that fills as time goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRate {
+    /// Messages that come to it in a second.
+    pub each_second: u32,
+    /// Messages that it holds.
+    pub burst: u32,
+}
+
+impl Default for MessageRate {
+    /// Hypha's: 200 in a second, 2000 at once (0.21.137).
+    fn default() -> Self {
+        Self { each_second: 200, burst: 2000 }
     }
 }
 
@@ -343,7 +364,9 @@ fn site(
     }
     let rate_limit = at.rate_limit.map(|limit| RateLimiter::new(limit, &at.mount.name));
     let style = if at.mount.distinct_refusals { surface.distinct_style } else { surface.style };
-    let sent = [surface.key_headers, surface.sent_headers].concat();
+    let sources = Sources::new(at.token_sources, surface.token_sources);
+    let mut sent = [surface.key_headers, surface.sent_headers].concat();
+    sent.extend(sources.headers());
     let cors = Cors::new(&at.cors_origins, &sent, surface.exposed_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
@@ -367,6 +390,8 @@ fn site(
         assertions,
         rate_limit,
         cors,
+        sources,
+        message_rate: at.message_rate,
         cookies,
         public_origin,
         public_prefix,

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use crate::gateway::Upstream;
 use crate::http::cors::Cors;
 use crate::http::respond::Style;
+use crate::http::sources::Sources;
 use crate::metrics::MountMetrics;
 use crate::rate_limit::RateLimiter;
-use crate::server::Graphs;
+use crate::server::{Graphs, MessageRate};
 use crate::surfaces::Surface;
 
 /// A mount with everything it needs to answer.
@@ -29,6 +30,10 @@ pub(crate) struct Site {
     pub(crate) assertions: Option<Assertions>,
     /// Which pages of other origins may read answers.
     pub(crate) cors: Cors,
+    /// How many messages a client may send that stays connected.
+    pub(crate) message_rate: MessageRate,
+    /// Where its callers may show who they are.
+    pub(crate) sources: Sources,
     /// Whether it takes sessions that browsers keep in our cookie.
     pub(crate) cookies: bool,
     /// The origin of our own pages, where it is configured.

@@ -1,18 +1,21 @@
 //! `[mounts.NAME]`: what clients talk to.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use doorward_core::authz::custom::Uncovered;
 use doorward_core::start_up::NothingFound;
+use doorward_server::{MessageRate, TokenSource};
 
+use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
 use super::issuers::Issuer;
 use super::nearest::nearest;
 use super::problem::Problem;
 use super::remote_tokens::RemoteTokens;
 use super::section::{Key, Reading, Section};
-use super::server::base_url;
 use super::tree::{Node, Value};
 
 /// One surface at one place.
@@ -42,6 +45,10 @@ pub struct Mount {
     pub sign_up: bool,
     /// A header in which a declared proxy names the caller it let in.
     pub trusted_header: Option<String>,
+    /// Where callers may show who they are, in order; empty for the surface's own places.
+    pub token_sources: Vec<TokenSource>,
+    /// How many messages a client may send.
+    pub message_rate: MessageRate,
     /// Longest life of tokens that others issue.
     pub max_token_life_s: Option<i64>,
     /// Whether tokens that others issue must expire.
@@ -182,6 +189,17 @@ pub(super) const KEYS: &[Key] = &[
         "\"x-forwarded-user\"",
         "A header in which a proxy of server.trusted_proxies names the caller it let in. From others it is ignored.",
     ),
+    Key::new(
+        "token_sources",
+        "[]",
+        "Places where callers may show a token or an API key, such as [\"header:cf-authorization\", \"authorization\", \"cookie:access_token\", \"query:token\"]; the first that holds something decides. Default: the surface's own; for hypha authorization, then the cookie access_token. What is in a query may end up in the logs of proxies.",
+    ),
+    Key::new(
+        "messages_per_s",
+        "200",
+        "hypha: messages that a connected client may send in a second over time; whoever sends more is closed with 1008.",
+    ),
+    Key::new("message_burst", "2000", "hypha: messages that it may send at once."),
     Key::optional(
         "max_token_life_s",
         "604800",
@@ -406,6 +424,8 @@ impl Mount {
         let sign_up = section.word("sign_up", &[("open", true), ("closed", false)]);
         let allow_anonymous = section.boolean("allow_anonymous");
         let trusted_header = header(&mut section);
+        let message_rate = message_rate(&mut section);
+        let token_sources = token_sources(&mut section, trusted_header.as_deref());
         let max_token_life_s = match section.is_given("max_token_life_s") {
             true => Some(section.integer("max_token_life_s", 1..=315_360_000)?),
             false => None,
@@ -472,6 +492,8 @@ impl Mount {
             sign_up: sign_up?,
             allow_anonymous: allow_anonymous?,
             trusted_header,
+            token_sources: token_sources?,
+            message_rate: message_rate?,
             max_token_life_s,
             require_exp: require_exp?,
             min_password_chars,
@@ -506,90 +528,4 @@ fn surface(name: &str, section: &mut Section<'_>) -> Option<SurfaceKind> {
         );
     }
     found
-}
-
-fn prefix(
-    name: &str,
-    surface: Option<SurfaceKind>,
-    own_listener: bool,
-    section: &mut Section<'_>,
-) -> Option<String> {
-    if !section.is_given("prefix") {
-        let root = own_listener || surface == Some(SurfaceKind::Native);
-        return Some(if root { String::new() } else { format!("/{name}") });
-    }
-    let text = section.text("prefix")?;
-    let trimmed = text.trim_end_matches('/');
-    let plain = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    if trimmed.is_empty() || trimmed.strip_prefix('/').is_some_and(|rest| rest.split('/').all(plain)) {
-        return Some(trimmed.to_owned());
-    }
-    section.refuse("prefix", format!("{text:?} cannot be a prefix"), "write it like /agentflow");
-    None
-}
-
-fn upstream(section: &mut Section<'_>) -> Option<String> {
-    let text = section.text("upstream")?;
-    let url = base_url(&text).filter(|url| url.starts_with("http://"));
-    if url.is_none() {
-        section.refuse(
-            "upstream",
-            format!("{text:?} is not an agent server's address"),
-            "write it like http://127.0.0.1:8000",
-        );
-    }
-    url
-}
-
-/// A word that can stand in JSON and in `metadata["langgraph_node"] == ...` of whoever reads streams.
-fn node(section: &mut Section<'_>) -> Option<String> {
-    let text = section.text("node")?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(plain) {
-        section.refuse(
-            "node",
-            format!("{text:?} cannot be a node's name"),
-            "use up to 64 letters, digits, - and _",
-        );
-        return None;
-    }
-    Some(text)
-}
-
-/// Origins as browsers send them: a scheme, a host, perhaps a port, and nothing behind.
-fn origins(section: &mut Section<'_>) -> Option<Vec<String>> {
-    let given = section.list("cors_origins")?;
-    let plain = |text: &String| {
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        host.is_some_and(|host| {
-            !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b))
-        })
-    };
-    if let Some(bad) = given.iter().find(|text| !plain(text)) {
-        section.refuse(
-            "cors_origins",
-            format!("{bad:?} is not an origin"),
-            "name each as browsers send it: https://app.example, in lower case, without a path or *",
-        );
-        return None;
-    }
-    Some(given)
-}
-
-fn header(section: &mut Section<'_>) -> Option<String> {
-    let text = section.text("trusted_header")?.to_ascii_lowercase();
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let good = (1..=64).contains(&text.len()) && text.bytes().all(plain);
-    if !good || ["authorization", "cookie", "host", "x-api-key", "x-forwarded-for"].contains(&text.as_str()) {
-        section.refuse(
-            "trusted_header",
-            format!("{text:?} cannot be the header that names the caller"),
-            "use a header of its own, such as x-forwarded-user",
-        );
-        return None;
-    }
-    Some(text)
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::sources::{Shown, Sources};
 use crate::surfaces::Surface;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -16,13 +17,33 @@ static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Most bytes of a user agent that are kept.
 const MAX_USER_AGENT_BYTES: usize = 256;
 
+/// What a request shows of who it is from: by the mount's places, or where it has none in particular, the one credential there is.
+///
+/// # Errors
+/// As [`offered`] and [`Sources::find`].
+pub(crate) fn shown<'h>(
+    (headers, query): (&'h HeaderMap, Option<&'h str>),
+    (surface, sources, cookies): (&Surface, &Sources, bool),
+    protocol_token: Option<&'h str>,
+) -> Result<Option<Shown<'h>>> {
+    if !sources.are_ordered() {
+        return Ok(offered(headers, surface, protocol_token)?.map(Shown::from));
+    }
+    let found = sources.find(headers, query, cookies)?;
+    match (protocol_token, &found) {
+        (Some(text), Some(first)) if first.as_offered().text != text => Err(two_credentials()),
+        (Some(text), None) => Ok(Some(Offered { place: Place::Bearer, text }.into())),
+        _ => Ok(found),
+    }
+}
+
 /// The one credential a request offers, if any.
 ///
 /// # Errors
 /// `bad_header` when a credential header is repeated or not ASCII text, or when two say different things.
 ///
 /// `protocol_token` is what a WebSocket's handshake brought as a subprotocol.
-pub(crate) fn offered<'h>(
+fn offered<'h>(
     headers: &'h HeaderMap,
     surface: &Surface,
     protocol_token: Option<&'h str>,
@@ -70,7 +91,7 @@ fn from_authorization(value: &str) -> Result<Offered<'_>> {
     }
 }
 
-fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
+pub(super) fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
     let name = name.as_ref();
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };

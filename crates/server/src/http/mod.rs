@@ -21,5 +21,6 @@ pub(crate) mod pairs;
 pub(crate) mod respond;
 mod second;
 pub(crate) mod shares;
+pub(crate) mod sources;
 pub(crate) mod tls;
 pub(crate) mod websocket;

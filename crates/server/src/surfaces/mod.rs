@@ -7,6 +7,7 @@ pub(crate) mod muxi;
 pub(crate) mod supabase;
 
 use crate::http::respond::{Problems, Style};
+use crate::http::sources::TokenSource;
 use crate::native;
 use crate::route::Route;
 
@@ -28,6 +29,9 @@ pub(crate) struct Surface {
     pub(crate) asks_first: bool,
     /// Whether an API key beside an `Authorization` header is somebody else's business: its clients send one to their cloud.
     pub(crate) spare_keys: bool,
+    /// Where its callers may show who they are, in this order, unless the operator lists places. Empty for `Authorization` and the
+    /// headers of keys, of which there may be one.
+    pub(crate) token_sources: &'static [TokenSource],
     /// Whether clients stay connected to it and find each other there.
     pub(crate) connects: bool,
     /// What it answers by itself.
@@ -47,6 +51,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        token_sources: &[],
         connects: false,
         routes: native::ROUTES,
         upstream_routes: None,
@@ -60,6 +65,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        token_sources: &[],
         connects: false,
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
@@ -73,6 +79,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        token_sources: hypha::TOKEN_SOURCES,
         connects: true,
         routes: hypha::routes::ROUTES,
         upstream_routes: None,
@@ -86,6 +93,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &["x-pagination-total", "x-pagination-next", "content-location", "location"],
         asks_first: true,
         spare_keys: true,
+        token_sources: &[],
         connects: false,
         routes: langgraph::routes::EMBEDDED,
         upstream_routes: Some(langgraph::routes::UPSTREAM),
@@ -99,6 +107,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: &[],
         asks_first: false,
         spare_keys: false,
+        token_sources: &[],
         connects: false,
         routes: muxi::routes::ROUTES,
         upstream_routes: None,
@@ -112,6 +121,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         exposed_headers: supabase::style::EXPOSED_HEADERS,
         asks_first: false,
         spare_keys: false,
+        token_sources: &[],
         connects: false,
         routes: supabase::routes::ROUTES,
         upstream_routes: None,

@@ -20,6 +20,8 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         assertions: None,
         rate_limit: None,
         cors_origins: Vec::new(),
+        token_sources: Vec::new(),
+        message_rate: doorward_server::MessageRate::default(),
         docs: false,
         graphs: Graphs::default(),
         hooks: None,

@@ -66,6 +66,14 @@ const steps = {
     await server.disconnect();
   },
 
+  /** One method of one service. */
+  async ask() {
+    const server = await enter();
+    const service = await server.getService(given.service);
+    tell(await service[given.method](...given.args).then((value) => ({ value }), (error) => ({ error: String(error) })));
+    await server.disconnect();
+  },
+
   async login() {
     const seen = [];
     const token = await hyphaWebsocketClient.login({

@@ -120,10 +120,12 @@ impl Asked {
     /// Headers, without those that say who is calling: the service is told that in `user`, and gets no credential of anybody's. The
     /// operator's own code is shown what it may have set itself, but for the cookies of Doorward's own sessions.
     pub(super) fn headers(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let shown = |name: &str| {
-            self.operators
-                || !matches!(name, "authorization" | "cookie" | "proxy-authorization" | "x-api-key")
+        let sources = &self.request.site.sources;
+        let credential = |name: &str| {
+            matches!(name, "authorization" | "cookie" | "proxy-authorization" | "x-api-key")
+                || sources.headers().any(|source| source == name)
         };
+        let shown = move |name: &str| self.operators || !credential(name);
         let all = self.request.headers.iter().filter(move |(name, _)| shown(name.as_str()));
         all.filter_map(|(name, value)| {
             let value = value.to_str().ok()?;

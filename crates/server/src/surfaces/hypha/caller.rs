@@ -1,51 +1,33 @@
-//! Who calls over plain HTTP: whom the mount's chain found, or whom the browser's `access_token` cookie names where nothing else was shown.
-//!
-//! A browser sends the cookie whoever made the page. What changes something is taken from a page of ours or of a listed origin alone.
+//! Who calls over plain HTTP: whom the mount's chain found in the places where it looks; and who is signed in at our own page.
 
 use doorward_core::authn::{Offered, Place, Presented};
-use doorward_core::error::{Error, Result, codes};
-use doorward_core::identity::browser::Provenance;
+use doorward_core::error::Result;
 use doorward_core::operation::Call;
-use http::header::ORIGIN;
 
-use crate::http::browser::{cookie, own_origin, says_origin};
+use super::COOKIE_NAME;
+use crate::http::browser::cookie;
 use crate::request::Request;
-
-/// The cookie that Hypha's pages use.
-pub(super) const COOKIE_NAME: &str = "access_token";
 
 /// Who is asking.
 ///
 /// # Errors
-/// The chain's refusal of what the cookie says; `cross_site` for what another's page wants changed.
+/// `internal` on an open route.
 pub(super) async fn of(request: &Request) -> Result<Call> {
+    request.call().cloned()
+}
+
+/// Whom the page's own cookie names, wherever else the operator has tokens looked for; else who is asking.
+///
+/// # Errors
+/// The chain's refusal of what the cookie says.
+pub(super) async fn signed_in(request: &Request) -> Result<Call> {
     let call = request.call()?;
-    if !call.auth.is_anonymous() {
-        return Ok(call.clone());
-    }
-    let Some(text) = cookie(&request.headers, COOKIE_NAME).filter(|text| !text.is_empty()) else {
-        return Ok(call.clone());
-    };
-    let listed = request.headers.get(ORIGIN).is_some_and(|origin| request.site.cors.lists(origin));
-    if !request.method.is_safe() && !listed {
-        let own = own_origin(&request.headers, request.site.public_origin.as_deref());
-        let says_origin = says_origin(&request.headers);
-        let provenance = Provenance {
-            own_origin: own || !says_origin,
-            says_origin: true,
-            csrf_token: None,
-            needs_token: false,
-        };
-        call.made_by_own_page(provenance)?;
-    }
+    let text = cookie(&request.headers, COOKIE_NAME).filter(|text| !text.is_empty());
+    let Some(text) = text.filter(|_| call.auth.is_anonymous()) else { return Ok(call.clone()) };
     let presented = Presented {
         offered: Some(Offered { place: Place::Bearer, text }),
         client: Some(request.client.address),
         ..Presented::nothing()
     };
-    let found = request.engine.authenticate(&request.site.mount, (*call.origin).clone(), &presented).await?;
-    if found.auth.is_anonymous() && found.auth.credential.is_none() {
-        return Err(Error::new(codes::TOKEN_INVALID));
-    }
-    Ok(found)
+    request.engine.authenticate(&request.site.mount, (*call.origin).clone(), &presented).await
 }

@@ -23,8 +23,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, SET_COOKIE};
 
 use super::apps;
-use super::caller::{self, COOKIE_NAME};
-use super::{hub, moved};
+use super::{COOKIE_NAME, caller, hub, moved};
 use crate::http::browser::cookie;
 use crate::http::page::{escaped, page};
 use crate::http::pairs::Pairs;
@@ -114,7 +113,7 @@ fn key_of(query: &Pairs) -> Option<&str> {
 
 /// Who is signed in in this browser, if anybody is.
 async fn signed_in(request: &Request) -> Result<Option<Call>> {
-    match caller::of(request).await {
+    match caller::signed_in(request).await {
         Ok(call) if call.auth.principal.user_id().is_some() => Ok(Some(call)),
         Ok(_) => Ok(None),
         // A stay that has ended is nobody's.

@@ -13,6 +13,8 @@ pub(crate) mod routes;
 mod socket;
 pub(crate) mod style;
 
+use std::borrow::Cow;
+
 use doorward_core::error::{Error, Result, codes};
 use doorward_hub::Hub;
 use http::StatusCode;
@@ -20,7 +22,14 @@ use http::header::LOCATION;
 
 use crate::http::body::Body;
 use crate::http::respond::{Answer, header_value};
+use crate::http::sources::TokenSource;
 use crate::request::Request;
+
+/// The cookie that Hypha's pages use.
+const COOKIE_NAME: &str = "access_token";
+/// Where tokens are looked for, where the operator lists no places.
+pub(crate) const TOKEN_SOURCES: &[TokenSource] =
+    &[TokenSource::Authorization, TokenSource::Cookie(Cow::Borrowed(COOKIE_NAME))];
 
 /// The hub of the request's mount.
 fn hub(request: &Request) -> Result<Hub> {

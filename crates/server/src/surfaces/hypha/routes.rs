@@ -22,13 +22,18 @@ const fn app(method: Method) -> Route {
 /// All of them.
 pub(crate) static ROUTES: &[Route] = &[
     Route::accept("/ws", |r| Box::pin(socket::open(r))),
-    Route::guarded(GET, "/health", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
-    Route::guarded(GET, "/health/readiness", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
-    Route::guarded(GET, "/health/liveness", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
+    Route::guarded(GET, "/health", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
+        .reading_cookies_itself(),
+    Route::guarded(GET, "/health/readiness", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
+        .reading_cookies_itself(),
+    Route::guarded(GET, "/health/liveness", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
+        .reading_cookies_itself(),
     Route::guarded(GET, "/assets/config.json", CALL, |r| Box::pin(about::config(r))),
-    Route::guarded(GET, "/login", PAGE, |r| Box::pin(login::lead_there(r))),
-    Route::guarded(GET, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::show(r))),
-    Route::guarded(POST, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::sign_in(r))),
+    Route::guarded(GET, "/login", PAGE, |r| Box::pin(login::lead_there(r))).reading_cookies_itself(),
+    Route::guarded(GET, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::show(r)))
+        .reading_cookies_itself(),
+    Route::guarded(POST, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::sign_in(r)))
+        .reading_cookies_itself(),
     Route::guarded(GET, "/{workspace}/info", CALL, |r| Box::pin(bridge::workspace(r))),
     Route::guarded(GET, "/{workspace}/services", CALL, |r| Box::pin(bridge::with_slash(r))),
     Route::guarded(GET, "/{workspace}/services/", CALL, |r| Box::pin(bridge::list(r))),

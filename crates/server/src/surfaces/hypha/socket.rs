@@ -23,10 +23,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::hub;
 use crate::access::Access;
 use crate::http::body::Room;
+use crate::http::browser::foreign;
 use crate::http::extract::{Seen, user_agent};
 use crate::http::respond::Answer;
+use crate::http::sources::Shown;
 use crate::http::websocket::{Client, close, stopped};
 use crate::request::Request;
+use crate::server::MessageRate;
 
 /// How long a client may take for its first text, and how large that may be.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
@@ -39,9 +42,6 @@ const MAX_TEXT_BYTES: usize = 1000;
 const IDLE: Duration = Duration::from_secs(600);
 /// How long a client may take to take what it is sent.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
-/// Messages that a client may send at once, and how many come to that in a second.
-const BURST: f64 = 2000.0;
-const EACH_SECOND: f64 = 200.0;
 /// Messages of a client that wait to be sent on.
 const QUEUE: usize = 16;
 /// Parameters of an address by which clients of the past said who they are.
@@ -52,6 +52,8 @@ struct Arrival {
     hub: Hub,
     request: Request,
     origin: Origin,
+    /// What the handshake showed, where the operator listed places for that; or why not.
+    shown: Result<Option<Shown<'static>>>,
 }
 
 /// `GET /ws`.
@@ -67,7 +69,8 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
         user_agent: user_agent(&request.headers),
     };
     let room = request.body.give_up();
-    let arrival = Arrival { hub, request, origin };
+    let shown = std::mem::replace(&mut request.shown, Ok(None));
+    let arrival = Arrival { hub, request, origin, shown };
     Ok(handshake.agree((room, MAX_MESSAGE_BYTES), move |client| async move {
         if of_the_past {
             let what = "Connection with query parameters is not supported. Please upgrade your client to the latest version.";
@@ -115,20 +118,38 @@ impl Arrival {
             return;
         }
         let stopping = self.request.site.stopping.clone();
-        let end = Stay { client: &mut client, link, access, stopping }.run().await;
+        let rate = self.request.site.message_rate;
+        let end = Stay { client: &mut client, link, access, stopping, rate }.run().await;
         if let Some(end) = end {
             close(client, end, |client| drop(client.get_mut().whole())).await;
         }
     }
 
-    /// Finds out who it is, by the token it comes back with or the one it was given, and lets them in.
+    /// What the handshake showed. A browser sends its cookies whoever made the page that opens a WebSocket.
+    fn shown(&self) -> Result<Option<Offered<'_>>, Refused> {
+        let shown = self.shown.as_ref().map_err(Refused::authentication)?;
+        let Some(shown) = shown else { return Ok(None) };
+        let Request { headers, site, .. } = &self.request;
+        if shown.by_browser
+            && foreign(headers, site.public_origin.as_deref(), |origin| site.cors.lists(origin))
+        {
+            let message = "A cookie says who is asking, and a page of another site opened the connection.";
+            return Err(Refused::authentication(&Error::new(codes::CROSS_SITE).message(message)));
+        }
+        Ok(Some(shown.as_offered()))
+    }
+
+    /// Finds out who it is, by the token it comes back with, the one it was given, or what the handshake showed, and lets them in.
     async fn let_in(&self, hello: &Hello) -> Result<(Link, Access), Refused> {
         let text = hello.reconnection_token.as_deref().or(hello.token.as_deref());
         let text =
             text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)).filter(|text| !text.is_empty());
         let seen = Seen(&self.request.headers);
         let presented = Presented {
-            offered: text.map(|text| Offered { place: Place::Bearer, text }),
+            offered: match text {
+                Some(text) => Some(Offered { place: Place::Bearer, text }),
+                None => self.shown()?,
+            },
             headers: &seen,
             // A client that says who it is is not looked for anywhere else.
             line: text.is_none().then_some(Line {
@@ -186,6 +207,7 @@ struct Stay<'c> {
     link: Link,
     access: Access,
     stopping: watch::Receiver<bool>,
+    rate: MessageRate,
 }
 
 /// What a client sent, and the room that it takes until it is sent on.
@@ -199,7 +221,7 @@ impl Stay<'_> {
     async fn run(mut self) -> Option<CloseFrame> {
         let (queue, queued) = mpsc::channel(QUEUE);
         let mut sending_on = tokio::spawn(send_on(self.link.sender(), queued));
-        let mut bucket = Bucket { left: BURST, at: Instant::now() };
+        let mut bucket = Bucket::full(self.rate);
         let mut heard = Instant::now();
         let end = loop {
             let (client, link) = (&mut *self.client, &mut self.link);
@@ -286,14 +308,20 @@ async fn send_on(sender: Sender, mut queued: mpsc::Receiver<Sent>) -> Option<Fra
 
 /// Messages that may still come, refilled as time goes by.
 struct Bucket {
+    rate: MessageRate,
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
+    fn full(rate: MessageRate) -> Self {
+        Self { rate, left: rate.burst.into(), at: Instant::now() }
+    }
+
     fn take(&mut self) -> bool {
         let now = Instant::now();
-        self.left = (self.left + (now - self.at).as_secs_f64() * EACH_SECOND).min(BURST);
+        let come = (now - self.at).as_secs_f64() * f64::from(self.rate.each_second);
+        self.left = (self.left + come).min(self.rate.burst.into());
         self.at = now;
         if self.left < 1.0 {
             return false;
