@@ -214,6 +214,35 @@ async def test_multi_source_and_multi_provider_send_each_token_to_its_own(live):
     assert (await who(hub, person.token))["id"] == person.id
 
 
+async def test_hybrid_startup_sends_each_prefix_to_its_parser_with_the_real_client(live):
+    parsers = "".join(
+        f"async def parse_{kind}_token(token):\n    if 'bad' in token: raise ValueError('bad {kind}')\n    return UserInfo(id='by-{kind}')\n" for kind in ("local", "oauth", "ldap")
+    )
+    text = "from hypha.core import UserInfo\nfrom hypha.core.auth import _parse_token\n" + parsers + block("async def hybrid_auth_startup")
+    hub = live({"hybrid.py": text}, "hybrid.py:hybrid_auth_startup")
+    person = hub.person()
+    for token, id_ in (("local_1", "by-local"), ("oauth_1", "by-oauth"), ("ldap_1", "by-ldap"), (person.token, person.id)):
+        assert (await who(hub, token))["id"] == id_
+    assert "bad ldap" in await refusal(hub, "ldap_bad")
+
+
+async def test_each_hook_alone_leaves_the_others_as_they_are(live):
+    alone = "async def hypha_startup(server):\n    await server.register_auth_service({})\n"
+    hub = live({"my_auth.py": alone.format("get_token=lambda scope: dict(scope['headers']).get(b'x-mine', b'').decode() or None")})
+    person = hub.person()
+    for headers in ({"X-Mine": person.token}, {"Authorization": f"Bearer {person.token}"}):
+        assert (await asked(hub.http(), "GET", f"/{person.workspace}/services/", headers=headers)).status_code == 200
+    assert (await asked(hub.http(), "GET", "/public/services/", headers={"X-Mine": "junk"})).status_code == 401
+    hub = live({"my_auth.py": alone.format("index_handler=lambda event: {'status': 200, 'body': 'mine'}")})
+    assert (await asked(hub.http(), "GET", "/public/apps/hypha-login/")).text == "mine"
+    person = hub.person()
+    status, started = await call(hub, "start")
+    assert status == 200 and await call(hub, "check", key=started["key"], timeout=0) == (200, None)
+    assert await call(hub, "report", key=started["key"], token=person.token) == (200, None)
+    status, token = await call(hub, "check", key=started["key"], timeout=1)
+    assert status == 200 and (await who(hub, token))["id"] == person.id
+
+
 async def test_saml_auth_answers_at_the_login_page_and_at_its_own_service(live):
     hub = live({"saml_auth.py": "import time\n" + block("# saml_auth.py")})
     assert "SAML authentication configured" in hub.server.log
