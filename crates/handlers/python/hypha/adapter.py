@@ -189,8 +189,8 @@ class StartUp:
         said = await self.ask("generate_token", in_thread, UserInfo.model_validate(given["user"]), given["expires_in"], refuses=False)
         if not isinstance(said, str):
             raise self.must_give("generate_token", f"a str, it gave {type(said).__name__}")
-        if not said or len(said.encode("utf-8", "replace")) > MOST_TOKEN_BYTES or any(not one.isprintable() or one.isspace() for one in said):
-            raise self.must_give("generate_token", f"a str of 1 to {MOST_TOKEN_BYTES} bytes without spaces and control characters")
+        if not 1 <= len(said) <= MOST_TOKEN_BYTES or not all("!" <= one <= "~" for one in said):
+            raise self.must_give("generate_token", f"a str of 1 to {MOST_TOKEN_BYTES} visible ASCII characters")
         return {"token": said}
 
 
