@@ -287,7 +287,9 @@ async def test_hooks_that_answer_nonsense_let_nobody_in_and_the_server_goes_on(l
     person = hub.person()
     answer = await asked(hub.http(person.token), "GET", f"/{person.workspace}/services/")
     assert answer.status_code == 200
-    assert await refusal(hub, person.token), "a connection needs a token to come back with"
+    words = await refusal(hub, person.token)
+    assert words and "credentials" not in words, "a connection needs a token to come back with, and that is not the person's fault"
+    assert "generate_token of my_auth.py must give a str, it gave bytes" in hub.server.log
     assert (await asked(hub.http(person.token), "GET", f"/{person.workspace}/services/")).status_code == 200
 
 

@@ -223,7 +223,7 @@ impl TokenHooks {
         };
         let text = answer.get("token").and_then(Value::as_str).filter(good);
         let text = text.ok_or_else(|| {
-            invalid("generate_token must give a text of at most 8 KiB without spaces".to_owned())
+            self.makes_none("generate_token must give a text of at most 8 KiB without spaces".to_owned())
         })?;
         let Issued { token, id, expires_in_s, expires_at_s } = ours;
         self.made.insert(key_of(text), Arc::new(token));
@@ -236,8 +236,15 @@ impl TokenHooks {
         self.made.get(&key_of(text))
     }
 
+    fn makes_none(&self, what: String) -> Error {
+        tracing::error!(handler = self.handlers.name(), "{what}");
+        Error::new(codes::HANDLER_FAILED).operator(what)
+    }
+
     async fn ask(&self, function: &'static str, with: Value) -> Result<Value> {
         self.handlers.call(function, with).await.map_err(|fault| match fault {
+            // Nobody's credential is wrong where a token is made.
+            HandlerFault::Invalid(what) if function == "generate_token" => self.makes_none(what),
             // Whoever shows a bad credential is told so in the file's words, in the platform's shape.
             HandlerFault::Refused(refused) if refused.status == 401 && refused.detail.is_string() => {
                 let text = refused.detail.as_str().unwrap_or_default().to_owned();
