@@ -17,6 +17,7 @@ use crate::agents::runner::Runner;
 use crate::agents::runs::Runs;
 use crate::agents::threads::Threads;
 use crate::anomalies::Anomalies;
+use crate::artifacts::Views;
 use crate::audit::journal::FLUSH_EVERY_MS;
 use crate::audit::{Audit, AuditEntry, Journal};
 use crate::authz::Roles;
@@ -50,7 +51,6 @@ use crate::random::Random;
 use crate::secret::SecretBytes;
 use crate::tokens::seal::Sealer;
 use crate::tokens::{KeyRing, SigningKeys, StoreKeys, Tokens};
-use crate::workspaces::Workspaces;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
@@ -115,6 +115,7 @@ struct Inner {
     keys: StoreKeys,
     post: Post,
     agents: Agents,
+    views: Views,
     rings: Mutex<HashMap<String, Arc<KeyRing>>>,
     /// Work in flight holds a receiver; stopping waits until none is left.
     working: watch::Sender<()>,
@@ -151,6 +152,7 @@ impl Engine {
             post: Post::new(parts.mailer),
             keys,
             agents: Agents::default(),
+            views: Views::default(),
             rings: Mutex::default(),
             working: watch::channel(()).0,
             settings,
@@ -580,10 +582,8 @@ impl Engine {
         Ownership::new(self)
     }
 
-    /// Workspaces that stay.
-    #[must_use]
-    pub fn workspaces(&self) -> Workspaces<'_> {
-        Workspaces::new(self)
+    pub(crate) fn views(&self) -> &Views {
+        &self.0.views
     }
 
     /// The audit log.

@@ -92,6 +92,8 @@ ids! {
     RequestId = "req";
     /// Something that happened, as it is told to hooks and webhooks.
     EventId = "evt";
+    /// What is kept in a workspace.
+    ArtifactId = "art";
     /// One process on a store; audit chains are kept per node.
     NodeId = "nod";
 }

@@ -11,6 +11,7 @@
 
 pub mod agents;
 pub mod anomalies;
+pub mod artifacts;
 pub mod audit;
 pub mod authn;
 pub mod authz;

@@ -293,22 +293,10 @@ impl Conversation {
     async fn send(&self, method: &str, session: Option<&str>, extra: &Value) -> Result<(), Fault> {
         let mut frame = self.head(method, session);
         value::write_to(&mut frame, extra);
-        if frame.len() <= PART + SLACK {
-            return self.put(frame).await;
+        for part in in_parts(frame, &self.hub.fresh_name(""), &|method| self.head(method, None)) {
+            self.put(part).await?;
         }
-        // In parts, as clients send them. They answer each; nobody waits for these answers.
-        let key = self.hub.fresh_name("");
-        let cache = |name: &str| format!("services.built-in.message_cache.{name}");
-        let part = |name: &str, args: Vec<Value>| {
-            let mut frame = self.head(&cache(name), None);
-            value::write_to(&mut frame, &value::map([("args", Value::Array(args))]));
-            frame
-        };
-        self.put(part("create", vec![key.as_str().into(), false.into()])).await?;
-        for bytes in frame.chunks(PART) {
-            self.put(part("append", vec![key.as_str().into(), Value::Binary(bytes.to_vec())])).await?;
-        }
-        self.put(part("process", vec![key.as_str().into(), false.into()])).await
+        Ok(())
     }
 
     async fn put(&self, frame: Vec<u8>) -> Result<(), Fault> {
@@ -317,6 +305,22 @@ impl Conversation {
         let peer = self.hub.live_room(workspace).and_then(|room| room.peer(client)).ok_or_else(gone)?;
         peer.outbox.send(Out::Frame(frame.into())).await.map_err(|_| gone())
     }
+}
+
+/// A frame as clients take it: whole, or in parts as they send them themselves, each behind the `head` of a call to a method of theirs. They answer
+/// each; nobody waits for these answers.
+pub(crate) fn in_parts(frame: Vec<u8>, key: &str, head: &dyn Fn(&str) -> Vec<u8>) -> Vec<Vec<u8>> {
+    if frame.len() <= PART + SLACK {
+        return vec![frame];
+    }
+    let part = |name: &str, last: Value| {
+        let mut frame = head(&format!("services.built-in.message_cache.{name}"));
+        value::write_to(&mut frame, &value::map([("args", Value::Array(vec![key.into(), last]))]));
+        frame
+    };
+    let begin = std::iter::once(part("create", false.into()));
+    let parts = frame.chunks(PART).map(|bytes| part("append", Value::Binary(bytes.to_vec())));
+    begin.chain(parts).chain(std::iter::once(part("process", false.into()))).collect()
 }
 
 /// What the other side raised, in its own words: the last line of what it sent.

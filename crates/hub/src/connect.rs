@@ -109,6 +109,7 @@ impl Hub {
             self.tidy(&room);
             return Err(denied());
         };
+        let call = self.known(&call, &room).into_owned();
         if &*room.id != PUBLIC {
             let owner = room.owner();
             let leave =
@@ -205,6 +206,15 @@ impl Hub {
         self.abandon(&peer.address);
         self.tell(room, "client_disconnected", &json!({"id": &*peer.id, "workspace": &*room.id}));
         self.forget(room);
+    }
+
+    /// Sends out of a room whoever was let in by what was revoked since.
+    pub(crate) fn dismiss_revoked(&self, room: &Arc<Room>) {
+        let peers: Vec<_> = room.peers.read().values().cloned().collect();
+        for peer in peers.iter().filter(|peer| peer.call.is_revoked()) {
+            peer.outbox.close(1008, "what let the client in was revoked");
+            self.leave(peer);
+        }
     }
 
     /// Sends everybody out of a room and forgets it.

@@ -7,7 +7,7 @@ use rmpv::Value;
 /// A call that was refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// `KeyError`, `PermissionError`, `ValueError`, `TypeError`, `AssertionError`, `TimeoutError`, `RuntimeError`.
+    /// `KeyError`, `FileExistsError`, `PermissionError`, `ValueError`, `TypeError`, `AssertionError`, `TimeoutError`, `RuntimeError`.
     pub class: &'static str,
     /// What happened, for the caller.
     pub message: String,
@@ -18,6 +18,12 @@ impl Fault {
     #[must_use]
     pub fn key(message: impl Into<String>) -> Self {
         Self { class: "KeyError", message: message.into() }
+    }
+
+    /// There is one already.
+    #[must_use]
+    pub fn exists(message: impl Into<String>) -> Self {
+        Self { class: "FileExistsError", message: message.into() }
     }
 
     /// The caller may not.

@@ -1,6 +1,7 @@
 //! The hub itself: what it is made of, and the rooms there are.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,7 +12,7 @@ use doorward_core::engine::Engine;
 use doorward_core::error::Result;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
-use doorward_core::principal::Principal;
+use doorward_core::principal::{Principal, PrincipalKind};
 use doorward_core::random;
 use doorward_core::start_up::TokenHooks;
 use doorward_core::tokens::{HubToken, Issued};
@@ -25,6 +26,8 @@ use crate::start_up::CustomLogin;
 
 /// The workspace that everybody sees.
 pub(crate) const PUBLIC: &str = "public";
+/// The workspace of whoever runs the server: nobody's own, and administrators' alone.
+pub(crate) const ROOT: &str = "ws-user-root";
 
 /// What a hub is told when it is made.
 pub struct Settings {
@@ -85,6 +88,7 @@ impl Hub {
             persistent: true,
             created_at_ms: hub.0.engine.now_ms(),
             details: serde_json::Map::new(),
+            members: BTreeMap::new(),
         });
         hub
     }
@@ -177,8 +181,10 @@ impl Hub {
         // One's own, or that of whom one acts for: nobody else's is made by asking for it.
         let authority = &self.mount().tokens.authority;
         let mut whose = std::iter::once(&call.auth.principal).chain(&call.auth.actors);
-        let Some(owner) = whose.find(|principal| names::own(principal, authority) == id) else {
-            return Ok(None);
+        let owner = match whose.find(|principal| names::own(principal, authority) == id) {
+            Some(owner) => owner.clone(),
+            None if id == ROOT => Principal::system("hub"),
+            None => return Ok(None),
         };
         Ok(Some(self.keep(Workspace {
             id: id.to_owned(),
@@ -186,9 +192,10 @@ impl Hub {
             description: "A workspace of one's own".to_owned(),
             owner: owner.owner_key(),
             owner_ids: vec![id[names::OWN.len()..].to_owned()],
-            persistent: owner.user_id().is_some(),
+            persistent: owner.user_id().is_some() || owner.kind == PrincipalKind::System,
             created_at_ms: self.0.engine.now_ms(),
             details: serde_json::Map::new(),
+            members: BTreeMap::new(),
         })))
     }
 
@@ -219,6 +226,23 @@ impl Hub {
         self.0.rooms.read().values().filter(|room| alone(room)).count()
     }
 
+    /// The caller, with what being a member of this workspace gives.
+    pub(crate) fn known<'c>(&self, call: &'c Call, room: &Room) -> Cow<'c, Call> {
+        let workspace = room.workspace.read();
+        if workspace.members.is_empty() {
+            return Cow::Borrowed(call);
+        }
+        let name = names::member(&call.auth.principal, &self.mount().tokens.authority);
+        match workspace.members.get(&name) {
+            Some(member) => {
+                let joined = call.as_member(&room.id, member);
+                // What was revoked elsewhere a moment ago may still stand here.
+                if joined.is_revoked() { Cow::Borrowed(call) } else { Cow::Owned(joined) }
+            }
+            None => Cow::Borrowed(call),
+        }
+    }
+
     /// How far a caller reaches into a workspace, by the decision function; nothing is done by asking.
     pub(crate) fn permission(&self, call: &Call, room: &Room) -> Option<Permission> {
         if &*room.id == PUBLIC && !call.auth.workspaces.given.contains_key(PUBLIC) {
@@ -226,6 +250,7 @@ impl Hub {
             let administrator = self.reaches(call, room, workspace::Manage::DEF);
             return Some(if administrator { Permission::Admin } else { Permission::Read });
         }
+        let call = self.known(call, room);
         let steps = [
             (workspace::Manage::DEF, Permission::Admin),
             (workspace::Use::DEF, Permission::ReadWrite),
@@ -233,7 +258,7 @@ impl Hub {
         ];
         steps
             .into_iter()
-            .find(|(action, _)| self.reaches(call, room, action))
+            .find(|(action, _)| self.reaches(&call, room, action))
             .map(|(_, permission)| permission)
     }
 

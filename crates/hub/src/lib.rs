@@ -11,6 +11,7 @@
 //! It knows no transport: WebSockets and HTTP are the server's. Wire facts: hypha-rpc 0.21.47, Hypha 0.21.137.
 
 mod args;
+mod artifacts;
 mod built_in;
 mod caller;
 mod connect;

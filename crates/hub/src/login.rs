@@ -337,6 +337,7 @@ impl Hub {
         workspace: Option<&str>,
         ttl_s: i64,
     ) -> Result<(), Fault> {
+        let mut joined = None;
         let scope = match workspace {
             None => call.auth.workspaces.clone(),
             Some(name) => {
@@ -344,6 +345,7 @@ impl Hub {
                 let room = self.room(name, call).await?.ok_or_else(denied)?;
                 let permission = self.permission(call, &room).ok_or_else(denied)?;
                 let owner = room.owner();
+                let call = joined.insert(self.known(call, &room).into_owned());
                 let leave = call.permit::<workspace::Read>(Target::owned(&room.id, &owner));
                 leave.map_err(|_| denied())?.close(Ok(()))?;
                 WorkspaceScope {
@@ -354,6 +356,7 @@ impl Hub {
                 }
             }
         };
+        let call = joined.as_ref().unwrap_or(call);
         let home = workspace.map_or_else(|| self.own_workspace(call), str::to_owned);
         let wanted = HubToken {
             workspaces: scope,

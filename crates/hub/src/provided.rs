@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::peer::Peer;
 use crate::start_up::CustomLogin;
-use crate::{built_in, login, manager};
+use crate::{artifacts, built_in, login, manager};
 
 /// A call to the server.
 pub(crate) struct Asked {
@@ -47,7 +47,7 @@ pub(crate) struct Provided {
 /// Those at `*/manager`.
 static OF_THE_MANAGER: &[&Provided] = &[&built_in::SERVICE, &manager::SERVICE];
 /// Those in `public`.
-pub(crate) static PUBLIC_ONES: &[&Provided] = &[&built_in::SERVICE, &login::SERVICE];
+pub(crate) static PUBLIC_ONES: &[&Provided] = &[&built_in::SERVICE, &login::SERVICE, &artifacts::SERVICE];
 /// Those at an address that we speak from ourselves.
 static OF_CALLERS: &[&Provided] = &[&built_in::SERVICE];
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use doorward_core::workspaces::Workspace;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use crate::manager::Diary;
 use crate::peer::Peer;
 use crate::registry::Service;
 
@@ -20,6 +21,8 @@ pub(crate) struct Room {
     pub(crate) services: RwLock<BTreeMap<Key, Arc<Service>>>,
     /// Kinds of services that were described.
     pub(crate) service_types: RwLock<BTreeMap<String, rmpv::Value>>,
+    /// What clients noted of themselves.
+    pub(crate) diary: Mutex<Diary>,
 }
 
 impl Room {
@@ -30,6 +33,7 @@ impl Room {
             peers: RwLock::default(),
             services: RwLock::default(),
             service_types: RwLock::default(),
+            diary: Mutex::default(),
         }
     }
 

@@ -16,11 +16,13 @@ use doorward_protocols::hypha::{Address, Head, Stamp, value};
 use rmpv::Value;
 
 use crate::args::Args;
+use crate::caller::in_parts;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::Out;
 use crate::peer::Peer;
 use crate::room::Room;
+use crate::user::UserInfo;
 
 impl Hub {
     /// Takes a frame from a client. It returns when there is room for the frame where it goes.
@@ -91,7 +93,7 @@ impl Hub {
             _ => {
                 let owner = room.owner();
                 let target = Target::owned(&room.id, &owner);
-                peer.call
+                self.known(&peer.call, room)
                     .permit::<hub_service::Call>(target)
                     .map_err(|_| denied())?
                     .close(Ok(()))
@@ -164,18 +166,32 @@ impl Hub {
         what: &str,
         said: Option<Value>,
     ) {
-        let mut frame = value::write(&value::map([
-            ("type", "method".into()),
-            ("from", from.into()),
-            ("to", peer.address.as_str().into()),
-            ("method", format!("{session}.{what}").into()),
-            ("parent", session.into()),
-            ("ws", (&*peer.room.id).into()),
-        ]));
+        let head = |method: &str| {
+            value::map([
+                ("type", "method".into()),
+                ("from", from.into()),
+                ("to", peer.address.as_str().into()),
+                ("method", method.into()),
+                ("ws", (&*peer.room.id).into()),
+            ])
+        };
+        let mut answer = head(&format!("{session}.{what}"));
+        value::set(&mut answer, "parent", session.into());
+        let mut frame = value::write(&answer);
         if let Some(said) = said {
             value::write_to(&mut frame, &value::map([("args", Value::Array(vec![said]))]));
         }
-        let _ = peer.outbox.send(Out::Frame(frame.into())).await;
+        // Their built-in service wants to know who calls it, for the parts of what is large.
+        let call = |method: &str| {
+            let mut head = head(method);
+            value::set(&mut head, "user", value::from_json(&UserInfo::root(&peer.room.id).to_json()));
+            value::write(&head)
+        };
+        for part in in_parts(frame, &self.fresh_name(""), &call) {
+            if peer.outbox.send(Out::Frame(part.into())).await.is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -183,7 +183,8 @@ impl Visit {
         }
         let owner = room.owner();
         let target = Target::owned(&room.id, &owner);
-        Ok(self.peer.call.permit::<hub_service::Call>(target)?.close(Ok(()))?)
+        let call = self.hub.known(&self.peer.call, room);
+        Ok(call.permit::<hub_service::Call>(target)?.close(Ok(()))?)
     }
 
     async fn call_ours(&self, service: &str, at: &str, name: &str, args: Args) -> Result<Value, Fault> {

@@ -28,6 +28,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 7, name: "langgraph", sql: include_str!("../migrations/0007_langgraph.sql") },
     Migration { version: 8, name: "emails", sql: include_str!("../migrations/0008_emails.sql") },
     Migration { version: 9, name: "workspaces", sql: include_str!("../migrations/0009_workspaces.sql") },
+    Migration { version: 10, name: "artifacts", sql: include_str!("../migrations/0010_artifacts.sql") },
 ];
 
 /// Where a store notes what was applied to it.

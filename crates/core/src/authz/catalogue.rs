@@ -56,7 +56,7 @@ impl ActionDef {
     /// Whether it is an action on a workspace, or on what is offered in one: what the credential was given there counts.
     #[must_use]
     pub fn is_of_a_workspace(&self) -> bool {
-        matches!(self.resource, "workspace" | "hub_service")
+        matches!(self.resource, "workspace" | "hub_service" | "artifact")
     }
 
     /// What a credential has to be given in a workspace to do this in one that its holder does not own; `None` where nothing that is given
@@ -64,11 +64,24 @@ impl ActionDef {
     #[must_use]
     pub fn permission_needed(&self) -> Option<Permission> {
         match (self.resource, self.name) {
-            ("workspace", "read" | "list") | ("hub_service", "read" | "call") => Some(Permission::Read),
-            ("workspace", "use") | ("hub_service", "register") => Some(Permission::ReadWrite),
-            ("workspace", "manage" | "token" | "delete") => Some(Permission::Admin),
+            ("workspace", "read" | "list")
+            | ("hub_service", "read" | "call")
+            | ("artifact", "read" | "list") => Some(Permission::Read),
+            ("workspace", "use") | ("hub_service", "register") | ("artifact", "create" | "edit") => {
+                Some(Permission::ReadWrite)
+            }
+            ("workspace", "manage" | "share" | "token" | "delete") | ("artifact", "delete") => {
+                Some(Permission::Admin)
+            }
             _ => None,
         }
+    }
+
+    /// Whether what it gives away stays when the credential has ended. Such a thing is done by nobody who came with a credential that is
+    /// confined to a workspace: whatever that one gives ends with it.
+    #[must_use]
+    pub fn outlives_its_credential(&self) -> bool {
+        matches!((self.resource, self.name), ("workspace", "share"))
     }
 
     /// Whether a credential that is confined to workspaces reaches it beside them.
@@ -309,6 +322,8 @@ catalogue! {
         Use = "use", Write, Buffered;
         /// Its settings, and what others offer in it.
         Manage = "manage", Write, Durable;
+        /// Saying who else owns it or may be in it.
+        Share = "share", Write, Durable;
         /// Making tokens for it. Such a token reaches no further than its maker.
         Token = "token", Write, Durable;
         /// Removing it.
@@ -322,6 +337,19 @@ catalogue! {
         Read = "read", Read, Buffered;
         /// Calling it. What it answers to whom is its own business.
         Call = "call", Write, Buffered;
+    }
+    /// What is kept in a workspace: a manifest under a name, perhaps within another. Its own permissions count beside those in the workspace.
+    artifact {
+        /// Keeping something, and replacing it as a whole.
+        Create = "create", Write, Durable;
+        /// Seeing one.
+        Read = "read", Read, Buffered;
+        /// Listing what is in a workspace or within another.
+        List = "list", Read, Buffered;
+        /// Changing one.
+        Edit = "edit", Write, Durable;
+        /// Removing one. Who made it may, as long as they may write where it is.
+        Delete = "delete", Write, Durable;
     }
     /// Parts of a product that some roles have and others have not.
     feature {

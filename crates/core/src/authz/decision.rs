@@ -110,7 +110,8 @@ pub fn decide(
     }
     let workspaces = &auth.workspaces;
     let needed = action.permission_needed().filter(|_| action.is_of_a_workspace());
-    if workspaces.confined && needed.is_none() && !action.is_for_the_confined() {
+    let elsewhere = needed.is_none() && !action.is_for_the_confined();
+    if workspaces.confined && (elsewhere || action.outlives_its_credential()) {
         return Err(Denial::Confined);
     }
     // 2. What only administrative credentials reach.

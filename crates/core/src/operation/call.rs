@@ -21,7 +21,7 @@ use crate::memory::revocations::Moment;
 use crate::mount::Mount;
 use crate::principal::AuthContext;
 use crate::tokens::seen::usable;
-use crate::workspaces::Permission;
+use crate::workspaces::{Member, Permission};
 
 use std::net::IpAddr;
 
@@ -271,6 +271,32 @@ impl Call {
     pub fn knowing_workspace(&self, id: &str, held: Permission) -> Self {
         let mut auth = (*self.auth).clone();
         auth.workspaces.given.insert(id.into(), held);
+        Self { auth: Arc::new(auth), ..self.clone() }
+    }
+
+    /// The same call of a member of a workspace: how far they may reach there, and what ends with their being a member. A credential that
+    /// is confined stays as it is: it reaches what it was given and no more.
+    #[must_use]
+    pub fn as_member(&self, workspace: &str, member: &Member) -> Self {
+        if self.auth.workspaces.confined || self.auth.is_anonymous() {
+            return self.clone();
+        }
+        let mut auth = (*self.auth).clone();
+        let given = auth.workspaces.given.entry(workspace.into()).or_insert(member.permission);
+        *given = member.permission.max(*given);
+        if !auth.descent.handles.contains(&member.handle) {
+            auth.descent.handles.push(Arc::clone(&member.handle));
+        }
+        Self { auth: Arc::new(auth), ..self.clone() }
+    }
+
+    /// The same call for one thing in a workspace, whose own permissions let the caller reach this far. Nothing but leave for
+    /// that thing may be asked of what comes back.
+    #[must_use]
+    pub(crate) fn lent(&self, workspace: &str, permission: Permission) -> Self {
+        let mut auth = (*self.auth).clone();
+        let given = auth.workspaces.given.entry(workspace.into()).or_insert(permission);
+        *given = permission.max(*given);
         Self { auth: Arc::new(auth), ..self.clone() }
     }
 

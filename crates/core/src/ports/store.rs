@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 use crate::agents::model::{Message, Run, RunStatus, Thread};
+use crate::artifacts::{Artifact, ArtifactQuery};
 use crate::audit::entry::{AuditEntry, AuditRecord, Outcome};
 use crate::authz::filter::Filter;
 use crate::events::webhooks::Waiting;
@@ -196,10 +197,31 @@ pub enum Write {
     ReleaseOwnership { mount: String, resource: String, id: String, owner: String },
     /// Adds a workspace, of which its owner has fewer than `most` beside the own one. Conflicts: `Exists`, `TooMany`.
     InsertWorkspace { workspace: Workspace, most: u32 },
-    /// Replaces name, description and details of a workspace, only if they, and whose it is, are as they were seen. Conflict: `Stale`.
+    /// Replaces name, description, details and members of a workspace, only if they, and whose it is, are as they were seen. Conflict: `Stale`.
     ChangeWorkspace { to: Box<Workspace>, seen: Box<Workspace> },
-    /// Removes a workspace of this owner. Conflict: `Missing`.
+    /// Removes a workspace of this owner, with everything that is kept in it. Conflict: `Missing`.
     DeleteWorkspace { id: String, owner: String },
+    /// Adds an artifact to a workspace that is `owner`'s, within its parent, unless the workspace then keeps more than `most` or in them more than
+    /// `most_bytes`. Conflicts: `Exists`; `Missing` if the workspace is gone or another's, or the parent gone; `TooMany`.
+    InsertArtifact { artifact: Box<Artifact>, owner: String, most: u32, most_bytes: u64 },
+    /// Replaces manifest, type, settings, comment and time of the artifact with this id if it is of this revision. Conflicts: `Stale`, `TooMany`.
+    ChangeArtifact { to: Box<Artifact>, id: String, revision: i64, most_bytes: u64 },
+    /// Removes an artifact, with what is within it if `recursive`. Conflicts: `Missing`; `Owned` if something is within it and may not go.
+    DeleteArtifact { workspace: String, alias: String, id: String, recursive: bool },
+    /// Counts looks at an artifact; no conflict if it is gone.
+    CountViews { id: String, views: i64 },
+    /// Removes everything that is kept in a workspace; no conflict if that is nothing.
+    EmptyWorkspace { id: String },
+    /// Notes something of a workspace under a name, or forgets it; at most `most` of a kind. Conflicts: `TooMany`; `Missing` if the workspace is gone or
+    /// another's.
+    SetNote {
+        workspace: String,
+        owner: String,
+        kind: NoteKind,
+        name: String,
+        value: Option<Vec<u8>>,
+        most: u32,
+    },
     /// Queues an event for a webhook; no conflict if it is queued already.
     QueueDelivery(Delivery),
     /// Takes a delivery that is still due at `due_ms` until `until_ms`. Conflict: `Stale`.
@@ -416,6 +438,46 @@ pub trait Workspaces: Send + Sync {
     fn workspaces<'a>(&'a self, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Workspace>>;
 }
 
+/// What is kept in workspaces.
+pub trait Artifacts: Send + Sync {
+    /// The artifact of this name.
+    fn artifact<'a>(&'a self, workspace: &'a str, alias: &'a str) -> StoreFuture<'a, Option<Artifact>>;
+    /// Those that a query is for, in the order they were made.
+    fn artifacts<'a>(
+        &'a self,
+        workspace: &'a str,
+        query: &'a ArtifactQuery,
+    ) -> StoreFuture<'a, Vec<Artifact>>;
+    /// How many a query is for, wherever it begins and ends.
+    fn count_artifacts<'a>(&'a self, workspace: &'a str, query: &'a ArtifactQuery) -> StoreFuture<'a, u64>;
+}
+
+/// Kinds of what is noted of a workspace under names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteKind {
+    /// Settings for programs, sealed.
+    Env,
+    /// What its owner wants to find again.
+    Bookmark,
+}
+
+impl NoteKind {
+    /// The spelling in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Env => "env",
+            Self::Bookmark => "bookmark",
+        }
+    }
+}
+
+/// What is noted of workspaces.
+pub trait Notes: Send + Sync {
+    /// All of a kind, by name.
+    fn notes<'a>(&'a self, workspace: &'a str, kind: NoteKind) -> StoreFuture<'a, Vec<(String, Vec<u8>)>>;
+}
+
 /// What to look for in the audit log; absent members match everything.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
@@ -485,6 +547,8 @@ pub trait Store:
     + Threads
     + OwnershipClaims
     + Workspaces
+    + Artifacts
+    + Notes
     + AuditLog
     + DeliveryQueue
 {
@@ -503,6 +567,8 @@ impl<T> Store for T where
         + Threads
         + OwnershipClaims
         + Workspaces
+        + Artifacts
+        + Notes
         + AuditLog
         + DeliveryQueue
 {

@@ -20,7 +20,7 @@ use crate::ports::{Conflict, StoreError};
 use crate::principal::{LOCAL, Principal};
 
 /// How long after its end a revoked token is remembered: clocks differ.
-const AFTER_END_S: i64 = 3_600;
+pub(crate) const AFTER_END_S: i64 = 3_600;
 
 /// What a token that works is.
 #[derive(Debug, Clone)]

@@ -68,10 +68,18 @@ impl Sealer {
     /// # Errors
     /// `wrong_master_key` if it was sealed under another key, or tampered with.
     pub fn open(&self, row: &SealedKey) -> Result<SecretBytes> {
-        let wrong = || Error::new(codes::WRONG_MASTER_KEY).operator(format!("sealed key {}", row.id));
-        let (nonce, text) = row.sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
+        self.open_bound(row.id.as_str(), &row.purpose, &row.algorithm, &row.sealed)
+    }
+
+    /// What was sealed for these.
+    ///
+    /// # Errors
+    /// As [`Sealer::open`].
+    pub fn open_bound(&self, id: &str, purpose: &str, algorithm: &str, sealed: &[u8]) -> Result<SecretBytes> {
+        let wrong = || Error::new(codes::WRONG_MASTER_KEY).operator(format!("sealed for {purpose} {id}"));
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
         let mut buffer = text.to_vec();
-        let aad = Aad::from(bound_to(row.id.as_str(), &row.purpose, &row.algorithm));
+        let aad = Aad::from(bound_to(id, purpose, algorithm));
         let plain = self
             .key
             .open_in_place(Nonce::assume_unique_for_key(*nonce), aad, &mut buffer)

@@ -1,9 +1,16 @@
 //! What a workspace is made of.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
+
+use super::Permission;
 
 /// Most workspaces that one owner makes. The own one does not count.
 pub const MOST_OF_ONE: u32 = 100;
+/// Most members of one workspace.
+pub const MOST_MEMBERS: usize = 100;
 /// Longest name, in characters.
 pub(super) const MAX_NAME_CHARS: usize = 200;
 /// Longest description, in characters.
@@ -28,6 +35,26 @@ pub struct Workspace {
     pub created_at_ms: i64,
     /// What else clients say of it: icon, covers, docs, config; at most 16 KiB as JSON.
     pub details: Map<String, Value>,
+    /// Who else may be in it, by what follows `ws-user-` in the id of their own workspace ([`super::names::member`]).
+    pub members: BTreeMap<String, Member>,
+}
+
+impl Workspace {
+    /// The owners' ids as clients see them: who made it, and every member who may do all there is to do.
+    pub fn owner_names(&self) -> impl Iterator<Item = &str> {
+        let administers = |member: &Member| member.permission == Permission::Admin;
+        let members = self.members.iter().filter(move |(_, member)| administers(member));
+        self.owner_ids.iter().map(String::as_str).chain(members.map(|(name, _)| name.as_str()))
+    }
+}
+
+/// Somebody who may be in a workspace of another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// How far they reach there.
+    pub permission: Permission,
+    /// What is made of their being a member is revoked by this, as by the handle of a token.
+    pub handle: Arc<str>,
 }
 
 /// What a new workspace is made of.
@@ -43,6 +70,8 @@ pub struct NewWorkspace {
     pub persistent: bool,
     /// What else clients say of it.
     pub details: Map<String, Value>,
+    /// Who else may be in it, and how far they reach there.
+    pub members: BTreeMap<String, Permission>,
 }
 
 /// What to change; absent members stay.

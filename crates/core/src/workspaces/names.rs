@@ -69,6 +69,19 @@ pub fn own(principal: &Principal, authority: &str) -> String {
     format!("{OWN}||{}", URL_SAFE_NO_PAD.encode(hash))
 }
 
+/// What a principal is called among the members of a workspace: its own workspace's id without what all of them begin with. No two
+/// principals share it, whoever vouches for them.
+#[must_use]
+pub fn member(principal: &Principal, authority: &str) -> String {
+    own(principal, authority)[OWN.len()..].to_owned()
+}
+
+/// Whether somebody can be called this among members.
+#[must_use]
+pub fn is_member(name: &str) -> bool {
+    OWN.len() + name.len() <= MAX_ID_BYTES && is_plain(name)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! Workspaces that stay, as a service.
 
+use std::collections::BTreeMap;
+
 use super::model::{
     MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, MOST_OF_ONE, NewWorkspace, Workspace, WorkspaceChanges,
 };
@@ -14,11 +16,11 @@ use crate::ports::store::{Page, Write};
 use crate::ports::{Conflict, StoreError};
 
 /// How often a change is tried that others get before.
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;
 
 /// Workspaces as a service.
 pub struct Workspaces<'e> {
-    engine: &'e Engine,
+    pub(super) engine: &'e Engine,
 }
 
 fn not_found() -> Error {
@@ -40,11 +42,7 @@ fn description(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-impl<'e> Workspaces<'e> {
-    pub(crate) fn new(engine: &'e Engine) -> Self {
-        Self { engine }
-    }
-
+impl Workspaces<'_> {
     /// The workspace with this id, for deciding: it is shown to nobody by this. `None` for one there is not, and for one that the hub
     /// keeps in memory alone.
     ///
@@ -81,6 +79,7 @@ impl<'e> Workspaces<'e> {
             persistent: new.persistent,
             created_at_ms: self.engine.now_ms(),
             details: new.details.clone(),
+            members: self.joined(&BTreeMap::new(), &new.members, &[&*principal.subject])?,
         })
     }
 
@@ -119,6 +118,8 @@ impl<'e> Workspaces<'e> {
                             owner: seen.owner.clone(),
                             owner_ids: seen.owner_ids.clone(),
                             created_at_ms: seen.created_at_ms,
+                            // Who may be in it is said by `share` alone.
+                            members: seen.members.clone(),
                             ..made.clone()
                         };
                         let write = Write::ChangeWorkspace { to: Box::new(to.clone()), seen: Box::new(seen) };
@@ -159,7 +160,7 @@ impl<'e> Workspaces<'e> {
         permit.close(found)
     }
 
-    async fn reached(&self, grant: &Grant, id: &str) -> Result<Workspace> {
+    pub(super) async fn reached(&self, grant: &Grant, id: &str) -> Result<Workspace> {
         let found = self.find(id).await?.ok_or_else(not_found)?;
         grant.must_reach(&found.id, &found.owner)?;
         Ok(found)
@@ -210,6 +211,18 @@ impl<'e> Workspaces<'e> {
         permit.close(Err(Error::new(codes::CONFLICT)))
     }
 
+    /// Removes everything that is kept in a workspace that is no row of its own, such as somebody's own one.
+    ///
+    /// # Errors
+    /// `not_found` for what the leave does not reach; the store's.
+    pub async fn empty(&self, mut permit: Permit<workspace::Delete>, id: &str, owner: &str) -> Result<()> {
+        permit.name_resource(id);
+        if let Err(error) = permit.must_reach(id, owner) {
+            return permit.close(Err(error));
+        }
+        Ok(permit.commit(vec![Write::EmptyWorkspace { id: id.to_owned() }]).await?)
+    }
+
     /// Removes a workspace that stays. Who is in it, and what they offer, is the hub's to end.
     ///
     /// # Errors
@@ -220,7 +233,9 @@ impl<'e> Workspaces<'e> {
             Err(error) => return permit.close(Err(error)),
         };
         permit.name_resource(&found.id);
-        match permit.commit(vec![Write::DeleteWorkspace { id: found.id, owner: found.owner }]).await {
+        let mut writes = self.ended(&permit, &found, None);
+        writes.push(Write::DeleteWorkspace { id: found.id, owner: found.owner });
+        match permit.commit(writes).await {
             Err(StoreError::Conflict(Conflict::Missing)) => Err(not_found()),
             other => Ok(other?),
         }
@@ -228,6 +243,12 @@ impl<'e> Workspaces<'e> {
 }
 
 impl Engine {
+    /// Workspaces that stay.
+    #[must_use]
+    pub fn workspaces(&self) -> Workspaces<'_> {
+        Workspaces { engine: self }
+    }
+
     /// Whose a workspace is, where that is known without the hub: the own one of `principal`, or one that stays. For [`crate::authz::Target::owner`].
     ///
     /// # Errors

@@ -12,6 +12,9 @@ use crate::fault::Fault;
 use crate::peer::{MOST_SUBSCRIPTIONS, Peer};
 use crate::provided::Asked;
 
+/// What a summary says of a service, and of how many.
+const SUMMED: &[&str] = &["id", "name", "type", "description", "config"];
+const MOST_SUMMED: usize = 1_000;
 /// Longest line for the log.
 const MOST_CHARS: usize = 1_000;
 
@@ -99,12 +102,23 @@ pub(super) async fn summary(asked: Asked) -> Result<Value, Fault> {
     let room = &asked.peer.room;
     asked.may::<workspace::Read>(room)?;
     let services = room.all_services();
-    let ids = services.iter().map(|service| service.id().into()).collect();
+    let shown = services.iter().take(MOST_SUMMED).map(|service| {
+        let record = service.record(false);
+        let said =
+            |name: &&str| (Value::from(*name), value::get(&record, name).cloned().unwrap_or(Value::Nil));
+        Value::Map(SUMMED.iter().map(said).collect())
+    });
+    let (name, description) = {
+        let workspace = room.workspace.read();
+        (workspace.name.clone(), workspace.description.clone())
+    };
     Ok(value::map([
+        ("name", name.into()),
+        ("description", description.into()),
         ("client_count", room.peers.read().len().into()),
         ("clients", Value::Array(room.names_of_clients().iter().map(|id| (&**id).into()).collect())),
         ("service_count", services.len().into()),
-        ("services", Value::Array(ids)),
+        ("services", Value::Array(shown.collect())),
     ]))
 }
 

@@ -1,6 +1,8 @@
 //! The workspace manager: what every client finds at `*/manager`.
 
 mod clients;
+mod diary;
+mod notes;
 mod services;
 mod tokens;
 mod workspaces;
@@ -9,13 +11,18 @@ use std::sync::Arc;
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::Action;
+use doorward_core::error::Error;
 use doorward_core::operation::Permit;
 
 use crate::fault::Fault;
 use crate::provided::{Asked, Provided, Row};
 use crate::room::Room;
 
+pub(crate) use diary::Diary;
 pub(crate) use services::{Found, ServiceQuery, find as find_service};
+
+/// What events are asked for by.
+const EVENTS: &[&str] = &["event_type", "start_time", "end_time"];
 
 macro_rules! row {
     ($name:literal, $parameters:expr, $doc:literal, $act:path) => {
@@ -47,6 +54,21 @@ pub(crate) static SERVICE: Provided = Provided {
             services::list
         ),
         row!("get_service_info", &["service_id", "config"], "A service's record.", services::info),
+        row!(
+            "search_services",
+            &[
+                "query",
+                "filters",
+                "limit",
+                "offset",
+                "return_fields",
+                "order_by",
+                "pagination",
+                "include_unlisted"
+            ],
+            "Not here: there is no vector search. list_services takes a query.",
+            services::search
+        ),
         row!("get_service", &["service_id", "config"], "A service, to be called.", services::get),
         row!("register_service_type", &["type"], "Describe a kind of services.", services::register_kind),
         row!("get_service_type", &["type_id"], "A kind of services.", services::get_kind),
@@ -58,18 +80,36 @@ pub(crate) static SERVICE: Provided = Provided {
         row!("delete_workspace", &["workspace"], "Remove a workspace.", workspaces::delete),
         row!("get_workspace_info", &["workspace"], "What is known of a workspace.", workspaces::info),
         row!("list_workspaces", &["match", "offset", "limit"], "One's workspaces.", workspaces::list),
+        row!(
+            "set_env",
+            &["key", "value"],
+            "Keep a setting for the workspace's administrators.",
+            notes::set_env
+        ),
+        row!("get_env", &["key"], "A setting, or all of them.", notes::get_env),
+        row!("bookmark", &["item"], "Remember a workspace or a service.", notes::bookmark),
+        row!("unbookmark", &["item"], "Remember it no more.", notes::unbookmark),
+        row!("log_event", &["event_type", "data"], "Note an event of one's own.", diary::log),
+        row!("get_event_stats", EVENTS, "How many of one's own events there were.", diary::stats),
+        row!("get_events", EVENTS, "One's own events.", diary::list),
     ],
 };
+
+/// A refusal, in Hypha's words.
+pub(crate) fn denied(workspace: &str, error: Error) -> Fault {
+    match error.status() {
+        // Whether there is such a workspace is no secret of the one the caller is in; of others it is.
+        403 | 404 => Fault::permission(format!("Permission denied for workspace {workspace}")),
+        _ => error.into(),
+    }
+}
 
 impl Asked {
     /// Leave to do `A` in a workspace.
     pub(crate) fn leave<A: Action>(&self, room: &Room) -> Result<Permit<A>, Fault> {
         let owner = room.owner();
-        self.peer.call.permit::<A>(Target::owned(&room.id, &owner)).map_err(|error| match error.status() {
-            // Whether there is such a workspace is no secret of the one the caller is in; of others it is.
-            403 | 404 => Fault::permission(format!("Permission denied for workspace {}", room.id)),
-            _ => error.into(),
-        })
+        let call = self.hub.known(&self.peer.call, room);
+        call.permit::<A>(Target::owned(&room.id, &owner)).map_err(|error| denied(&room.id, error))
     }
 
     /// Leave for an act that is done here and now.

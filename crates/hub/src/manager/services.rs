@@ -344,6 +344,11 @@ pub(super) async fn list(asked: Asked) -> Result<Value, Fault> {
     Ok(Value::Array(found))
 }
 
+pub(super) async fn search(asked: Asked) -> Result<Value, Fault> {
+    asked.may::<workspace::Read>(&asked.peer.room)?;
+    Err(Fault::other("Service search is not enabled: there is no vector search here; use list_services."))
+}
+
 pub(super) async fn register_kind(asked: Asked) -> Result<Value, Fault> {
     let room = &asked.peer.room;
     asked.may::<workspace::Use>(room)?;

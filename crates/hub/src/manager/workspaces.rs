@@ -1,9 +1,11 @@
 //! Making, finding and removing workspaces.
 
+use std::collections::BTreeMap;
+
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
 use doorward_core::ports::store::Page;
-use doorward_core::workspaces::{NewWorkspace, Workspace};
+use doorward_core::workspaces::{NewWorkspace, Permission, Workspace, WorkspaceChanges};
 use doorward_protocols::hypha::value;
 use rmpv::Value;
 use serde_json::json;
@@ -12,6 +14,7 @@ use crate::args::wrong;
 use crate::fault::Fault;
 use crate::hub::PUBLIC;
 use crate::provided::Asked;
+use crate::room::Room;
 
 /// Most workspaces of one owner that do not stay.
 const MOST_KEPT_HERE: usize = 100;
@@ -21,7 +24,10 @@ const DETAILS: &[&str] = &["icon", "covers", "docs", "config", "read_only"];
 /// A workspace as clients know it.
 fn shown(found: &Workspace, ready: bool) -> Value {
     let detail = |name: &str| found.details.get(name).map_or(Value::Nil, value::from_json);
-    let owners = found.owner_ids.iter().map(|id| id.as_str().into()).collect();
+    let owners = found.owner_names().map(Value::from).collect();
+    // Everybody in it may know who else may be.
+    let others = found.members.iter().filter(|(_, member)| member.permission != Permission::Admin);
+    let members = others.map(|(name, member)| (name.as_str().into(), member.permission.as_str().into()));
     value::map([
         ("type", "workspace".into()),
         ("id", found.id.as_str().into()),
@@ -29,6 +35,7 @@ fn shown(found: &Workspace, ready: bool) -> Value {
         ("description", found.description.as_str().into()),
         ("persistent", found.persistent.into()),
         ("owners", Value::Array(owners)),
+        ("members", Value::Map(members.collect())),
         ("read_only", found.details.get("read_only").and_then(|said| said.as_bool()).unwrap_or(false).into()),
         ("icon", detail("icon")),
         ("covers", detail("covers")),
@@ -58,10 +65,14 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
         description: text("description").unwrap_or_default(),
         persistent: config.get("persistent").and_then(|said| said.as_bool()).unwrap_or(true),
         details,
+        members: members(&config)?,
         id,
     };
     let overwrite = asked.args.flag("overwrite")?;
     let id = new.id.clone();
+    if !new.persistent && !new.members.is_empty() {
+        return Err(Fault::value("owners and members are of workspaces that stay: say persistent: true"));
+    }
     if let Some(live) = asked.hub.live_room(&id) {
         let persistent = live.workspace.read().persistent;
         if !overwrite || &*live.id == PUBLIC {
@@ -79,17 +90,88 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
     {
         return Err(Fault::value("at most 100 workspaces that do not stay are kept at once"));
     }
-    let permit = asked.peer.call.permit::<workspace::Create>(Target::any())?;
-    let made = asked.hub.engine().workspaces().create(permit, new, overwrite).await;
-    let made = made.map_err(|error| match error.status() {
-        404 => cannot_overwrite(&asked, &id),
-        _ => error.into(),
-    })?;
+    let there = match overwrite {
+        true => asked.hub.engine().workspaces().find(&id).await?.map(|found| asked.hub.keep(found)),
+        false => None,
+    };
+    let made = match there {
+        Some(room) => replace(&asked, &room, new).await?,
+        None => {
+            let permit = asked.peer.call.permit::<workspace::Create>(Target::any())?;
+            asked.hub.engine().workspaces().create(permit, new, overwrite).await?
+        }
+    };
     match asked.hub.live_room(&made.id) {
-        Some(live) => *live.workspace.write() = made.clone(),
+        Some(live) => {
+            *live.workspace.write() = made.clone();
+            asked.hub.dismiss_revoked(&live);
+        }
         None => drop(asked.hub.keep(made.clone())),
     }
     Ok(shown(&made, false))
+}
+
+/// Gives a workspace that stays what a new one would have, its owner aside. Who else may be in it is one of its settings, and leave of its own:
+/// it is asked for first, so that nothing is done by whoever may do half of it.
+async fn replace(asked: &Asked, room: &Room, new: NewWorkspace) -> Result<Workspace, Fault> {
+    let refused = |_| cannot_overwrite(asked, &room.id);
+    if !new.persistent {
+        return Err(Fault::value("persistent: this workspace stays; delete it first."));
+    }
+    let share = asked.leave::<workspace::Share>(room).map_err(refused)?;
+    let manage = match asked.leave::<workspace::Manage>(room) {
+        Ok(manage) => manage,
+        Err(fault) => {
+            let refused = refused(fault);
+            return share.close(Ok(())).map_err(Fault::from).and(Err(refused));
+        }
+    };
+    let workspaces = asked.hub.engine().workspaces();
+    let said = |name: &&str| ((*name).to_owned(), new.details.get(*name).cloned().unwrap_or_default());
+    let changes = WorkspaceChanges {
+        name: Some(new.name.clone().unwrap_or_else(|| new.id.clone())),
+        description: Some(new.description.clone()),
+        details: Some(DETAILS.iter().map(said).collect()),
+    };
+    let changed = workspaces.update(manage, &room.id, changes).await;
+    match changed {
+        Ok(_) => Ok(workspaces.share(share, &room.id, &new.members).await?),
+        Err(error) => Ok(share.close(Err(error))?),
+    }
+}
+
+/// Who else is to be in a workspace: `owners`, a list of ids, and `members`, from ids to how far they reach.
+fn members(config: &serde_json::Value) -> Result<BTreeMap<String, Permission>, Fault> {
+    let mut members = BTreeMap::new();
+    match config.get("members") {
+        None | Some(serde_json::Value::Null) => {}
+        Some(serde_json::Value::Object(entries)) => {
+            for (name, permission) in entries {
+                let spelled = permission.as_str().and_then(|text| match text {
+                    "read" => Some(Permission::Read),
+                    "read_write" => Some(Permission::ReadWrite),
+                    "admin" => Some(Permission::Admin),
+                    text => Permission::parse(text),
+                });
+                let permission = spelled.ok_or_else(|| wrong("members", "a map from ids to r, rw or a"))?;
+                members.insert(name.clone(), permission);
+            }
+        }
+        Some(_) => return Err(wrong("members", "a map from ids to r, rw or a")),
+    }
+    match config.get("owners") {
+        None | Some(serde_json::Value::Null) => {}
+        Some(serde_json::Value::Array(owners)) => {
+            for owner in owners {
+                let name = owner.as_str().ok_or_else(|| wrong("owners", "a list of ids"))?.trim();
+                if !name.is_empty() {
+                    members.insert(name.to_owned(), Permission::Admin);
+                }
+            }
+        }
+        Some(_) => return Err(wrong("owners", "a list of ids")),
+    }
+    Ok(members)
 }
 
 fn cannot_overwrite(asked: &Asked, id: &str) -> Fault {
@@ -109,7 +191,8 @@ pub(super) async fn delete(asked: Asked) -> Result<Value, Fault> {
     if stored {
         asked.hub.engine().workspaces().delete(permit, &room.id).await?;
     } else {
-        permit.close(Ok(()))?;
+        let owner = room.owner();
+        asked.hub.engine().workspaces().empty(permit, &room.id, &owner).await?;
     }
     asked.hub.tell(&room, "workspace_deleted", &json!({"id": &*room.id, "workspace": &*room.id}));
     asked.hub.unload(&room, "the workspace was removed");
@@ -122,7 +205,16 @@ pub(super) async fn info(asked: Asked) -> Result<Value, Fault> {
         asked.may::<workspace::Read>(&room)?;
     }
     let found = room.workspace.read().clone();
-    Ok(shown(&found, true))
+    let mut told = shown(&found, true);
+    if found.persistent && asked.hub.permission(&asked.peer.call, &room) == Some(Permission::Admin) {
+        let permit = asked.leave::<workspace::Read>(&room)?;
+        let workspaces = asked.hub.engine().workspaces();
+        let marks = workspaces.bookmarks(permit, (&room.id, &found.owner)).await?;
+        let mut config = value::get(&told, "config").cloned().unwrap_or(Value::Map(Vec::new()));
+        value::set(&mut config, "bookmarks", Value::Array(marks.iter().map(value::from_json).collect()));
+        value::set(&mut told, "config", config);
+    }
+    Ok(told)
 }
 
 pub(super) async fn list(asked: Asked) -> Result<Value, Fault> {
@@ -135,7 +227,17 @@ pub(super) async fn list(asked: Asked) -> Result<Value, Fault> {
         Vec::new()
     } else {
         let permit = call.permit::<workspace::List>(Target::any())?;
-        asked.hub.engine().workspaces().list(permit, Page { limit: 200, ..Page::default() }).await?
+        let workspaces = asked.hub.engine().workspaces();
+        let mut all = workspaces.list(permit, Page { limit: 200, ..Page::default() }).await?;
+        // What one is a member's of, as far as the decision lets one see it.
+        let authority = &asked.hub.mount().tokens.authority;
+        for shared in workspaces.shared_with(&call.auth.principal, authority).await? {
+            let room = Room::new(shared);
+            if asked.hub.permission(call, &room).is_some() && !all.iter().any(|found| found.id == *room.id) {
+                all.push(room.workspace.into_inner());
+            }
+        }
+        all
     };
     // Those that stay nowhere but here, and one's own.
     let live: Vec<_> = asked.hub.0.rooms.read().values().cloned().collect();

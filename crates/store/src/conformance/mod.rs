@@ -25,6 +25,7 @@
 //! Every rule becomes a test of its own name, and fails by a panic that says what was broken.
 
 pub mod agents;
+pub mod artifacts;
 pub mod audit;
 pub mod chains;
 pub mod deliveries;
@@ -110,6 +111,15 @@ macro_rules! conformance {
             workspaces: an_owner_has_so_many_workspaces,
             workspaces: workspaces_are_listed_by_filter,
             workspaces: hostile_text_of_a_workspace_is_only_text,
+            workspaces: members_are_found_by_their_name,
+            artifacts: an_artifact_comes_back_as_written,
+            artifacts: an_artifact_is_in_a_workspace_and_a_parent_that_there_are,
+            artifacts: artifacts_are_listed_in_the_order_they_were_made,
+            artifacts: a_change_of_an_artifact_sees_what_it_changes,
+            artifacts: what_is_within_an_artifact_goes_only_with_leave,
+            artifacts: a_workspace_keeps_so_many_and_so_much,
+            artifacts: a_deleted_workspace_takes_what_it_keeps_along,
+            artifacts: notes_are_set_forgotten_and_bounded,
             parallelism: an_owner_never_has_too_many_workspaces,
             transactions: a_conflict_leaves_nothing_of_its_batch,
             transactions: a_refused_batch_leaves_no_audit_line_and_no_gap,
@@ -166,6 +176,7 @@ mod tests {
         let mut rules = 0;
         for (tier, text) in [
             ("agents", include_str!("agents.rs")),
+            ("artifacts", include_str!("artifacts.rs")),
             ("audit", include_str!("audit.rs")),
             ("deliveries", include_str!("deliveries.rs")),
             ("filters", include_str!("filters.rs")),

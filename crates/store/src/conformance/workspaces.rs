@@ -1,9 +1,12 @@
 //! Workspaces that stay.
 
+use std::collections::BTreeMap;
+
 use doorward_core::authz::filter::Filter;
 use doorward_core::ports::store::Page;
 use doorward_core::ports::{Conflict, Write};
-use doorward_core::workspaces::Workspace;
+use doorward_core::workspaces::members::LABEL;
+use doorward_core::workspaces::{Member, Permission, Workspace};
 use serde_json::json;
 
 use super::samples::{HOSTILE, NOW_MS, object, user};
@@ -19,6 +22,7 @@ pub(super) fn workspace(id: &str, owner: &str) -> Workspace {
         persistent: true,
         created_at_ms: NOW_MS,
         details: object(json!({"icon": "https://a/b.png", "covers": ["x"], "config": {"deep": [1, null]}})),
+        members: BTreeMap::new(),
     }
 }
 
@@ -115,6 +119,40 @@ pub async fn workspaces_are_listed_by_filter(open: Open<'_>) {
     assert_eq!(ids(&store, Filter::Nothing, None, 10).await, [""; 0]);
     put(&store, vec![Write::DeleteUser("usr_a".into())]).await;
     assert_eq!(ids(&store, own(), None, 10).await, ["a-1", "c-1"]);
+}
+
+/// Whom a workspace is shared with is found by their names alone, and changes with it.
+pub async fn members_are_found_by_their_name(open: Open<'_>) {
+    let store = one(open);
+    let member = |permission, handle: &str| Member { permission, handle: handle.into() };
+    let both = BTreeMap::from([
+        ("usr_b".to_owned(), member(Permission::Read, "tok_1")),
+        ("corp|c_c".to_owned(), member(Permission::Admin, "tok_2")),
+    ]);
+    let made = Workspace { members: both, ..workspace("team-a", "local|usr_a") };
+    put(&store, vec![insert(&made, 100), insert(&workspace("team-b", "local|usr_b"), 100)]).await;
+    assert_eq!(store.workspace("team-a").await.expect("a read"), Some(made.clone()));
+    let of = |name: &str| Filter::Contains(LABEL.into(), name.into());
+    for (name, found) in
+        [("usr_b", vec!["team-a"]), ("corp|c_c", vec!["team-a"]), ("usr_", vec![]), ("local|usr_a", vec![])]
+    {
+        assert_eq!(ids(&store, of(name), None, 10).await, found, "{name}");
+    }
+    let mut to = made.clone();
+    to.members.remove("usr_b");
+    let change = |to: &Workspace, seen: &Workspace| Write::ChangeWorkspace {
+        to: Box::new(to.clone()),
+        seen: Box::new(seen.clone()),
+    };
+    put(&store, vec![change(&to, &made)]).await;
+    assert_eq!(store.workspace("team-a").await.expect("a read"), Some(to.clone()));
+    assert_eq!(ids(&store, of("usr_b"), None, 10).await, [""; 0]);
+    assert_eq!(ids(&store, of("corp|c_c"), None, 10).await, ["team-a"]);
+    assert_eq!(refused(&store, vec![change(&to, &made)]).await, Conflict::Stale, "others are members now");
+    put(&store, vec![Write::DeleteWorkspace { id: "team-a".into(), owner: "local|usr_a".into() }]).await;
+    assert_eq!(ids(&store, of("corp|c_c"), None, 10).await, [""; 0]);
+    put(&store, vec![insert(&workspace("team-a", "local|usr_d"), 100)]).await;
+    assert_eq!(ids(&store, of("corp|c_c"), None, 10).await, [""; 0], "another's is not shared by what was");
 }
 
 /// What a workspace is called is text, whatever it looks like.

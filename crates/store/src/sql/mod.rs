@@ -1,6 +1,7 @@
 //! Writes as steps and rows as aggregates; a file for each port of core.
 
 mod api_keys;
+mod artifacts;
 mod audit;
 mod changes;
 mod codes;
@@ -91,8 +92,22 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
             to.push(ownership::release(mount, resource, id, owner));
         }
         Write::InsertWorkspace { workspace, most } => workspaces::insert(workspace, most, to)?,
-        Write::ChangeWorkspace { to: changed, seen } => to.push(workspaces::change(*changed, *seen)?),
-        Write::DeleteWorkspace { id, owner } => to.push(workspaces::delete(id, owner)),
+        Write::ChangeWorkspace { to: changed, seen } => workspaces::change(*changed, *seen, to)?,
+        Write::DeleteWorkspace { id, owner } => workspaces::delete(id, owner, to),
+        Write::InsertArtifact { artifact, owner, most, most_bytes } => {
+            artifacts::insert(*artifact, &owner, most, most_bytes, to)?;
+        }
+        Write::ChangeArtifact { to: changed, id, revision, most_bytes } => {
+            artifacts::change(*changed, &id, revision, most_bytes, to)?;
+        }
+        Write::DeleteArtifact { workspace, alias, id, recursive } => {
+            artifacts::delete(workspace, alias, id, recursive, to);
+        }
+        Write::CountViews { id, views } => to.push(artifacts::count_views(id, views)),
+        Write::EmptyWorkspace { id } => artifacts::empty(&id, to),
+        Write::SetNote { workspace, owner, kind, name, value, most } => {
+            artifacts::set_note(artifacts::Note { workspace, owner, kind, name, value, most }, to);
+        }
         Write::QueueDelivery(delivery) => to.push(deliveries::queue(delivery)),
         Write::LeaseDelivery { webhook, id, due_ms, until_ms } => {
             to.push(deliveries::lease(webhook, id, due_ms, until_ms));

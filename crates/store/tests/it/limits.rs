@@ -46,7 +46,7 @@ async fn readers_of_another_process_hold_up_nobody() {
 
 #[tokio::test]
 async fn a_full_store_is_unavailable_and_nothing_is_half_done() {
-    const MAX: u64 = 400 * 1024;
+    const MAX: u64 = 480 * 1024;
     let file = File::new();
     let options = Options { max_size_bytes: Some(MAX), ..Options::default() };
     let store = Arc::new(file.open_with(&options).expect("the store opens"));

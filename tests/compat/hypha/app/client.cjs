@@ -74,6 +74,24 @@ const steps = {
     await server.disconnect();
   },
 
+  /** Keeps things in the workspace of whoever's token it is. */
+  async artifacts() {
+    const server = await enter();
+    const manager = await server.getService("public/artifact-manager");
+    const refused = (promise) => promise.then(() => null, (error) => String(error));
+    const out = {};
+    out.missing = await refused(manager.read("from-js"));
+    out.made = await manager.create({ alias: "from-js", type: "collection", manifest: { name: "JS", list: [1, 2] }, _rkwargs: true });
+    out.read = await manager.read(out.made.id);
+    await manager.create({ parent_id: out.made.id, alias: "child", manifest: { name: "child" }, _rkwargs: true });
+    out.listed = (await manager.list(out.made.id)).map((one) => one.alias);
+    out.edited = (await manager.edit({ artifact_id: "child", manifest: { name: "new" }, _rkwargs: true })).manifest;
+    out.denied = await refused(manager.create({ workspace: "ws-user-root", alias: "x", manifest: { name: "x" }, _rkwargs: true }));
+    out.gone = await manager.delete({ artifact_id: out.made.id, recursive: true, _rkwargs: true });
+    tell(out);
+    await server.disconnect();
+  },
+
   async login() {
     const seen = [];
     const token = await hyphaWebsocketClient.login({

@@ -50,6 +50,11 @@ fn a_workspace_opens_by_owner_or_by_what_was_given() {
         ("workspace", "manage", Permission::Admin),
         ("workspace", "token", Permission::Admin),
         ("workspace", "delete", Permission::Admin),
+        ("artifact", "read", Permission::Read),
+        ("artifact", "list", Permission::Read),
+        ("artifact", "create", Permission::ReadWrite),
+        ("artifact", "edit", Permission::ReadWrite),
+        ("artifact", "delete", Permission::Admin),
     ];
     for (resource, name, needed) in all {
         let action = find(resource, name);
@@ -84,7 +89,8 @@ fn a_workspace_opens_by_owner_or_by_what_was_given() {
             ..AuthContext::anonymous(vec!["anonymous".into()])
         };
         let own = visitor.principal.owner_key();
-        let expected = if name == "delete" { Err(Denial::Unauthenticated) } else { Ok(()) };
+        let accounts = ["create", "edit", "delete"].contains(&name);
+        let expected = if accounts { Err(Denial::Unauthenticated) } else { Ok(()) };
         assert_eq!(says(&visitor, action, &own).map(drop), expected, "{action}: a visitor's own");
     }
 }
@@ -106,6 +112,21 @@ fn forbidden_comes_before_whose_it_is() {
     assert_eq!(says(&confined, find("thread", "read"), ME), Err(Denial::Confined));
     assert_eq!(says(&confined, find("user", "administer"), ME), Err(Denial::Confined));
     assert!(says(&confined, find("token", "surrender"), ME).is_ok());
+}
+
+#[test]
+fn what_outlives_a_credential_is_given_away_by_no_confined_one() {
+    let share = find("workspace", "share");
+    assert!(says(&caller(&[], false), share, ME).is_ok());
+    assert!(
+        says(&caller(&[("team-a", Permission::Admin)], false), share, OTHER).is_ok(),
+        "a member that owns it too"
+    );
+    assert_eq!(says(&caller(&[("team-a", Permission::ReadWrite)], false), share, OTHER), Err(Denial::Owner));
+    for given in [&[][..], &[("team-a", Permission::Admin)]] {
+        assert_eq!(says(&caller(given, true), share, ME), Err(Denial::Confined));
+        assert_eq!(says(&caller(given, true), share, OTHER), Err(Denial::Confined));
+    }
 }
 
 fn scope() -> impl Strategy<Value = WorkspaceScope> {

@@ -282,7 +282,7 @@ impl Lineage {
             HubTokenKind::SameSubject => Self {
                 principal: auth.principal.clone(),
                 actors: auth.actors.clone(),
-                handles: came_with.collect(),
+                handles: came_with.chain(auth.descent.handles.iter().cloned()).collect(),
             },
             HubTokenKind::Child => Self {
                 principal: Principal {

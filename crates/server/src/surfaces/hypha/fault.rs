@@ -11,6 +11,7 @@ pub(super) fn status(fault: &Fault) -> StatusCode {
     let words = |text: &str| fault.message.contains(text);
     match fault.class {
         "KeyError" => StatusCode::NOT_FOUND,
+        "FileExistsError" => StatusCode::CONFLICT,
         "PermissionError" => StatusCode::FORBIDDEN,
         "TypeError" | "ValueError" | "AssertionError" => StatusCode::BAD_REQUEST,
         "TimeoutError" => StatusCode::GATEWAY_TIMEOUT,

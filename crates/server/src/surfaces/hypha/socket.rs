@@ -164,8 +164,9 @@ impl Arrival {
         let (engine, mount) = (&self.request.engine, &self.request.site.mount);
         let call = engine.authenticate(mount, self.origin.clone(), &presented).await;
         let call = call.map_err(|error| Refused::authentication(&error))?;
-        let access = Access::watch(&call).map_err(|error| Refused::authentication(&error))?;
         let link = self.hub.connect(hello, call).await?;
+        // What lets somebody in may be more than what they came with: being a member ends too.
+        let access = Access::watch(link.call()).map_err(|error| Refused::authentication(&error))?;
         Ok((link, access))
     }
 }
