@@ -72,6 +72,11 @@ impl Sender {
         self.hub.reconnection_token(&self.peer).await
     }
 
+    /// Asks the client for a sign of life. What it answers comes as any of its frames does.
+    pub async fn ask_for_life(&self) {
+        let _ = self.hub.ping(&self.peer, SILENCE).await;
+    }
+
     /// Has the client told something as a text.
     pub async fn say(&self, text: String) {
         let _ = self.peer.outbox.send(Out::Text(text)).await;

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
 use crate::http::extract::{Media, api_version, json_body, media};
+use crate::http::listener::Line;
 use crate::http::origin::{Client, local_host};
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
@@ -36,6 +37,8 @@ pub(crate) struct Request {
     pub(crate) client: Client,
     /// Where its route opens a WebSocket.
     pub(crate) handshake: Option<Handshake>,
+    /// Its connection, where that is for one request at a time.
+    pub(crate) line: Option<Line>,
     /// Its id, as in the log and the audit log.
     pub(crate) id: String,
     params: Vec<(&'static str, String)>,
@@ -59,6 +62,7 @@ pub(crate) struct Arrived {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Inbound,
     pub(crate) handshake: Option<Handshake>,
+    pub(crate) line: Option<Line>,
 }
 
 impl Request {
@@ -69,7 +73,7 @@ impl Request {
         matched: Matched,
         call: Option<Call>,
     ) -> Self {
-        let Arrived { id, client, path, method, query, headers, body, handshake } = arrived;
+        let Arrived { id, client, path, method, query, headers, body, handshake, line } = arrived;
         let Matched { params, actions } = matched;
         Self {
             engine,
@@ -81,6 +85,7 @@ impl Request {
             body,
             client,
             handshake,
+            line,
             id,
             params,
             actions,

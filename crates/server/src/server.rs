@@ -27,6 +27,7 @@ use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
+use crate::surfaces::hypha::Streams;
 use crate::surfaces::{self, Surface};
 use crate::table::{Clash, Part, Table};
 
@@ -375,6 +376,7 @@ fn site(
         docs,
         graphs,
         hub,
+        streams: Streams::default(),
         since_ms,
     })
 }

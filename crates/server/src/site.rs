@@ -14,6 +14,7 @@ use crate::metrics::MountMetrics;
 use crate::rate_limit::RateLimiter;
 use crate::server::Graphs;
 use crate::surfaces::Surface;
+use crate::surfaces::hypha::Streams;
 
 /// A mount with everything it needs to answer.
 pub(crate) struct Site {
@@ -45,6 +46,8 @@ pub(crate) struct Site {
     pub(crate) graphs: Graphs,
     /// Who is connected, where the surface is one that clients stay connected to.
     pub(crate) hub: Option<Hub>,
+    /// The streams of clients that are connected to it over plain HTTP.
+    pub(crate) streams: Streams,
     /// When the server was started.
     pub(crate) since_ms: i64,
 }

@@ -108,7 +108,11 @@ pub(crate) fn says_origin(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a browser says that the page is of another origin, and of none that is let in. Nothing is said by programs.
-fn foreign(headers: &HeaderMap, public: Option<&str>, listed: impl Fn(&HeaderValue) -> bool) -> bool {
+pub(crate) fn foreign(
+    headers: &HeaderMap,
+    public: Option<&str>,
+    listed: impl Fn(&HeaderValue) -> bool,
+) -> bool {
     let origin = headers.get(ORIGIN);
     match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
         _ if origin.is_some_and(listed) => false,

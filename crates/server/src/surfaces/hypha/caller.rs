@@ -5,7 +5,7 @@
 use doorward_core::authn::{Offered, Place, Presented};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::identity::browser::Provenance;
-use doorward_core::operation::Call;
+use doorward_core::operation::{Call, Origin};
 use http::header::ORIGIN;
 
 use crate::http::browser::{cookie, own_origin, says_origin};
@@ -38,14 +38,22 @@ pub(super) async fn of(request: &Request) -> Result<Call> {
         };
         call.made_by_own_page(provenance)?;
     }
-    let presented = Presented {
-        offered: Some(Offered { place: Place::Bearer, text }),
-        client: Some(request.client.address),
-        ..Presented::nothing()
-    };
-    let found = request.engine.authenticate(&request.site.mount, (*call.origin).clone(), &presented).await?;
+    let found = by_text(request, (*call.origin).clone(), Some(text)).await?;
     if found.auth.is_anonymous() && found.auth.credential.is_none() {
         return Err(Error::new(codes::TOKEN_INVALID));
     }
     Ok(found)
+}
+
+/// Whose a token is that came in no header: in a first message, a cookie or a query. Without one it is somebody new.
+///
+/// # Errors
+/// The chain's refusal.
+pub(super) async fn by_text(request: &Request, origin: Origin, text: Option<&str>) -> Result<Call> {
+    let presented = Presented {
+        offered: text.map(|text| Offered { place: Place::Bearer, text }),
+        client: Some(request.client.address),
+        ..Presented::nothing()
+    };
+    request.engine.authenticate(&request.site.mount, origin, &presented).await
 }

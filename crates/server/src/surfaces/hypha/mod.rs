@@ -9,8 +9,11 @@ mod caller;
 mod fault;
 mod login;
 mod object;
+mod posted;
 pub(crate) mod routes;
 mod socket;
+mod stream;
+mod streams;
 pub(crate) mod style;
 
 use doorward_core::error::{Error, Result, codes};
@@ -21,6 +24,8 @@ use http::header::LOCATION;
 use crate::http::body::Body;
 use crate::http::respond::{Answer, header_value};
 use crate::request::Request;
+
+pub(crate) use streams::Streams;
 
 /// The hub of the request's mount.
 fn hub(request: &Request) -> Result<Hub> {

@@ -4,7 +4,7 @@ use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::authz::catalogue::{Action, hub_service, service, session, workspace};
 use http::Method;
 
-use super::{about, apps, bridge, login, socket};
+use super::{about, apps, bridge, login, posted, socket, stream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -22,6 +22,8 @@ const fn app(method: Method) -> Route {
 /// All of them.
 pub(crate) static ROUTES: &[Route] = &[
     Route::accept("/ws", |r| Box::pin(socket::open(r))),
+    Route::guarded(GET, "/rpc", CALL, |r| Box::pin(stream::open(r))),
+    Route::guarded(POST, "/rpc", CALL, |r| Box::pin(posted::take(r))),
     Route::guarded(GET, "/health", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
     Route::guarded(GET, "/health/readiness", &[service::Ping::DEF], |r| Box::pin(about::health(r))),
     Route::guarded(GET, "/health/liveness", &[service::Ping::DEF], |r| Box::pin(about::health(r))),

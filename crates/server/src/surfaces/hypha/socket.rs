@@ -32,13 +32,13 @@ use crate::request::Request;
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const MAX_HELLO_BYTES: usize = 64 << 10;
 /// Largest message. Clients send larger things in parts of 256 KiB.
-const MAX_MESSAGE_BYTES: usize = 2 << 20;
+pub(super) const MAX_MESSAGE_BYTES: usize = 2 << 20;
 /// Longest text after the first; longer ones are no news to anybody.
-const MAX_TEXT_BYTES: usize = 1000;
+pub(super) const MAX_TEXT_BYTES: usize = 1000;
 /// A client that sends nothing for this long is let go (its protocol's pings are nothing).
 const IDLE: Duration = Duration::from_secs(600);
 /// How long a client may take to take what it is sent.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Messages that a client may send at once, and how many come to that in a second.
 const BURST: f64 = 2000.0;
 const EACH_SECOND: f64 = 200.0;
@@ -71,7 +71,9 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
     Ok(handshake.agree((room, MAX_MESSAGE_BYTES), move |client| async move {
         if of_the_past {
             let what = "Connection with query parameters is not supported. Please upgrade your client to the latest version.";
-            return refuse(client, &Refused { code: 1008, message: what.to_owned() }).await;
+            let refused = Refused::protocol(1008, what);
+            arrival.hub.count_refused(refused.why);
+            return refuse(client, &refused).await;
         }
         arrival.run(client).await;
     }))
@@ -107,6 +109,7 @@ impl Arrival {
             Ok(let_in) => let_in,
             Err(refused) => {
                 tracing::debug!(code = refused.code, why = refused.message, "a client is not let in");
+                self.hub.count_refused(refused.why);
                 return refuse(client, &refused).await;
             }
         };
@@ -151,11 +154,9 @@ impl Arrival {
 
 /// The first text.
 async fn hello(client: &mut Client) -> Result<Hello, Refused> {
-    let late = || Refused { code: 1008, message: "Authentication payload timeout".to_owned() };
-    let bad = |what: &str| Refused {
-        code: 1003,
-        message: format!("Failed to decode authentication information: {what}"),
-    };
+    let late = || Refused::protocol(1008, "Authentication payload timeout");
+    let bad =
+        |what: &str| Refused::protocol(1003, format!("Failed to decode authentication information: {what}"));
     let first = async {
         loop {
             match client.next().await {
@@ -199,7 +200,7 @@ impl Stay<'_> {
     async fn run(mut self) -> Option<CloseFrame> {
         let (queue, queued) = mpsc::channel(QUEUE);
         let mut sending_on = tokio::spawn(send_on(self.link.sender(), queued));
-        let mut bucket = Bucket { left: BURST, at: Instant::now() };
+        let mut bucket = Bucket::full();
         let mut heard = Instant::now();
         let end = loop {
             let (client, link) = (&mut *self.client, &mut self.link);
@@ -285,13 +286,17 @@ async fn send_on(sender: Sender, mut queued: mpsc::Receiver<Sent>) -> Option<Fra
 }
 
 /// Messages that may still come, refilled as time goes by.
-struct Bucket {
+pub(super) struct Bucket {
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
-    fn take(&mut self) -> bool {
+    pub(super) fn full() -> Self {
+        Self { left: BURST, at: Instant::now() }
+    }
+
+    pub(super) fn take(&mut self) -> bool {
         let now = Instant::now();
         self.left = (self.left + (now - self.at).as_secs_f64() * EACH_SECOND).min(BURST);
         self.at = now;
@@ -304,7 +309,7 @@ impl Bucket {
 }
 
 /// Answers a text: a sign of life, or a new token to come back with.
-async fn said(text: &str, sender: &Sender) {
+pub(super) async fn said(text: &str, sender: &Sender) {
     #[derive(serde::Deserialize)]
     struct Said {
         r#type: String,
