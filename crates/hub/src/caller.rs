@@ -280,6 +280,14 @@ impl Conversation {
         self.send(&format!("{session}.{what}"), None, &extra).await
     }
 
+    /// Tells the other side that what it asked for is on its way.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn beat(&self, session: &str) -> Result<(), Fault> {
+        self.put(self.head(&format!("{session}.heartbeat"), None)).await
+    }
+
     fn head(&self, method: &str, session: Option<&str>) -> Vec<u8> {
         let mut head = value::map([
             ("type", "method".into()),
