@@ -28,4 +28,5 @@ pub use crate::http::tls::{Tls, TlsError};
 pub use crate::metrics::{Metrics, MountMetrics};
 pub use crate::rate_limit::{CountBy, RateLimit};
 pub use crate::server::{At, BindError, Bound, Graphs, Listening, MountAt, ServerSettings, bind};
+pub use crate::surfaces::hypha::ClientScripts;
 pub use crate::table::Clash;

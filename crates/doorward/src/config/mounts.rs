@@ -74,6 +74,8 @@ pub struct Mount {
     pub startup_directory: PathBuf,
     /// What it means that their `get_token` finds nothing.
     pub get_token_none: NothingFound,
+    /// Where the platform's published client is, for pages to load.
+    pub client_script_dir: Option<PathBuf>,
     /// Whether pages that describe the surface are shown.
     pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -227,6 +229,11 @@ pub(super) const KEYS: &[Key] = &[
         "jwt_secret_file",
         "\"/etc/doorward/hypha-jwt-secret\"",
         "hypha: a file with the secret that its tokens are signed with (HS256); servers that share it take each other's. Default: HYPHA_JWT_SECRET or JWT_SECRET in the environment; without them, keys of our own.",
+    ),
+    Key::optional(
+        "client_script_dir",
+        "\"node_modules/hypha-rpc/dist\"",
+        "hypha: the directory of the published client's scripts, which /assets/hypha-rpc-websocket.js and .mjs are then served from. Default: in dev the one of the example, if it is there.",
     ),
     Key::new(
         "startup_functions",
@@ -398,6 +405,10 @@ impl Mount {
                 "leave it out, or see the platform's own file",
             );
         }
+        let client_script_dir = section.path("client_script_dir");
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && client_script_dir.is_some() {
+            section.refuse("client_script_dir", "this surface's pages load no such client", "leave it out");
+        }
         let uncovered = section.word(
             "uncovered",
             &[("own", Uncovered::Own), ("allow", Uncovered::Allow), ("deny", Uncovered::Deny)],
@@ -449,6 +460,7 @@ impl Mount {
             ("agentflow", agentflow.is_none()),
             ("langgraph", langgraph.is_none()),
             ("jwt_secret_file", jwt_secret_file.is_none()),
+            ("client_script_dir", client_script_dir.is_none()),
             ("trusted_header", trusted_header.is_none()),
             ("remote_tokens", remote_tokens.is_none()),
         ]
@@ -488,6 +500,7 @@ impl Mount {
             startup_functions: startup_functions?,
             startup_directory,
             get_token_none: get_token_none?,
+            client_script_dir,
             docs: docs?,
         })
     }

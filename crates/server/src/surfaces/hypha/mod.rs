@@ -11,6 +11,7 @@ mod login;
 mod object;
 mod posted;
 pub(crate) mod routes;
+mod scripts;
 mod socket;
 mod stream;
 mod streams;
@@ -25,6 +26,7 @@ use crate::http::body::Body;
 use crate::http::respond::{Answer, header_value};
 use crate::request::Request;
 
+pub use scripts::ClientScripts;
 pub(crate) use streams::Streams;
 
 /// The hub of the request's mount.
