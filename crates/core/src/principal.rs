@@ -224,11 +224,50 @@ impl AuthContext {
     pub fn is_anonymous(&self) -> bool {
         self.principal.kind == PrincipalKind::Anonymous
     }
+
+    /// Whether `other` was let in by the same credential, so that what one of them begins the other may go on with. A narrower token of
+    /// the same person is another credential. Nobody is the same as nobody: there is no credential to compare.
+    #[must_use]
+    pub fn came_by_the_same_credential(&self, other: &Self) -> bool {
+        let reach = |auth: &Self| {
+            (auth.roles.clone(), auth.scopes.clone(), auth.administrative, auth.workspaces.clone())
+        };
+        !self.is_anonymous()
+            && (&self.principal, &self.actors, self.method) == (&other.principal, &other.actors, other.method)
+            && (&self.credential, &self.session) == (&other.credential, &other.session)
+            && reach(self) == reach(other)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspaces::WorkspaceScope;
+
+    #[test]
+    fn one_credential_is_told_from_every_other_one_of_the_same_person() {
+        let auth = AuthContext {
+            principal: Principal::of_owner_key("local|usr_1").expect("a key"),
+            credential: Some("tok_1".into()),
+            roles: vec!["user".into()],
+            ..AuthContext::anonymous(Vec::new())
+        };
+        let later = AuthContext { expires_at_s: Some(7), ..auth.clone() };
+        assert!(auth.came_by_the_same_credential(&later), "when it ends is no part of which it is");
+        let confined = WorkspaceScope { confined: true, ..WorkspaceScope::default() };
+        for (name, other) in [
+            ("somebody else", AuthContext { principal: Principal::system("x"), ..auth.clone() }),
+            ("another token", AuthContext { credential: Some("tok_2".into()), ..auth.clone() }),
+            ("a renewal that reaches less", AuthContext { workspaces: confined, ..auth.clone() }),
+            ("fewer scopes", AuthContext { scopes: Some(Vec::new()), ..auth.clone() }),
+            ("fewer roles", AuthContext { roles: Vec::new(), ..auth.clone() }),
+            ("another way in", AuthContext { method: "api_key", ..auth.clone() }),
+        ] {
+            assert!(!auth.came_by_the_same_credential(&other), "{name}");
+        }
+        let nobody = AuthContext::anonymous(Vec::new());
+        assert!(!nobody.came_by_the_same_credential(&nobody.clone()));
+    }
 
     #[test]
     fn different_principals_never_share_an_owner_key() {

@@ -28,6 +28,7 @@
 mod administrator;
 pub mod assemble;
 pub mod cli;
+mod client_scripts;
 pub mod clock;
 pub mod command_runner;
 mod commands;

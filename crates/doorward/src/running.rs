@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::administrator;
 use crate::assemble::{self, Assembled, Mounted, assemble, assemble_with};
 use crate::cli::Failure;
+use crate::client_scripts;
 use crate::clock::SystemClock;
 use crate::config::Problems;
 use crate::descriptors;
@@ -287,6 +288,10 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
         docs: config.docs,
         hooks: mounted.start_up.as_ref().map(|start_up| std::sync::Arc::clone(&start_up.hooks)),
         graphs: Graphs { names: graphs(setup, config), node: config.node.clone() },
+        client_scripts: match setup.client_scripts.get(&config.name) {
+            Some(scripts) => scripts.clone(),
+            None => client_scripts::by_default(config, setup.mode),
+        },
     })
 }
 

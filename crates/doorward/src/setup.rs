@@ -14,12 +14,14 @@ use doorward_core::random::{Random, bytes};
 use doorward_core::secret::SecretBytes;
 
 use crate::cli::{Failure, Surroundings};
+use crate::client_scripts;
 use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
 use crate::hypha::{self, SharedSecrets};
 use crate::platform::{self, HandlerFile, Platform};
 use crate::refusals::{self, Judged};
 use crate::secrets::{create_master_key, parse_master_key};
 use crate::start_up;
+use doorward_server::ClientScripts;
 
 /// Where `dev` keeps its data unless told otherwise.
 pub const DEV_DIRECTORY: &str = ".doorward";
@@ -50,6 +52,8 @@ pub struct Setup {
     pub(crate) start_ups: BTreeMap<String, HandlerFile>,
     /// Secrets that mounts share with other servers, by mount.
     pub(crate) shared_secrets: SharedSecrets,
+    /// Clients as pages load them, of the mounts that say where they are.
+    pub(crate) client_scripts: BTreeMap<String, ClientScripts>,
     /// The key everything at rest is sealed under.
     pub master_key: SecretBytes,
     /// Variables of this process that `[agents] pass_environment` names, with PATH and LANG.
@@ -197,6 +201,7 @@ struct Gathered {
     platforms: BTreeMap<String, Platform>,
     start_ups: BTreeMap<String, HandlerFile>,
     shared_secrets: SharedSecrets,
+    client_scripts: BTreeMap<String, ClientScripts>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
     master_key: Option<SecretBytes>,
@@ -226,12 +231,31 @@ impl Gathered {
         }
         let start_ups = start_up::files(&config, &|name| surroundings.variable(name), &mut problems);
         let shared_secrets = hypha::secrets(&config, &|name| surroundings.variable(name), &mut problems);
+        let client_scripts = client_scripts::read(&config, &mut problems);
         let master_key = master_key(&config).map_err(|problem| problems.push(problem)).ok();
-        Ok(Self { config, platforms, start_ups, shared_secrets, warnings, problems, master_key })
+        Ok(Self {
+            config,
+            platforms,
+            start_ups,
+            shared_secrets,
+            client_scripts,
+            warnings,
+            problems,
+            master_key,
+        })
     }
 
     fn complete(self, mode: Mode, surroundings: &Surroundings) -> Result<Setup, Problems> {
-        let Self { config, platforms, start_ups, shared_secrets, warnings, problems, master_key } = self;
+        let Self {
+            config,
+            platforms,
+            start_ups,
+            shared_secrets,
+            client_scripts,
+            warnings,
+            problems,
+            master_key,
+        } = self;
         let Some(master_key) = master_key.filter(|_| problems.is_empty()) else {
             return Err(Problems(problems));
         };
@@ -247,6 +271,7 @@ impl Gathered {
             platforms,
             start_ups,
             shared_secrets,
+            client_scripts,
             master_key,
             agent_environment,
             passed,

@@ -72,6 +72,11 @@ impl Sender {
         self.hub.reconnection_token(&self.peer).await
     }
 
+    /// Asks the client for a sign of life. What it answers comes as any of its frames does.
+    pub async fn ask_for_life(&self) {
+        let _ = self.hub.ping(&self.peer, SILENCE).await;
+    }
+
     /// Has the client told something as a text.
     pub async fn say(&self, text: String) {
         let _ = self.peer.outbox.send(Out::Text(text)).await;
@@ -273,6 +278,14 @@ impl Conversation {
         };
         let extra = value::map([("args", Value::Array(vec![said]))]);
         self.send(&format!("{session}.{what}"), None, &extra).await
+    }
+
+    /// Tells the other side that what it asked for is on its way.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn beat(&self, session: &str) -> Result<(), Fault> {
+        self.put(self.head(&format!("{session}.heartbeat"), None)).await
     }
 
     fn head(&self, method: &str, session: Option<&str>) -> Vec<u8> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
-use doorward_core::error::Error;
 use doorward_core::operation::Call;
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::outbox;
 use crate::peer::{Link, Peer};
+use crate::refused::{Refused, Why};
 use crate::room::Room;
 use crate::user::{Person, UserInfo};
 
@@ -36,35 +36,6 @@ pub struct Hello {
     pub reconnection_token: Option<String>,
 }
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Close code (RFC 6455 §7.4.1), as Hypha uses them.
-    pub code: u16,
-    /// For the client.
-    pub message: String,
-}
-
-impl Refused {
-    /// The credential is no good.
-    #[must_use]
-    pub fn authentication(error: &Error) -> Self {
-        Self { code: 1008, message: format!("Authentication error: {}", error.public_message()) }
-    }
-
-    /// Anything else in the way.
-    #[must_use]
-    pub fn failed(why: impl std::fmt::Display) -> Self {
-        Self { code: 1001, message: format!("Failed to establish connection: {why}") }
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::failed(error.public_message())
-    }
-}
-
 impl Hub {
     /// Lets a client in whose caller was found out.
     ///
@@ -74,34 +45,42 @@ impl Hub {
         let coming_back = hello.reconnection_token.is_some();
         let client = hello.client_id.as_deref().unwrap_or_default();
         if !is_name(client) {
-            return Err(Refused::failed("client_id: up to 128 characters, none of / : * @ ? #"));
+            return Err(Refused::failed(Why::Name, "client_id: up to 128 characters, none of / : * @ ? #"));
         }
         if client == self.0.server_id || client == self.0.manager_id {
-            return Err(Refused::failed(format!("Client already exists and is active: {client}")));
+            return Err(Refused::failed(
+                Why::Taken,
+                format!("Client already exists and is active: {client}"),
+            ));
         }
         let scope = &call.auth.workspaces;
         if let Some(bound) = scope.client_id.as_deref().filter(|bound| *bound != client) {
-            return Err(Refused::failed(format!(
-                "Client id mismatch: this token is restricted to client with client_id='{bound}'"
-            )));
+            return Err(Refused::failed(
+                Why::Bound,
+                format!("Client id mismatch: this token is restricted to client with client_id='{bound}'"),
+            ));
         }
         if coming_back && (scope.client_id.is_none() || scope.current.is_none()) {
-            return Err(Refused::failed("this is no reconnection token"));
+            return Err(Refused::failed(Why::Bound, "this is no reconnection token"));
         }
         if scope.is_specialised() {
-            return Err(Refused::failed(format!(
-                "Specialized token with scopes {:?} cannot be used for general workspace access",
-                scope.extra
-            )));
+            return Err(Refused::failed(
+                Why::Denied,
+                format!(
+                    "Specialized token with scopes {:?} cannot be used for general workspace access",
+                    scope.extra
+                ),
+            ));
         }
         let wanted = hello.workspace.as_deref().filter(|text| !text.is_empty());
         if coming_back && wanted.is_some() && wanted != scope.current.as_deref() {
-            return Err(Refused::failed("this reconnection token is for another workspace"));
+            return Err(Refused::failed(Why::Bound, "this reconnection token is for another workspace"));
         }
         let id = self.where_to(&call, wanted)?;
-        let missing = || Refused::failed(format!("'Workspace {id} does not exist or is not accessible'"));
+        let missing =
+            || Refused::failed(Why::Missing, format!("'Workspace {id} does not exist or is not accessible'"));
         let room = self.room(&id, &call).await?.ok_or_else(missing)?;
-        let denied = || Refused::failed(format!("Permission denied for workspace: {id}"));
+        let denied = || Refused::failed(Why::Denied, format!("Permission denied for workspace: {id}"));
         let Some(permission) = self.permission(&call, &room) else {
             // The decision is asked for once more for its line in the audit log.
             let owner = room.owner();
@@ -125,9 +104,12 @@ impl Hub {
         match (wanted, current) {
             (Some(PUBLIC), Some(PUBLIC)) => Ok(PUBLIC.to_owned()),
             (None | Some(PUBLIC), _) => Ok(home()),
-            (Some(wanted), Some(current)) if wanted != current => Err(Refused::failed(format!(
-                "Current workspace encoded in the token ({current}) does not match the specified workspace ({wanted})"
-            ))),
+            (Some(wanted), Some(current)) if wanted != current => Err(Refused::failed(
+                Why::Bound,
+                format!(
+                    "Current workspace encoded in the token ({current}) does not match the specified workspace ({wanted})"
+                ),
+            )),
             (Some(wanted), _) => Ok(wanted.to_owned()),
         }
     }
@@ -140,7 +122,9 @@ impl Hub {
         permission: Permission,
         coming_back: bool,
     ) -> Result<Link, Refused> {
-        let exists = || Refused::failed(format!("Client already exists and is active: {}/{client}", room.id));
+        let exists = || {
+            Refused::failed(Why::Taken, format!("Client already exists and is active: {}/{client}", room.id))
+        };
         if let Some(there) = room.peer(client) {
             let same = there.call.auth.principal == call.auth.principal;
             // Whoever comes back with the token it was given takes its own place; another has to wait until that is empty.
@@ -169,7 +153,7 @@ impl Hub {
         permission: Permission,
         user: UserInfo,
     ) -> Option<Link> {
-        let (outbox, outgoing) = outbox();
+        let (outbox, outgoing) = outbox(self.0.counts.let_go());
         let peer = Arc::new(Peer::new(Arc::clone(room), client.into(), call, permission, user, outbox));
         {
             let mut rooms = self.0.rooms.write();

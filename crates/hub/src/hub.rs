@@ -20,6 +20,7 @@ use doorward_core::workspaces::{Permission, Workspace, names};
 use parking_lot::{Mutex, RwLock};
 
 use crate::caller::Pending;
+use crate::counts::Counters;
 use crate::login::Pendings;
 use crate::room::Room;
 use crate::start_up::CustomLogin;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) start_up: RwLock<Option<Arc<str>>>,
     /// What they put in the place of our login service.
     pub(crate) login: RwLock<Option<Arc<CustomLogin>>>,
+    pub(crate) counts: Counters,
 }
 
 /// Hypha's hub. Cheap to clone.
@@ -78,6 +80,7 @@ impl Hub {
             logins: Pendings::default(),
             start_up: RwLock::default(),
             login: RwLock::default(),
+            counts: Counters::default(),
         }));
         hub.keep(Workspace {
             id: PUBLIC.to_owned(),
@@ -139,6 +142,17 @@ impl Hub {
     #[must_use]
     pub fn clients(&self) -> usize {
         self.0.rooms.read().values().map(|room| room.peers.read().len()).sum()
+    }
+
+    /// Whether a caller may be in a workspace. Nothing is done by asking.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn admits(&self, call: &Call, workspace: &str) -> Result<bool> {
+        let Some(room) = self.room(workspace, call).await? else { return Ok(false) };
+        let may = self.permission(call, &room).is_some();
+        self.tidy(&room);
+        Ok(may)
     }
 
     /// The own workspace of a caller.

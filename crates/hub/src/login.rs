@@ -154,6 +154,13 @@ impl Hub {
         Logins(self)
     }
 
+    /// How many programs wait for somebody.
+    pub(crate) fn waiting_logins(&self) -> usize {
+        let now_ms = self.0.engine.now_ms();
+        let waits = |pending: &&Pending| pending.done.is_none() && pending.is_good(now_ms);
+        self.0.logins.lock().values().filter(waits).count()
+    }
+
     /// Where people sign in.
     #[must_use]
     pub fn login_page(&self) -> String {

@@ -1,7 +1,7 @@
 //! What waits to be sent to a client, bounded in bytes: a slow reader holds up whoever writes to it, for a moment, and is then let go.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ struct Level {
     /// Told whenever something was taken out.
     taken: Notify,
     closed: AtomicBool,
+    /// Counts those who were let go because they did not read.
+    let_go: Arc<AtomicU64>,
 }
 
 /// The end that is written to.
@@ -62,10 +64,10 @@ pub(crate) struct Outgoing {
     at_hand: usize,
 }
 
-/// An outbox.
-pub(crate) fn outbox() -> (Outbox, Outgoing) {
+/// An outbox. `let_go` counts whoever does not read what is in it.
+pub(crate) fn outbox(let_go: Arc<AtomicU64>) -> (Outbox, Outgoing) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let level = Arc::new(Level::default());
+    let level = Arc::new(Level { let_go, ..Level::default() });
     (Outbox { sender, level: Arc::clone(&level) }, Outgoing { receiver, level, at_hand: 0 })
 }
 
@@ -84,20 +86,21 @@ impl Outbox {
         });
         match waited.await {
             Ok(done) => done,
-            Err(_) => {
-                self.close(1008, "too slow: messages are not read");
-                Err(Gone)
-            }
+            Err(_) => Err(self.let_go()),
         }
     }
 
     /// Adds something at once or lets the client go: for what nobody can wait for.
     pub(crate) fn push(&self, out: Out) -> Result<(), Gone> {
         let mut out = Some(out);
-        self.offer(&mut out).unwrap_or_else(|| {
-            self.close(1008, "too slow: messages are not read");
-            Err(Gone)
-        })
+        self.offer(&mut out).unwrap_or_else(|| Err(self.let_go()))
+    }
+
+    fn let_go(&self) -> Gone {
+        if self.close(1008, "too slow: messages are not read") {
+            self.level.let_go.fetch_add(1, Ordering::Relaxed);
+        }
+        Gone
     }
 
     fn offer(&self, out: &mut Option<Out>) -> Option<Result<(), Gone>> {
@@ -114,12 +117,14 @@ impl Outbox {
         out.take().map(|out| self.sender.send(out).map_err(|_| Gone))
     }
 
-    /// Has the transport close; nothing is added any more.
-    pub(crate) fn close(&self, code: u16, reason: &str) {
-        if !self.level.closed.swap(true, Ordering::AcqRel) {
+    /// Has the transport close; nothing is added any more. The answer is whether nothing had it close before.
+    pub(crate) fn close(&self, code: u16, reason: &str) -> bool {
+        let first = !self.level.closed.swap(true, Ordering::AcqRel);
+        if first {
             let _ = self.sender.send(Out::Close(code, reason.to_owned()));
         }
         self.level.taken.notify_waiters();
+        first
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -139,6 +144,17 @@ impl Outgoing {
         };
         self.at_hand = out.as_ref().map_or(0, Out::cost);
         out
+    }
+
+    /// Returns once nothing is added any more, whatever waits.
+    pub(crate) async fn closing(&self) {
+        loop {
+            let told = self.level.taken.notified();
+            if self.level.closed.load(Ordering::Acquire) {
+                return;
+            }
+            told.await;
+        }
     }
 
     fn close_at_once(&mut self) -> Option<Out> {
@@ -176,19 +192,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_does_not_read_is_let_go_and_holds_no_more_than_its_room() {
-        let (outbox, mut outgoing) = outbox();
+        let (outbox, mut outgoing) = outbox(Arc::default());
         for _ in 0..15 {
             outbox.send(frame(1 << 20)).await.expect("there is room");
         }
         assert_eq!(outbox.send(frame(1 << 20)).await, Err(Gone));
         assert!(outbox.level.bytes.load(Ordering::Acquire) <= MOST_BYTES);
+        assert_eq!(outbox.push(frame(1)), Err(Gone));
+        assert_eq!(outbox.level.let_go.load(Ordering::Relaxed), 1, "it is counted once");
         assert!(matches!(outgoing.next().await, Some(Out::Close(1008, _))));
         assert_eq!(outbox.send(frame(1)).await, Err(Gone));
     }
 
     #[tokio::test]
     async fn whoever_waits_for_room_goes_on_when_something_was_sent() {
-        let (outbox, mut outgoing) = outbox();
+        let (outbox, mut outgoing) = outbox(Arc::default());
         for _ in 0..15 {
             outbox.send(frame(1 << 20)).await.expect("there is room");
         }
@@ -200,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_larger_than_all_the_room_passes_alone() {
-        let (outbox, mut outgoing) = outbox();
+        let (outbox, mut outgoing) = outbox(Arc::default());
         outbox.send(frame(MOST_BYTES + 1)).await.expect("nothing else waits");
         assert!(outgoing.next().await.is_some());
         drop(outgoing);

@@ -85,6 +85,11 @@ impl Link {
         self.outgoing.next().await
     }
 
+    /// Returns once the client is to be let go, whatever it has not been sent yet: [`Link::next`] then says why.
+    pub async fn closing(&self) {
+        self.outgoing.closing().await;
+    }
+
     /// What the transport hands in.
     #[must_use]
     pub fn sender(&self) -> crate::caller::Sender {

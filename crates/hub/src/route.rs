@@ -32,6 +32,7 @@ impl Hub {
     pub(crate) async fn receive(&self, peer: &Arc<Peer>, frame: Bytes) -> Result<(), FrameError> {
         // 1.
         let head = Head::read(&frame)?;
+        self.0.counts.routed();
         let Some(to) = Address::read(head.to, &peer.room.id) else {
             self.undeliverable(peer, &head, Fault::value("this is no address")).await;
             return Ok(());

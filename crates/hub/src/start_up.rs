@@ -14,11 +14,11 @@ use serde_json::json;
 
 use crate::args::Args;
 use crate::caller::Speaker;
-use crate::connect::Refused;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
 use crate::login;
 use crate::peer::{Link, Peer};
+use crate::refused::{Refused, Why};
 use crate::registry::Service;
 use crate::user::UserInfo;
 
@@ -153,7 +153,7 @@ impl Hub {
     /// # Errors
     /// When the workspace is gone, which it never is.
     pub fn attach(&self) -> Result<(Link, Value), Refused> {
-        let gone = || Refused::failed("there is no public workspace");
+        let gone = || Refused::failed(Why::Failed, "there is no public workspace");
         let room = self.live_room(PUBLIC).ok_or_else(gone)?;
         let client = self.fresh_name("start-up-");
         let call = self.engine().system_call(self.mount(), "start_up");

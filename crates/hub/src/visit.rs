@@ -93,7 +93,7 @@ impl Hub {
         let missing = || Fault::key(format!("Workspace '{home}' not found"));
         let room = self.room(&home, &call).await?.ok_or_else(missing)?;
         let permission = self.permission(&call, &room).unwrap_or(Permission::Read);
-        let (outbox, outgoing) = outbox();
+        let (outbox, outgoing) = outbox(self.0.counts.let_go());
         let id = self.fresh_name("client-");
         let authority = &self.mount().tokens.authority;
         let user = UserInfo::of(
@@ -112,7 +112,11 @@ impl Visit {
     /// The same caller once more, for what goes on after the first is answered.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self { hub: self.hub.clone(), peer: Arc::clone(&self.peer), _outgoing: outbox().1 }
+        Self {
+            hub: self.hub.clone(),
+            peer: Arc::clone(&self.peer),
+            _outgoing: outbox(self.hub.0.counts.let_go()).1,
+        }
     }
 
     /// Who it is.

@@ -359,6 +359,7 @@ impl Desk {
                     headers: head.headers,
                     body,
                     handshake,
+                    line: head.extensions.remove(),
                 };
                 self.handle(site, route, (params, actions), arrived, call).await
             }

@@ -31,4 +31,5 @@ pub use crate::rate_limit::{CountBy, RateLimit};
 pub use crate::server::{
     At, BindError, Bound, Graphs, Listening, MessageRate, MountAt, ServerSettings, bind,
 };
+pub use crate::surfaces::hypha::ClientScripts;
 pub use crate::table::Clash;

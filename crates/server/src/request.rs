@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::http::body::{Inbound, MAX_BODY_BYTES};
 use crate::http::extract::{Media, api_version, json_body, media};
+use crate::http::listener::Line;
 use crate::http::origin::{Client, local_host};
 use crate::http::pairs::Pairs;
 use crate::http::respond::About;
@@ -39,6 +40,8 @@ pub(crate) struct Request {
     pub(crate) handshake: Option<Handshake>,
     /// What it showed of who opens it, where its route opens a WebSocket and the operator listed places for that; or why not.
     pub(crate) shown: Result<Option<Shown<'static>>>,
+    /// Its connection, where that is for one request at a time.
+    pub(crate) line: Option<Line>,
     /// Its id, as in the log and the audit log.
     pub(crate) id: String,
     params: Vec<(&'static str, String)>,
@@ -63,6 +66,7 @@ pub(crate) struct Arrived {
     pub(crate) body: Inbound,
     pub(crate) handshake: Option<Handshake>,
     pub(crate) shown: Result<Option<Shown<'static>>>,
+    pub(crate) line: Option<Line>,
 }
 
 impl Request {
@@ -73,7 +77,7 @@ impl Request {
         matched: Matched,
         call: Option<Call>,
     ) -> Self {
-        let Arrived { id, client, path, method, query, headers, body, handshake, shown } = arrived;
+        let Arrived { id, client, path, method, query, headers, body, handshake, shown, line } = arrived;
         let Matched { params, actions } = matched;
         Self {
             engine,
@@ -86,6 +90,7 @@ impl Request {
             client,
             handshake,
             shown,
+            line,
             id,
             params,
             actions,

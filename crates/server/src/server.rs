@@ -28,6 +28,7 @@ use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
+use crate::surfaces::hypha::{ClientScripts, Streams};
 use crate::surfaces::{self, Surface};
 use crate::table::{Clash, Part, Table};
 
@@ -64,6 +65,8 @@ pub struct MountAt {
     pub graphs: Graphs,
     /// What a hub's start-up files registered for tokens.
     pub hooks: Option<Arc<TokenHooks>>,
+    /// The published client of the platform as pages load it, where the operator installed it.
+    pub client_scripts: ClientScripts,
 }
 
 /// What the embedded agent is called by clients that ask for a graph.
@@ -371,7 +374,7 @@ fn site(
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
     let hooks = at.hooks;
-    let (graphs, since_ms) = (at.graphs, around.since_ms);
+    let (graphs, client_scripts, since_ms) = (at.graphs, at.client_scripts, around.since_ms);
     let public_prefix = format!("{}{prefix}", around.public_path);
     let metrics = around.metrics.mount(&at.mount.name);
     let mount = at.mount;
@@ -379,7 +382,9 @@ fn site(
         let origin = public_origin.as_deref().unwrap_or(&around.own);
         let base_url = format!("{origin}{public_prefix}");
         let settings = HubSettings { mount: Arc::clone(&mount), base_url, version: HYPHA_VERSION, hooks };
-        Hub::new(engine.clone(), settings)
+        let hub = Hub::new(engine.clone(), settings);
+        around.metrics.hub(&mount.name, hub.clone());
+        hub
     });
     Ok(Site {
         mount,
@@ -400,6 +405,8 @@ fn site(
         docs,
         graphs,
         hub,
+        streams: Streams::default(),
+        client_scripts,
         since_ms,
     })
 }

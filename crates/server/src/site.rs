@@ -15,6 +15,7 @@ use crate::metrics::MountMetrics;
 use crate::rate_limit::RateLimiter;
 use crate::server::{Graphs, MessageRate};
 use crate::surfaces::Surface;
+use crate::surfaces::hypha::{ClientScripts, Streams};
 
 /// A mount with everything it needs to answer.
 pub(crate) struct Site {
@@ -50,6 +51,10 @@ pub(crate) struct Site {
     pub(crate) graphs: Graphs,
     /// Who is connected, where the surface is one that clients stay connected to.
     pub(crate) hub: Option<Hub>,
+    /// The client of its platform as pages load it.
+    pub(crate) client_scripts: ClientScripts,
+    /// The streams of clients that are connected to it over plain HTTP.
+    pub(crate) streams: Streams,
     /// When the server was started.
     pub(crate) since_ms: i64,
 }

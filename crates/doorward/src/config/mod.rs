@@ -27,6 +27,7 @@ mod mounts;
 pub(crate) mod nearest;
 mod origin;
 mod outbound;
+mod parties;
 mod passwords;
 mod problem;
 mod providers;

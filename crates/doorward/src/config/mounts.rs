@@ -2,7 +2,6 @@
 
 mod values;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -11,10 +10,7 @@ use doorward_core::start_up::NothingFound;
 use doorward_server::{MessageRate, TokenSource};
 
 use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
-use super::issuers::Issuer;
-use super::nearest::nearest;
 use super::problem::Problem;
-use super::remote_tokens::RemoteTokens;
 use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value};
 
@@ -81,6 +77,8 @@ pub struct Mount {
     pub startup_directory: PathBuf,
     /// What it means that their `get_token` finds nothing.
     pub get_token_none: NothingFound,
+    /// Where the platform's published client is, for pages to load.
+    pub client_script_dir: Option<PathBuf>,
     /// Whether pages that describe the surface are shown.
     pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -246,6 +244,11 @@ pub(super) const KEYS: &[Key] = &[
         "\"/etc/doorward/hypha-jwt-secret\"",
         "hypha: a file with the secret that its tokens are signed with (HS256); servers that share it take each other's. Default: HYPHA_JWT_SECRET or JWT_SECRET in the environment; without them, keys of our own.",
     ),
+    Key::optional(
+        "client_script_dir",
+        "\"node_modules/hypha-rpc/dist\"",
+        "hypha: the directory of the published client's scripts, which /assets/hypha-rpc-websocket.js and .mjs are then served from. Default: in dev the one of the example, if it is there.",
+    ),
     Key::new(
         "startup_functions",
         "[]",
@@ -310,64 +313,6 @@ pub(super) fn read(given: Option<&Node>, reading: &mut Reading) -> Option<Vec<Mo
     complete.then_some(mounts)
 }
 
-/// Notes issuers that mounts name and nobody describes, and names that would make two parties' users one.
-pub(super) fn know_issuers(
-    mounts: Option<&[Mount]>,
-    issuers: Option<&BTreeMap<String, Issuer>>,
-    reading: &mut Reading,
-) {
-    let (Some(mounts), Some(issuers)) = (mounts, issuers) else { return };
-    for mount in mounts {
-        for name in mount.issuers.iter().filter(|name| !issuers.contains_key(*name)) {
-            let mend = match nearest(name, issuers.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("describe it in [issuers.{name}]"),
-            };
-            let key = format!("mounts.{}.issuers", mount.name);
-            reading.problems.push(Problem::of(key, format!("there is no issuer {name:?}"), mend));
-        }
-        if issuers.contains_key(&mount.name) {
-            let what =
-                format!("the mount {0} and the issuer {0} would vouch for the same subjects", mount.name);
-            let key = format!("issuers.{}", mount.name);
-            reading.problems.push(Problem::of(key, what, "give the issuer another name"));
-        }
-    }
-    for (name, issuer) in issuers {
-        let twin = issuers.iter().find(|(other, of)| *other < name && of.issuer == issuer.issuer);
-        if let Some((twin, _)) = twin {
-            let what = format!("the issuers {twin} and {name} have the same issuer");
-            let mend = "keep one of them; its audience may list several";
-            reading.problems.push(Problem::of(format!("issuers.{name}.issuer"), what, mend));
-        }
-    }
-}
-
-/// Notes whom mounts want asked and nobody describes, and names that would make two parties' users one.
-pub(super) fn know_remote_tokens(
-    mounts: Option<&[Mount]>,
-    known: Option<&BTreeMap<String, RemoteTokens>>,
-    reading: &mut Reading,
-) {
-    let (Some(mounts), Some(known)) = (mounts, known) else { return };
-    for mount in mounts {
-        if let Some(name) = mount.remote_tokens.as_ref().filter(|name| !known.contains_key(*name)) {
-            let mend = match nearest(name, known.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("describe it in [remote_tokens.{name}]"),
-            };
-            let key = format!("mounts.{}.remote_tokens", mount.name);
-            reading.problems.push(Problem::of(key, format!("there is no {name:?} to ask"), mend));
-        }
-        let twin = known.keys().find(|name| **name == mount.name || mount.issuers.contains(name));
-        if let Some(name) = twin {
-            let what =
-                format!("a mount or issuer is called {name} too, and would vouch for the same subjects");
-            reading.problems.push(Problem::of(format!("remote_tokens.{name}"), what, "give it another name"));
-        }
-    }
-}
-
 impl Mount {
     fn read(name: &str, node: &Node, reading: &mut Reading) -> Option<Self> {
         let named = !name.is_empty()
@@ -415,6 +360,10 @@ impl Mount {
                 "this surface runs no start-up functions",
                 "leave it out, or see the platform's own file",
             );
+        }
+        let client_script_dir = section.path("client_script_dir");
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && client_script_dir.is_some() {
+            section.refuse("client_script_dir", "this surface's pages load no such client", "leave it out");
         }
         let uncovered = section.word(
             "uncovered",
@@ -469,6 +418,7 @@ impl Mount {
             ("agentflow", agentflow.is_none()),
             ("langgraph", langgraph.is_none()),
             ("jwt_secret_file", jwt_secret_file.is_none()),
+            ("client_script_dir", client_script_dir.is_none()),
             ("trusted_header", trusted_header.is_none()),
             ("remote_tokens", remote_tokens.is_none()),
         ]
@@ -510,6 +460,7 @@ impl Mount {
             startup_functions: startup_functions?,
             startup_directory,
             get_token_none: get_token_none?,
+            client_script_dir,
             docs: docs?,
         })
     }

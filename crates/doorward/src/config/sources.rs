@@ -10,8 +10,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, issuers, limits, mounts, outbound, providers,
-    remote_tokens, roles, webhooks,
+    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, issuers, limits, mounts, outbound, parties,
+    providers, remote_tokens, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -178,10 +178,10 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let mounts = mounts::read(tree.get("mounts"), reading);
     let issuers = issuers::read(tree.get("issuers"), reading);
     let remote_tokens = remote_tokens::read(tree.get("remote_tokens"), reading);
-    mounts::know_remote_tokens(mounts.as_deref(), remote_tokens.as_ref(), reading);
+    parties::know_remote_tokens(mounts.as_deref(), remote_tokens.as_ref(), reading);
     let providers = providers::read(tree.get("providers"), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
-    mounts::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
+    parties::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
     let mail = Mail::read(section("mail", tree, reading));
     let webhooks = webhooks::read(tree.get("webhooks"), reading);
     let tokens = Tokens::read(section("tokens", tree, reading));

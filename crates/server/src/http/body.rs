@@ -215,6 +215,18 @@ impl Inbound {
         Self { body: Some(body), room, held: None, drained: version == Version::HTTP_2 || is_coming }
     }
 
+    /// The body, to be read in parts by whoever passes it on; at most so many bytes of it.
+    ///
+    /// # Errors
+    /// As [`Inbound::read`], for what is known beforehand.
+    pub(crate) fn parts(&mut self, headers: &HeaderMap, max_bytes: usize) -> Result<InParts> {
+        refuse_compressed(headers)?;
+        refuse_announced(headers, max_bytes)?;
+        let (body, held) = (self.body.take(), self.held.take());
+        let inbound = Self { body, held, room: self.room.clone(), drained: self.drained };
+        Ok(InParts { inbound, buffer: BytesMut::new(), left: max_bytes, max_bytes, overdue: None })
+    }
+
     /// Gives up what was not read, and answers the room it would have taken.
     pub(crate) fn give_up(&mut self) -> BodyRoom {
         self.body = None;
@@ -267,6 +279,71 @@ impl Inbound {
             whole.extend_from_slice(&data);
         }
         Ok(whole.freeze())
+    }
+}
+
+/// A body that is read in parts. It takes room for the part that is at hand alone, and each part has as long as an ordinary body.
+pub(crate) struct InParts {
+    inbound: Inbound,
+    /// What has come and was not handed on.
+    buffer: BytesMut,
+    left: usize,
+    max_bytes: usize,
+    /// When the part that is waited for is too late.
+    overdue: Option<Instant>,
+}
+
+/// Largest part, and how long more is waited for once there is something: each part costs whoever takes it a question.
+const PART: usize = 240 << 10;
+const GATHERED_WITHIN: Duration = Duration::from_millis(2);
+
+impl InParts {
+    /// Whether nothing comes any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.buffer.is_empty() && self.inbound.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    /// What comes next: what is there or comes at once, and one byte at least; `None` at the end. Nothing is lost when the waiting is given up.
+    ///
+    /// # Errors
+    /// As [`Inbound::read`].
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.buffer.is_empty() {
+            self.inbound.held = None;
+        }
+        while self.buffer.len() < PART {
+            let Some(body) = &mut self.inbound.body else { break };
+            let frame = if self.buffer.is_empty() {
+                let overdue = *self.overdue.get_or_insert_with(|| Instant::now() + BODY_PATIENCE);
+                let late =
+                    |_| Error::new(codes::BAD_REQUEST).message("Nothing of the body came for 30 seconds.");
+                tokio::time::timeout_at(overdue, body.frame()).await.map_err(late)?
+            } else {
+                if body.is_end_stream() {
+                    break;
+                }
+                let Ok(frame) = tokio::time::timeout(GATHERED_WITHIN, body.frame()).await else { break };
+                frame
+            };
+            let Some(frame) = frame else {
+                self.inbound.body = None;
+                break;
+            };
+            let broken = |_| Error::new(codes::BAD_REQUEST).message("The body breaks off or is malformed.");
+            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            self.left = self.left.checked_sub(data.len()).ok_or_else(|| too_large(self.max_bytes))?;
+            self.buffer.extend_from_slice(&data);
+            while self.inbound.held.as_ref().map_or(0, Room::pieces) * PIECE < self.buffer.len() {
+                let piece = self.inbound.room.take()?;
+                match &mut self.inbound.held {
+                    Some(held) => held.merge(piece),
+                    None => self.inbound.held = Some(piece),
+                }
+            }
+        }
+        self.overdue = None;
+        let part = self.buffer.split_to(self.buffer.len().min(PART));
+        Ok(Some(part.freeze()).filter(|part| !part.is_empty()))
     }
 }
 

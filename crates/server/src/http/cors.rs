@@ -52,6 +52,11 @@ impl Cors {
         }
     }
 
+    /// The origins that the operator lets in.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &str> {
+        self.origins.iter().filter_map(|origin| origin.to_str().ok())
+    }
+
     /// Whether the operator lets pages of this origin in.
     pub(crate) fn lists(&self, origin: &HeaderValue) -> bool {
         self.origins.contains(origin)

@@ -62,7 +62,12 @@ pub(crate) struct InFlight {
     waker: AtomicWaker,
     /// The connection speaks another protocol from here on.
     tunnel: AtomicBool,
+    /// Answers under way that are worth nothing to a peer that sends no more.
+    for_who_stays: AtomicUsize,
 }
+
+/// An answer that goes on until its client leaves; dropped with the answer's body.
+pub(crate) struct WhileThere(Arc<InFlight>);
 
 /// One request being answered; dropped with the answer's body.
 pub(crate) struct Taken(Arc<InFlight>);
@@ -79,6 +84,17 @@ impl InFlight {
         self.waker.wake();
     }
 
+    /// Says that an answer goes on for as long as its client is there. A peer that sends no more has left then: those clients keep
+    /// their side open, and whoever closed it would be noticed when something is written, twice.
+    pub(crate) fn while_there(self: &Arc<Self>) -> WhileThere {
+        self.for_who_stays.fetch_add(1, Ordering::AcqRel);
+        WhileThere(Arc::clone(self))
+    }
+
+    fn is_for_who_stays(&self) -> bool {
+        self.for_who_stays.load(Ordering::Acquire) > 0
+    }
+
     fn is_tunnel(&self) -> bool {
         self.tunnel.load(Ordering::Acquire)
     }
@@ -92,6 +108,12 @@ impl InFlight {
     fn poll_none(&self, cx: &Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
         if self.count.load(Ordering::Acquire) == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for WhileThere {
+    fn drop(&mut self) {
+        self.0.for_who_stays.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -227,7 +249,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             }
             let was_empty = self.inbound.is_empty();
             if ready!(self.poll_fill(cx))? == 0 {
-                if !self.framing.in_head() {
+                if !self.framing.in_head() || self.in_flight.is_for_who_stays() {
                     return Poll::Ready(Ok(false));
                 }
                 // Told of the end at once, the library would drop what it is answering.

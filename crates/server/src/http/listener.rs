@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::body::Body;
 use super::framing::{MAX_HEADERS, Refusal};
-use super::guard::{Guard, InFlight, Patience};
+use super::guard::{Guard, InFlight, Patience, WhileThere};
 use super::origin::Network;
 use super::second;
 use super::shares::{Share, Shares};
@@ -158,6 +158,11 @@ impl Line {
     pub(crate) fn become_tunnel(self) -> Arc<dyn Any + Send + Sync> {
         self.in_flight.become_tunnel();
         self.held
+    }
+
+    /// Says that an answer goes on for as long as its client is there; the answer's body holds what is given back.
+    pub(crate) fn while_there(&self) -> WhileThere {
+        self.in_flight.while_there()
     }
 }
 

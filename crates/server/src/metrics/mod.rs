@@ -4,6 +4,7 @@
 //! (mounts, statuses, error codes): nothing that a stranger sends becomes one, so their number is bounded.
 
 mod desk;
+mod hubs;
 mod process;
 mod vitals;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use doorward_core::Engine;
 use doorward_core::error::Code;
+use doorward_hub::Hub;
 use http::StatusCode;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -53,6 +55,7 @@ struct Inner {
     seconds: Family<At, Histogram, fn() -> Histogram>,
     errors: Family<Refused, Counter>,
     connections: Connections,
+    hubs: hubs::Hubs,
 }
 
 /// What is counted of one mount.
@@ -101,7 +104,9 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", version);
         registry.register_collector(Box::new(vitals::Vitals(engine.clone())));
-        Self(Arc::new(Inner { registry: whole, requests, seconds, errors, connections }))
+        let hubs = hubs::Hubs::default();
+        registry.register_collector(Box::new(hubs.clone()));
+        Self(Arc::new(Inner { registry: whole, requests, seconds, errors, connections, hubs }))
     }
 
     /// The handles of a mount.
@@ -114,6 +119,11 @@ impl Metrics {
             seconds: self.0.seconds.get_or_create_owned(&At { mount: name.to_owned() }),
             errors: self.0.errors.clone(),
         }
+    }
+
+    /// Has a mount's hub say how it stands.
+    pub(crate) fn hub(&self, mount: &str, hub: Hub) {
+        self.0.hubs.add(mount, hub);
     }
 
     /// What counts connections.

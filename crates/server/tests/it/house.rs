@@ -22,7 +22,7 @@ use doorward_core::secret::SecretBytes;
 use doorward_core::tokens::issue::{Subject, issue};
 use doorward_core::tokens::{KeyRing, Keys, RefreshRules, TokenProfile};
 use doorward_protocols::jose::Algorithm;
-use doorward_server::{At, Graphs, Listening, MountAt, RateLimit, ServerSettings, bind};
+use doorward_server::{At, ClientScripts, Graphs, Listening, MountAt, RateLimit, ServerSettings, bind};
 use doorward_store::SqlStore;
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -167,6 +167,7 @@ impl House {
                 docs: false,
                 graphs: Graphs::default(),
                 hooks: None,
+                client_scripts: ClientScripts::default(),
             },
             MountAt {
                 mount: Arc::clone(&agentflow),
@@ -180,6 +181,7 @@ impl House {
                 docs: false,
                 graphs: Graphs::default(),
                 hooks: None,
+                client_scripts: ClientScripts::default(),
             },
         ];
         let any_port = Listening { address: ([127, 0, 0, 1], 0).into(), mounts };

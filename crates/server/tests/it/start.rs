@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::mount::Mount;
-use doorward_server::{At, BindError, Graphs, Listening, MountAt, ServerSettings, bind};
+use doorward_server::{At, BindError, ClientScripts, Graphs, Listening, MountAt, ServerSettings, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -25,6 +25,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         docs: false,
         graphs: Graphs::default(),
         hooks: None,
+        client_scripts: ClientScripts::default(),
     }
 }
 

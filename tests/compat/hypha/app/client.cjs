@@ -4,7 +4,7 @@ const { hyphaWebsocketClient } = require("hypha-rpc");
 const [server_url, step, text] = process.argv.slice(2);
 const given = JSON.parse(text || "{}");
 const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
-const enter = (more) => hyphaWebsocketClient.connectToServer({ server_url, token: given.token, ...more });
+const enter = (more) => hyphaWebsocketClient.connectToServer({ server_url, token: given.token, transport: given.transport, ...more });
 
 /** Until whoever started this closes its input. */
 const dismissed = () => new Promise((resolve) => process.stdin.on("end", resolve).resume());
@@ -96,6 +96,7 @@ const steps = {
     const seen = [];
     const token = await hyphaWebsocketClient.login({
       server_url,
+      transport: given.transport,
       login_timeout: given.timeout ?? 30,
       profile: given.profile ?? false,
       login_callback: (context) => {
@@ -108,7 +109,7 @@ const steps = {
 
   async logout() {
     const seen = [];
-    await hyphaWebsocketClient.logout({ server_url, logout_callback: (context) => seen.push(context.logout_url) });
+    await hyphaWebsocketClient.logout({ server_url, transport: given.transport, logout_callback: (context) => seen.push(context.logout_url) });
     tell({ seen });
   },
 

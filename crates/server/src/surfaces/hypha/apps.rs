@@ -23,8 +23,10 @@ use crate::http::body::Body;
 use crate::http::respond::{Answer, PagePolicy};
 use crate::request::Request;
 
-/// Largest body that is handed to an application.
+/// Largest body that is handed to a function, which gets it whole.
 const MAX_BODY_BYTES: usize = 8 << 20;
+/// Largest body that is handed to an ASGI application, which gets it in parts.
+const MAX_UPLOAD_BYTES: usize = 1 << 30;
 /// What pages of others may do: run, ask, open windows; not act as a page of ours.
 pub(super) const SANDBOX: &str =
     "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads";
@@ -67,7 +69,6 @@ async fn of_service(
         Ok(offer) => offer,
         Err(error) => return Ok(fault::answer(&error)),
     };
-    let body = request.body.read(&request.headers, MAX_BODY_BYTES).await?;
     let offer = match (offer, hub.login_app()) {
         (Offer::Ours(ours), Some((service, target))) if ours.id() == "hypha-login" => {
             Offer::Of(service, target)
@@ -78,19 +79,21 @@ async fn of_service(
         Offer::Ours(_) => true,
         Offer::Of(service, target) => hub.is_of_start_up(service, target),
     };
+    if let (Offer::Of(service, _), "asgi" | "ASGI") = (&offer, offer.kind()) {
+        let upload = request.body.parts(&request.headers, MAX_UPLOAD_BYTES)?;
+        let asked = Asked { request, workspace, id, body: bytes::Bytes::new(), operators };
+        let done = match visit.object(service).await {
+            Ok(object) => asgi::answer(visit, &object, &asked, upload).await,
+            Err(error) => Err(error),
+        };
+        return Ok(done.unwrap_or_else(|error| fault::answer(&error)));
+    }
+    let body = request.body.read(&request.headers, MAX_BODY_BYTES).await?;
     let asked = Asked { request, workspace, id, body, operators };
     let done = match (&offer, offer.kind()) {
         (Offer::Ours(ours), "functions") => ours_by_path(&visit, ours, &asked).await,
         (Offer::Of(service, _), "functions") => match visit.object(service).await {
             Ok(object) => functions(&visit, &object, &asked).await,
-            Err(error) => Err(error),
-        },
-        (Offer::Of(service, _), "asgi" | "ASGI") => match visit.object(service).await {
-            Ok(object) => {
-                return Ok(asgi::answer(visit, &object, &asked)
-                    .await
-                    .unwrap_or_else(|error| fault::answer(&error)));
-            }
             Err(error) => Err(error),
         },
         (_, kind) => {
@@ -101,7 +104,7 @@ async fn of_service(
     Ok(done.unwrap_or_else(|error| fault::answer(&error)))
 }
 
-/// A request for an application.
+/// A request for an application. `body` is what a function gets of it.
 pub(super) struct Asked {
     pub(super) request: Request,
     pub(super) workspace: String,

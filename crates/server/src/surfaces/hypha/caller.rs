@@ -2,7 +2,7 @@
 
 use doorward_core::authn::{Offered, Place, Presented};
 use doorward_core::error::Result;
-use doorward_core::operation::Call;
+use doorward_core::operation::{Call, Origin};
 
 use super::COOKIE_NAME;
 use crate::http::browser::cookie;
@@ -24,10 +24,18 @@ pub(super) async fn signed_in(request: &Request) -> Result<Call> {
     let call = request.call()?;
     let text = cookie(&request.headers, COOKIE_NAME).filter(|text| !text.is_empty());
     let Some(text) = text.filter(|_| call.auth.is_anonymous()) else { return Ok(call.clone()) };
+    by_text(request, (*call.origin).clone(), Some(text)).await
+}
+
+/// Whose a token is that came in no header: in a first message, a cookie or a query. Without one it is somebody new.
+///
+/// # Errors
+/// The chain's refusal.
+pub(super) async fn by_text(request: &Request, origin: Origin, text: Option<&str>) -> Result<Call> {
     let presented = Presented {
-        offered: Some(Offered { place: Place::Bearer, text }),
+        offered: text.map(|text| Offered { place: Place::Bearer, text }),
         client: Some(request.client.address),
         ..Presented::nothing()
     };
-    request.engine.authenticate(&request.site.mount, (*call.origin).clone(), &presented).await
+    request.engine.authenticate(&request.site.mount, origin, &presented).await
 }

@@ -61,9 +61,11 @@ fn styled(request: &Request, status: StatusCode, title: &str, body: &str, closes
         html.push_str(&format!("<script nonce=\"{nonce}\" data-key=\"{}\">{DONE}</script>\n", escaped(key)));
     }
     let mut answer = page(status, title, &html);
+    // Pages that the operator lists may show it in a frame; on any other a visitor could be led to click what they do not see.
+    let listed: String = request.site.cors.origins().map(|origin| format!(" {origin}")).collect();
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'self'"
+         base-uri 'none'; frame-ancestors 'self'{listed}"
     );
     answer.extensions_mut().insert(PagePolicy(policy));
     answer

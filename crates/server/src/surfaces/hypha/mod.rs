@@ -9,8 +9,12 @@ mod caller;
 mod fault;
 mod login;
 mod object;
+mod posted;
 pub(crate) mod routes;
+mod scripts;
 mod socket;
+mod stream;
+mod streams;
 pub(crate) mod style;
 
 use std::borrow::Cow;
@@ -24,6 +28,9 @@ use crate::http::body::Body;
 use crate::http::respond::{Answer, header_value};
 use crate::http::sources::TokenSource;
 use crate::request::Request;
+
+pub use scripts::ClientScripts;
+pub(crate) use streams::Streams;
 
 /// The cookie that Hypha's pages use.
 const COOKIE_NAME: &str = "access_token";

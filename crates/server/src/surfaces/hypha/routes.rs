@@ -4,7 +4,7 @@ use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::authz::catalogue::{Action, hub_service, service, session, workspace};
 use http::Method;
 
-use super::{about, apps, bridge, login, socket};
+use super::{about, apps, bridge, login, posted, scripts, socket, stream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -19,9 +19,16 @@ const fn app(method: Method) -> Route {
     Route::guarded(method, "/{workspace}/apps/{service}/{path*}", CALL, |r| Box::pin(apps::answer(r)))
 }
 
+/// A file of the published client.
+const fn script(pattern: &'static str) -> Route {
+    Route::open(GET, pattern, |r| Box::pin(scripts::serve(r)))
+}
+
 /// All of them.
 pub(crate) static ROUTES: &[Route] = &[
     Route::accept("/ws", |r| Box::pin(socket::open(r))),
+    Route::guarded(GET, "/rpc", CALL, |r| Box::pin(stream::open(r))),
+    Route::guarded(POST, "/rpc", CALL, |r| Box::pin(posted::take(r))),
     Route::guarded(GET, "/health", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
         .reading_cookies_itself(),
     Route::guarded(GET, "/health/readiness", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
@@ -29,6 +36,14 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(GET, "/health/liveness", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
         .reading_cookies_itself(),
     Route::guarded(GET, "/assets/config.json", CALL, |r| Box::pin(about::config(r))),
+    script("/assets/hypha-rpc-websocket.js"),
+    script("/assets/hypha-rpc-websocket.js.map"),
+    script("/assets/hypha-rpc-websocket.mjs"),
+    script("/assets/hypha-rpc-websocket.mjs.map"),
+    script("/assets/hypha-rpc-websocket.min.js"),
+    script("/assets/hypha-rpc-websocket.min.js.map"),
+    script("/assets/hypha-rpc-websocket.min.mjs"),
+    script("/assets/hypha-rpc-websocket.min.mjs.map"),
     Route::guarded(GET, "/login", PAGE, |r| Box::pin(login::lead_there(r))).reading_cookies_itself(),
     Route::guarded(GET, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::show(r)))
         .reading_cookies_itself(),

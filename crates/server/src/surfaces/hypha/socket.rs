@@ -35,13 +35,13 @@ use crate::server::MessageRate;
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const MAX_HELLO_BYTES: usize = 64 << 10;
 /// Largest message. Clients send larger things in parts of 256 KiB.
-const MAX_MESSAGE_BYTES: usize = 2 << 20;
+pub(super) const MAX_MESSAGE_BYTES: usize = 2 << 20;
 /// Longest text after the first; longer ones are no news to anybody.
-const MAX_TEXT_BYTES: usize = 1000;
+pub(super) const MAX_TEXT_BYTES: usize = 1000;
 /// A client that sends nothing for this long is let go (its protocol's pings are nothing).
 const IDLE: Duration = Duration::from_secs(600);
 /// How long a client may take to take what it is sent.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// Messages of a client that wait to be sent on.
 const QUEUE: usize = 16;
 /// Parameters of an address by which clients of the past said who they are.
@@ -74,7 +74,9 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
     Ok(handshake.agree((room, MAX_MESSAGE_BYTES), move |client| async move {
         if of_the_past {
             let what = "Connection with query parameters is not supported. Please upgrade your client to the latest version.";
-            return refuse(client, &Refused { code: 1008, message: what.to_owned() }).await;
+            let refused = Refused::protocol(1008, what);
+            arrival.hub.count_refused(refused.why);
+            return refuse(client, &refused).await;
         }
         arrival.run(client).await;
     }))
@@ -110,6 +112,7 @@ impl Arrival {
             Ok(let_in) => let_in,
             Err(refused) => {
                 tracing::debug!(code = refused.code, why = refused.message, "a client is not let in");
+                self.hub.count_refused(refused.why);
                 return refuse(client, &refused).await;
             }
         };
@@ -173,11 +176,9 @@ impl Arrival {
 
 /// The first text.
 async fn hello(client: &mut Client) -> Result<Hello, Refused> {
-    let late = || Refused { code: 1008, message: "Authentication payload timeout".to_owned() };
-    let bad = |what: &str| Refused {
-        code: 1003,
-        message: format!("Failed to decode authentication information: {what}"),
-    };
+    let late = || Refused::protocol(1008, "Authentication payload timeout");
+    let bad =
+        |what: &str| Refused::protocol(1003, format!("Failed to decode authentication information: {what}"));
     let first = async {
         loop {
             match client.next().await {
@@ -308,18 +309,18 @@ async fn send_on(sender: Sender, mut queued: mpsc::Receiver<Sent>) -> Option<Fra
 }
 
 /// Messages that may still come, refilled as time goes by.
-struct Bucket {
+pub(super) struct Bucket {
     rate: MessageRate,
     left: f64,
     at: Instant,
 }
 
 impl Bucket {
-    fn full(rate: MessageRate) -> Self {
+    pub(super) fn full(rate: MessageRate) -> Self {
         Self { rate, left: rate.burst.into(), at: Instant::now() }
     }
 
-    fn take(&mut self) -> bool {
+    pub(super) fn take(&mut self) -> bool {
         let now = Instant::now();
         let come = (now - self.at).as_secs_f64() * f64::from(self.rate.each_second);
         self.left = (self.left + come).min(self.rate.burst.into());
@@ -333,7 +334,7 @@ impl Bucket {
 }
 
 /// Answers a text: a sign of life, or a new token to come back with.
-async fn said(text: &str, sender: &Sender) {
+pub(super) async fn said(text: &str, sender: &Sender) {
     #[derive(serde::Deserialize)]
     struct Said {
         r#type: String,
