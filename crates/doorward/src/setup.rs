@@ -23,6 +23,8 @@ use crate::start_up;
 
 /// Where `dev` keeps its data unless told otherwise.
 pub const DEV_DIRECTORY: &str = ".doorward";
+/// The file of variables that is read beside the environment, in the directory where a command is started.
+pub(crate) const DOTENV: &str = ".env";
 /// The configuration file that is read when none is named.
 pub const CONFIG_FILE: &str = "doorward.toml";
 
@@ -297,6 +299,7 @@ fn dev_sources(
         defaults,
         file: placement.config,
         environment: surroundings.environment.clone(),
+        dotenv: Some(DOTENV.into()),
         flags: placement.flags,
     })
 }
@@ -308,6 +311,7 @@ fn serve_sources(placement: Placement, surroundings: &Surroundings) -> Sources {
         defaults: Vec::new(),
         file,
         environment: surroundings.environment.clone(),
+        dotenv: Some(DOTENV.into()),
         flags: placement.flags,
     }
 }

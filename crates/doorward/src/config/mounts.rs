@@ -11,6 +11,7 @@ use doorward_core::start_up::NothingFound;
 use doorward_server::{MessageRate, TokenSource};
 
 use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
+use super::auth0::{self, Auth0};
 use super::issuers::Issuer;
 use super::nearest::nearest;
 use super::problem::Problem;
@@ -81,6 +82,8 @@ pub struct Mount {
     pub startup_directory: PathBuf,
     /// What it means that their `get_token` finds nothing.
     pub get_token_none: NothingFound,
+    /// The tenant through which people come to it.
+    pub auth0: Option<Auth0>,
     /// Whether pages that describe the surface are shown.
     pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -310,64 +313,6 @@ pub(super) fn read(given: Option<&Node>, reading: &mut Reading) -> Option<Vec<Mo
     complete.then_some(mounts)
 }
 
-/// Notes issuers that mounts name and nobody describes, and names that would make two parties' users one.
-pub(super) fn know_issuers(
-    mounts: Option<&[Mount]>,
-    issuers: Option<&BTreeMap<String, Issuer>>,
-    reading: &mut Reading,
-) {
-    let (Some(mounts), Some(issuers)) = (mounts, issuers) else { return };
-    for mount in mounts {
-        for name in mount.issuers.iter().filter(|name| !issuers.contains_key(*name)) {
-            let mend = match nearest(name, issuers.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("describe it in [issuers.{name}]"),
-            };
-            let key = format!("mounts.{}.issuers", mount.name);
-            reading.problems.push(Problem::of(key, format!("there is no issuer {name:?}"), mend));
-        }
-        if issuers.contains_key(&mount.name) {
-            let what =
-                format!("the mount {0} and the issuer {0} would vouch for the same subjects", mount.name);
-            let key = format!("issuers.{}", mount.name);
-            reading.problems.push(Problem::of(key, what, "give the issuer another name"));
-        }
-    }
-    for (name, issuer) in issuers {
-        let twin = issuers.iter().find(|(other, of)| *other < name && of.issuer == issuer.issuer);
-        if let Some((twin, _)) = twin {
-            let what = format!("the issuers {twin} and {name} have the same issuer");
-            let mend = "keep one of them; its audience may list several";
-            reading.problems.push(Problem::of(format!("issuers.{name}.issuer"), what, mend));
-        }
-    }
-}
-
-/// Notes whom mounts want asked and nobody describes, and names that would make two parties' users one.
-pub(super) fn know_remote_tokens(
-    mounts: Option<&[Mount]>,
-    known: Option<&BTreeMap<String, RemoteTokens>>,
-    reading: &mut Reading,
-) {
-    let (Some(mounts), Some(known)) = (mounts, known) else { return };
-    for mount in mounts {
-        if let Some(name) = mount.remote_tokens.as_ref().filter(|name| !known.contains_key(*name)) {
-            let mend = match nearest(name, known.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("describe it in [remote_tokens.{name}]"),
-            };
-            let key = format!("mounts.{}.remote_tokens", mount.name);
-            reading.problems.push(Problem::of(key, format!("there is no {name:?} to ask"), mend));
-        }
-        let twin = known.keys().find(|name| **name == mount.name || mount.issuers.contains(name));
-        if let Some(name) = twin {
-            let what =
-                format!("a mount or issuer is called {name} too, and would vouch for the same subjects");
-            reading.problems.push(Problem::of(format!("remote_tokens.{name}"), what, "give it another name"));
-        }
-    }
-}
-
 impl Mount {
     fn read(name: &str, node: &Node, reading: &mut Reading) -> Option<Self> {
         let named = !name.is_empty()
@@ -415,6 +360,10 @@ impl Mount {
                 "this surface runs no start-up functions",
                 "leave it out, or see the platform's own file",
             );
+        }
+        let auth0 = section.within("auth0", auth0::KEYS).map(auth0::of).transpose();
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && auth0 != Ok(None) {
+            section.refuse("auth0", "this surface has no tenant", "see [issuers] and [providers]");
         }
         let uncovered = section.word(
             "uncovered",
@@ -510,6 +459,7 @@ impl Mount {
             startup_functions: startup_functions?,
             startup_directory,
             get_token_none: get_token_none?,
+            auth0: auth0.ok()?,
             docs: docs?,
         })
     }

@@ -7,11 +7,13 @@ mod asgi;
 mod bridge;
 mod caller;
 mod fault;
+pub(crate) mod landing;
 mod login;
 mod object;
 pub(crate) mod routes;
 mod socket;
 pub(crate) mod style;
+mod tenant;
 
 use std::borrow::Cow;
 
