@@ -1,13 +1,16 @@
 """npm `oidc-provider` as an Auth0 tenant, and Doorwards that have it."""
 
+import html
 import json
+import re
 import time
 from pathlib import Path
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import requests
 
 from harness.doorward import Doorward
-from harness.hypha import Hub
+from harness.hypha import Form, Hub
 from harness.programs import ROOT, Program, clean_environment, free_port, node_binary, node_modules, wait_until
 
 APP = ROOT / "tests" / "compat" / "hypha" / "app" / "tenant.cjs"
@@ -99,3 +102,41 @@ class Site:
         return self.hub.http(token).get("/assets/config.json").json()
 
 
+
+    def start(self) -> dict:
+        """A program asks somebody to let it in."""
+        return self.hub.http().post("/public/services/hypha-login/start", json={}).json()
+
+    def check(self, key: str) -> str | None:
+        answer = self.hub.http().get("/public/services/hypha-login/check", params={"key": key, "timeout": 0})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def way_out(page: str) -> str:
+    """Where a page of ours sends the browser on to."""
+    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page)
+    assert found, page
+    return html.unescape(found[1])
+
+
+def at_tenant(url: str, name: str | None, session: requests.Session | None = None) -> str:
+    """Logs `name` in at the tenant (or is known there already); where the tenant sends the browser then."""
+    session = session or requests.Session()
+    own = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+    answer = session.get(url, allow_redirects=False, timeout=20)
+    for _ in range(8):
+        while answer.is_redirect:
+            url = urljoin(url, answer.headers["Location"])
+            if not url.startswith(own):
+                return url
+            answer = session.get(url, allow_redirects=False, timeout=20)
+        form = Form(answer.text)
+        assert answer.status_code == 200 and name and form.action, answer.text
+        url = urljoin(url, form.action)
+        answer = session.post(url, data={**form.fields, "login": name, "password": "x"}, allow_redirects=False, timeout=20)
+    raise AssertionError(f"the tenant leads nowhere: {url}")
+
+
+def parameters(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))

@@ -174,6 +174,7 @@ mod tests {
             ("a hub's, spelled out", token(r#"{"typ":"application/HUB+jwt","alg":"ES256"}"#), "hub"),
             ("an access token", token(r#"{"alg":"ES256","typ":"at+jwt"}"#), "another"),
             ("nobody's", token(r#"{"alg":"none","typ":"JWT"}"#), "none"),
+            ("nobody's, unsigned", format!("{}.e30.", base64url_encode(br#"{"alg":"none"}"#)), "none"),
             ("nobody's, of a hub", token(r#"{"alg":"XY1","typ":"hub+jwt"}"#), "XY1"),
             (
                 "nobody's, with a long name",
