@@ -178,6 +178,7 @@ impl Setup {
             file: None,
             environment: surroundings.environment.clone(),
             flags: placement.flags,
+            dotenv: None,
         };
         let mut setup = Self::read(Mode::Dev, &sources, surroundings)?;
         setup.config.store = crate::config::Store::in_memory();

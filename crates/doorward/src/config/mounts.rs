@@ -2,7 +2,6 @@
 
 mod values;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -12,10 +11,7 @@ use doorward_server::{MessageRate, TokenSource};
 
 use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
 use super::auth0::{self, Auth0};
-use super::issuers::Issuer;
-use super::nearest::nearest;
 use super::problem::Problem;
-use super::remote_tokens::RemoteTokens;
 use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value};
 
