@@ -164,6 +164,15 @@ def test_passwords_of_this_server_are_not_asked_for_where_a_tenant_is(site):
     assert answer.status_code == 400 and "access_token" not in visitor.cookies
 
 
+def test_a_window_that_never_came_back_from_the_tenant_closes_nobodys_page(site):
+    visitor = Visitor(site.hub)
+    away_to = visitor.request("GET", f"{site.hub.url}{PAGE}?logout=true&close=true")
+    assert away_to.status_code == 303 and away_to.headers["Location"].startswith(f"{site.tenant.url}/v2/logout?")
+    assert 'id="tenant"' in visitor.open(site.start()["login_url"]).text
+    assert "window.close" in visitor.open(f"{site.hub.url}{PAGE}").text, "the one that was waited for"
+    assert 'id="tenant"' in visitor.open(f"{site.hub.url}{PAGE}").text, "and that once"
+
+
 class Liar(BaseHTTPRequestHandler):
     """A tenant whose ID token and access token are of two people, or of another log-in."""
 

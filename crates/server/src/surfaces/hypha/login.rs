@@ -167,7 +167,9 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
         let close = query.text("close").is_some_and(|text| text == "true");
         return log_out(&request, &hub, close).await;
     }
-    if let Some(left) = tenant::left(&request, &hub) {
+    if key_of(&query).is_none()
+        && let Some(left) = tenant::left(&request, &hub)
+    {
         return Ok(left);
     }
     let somebody = signed_in(&request).await?;
