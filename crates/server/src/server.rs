@@ -419,6 +419,8 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         rate_limit: None,
         assertions: None,
         cors: Cors::new(&[], &[], &[]),
+        message_rate: site.message_rate,
+        sources: Sources::new(Vec::new(), &[]),
         cookies: false,
         public_origin: site.public_origin.clone(),
         // Where the mount's page is.

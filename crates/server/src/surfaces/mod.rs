@@ -48,6 +48,7 @@ pub(crate) static LANDING: Surface = Surface {
     key_headers: &[],
     sent_headers: &[],
     exposed_headers: &[],
+    token_sources: &[],
     asks_first: false,
     spare_keys: false,
     connects: false,

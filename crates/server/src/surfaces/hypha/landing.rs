@@ -19,7 +19,8 @@ use crate::route::Route;
 
 /// The one route.
 pub(crate) static ROUTES: &[Route] =
-    &[Route::guarded(Method::GET, "/", &[session::Login::DEF], |r| Box::pin(go_on(r))).reading_cookies_itself()];
+    &[Route::guarded(Method::GET, "/", &[session::Login::DEF], |r| Box::pin(go_on(r)))
+        .reading_cookies_itself()];
 
 /// What a tenant answers with (RFC 6749 §4.1.2, RFC 9207 §2).
 const ANSWER: [&str; 5] = ["code", "state", "iss", "error", "error_description"];
