@@ -99,6 +99,7 @@ impl House {
             distinct_refusals: false,
             sessions: SessionRules::default(),
             policy: None,
+            tenant: None,
         });
         Self { engine, mount, store }
     }

@@ -6,6 +6,7 @@ use crate::authn::Chain;
 use crate::authz::custom::Policy;
 use crate::identity::password::PasswordPolicy;
 use crate::identity::proofs::EmailRules;
+use crate::login::Tenant;
 use crate::tokens::TokenProfile;
 
 /// Whether strangers may make accounts.
@@ -39,6 +40,8 @@ pub struct Mount {
     pub sessions: SessionRules,
     /// Handlers that are asked before every act.
     pub policy: Option<Policy>,
+    /// The tenant through which people come to its page, in the place of accounts here.
+    pub tenant: Option<Arc<Tenant>>,
 }
 
 /// How long a stay may last.

@@ -23,6 +23,7 @@ use doorward_protocols::jose::Algorithm;
 use doorward_store::{Options, SqlStore};
 
 mod mounts;
+mod tenant;
 
 use self::mounts::Own;
 use crate::cli::Failure;
@@ -138,8 +139,10 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
     let issuers = others::issuers(config, engine.outbound())?;
     let shared_secrets = &setup.shared_secrets;
     let hooks = BTreeMap::new();
+    let tenants = tenant::known(config, engine.outbound())?;
+    let mode = setup.mode;
     let mut own =
-        Own { engine: &engine, keys, config, issuers, handlers, hooks, shared_secrets, mode: setup.mode };
+        Own { engine: &engine, keys, config, issuers, handlers, hooks, shared_secrets, tenants, mode };
     own.hooks = own.hooks_of(&hosts)?;
     let mut mounts = Vec::with_capacity(config.mounts.len());
     for mount in &config.mounts {

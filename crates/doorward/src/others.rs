@@ -56,6 +56,7 @@ pub(crate) fn providers(config: &Config, outbound: &dyn Outbound) -> Result<Vec<
             issuer: given.issuer.clone(),
             domain_claim: given.domain_claim,
             endpoints: given.endpoints.clone(),
+            ..login::methods::Section::default()
         };
         let method = (row.build)(section, outbound).map_err(|(key, what)| {
             let mend = "give it, or list its origin in outbound.allow";

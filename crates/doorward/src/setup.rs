@@ -25,6 +25,8 @@ use doorward_server::ClientScripts;
 
 /// Where `dev` keeps its data unless told otherwise.
 pub const DEV_DIRECTORY: &str = ".doorward";
+/// The file of variables that is read beside the environment, in the directory where a command is started.
+pub(crate) const DOTENV: &str = ".env";
 /// The configuration file that is read when none is named.
 pub const CONFIG_FILE: &str = "doorward.toml";
 
@@ -180,6 +182,7 @@ impl Setup {
             file: None,
             environment: surroundings.environment.clone(),
             flags: placement.flags,
+            dotenv: None,
         };
         let mut setup = Self::read(Mode::Dev, &sources, surroundings)?;
         setup.config.store = crate::config::Store::in_memory();
@@ -322,6 +325,7 @@ fn dev_sources(
         defaults,
         file: placement.config,
         environment: surroundings.environment.clone(),
+        dotenv: Some(DOTENV.into()),
         flags: placement.flags,
     })
 }
@@ -333,6 +337,7 @@ fn serve_sources(placement: Placement, surroundings: &Surroundings) -> Sources {
         defaults: Vec::new(),
         file,
         environment: surroundings.environment.clone(),
+        dotenv: Some(DOTENV.into()),
         flags: placement.flags,
     }
 }

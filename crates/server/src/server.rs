@@ -25,7 +25,7 @@ use crate::http::listener::{Manners, serve};
 use crate::http::origin::Network;
 use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
-use crate::metrics::{Metrics, MetricsDesk};
+use crate::metrics::{Metrics, MetricsDesk, MountMetrics};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
 use crate::surfaces::hypha::{ClientScripts, Streams};
@@ -234,7 +234,11 @@ pub async fn bind(
             own: own_address(address, settings.tls.is_some()),
         };
         let sites = listening.mounts.into_iter().map(|at| site(engine, at, &around, stopping.subscribe()));
-        let sites = sites.collect::<Result<Vec<_>, _>>()?;
+        let mut sites = sites.collect::<Result<Vec<_>, _>>()?;
+        let landing = sites.iter().find(|site| site.mount.tenant.is_some());
+        let landing = landing.map(|site| self::landing(site, metrics.mount(&site.mount.name)));
+        // Behind the others: a mount that stands at the root has the word there for everything else.
+        sites.extend(landing);
         let parts: Vec<Part> = sites.iter().map(part).collect();
         let table = Table::new(&parts).map_err(BindError::Clash)?;
         let sites = sites.into_iter().map(Arc::new).collect();
@@ -409,6 +413,34 @@ fn site(
         client_scripts,
         since_ms,
     })
+}
+
+/// The root of the site, where the tenants of this mount and of others send people.
+fn landing(site: &Site, metrics: MountMetrics) -> Site {
+    Site {
+        mount: Arc::clone(&site.mount),
+        surface: &surfaces::LANDING,
+        style: surfaces::LANDING.style,
+        prefix: String::new(),
+        upstream: None,
+        rate_limit: None,
+        assertions: None,
+        cors: Cors::new(&[], &[], &[]),
+        message_rate: site.message_rate,
+        sources: Sources::new(Vec::new(), &[]),
+        cookies: false,
+        public_origin: site.public_origin.clone(),
+        // Where the mount's page is.
+        public_prefix: site.public_prefix.clone(),
+        stopping: site.stopping.clone(),
+        metrics,
+        docs: false,
+        graphs: site.graphs.clone(),
+        hub: site.hub.clone(),
+        streams: Streams::default(),
+        client_scripts: ClientScripts::default(),
+        since_ms: site.since_ms,
+    }
 }
 
 fn is_prefix(prefix: &str) -> bool {

@@ -214,7 +214,8 @@ fn literal_segments(path: &str) -> Vec<String> {
 }
 
 fn segments(prefix: &str, pattern: &'static str) -> Vec<Segment> {
-    let mine = pattern.split('/').skip(1).map(|segment| {
+    // `/` alone is where the mount stands: the root's path has no segments.
+    let mine = pattern.split('/').skip(1).take(if pattern == "/" { 0 } else { usize::MAX }).map(|segment| {
         match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             Some(name) => name.strip_suffix('*').map_or(Segment::Any(name), Segment::Rest),
             None => Segment::Literal(segment.to_owned()),

@@ -7,8 +7,10 @@
 //! ```
 //! To add a method: a file in `methods/` and a row in [`methods::BUILTIN`].
 
+mod algorithm;
 pub mod built_in;
 mod chain;
+mod hosted;
 pub mod methods;
 mod presented;
 mod remembered;

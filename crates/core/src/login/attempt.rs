@@ -37,6 +37,9 @@ pub struct Attempt {
     pub(crate) redirect_uri: String,
     /// A path of ours to go to in the end.
     pub(crate) return_to: String,
+    /// Whether the person is to say anew who they are, however long the provider knows them.
+    #[serde(default)]
+    pub(crate) anew: bool,
     /// Whose account the identity is to be added to; nobody's when it is to log in.
     pub(crate) link_to: Option<UserId>,
     /// The session that has proven itself for that.
@@ -55,6 +58,7 @@ impl Attempt {
             verifier: text(),
             redirect_uri: String::new(),
             return_to: String::new(),
+            anew: false,
             link_to: None,
             session: None,
             expires_at_ms: now_ms + LIFE_MS,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::identified::Identified;
 use super::methods::Answered;
-use super::service::{Begun, Logins};
+use super::service::{Begun, Logins, Purpose};
 use crate::audit::Outcome;
 use crate::authz::catalogue::identity;
 use crate::engine::Engine;
@@ -70,8 +70,9 @@ impl<'e> Identities<'e> {
     ) -> Result<Begun> {
         let mount = Arc::clone(permit.mount());
         let begun = async {
-            let owner = self.proven_owner(&permit, current_password).await?;
-            Logins::new(self.engine).leave(&mount, provider, (redirect_uri, return_to), Some(owner)).await
+            let (user, session) = self.proven_owner(&permit, current_password).await?;
+            let purpose = Purpose::Link(user, session);
+            Logins::new(self.engine).leave(&mount, provider, (redirect_uri, return_to), purpose).await
         };
         match begun.await {
             // Nothing is added yet; the way back asks for leave once more.
@@ -94,7 +95,7 @@ impl<'e> Identities<'e> {
         attempt: &Attempt,
         answered: &Answered,
     ) -> Result<Identity> {
-        let from = permit.call().origin.address;
+        let (from, mount) = (permit.call().origin.address, Arc::clone(permit.mount()));
         let prepared = async {
             let (user, session) = whole_owner(&permit)?;
             if attempt.link_to.as_ref() != Some(&user) || attempt.session.as_ref() != Some(&session) {
@@ -103,7 +104,8 @@ impl<'e> Identities<'e> {
             if self.engine.store().identities_of(&user).await?.len() >= MOST {
                 return Err(Error::new(codes::BAD_FIELD).message("An account has at most 20 identities."));
             }
-            let (_, identified) = Logins::new(self.engine).identify(attempt, answered, from).await?;
+            let logins = Logins::new(self.engine);
+            let (_, identified) = logins.identify(&mount, attempt, answered, from).await?;
             Ok(self.made(&user, &identified))
         };
         let identity = match prepared.await {

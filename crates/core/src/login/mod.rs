@@ -10,6 +10,9 @@
 //! A provider's word opens an account only if its owner added that provider, or the account was made through it: an address that
 //! two parties both have proves nothing about either (pre-hijacking, and providers that confirm no addresses).
 //!
+//! A mount can have a [`Tenant`] of its own instead: there the provider's people are the callers themselves, by the tokens it gives them,
+//! and have no account here.
+//!
 //! To add a kind of provider: a file and a row in [`methods`]. To add a well-known one: a row in [`presets`].
 
 mod asking;
@@ -19,18 +22,21 @@ mod identities;
 pub mod methods;
 pub mod presets;
 mod service;
+mod tenant;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::limits::shares::Shares;
+use crate::error::{Error, Result, codes};
+use crate::limits::shares::{Share, Shares};
 
 pub use attempt::{Attempt, Ticket};
 pub use identified::Identified;
 pub use identities::Identities;
-pub use methods::{Answered, LoginMethod};
+pub use methods::{Answered, Brought, LoginMethod};
 pub use service::{Arrived, Begun, Logins, Newcomer};
+pub use tenant::{Settled, TENANT, Tenant};
 
 /// Log-ins that are asked of one provider at once, and those of one network; more are told to come again.
 const AT_ONCE: usize = 32;
@@ -66,4 +72,15 @@ impl Provider {
             shares: Shares::default(),
         }
     }
+
+    fn must_allow(&self, identified: &Identified) -> Result<()> {
+        let allowed = identified.is_of(&self.allowed_domains);
+        if allowed { Ok(()) } else { Err(Error::new(codes::EMAIL_NOT_ALLOWED)) }
+    }
+}
+
+/// A provider that is being asked: given back when it has answered.
+struct Asking<'p> {
+    _share: Share,
+    _asking: SemaphorePermit<'p>,
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::attempt::{Attempt, LIFE_MS, MAX_RETURN_BYTES, Ticket};
 use super::identified::Identified;
-use super::methods::Answered;
-use super::{Identities, OF_ONE_NETWORK, Provider};
+use super::methods::{Answered, Brought};
+use super::{Asking, Identities, OF_ONE_NETWORK, Provider};
 use crate::authz::catalogue::{login, session, user};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
@@ -48,6 +48,16 @@ pub struct Newcomer {
     identified: Identified,
 }
 
+/// What an attempt is for.
+pub(super) enum Purpose {
+    /// To log in.
+    LogIn,
+    /// To log in as whoever the person says now.
+    LogInAnew,
+    /// To add the identity to this account, by this session of its owner's.
+    Link(UserId, SessionId),
+}
+
 /// Logging in through providers, as a service.
 pub struct Logins<'e> {
     engine: &'e Engine,
@@ -58,13 +68,18 @@ impl<'e> Logins<'e> {
         Self { engine }
     }
 
-    /// The provider of this name.
+    pub(super) fn engine(&self) -> &'e Engine {
+        self.engine
+    }
+
+    /// The provider of this name: one of those that everybody may choose, or the mount's own tenant.
     ///
     /// # Errors
     /// `not_found`.
-    pub fn provider(&self, name: &str) -> Result<&'e Arc<Provider>> {
-        let found = self.engine.providers().iter().find(|provider| *provider.name == *name);
-        found.ok_or_else(|| {
+    fn provider<'p>(&'p self, mount: &'p Mount, name: &str) -> Result<&'p Arc<Provider>> {
+        let tenant = mount.tenant.as_ref().map(|tenant| &tenant.provider);
+        let mut all = self.engine.providers().iter().chain(tenant);
+        all.find(|provider| *provider.name == *name).ok_or_else(|| {
             Error::new(codes::NOT_FOUND).message("There is no such provider; GET /v1/login lists them.")
         })
     }
@@ -81,7 +96,23 @@ impl<'e> Logins<'e> {
         return_to: String,
     ) -> Result<Begun> {
         let mount = Arc::clone(permit.mount());
-        let begun = self.leave(&mount, provider, (redirect_uri, return_to), None).await;
+        let begun = self.leave(&mount, provider, (redirect_uri, return_to), Purpose::LogIn).await;
+        permit.close(begun)
+    }
+
+    /// As [`Logins::begin`], for somebody who wants to come as another than the provider has in mind.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn begin_anew(
+        &self,
+        permit: Permit<login::Begin>,
+        provider: &str,
+        redirect_uri: String,
+        return_to: String,
+    ) -> Result<Begun> {
+        let mount = Arc::clone(permit.mount());
+        let begun = self.leave(&mount, provider, (redirect_uri, return_to), Purpose::LogInAnew).await;
         permit.close(begun)
     }
 
@@ -91,19 +122,24 @@ impl<'e> Logins<'e> {
         mount: &Mount,
         provider: &str,
         (redirect_uri, return_to): (String, String),
-        link_to: Option<(UserId, SessionId)>,
+        purpose: Purpose,
     ) -> Result<Begun> {
-        let provider = self.provider(provider)?;
+        let provider = self.provider(mount, provider)?;
         if !is_local_path(&return_to) {
             let message = "return_to: a path of this server, such as /docs, of at most 256 bytes.";
             return Err(Error::new(codes::BAD_FIELD).message(message));
         }
-        let (link_to, session) = link_to.unzip();
+        let anew = matches!(purpose, Purpose::LogInAnew);
+        let (link_to, session) = match purpose {
+            Purpose::Link(user, session) => (Some(user), Some(session)),
+            Purpose::LogIn | Purpose::LogInAnew => (None, None),
+        };
         let attempt = Attempt {
             provider: provider.name.to_string(),
             mount: mount.name.to_string(),
             redirect_uri,
             return_to,
+            anew,
             link_to,
             session,
             ..Attempt::new(self.engine.random(), self.engine.now_ms())
@@ -145,10 +181,10 @@ impl<'e> Logins<'e> {
         attempt: &Attempt,
         answered: &Answered,
     ) -> Result<Arrived> {
-        let from = permit.call().origin.address;
+        let (from, mount) = (permit.call().origin.address, Arc::clone(permit.mount()));
         permit.name_resource(&attempt.provider);
         let known = async {
-            let (provider, identified) = self.identify(attempt, answered, from).await?;
+            let (provider, identified) = self.identify(&mount, attempt, answered, from).await?;
             let identity = self.engine.store().identity(&identified.authority, &identified.subject).await?;
             let Some(identity) = identity else { return Ok((provider, identified, None)) };
             let user = self.engine.store().user(&identity.user).await?;
@@ -259,15 +295,44 @@ impl<'e> Logins<'e> {
     /// Uses the attempt up and asks the provider who came back.
     pub(super) async fn identify(
         &self,
+        mount: &Mount,
         attempt: &Attempt,
         answered: &Answered,
         from: Option<IpAddr>,
     ) -> Result<(Arc<Provider>, Identified)> {
-        let provider = self.provider(&attempt.provider)?;
+        let provider = self.provider(mount, &attempt.provider)?;
+        let _asking = self.spend(provider, attempt, from).await?;
+        let identified = provider.method.identify(self.engine, attempt, answered).await?;
+        provider.must_allow(&identified)?;
+        Ok((Arc::clone(provider), identified))
+    }
+
+    /// Uses the attempt up and asks the mount's tenant who came back, and for the token that lets them in.
+    pub(super) async fn bring(
+        &self,
+        mount: &Mount,
+        attempt: &Attempt,
+        answered: &Answered,
+        from: Option<IpAddr>,
+    ) -> Result<Brought> {
+        let provider = self.provider(mount, &attempt.provider)?;
+        let _asking = self.spend(provider, attempt, from).await?;
+        let brought = provider.method.bring(self.engine, attempt, answered).await?;
+        provider.must_allow(&brought.identified)?;
+        Ok(brought)
+    }
+
+    /// Uses the attempt up. While what comes back is held, it counts as one that is asked for.
+    async fn spend<'p>(
+        &self,
+        provider: &'p Provider,
+        attempt: &Attempt,
+        from: Option<IpAddr>,
+    ) -> Result<Asking<'p>> {
         // Before the attempt is used up: whoever is told to come again can.
         let busy = || Error::new(codes::PROVIDER_BUSY).retry_after_s(1);
-        let _share = provider.shares.take(from, OF_ONE_NETWORK).ok_or_else(busy)?;
-        let _asking = provider.asking.try_acquire().map_err(|_| busy())?;
+        let share = provider.shares.take(from, OF_ONE_NETWORK).ok_or_else(busy)?;
+        let asking = provider.asking.try_acquire().map_err(|_| busy())?;
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, attempt.state.as_bytes()).as_ref());
         let used = Write::InsertCode {
@@ -277,17 +342,10 @@ impl<'e> Logins<'e> {
             expires_at_ms: attempt.expires_at_ms + LIFE_MS,
         };
         match self.engine.commit(Batch::durable(vec![used])).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict(_)) => {
-                return Err(Error::new(codes::LOGIN_EXPIRED).operator("it was used"));
-            }
-            Err(error) => return Err(error.into()),
+            Ok(()) => Ok(Asking { _share: share, _asking: asking }),
+            Err(StoreError::Conflict(_)) => Err(Error::new(codes::LOGIN_EXPIRED).operator("it was used")),
+            Err(error) => Err(error.into()),
         }
-        let identified = provider.method.identify(self.engine, attempt, answered).await?;
-        if !identified.is_of(&provider.allowed_domains) {
-            return Err(Error::new(codes::EMAIL_NOT_ALLOWED));
-        }
-        Ok((Arc::clone(provider), identified))
     }
 }
 

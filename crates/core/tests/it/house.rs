@@ -265,6 +265,7 @@ fn mount(engine: &Engine, ring: &Arc<KeyRing>) -> Mount {
         distinct_refusals: false,
         sessions: SessionRules::default(),
         policy: None,
+        tenant: None,
     }
 }
 

@@ -150,6 +150,7 @@ impl Door {
             issuer: Some(ISSUER.into()),
             domain_claim: None,
             endpoints: Endpoints::default(),
+            ..Section::default()
         };
         let row = BUILTIN.iter().find(|row| row.name == "oidc").expect("there");
         let method = (row.build)(section, &*idp).expect("built");

@@ -22,6 +22,7 @@ use doorward_handlers::Host;
 use serde_json::json;
 
 use super::LONGEST_TOKEN_S;
+use super::tenant::Known;
 use crate::cli::Failure;
 use crate::config::{self, Config};
 use crate::hypha::{self, SharedSecrets};
@@ -46,6 +47,8 @@ pub(super) struct Own<'a> {
     pub(super) hooks: BTreeMap<String, Arc<TokenHooks>>,
     /// Keys that mounts share with other servers, by mount.
     pub(super) shared_secrets: &'a SharedSecrets,
+    /// Those through which people come, by mount.
+    pub(super) tenants: BTreeMap<String, Known>,
     pub(super) mode: Mode,
 }
 
@@ -81,6 +84,7 @@ impl Own<'_> {
             sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
             email: supabase::email_rules(mount),
             policy: self.policy(mount, platform),
+            tenant: self.tenants.get(&mount.name).map(|known| Arc::clone(&known.tenant)),
             sessions: SessionRules {
                 idle_ms: self.config.sessions.idle_s * 1000,
                 absolute_ms: self.config.sessions.absolute_s * 1000,
@@ -107,7 +111,7 @@ impl Own<'_> {
         configured.or(self.config.server.public_url.as_deref()).unwrap_or(ISSUER)
     }
 
-    fn method(&self, name: &str, section: Section) -> Result<Arc<dyn Authenticator>, Failure> {
+    pub(super) fn method(&self, name: &str, section: Section) -> Result<Arc<dyn Authenticator>, Failure> {
         methods::build(name, section, self.engine)
             .map_err(|error| Failure::refused(error.to_string(), "correct the mount's configuration"))
     }
@@ -183,6 +187,7 @@ impl Own<'_> {
         let mut methods = self.keys_and_tokens(mount)?;
         // Behind the API keys, which know themselves by their prefix.
         methods.insert(1, self.method("hub_token", section)?);
+        methods.extend(self.tenants_tokens(mount)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);
         methods.extend(self.remote_tokens(mount)?);
@@ -427,7 +432,7 @@ fn is_muxi(mount: &config::Mount) -> bool {
 /// Whom AgentFlow's tokens are for.
 const IDENTITY_CLAIM: &str = "user_id";
 
-fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn object(value: serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
     match value {
         serde_json::Value::Object(object) => object,
         _ => serde_json::Map::new(),

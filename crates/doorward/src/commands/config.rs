@@ -9,7 +9,7 @@ use crate::cli::{Descriptor, Failure, Output, Run, ServerOptions, Surroundings, 
 use crate::config::{Sources, example, reference};
 use crate::refusals::warnings;
 use crate::running::rehearse;
-use crate::setup::{CONFIG_FILE, Setup};
+use crate::setup::{CONFIG_FILE, DOTENV, Setup};
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Config>("config");
@@ -97,6 +97,7 @@ fn show(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
     let sources = Sources {
         file: named.config.or_else(|| usual.exists().then_some(usual)),
         environment: surroundings.environment.clone(),
+        dotenv: Some(DOTENV.into()),
         ..Sources::default()
     };
     let config = sources.read()?;

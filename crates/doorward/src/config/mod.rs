@@ -16,9 +16,11 @@
 
 mod agents;
 mod anomalies;
+mod auth0;
 mod expand;
 mod handlers;
 mod issuers;
+mod known;
 mod limits;
 mod log;
 mod mail;
@@ -27,7 +29,6 @@ mod mounts;
 pub(crate) mod nearest;
 mod origin;
 mod outbound;
-mod parties;
 mod passwords;
 mod problem;
 mod providers;
@@ -51,6 +52,7 @@ use doorward_outbound::Settings as Outbound;
 
 pub use agents::Agents;
 pub use anomalies::Anomalies;
+pub use auth0::Auth0;
 pub use handlers::Handlers;
 pub use issuers::Issuer;
 pub use limits::Limits;
@@ -147,6 +149,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         heading: "mounts.agentflow",
         keys: mounts::KEYS,
         doc: "What clients talk to; one section for each. A native mount at the root is always there.",
+    },
+    SectionRow {
+        heading: "mounts.hypha.auth0",
+        keys: auth0::KEYS,
+        doc: "The Auth0 tenant whose people sign in at a mount of Hypha and whose tokens it takes. What is set here is set whole: then the variables of the same meaning do not count.",
     },
     SectionRow { heading: "tokens", keys: tokens::KEYS, doc: "The tokens Doorward issues." },
     SectionRow {

@@ -10,6 +10,7 @@ use doorward_core::start_up::NothingFound;
 use doorward_server::{MessageRate, TokenSource};
 
 use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
+use super::auth0::{self, Auth0};
 use super::problem::Problem;
 use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value};
@@ -79,6 +80,8 @@ pub struct Mount {
     pub get_token_none: NothingFound,
     /// Where the platform's published client is, for pages to load.
     pub client_script_dir: Option<PathBuf>,
+    /// The tenant through which people come to it.
+    pub auth0: Option<Auth0>,
     /// Whether pages that describe the surface are shown.
     pub docs: bool,
     /// Whether the operator agrees that a mount without authentication is reachable from other machines.
@@ -365,6 +368,10 @@ impl Mount {
         if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && client_script_dir.is_some() {
             section.refuse("client_script_dir", "this surface's pages load no such client", "leave it out");
         }
+        let auth0 = section.within("auth0", auth0::KEYS).map(auth0::of).transpose();
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && auth0 != Ok(None) {
+            section.refuse("auth0", "this surface has no tenant", "see [issuers] and [providers]");
+        }
         let uncovered = section.word(
             "uncovered",
             &[("own", Uncovered::Own), ("allow", Uncovered::Allow), ("deny", Uncovered::Deny)],
@@ -461,6 +468,7 @@ impl Mount {
             startup_directory,
             get_token_none: get_token_none?,
             client_script_dir,
+            auth0: auth0.ok()?,
             docs: docs?,
         })
     }

@@ -330,6 +330,12 @@ impl<'r> Section<'r> {
         }
     }
 
+    /// The section called `name` within this one, if it is there.
+    pub(super) fn within<'s>(&'s mut self, name: &str, keys: &'static [Key]) -> Option<Section<'s>> {
+        let node = self.table.remove(name)?;
+        Some(Section::new(format!("{}.{name}", self.path), Some(&node), keys, self.reading))
+    }
+
     /// Whether anything is said about `name`, a setting without a built-in default.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.table.contains_key(name)

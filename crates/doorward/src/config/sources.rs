@@ -10,8 +10,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, issuers, limits, mounts, outbound, parties,
-    providers, remote_tokens, roles, webhooks,
+    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, auth0, issuers, known, limits, mounts,
+    outbound, providers, remote_tokens, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -34,6 +34,8 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// The environment: every variable of the process.
     pub environment: Vec<(String, String)>,
+    /// A `.env` with variables of Hypha's, if it is there: the environment's count before it.
+    pub dotenv: Option<PathBuf>,
     /// What the command line says.
     pub flags: Vec<Flag>,
 }
@@ -65,6 +67,10 @@ impl Sources {
         make_way(&mut tree, &given);
         lay_over(&mut tree, given);
         allowed_origins(&mut tree, &self.environment);
+        if hypha_mounts(&mut tree).next().is_some() {
+            let tenant = auth0::variables(&self.environment, self.dotenv.as_deref(), problems);
+            hypha_mounts(&mut tree).for_each(|keys| auth0::lend(keys, &tenant));
+        }
         tree
     }
 
@@ -133,22 +139,27 @@ fn make_way(usual: &mut Table, given: &Table) {
 fn allowed_origins(tree: &mut Table, environment: &[(String, String)]) {
     const VARIABLE: &str = "ALLOW_ORIGINS";
     let given = environment.iter().find(|(name, text)| name == VARIABLE && !text.trim().is_empty());
-    let (Some((name, text)), Some(Value::Table(mounts))) =
-        (given, tree.get_mut("mounts").map(|node| &mut node.value))
-    else {
-        return;
-    };
-    for (mount, node) in mounts {
-        let Value::Table(keys) = &mut node.value else { continue };
-        let surface = match keys.get("surface").map(|node| &node.value) {
-            Some(Value::Text(surface)) => surface.as_str(),
-            _ => mount,
-        };
-        if surface == SurfaceKind::Hypha.name() && !keys.contains_key("cors_origins") {
-            let origins = Node::text(text.as_str(), Origin::Environment(name.clone()));
-            keys.insert("cors_origins".to_owned(), origins);
-        }
+    let Some((name, text)) = given else { return };
+    for keys in hypha_mounts(tree).filter(|keys| !keys.contains_key("cors_origins")) {
+        let origins = Node::text(text.as_str(), Origin::Environment(name.clone()));
+        keys.insert("cors_origins".to_owned(), origins);
     }
+}
+
+/// What is said of each mount that speaks Hypha.
+fn hypha_mounts(tree: &mut Table) -> impl Iterator<Item = &mut Table> {
+    let mounts = match tree.get_mut("mounts").map(|node| &mut node.value) {
+        Some(Value::Table(mounts)) => Some(mounts),
+        _ => None,
+    };
+    mounts.into_iter().flatten().filter_map(|(mount, node)| {
+        let Value::Table(keys) = &mut node.value else { return None };
+        let speaks = match keys.get("surface").map(|node| &node.value) {
+            Some(Value::Text(surface)) => surface.as_str() == SurfaceKind::Hypha.name(),
+            _ => mount == SurfaceKind::Hypha.name(),
+        };
+        speaks.then_some(keys)
+    })
 }
 
 /// The first name of a heading: `mounts` of `mounts.agentflow`.
@@ -178,10 +189,10 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let mounts = mounts::read(tree.get("mounts"), reading);
     let issuers = issuers::read(tree.get("issuers"), reading);
     let remote_tokens = remote_tokens::read(tree.get("remote_tokens"), reading);
-    parties::know_remote_tokens(mounts.as_deref(), remote_tokens.as_ref(), reading);
+    known::remote_tokens(mounts.as_deref(), remote_tokens.as_ref(), reading);
     let providers = providers::read(tree.get("providers"), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
-    parties::know_issuers(mounts.as_deref(), issuers.as_ref(), reading);
+    known::issuers(mounts.as_deref(), issuers.as_ref(), reading);
     let mail = Mail::read(section("mail", tree, reading));
     let webhooks = webhooks::read(tree.get("webhooks"), reading);
     let tokens = Tokens::read(section("tokens", tree, reading));

@@ -40,6 +40,22 @@ pub(crate) struct Surface {
     pub(crate) upstream_routes: Option<&'static [Route]>,
 }
 
+/// The root of a site where a mount of Hypha has a tenant, which sends people there. It is no surface that a mount can be of.
+pub(crate) static LANDING: Surface = Surface {
+    name: "hypha root",
+    style: &hypha::style::Details,
+    distinct_style: &hypha::style::Details,
+    key_headers: &[],
+    sent_headers: &[],
+    exposed_headers: &[],
+    token_sources: &[],
+    asks_first: false,
+    spare_keys: false,
+    connects: false,
+    routes: hypha::landing::ROUTES,
+    upstream_routes: None,
+};
+
 /// The table.
 pub(crate) static BUILTIN: &[Surface] = &[
     Surface {

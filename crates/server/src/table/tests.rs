@@ -53,6 +53,26 @@ fn a_request_means_one_row() {
 }
 
 #[test]
+fn a_row_may_be_the_root_alone() {
+    let table = Table::new(&[
+        part("native", "", routes![GET "/v1/me"]),
+        part("hub", "/hub", routes![GET "/{ws}/apps/{app}/{path*}"]),
+        part("root", "", routes![GET "/"]),
+    ])
+    .unwrap();
+    for (path, expected) in [
+        ("/", "2 / []"),
+        ("/v1/me", "0 /v1/me []"),
+        ("/other", "nothing in Some(0)"),
+        ("/hub", "nothing in Some(1)"),
+    ] {
+        assert_eq!(found(&table, Method::GET, path), expected, "{path}");
+    }
+    let both = [part("a", "", routes![GET "/"]), part("b", "", routes![GET "/"])];
+    assert!(Table::new(&both).is_err());
+}
+
+#[test]
 fn clashes_are_refused_and_name_both() {
     let clash = |parts: &[Part]| Table::new(parts).err().map(|clash| clash.to_string());
     let text = clash(&[

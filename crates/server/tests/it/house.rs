@@ -113,6 +113,7 @@ fn mount(name: &str, surface: &'static str, claim: &str, chain: Chain, ring: Arc
         email: None,
         sessions: SessionRules::default(),
         policy: None,
+        tenant: None,
     })
 }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use doorward_protocols::jose::{
-    Claims, Expect, HeaderPolicy, KeySet, TokenError, claimed_issuer, verify_token,
+    Algorithm, Claims, Expect, HeaderPolicy, KeySet, TokenError, claimed_issuer, verify_token,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{ConfigError, Descriptor, options};
+use crate::authn::algorithm::{algorithm_of, header_of, wrong_algorithm};
+use crate::authn::hosted::Hosted;
 use crate::authn::{Answer, Authenticator, Outcome, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -46,6 +48,13 @@ struct Options {
     /// Whether tokens of issuers that `issuer` does not list are left to other methods.
     #[serde(default)]
     only_listed: bool,
+    /// Whether the issuers are spellings of one, whose subjects are the same.
+    #[serde(default)]
+    one_authority: bool,
+    /// The one algorithm of its tokens; others are refused by name, and no keys are fetched for them.
+    algorithm: Option<String>,
+    /// Claims of a hosted tenant, in the place of `roles_claim`.
+    hosted: Option<Hosted>,
 }
 
 fn sub() -> String {
@@ -84,6 +93,13 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
         if options.authority.is_empty() || options.authority == crate::principal::LOCAL {
             return Err(problem("authority must not be empty or \"local\", which is ours"));
         }
+        if options.hosted.is_some() && options.roles_claim.is_some() {
+            return Err(problem("roles_claim and hosted both say which roles count"));
+        }
+        let known = |name: &str| name.parse::<Algorithm>().is_ok();
+        if options.algorithm.as_deref().is_some_and(|name| !known(name)) {
+            return Err(problem("algorithm is no algorithm of JOSE"));
+        }
         if !(0..=300).contains(&options.leeway_s) {
             return Err(problem("leeway_s is between 0 and 300"));
         }
@@ -116,6 +132,9 @@ impl Authenticator for ExternalJwt {
         }
         if self.options.only_listed && !self.lists(claimed_issuer(text).as_deref()) {
             return Answer::Now(Outcome::NotPresent);
+        }
+        if let Some(other) = self.another_algorithm(text) {
+            return Answer::Now(Outcome::Rejected(wrong_algorithm(&other)));
         }
         let remote = match (&self.keys, &known) {
             (Source::Fixed(_), Some(keys)) => {
@@ -171,6 +190,13 @@ impl ExternalJwt {
     fn lists(&self, issuer: Option<&str>) -> bool {
         let listed = self.options.issuer.as_deref().unwrap_or_default();
         issuer.is_some_and(|issuer| listed.iter().any(|one| one == issuer))
+    }
+
+    /// What it is signed with, if that is not what it should be.
+    fn another_algorithm(&self, text: &str) -> Option<String> {
+        let wanted = self.options.algorithm.as_deref()?;
+        let said = header_of(text).map(|header| algorithm_of(&header)).unwrap_or_default();
+        (said != wanted).then_some(said)
     }
 
     async fn fetch_and_verify(
@@ -242,21 +268,36 @@ impl ExternalJwt {
         };
         // An issuer that the token names is part of who the subject is; otherwise two issuers' ids could meet.
         let authority = match (&self.options.issuer, claims.iss()) {
-            (Some(several), Some(iss)) if several.len() > 1 => format!("{}/{iss}", self.options.authority),
+            (Some(several), Some(iss)) if several.len() > 1 && !self.options.one_authority => {
+                format!("{}/{iss}", self.options.authority)
+            }
             _ => self.options.authority.clone(),
         };
         let principal =
             Principal { kind: PrincipalKind::User, authority: authority.into(), subject: subject.into() };
-        let named = self.options.roles_claim.as_ref().and_then(|name| claims.get(name));
-        let roles = vouched_roles(&self.engine, named.as_ref().and_then(Value::as_array).map(Vec::as_slice));
+        let mut said = claims.custom();
+        let (roles, administrative) = match &self.options.hosted {
+            None => {
+                let named = self.options.roles_claim.as_ref().and_then(|name| claims.get(name));
+                let named = named.as_ref().and_then(Value::as_array).map(Vec::as_slice);
+                (vouched_roles(&self.engine, named), self.options.roles_claim.is_some())
+            }
+            Some(hosted) => {
+                let of_tenant = hosted.read(&self.engine, claims)?;
+                // The address that counts is the one it vouches for.
+                said.remove("email");
+                said.extend(of_tenant.email.map(|email| ("email".to_owned(), email.into())));
+                (of_tenant.roles, hosted.administrators)
+            }
+        };
         Ok(AuthContext {
             principal,
             method: DESCRIPTOR.name,
-            administrative: self.options.roles_claim.is_some(),
+            administrative,
             credential: claims.jti().as_deref().map(Into::into),
             authenticated_at_s: claims.iat,
             expires_at_s: claims.exp,
-            claims: claims.custom().into_iter().collect::<BTreeMap<_, _>>(),
+            claims: said.into_iter().collect::<BTreeMap<_, _>>(),
             ..AuthContext::anonymous(roles)
         })
     }

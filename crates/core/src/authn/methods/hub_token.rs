@@ -11,12 +11,10 @@
 
 use std::sync::Arc;
 
-use doorward_protocols::encoding::base64url_decode;
-use doorward_protocols::jose::{Compact, Header, HeaderError, HeaderPolicy, TokenError, Verified};
-use doorward_protocols::json::{self, Limits};
-use serde_json::Value;
+use doorward_protocols::jose::{Header, HeaderError, HeaderPolicy, TokenError, Verified};
 
 use super::{ConfigError, Descriptor};
+use crate::authn::algorithm::{algorithm_of, header_of, wrong_algorithm};
 use crate::authn::{Answer, Authenticator, Outcome, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -25,9 +23,6 @@ use crate::tokens::Keys;
 use crate::tokens::hub::{HUB_TOKEN, Kept, Read};
 use crate::tokens::profile::{Wanted, verify_own};
 use crate::tokens::seen::{Seen, SeenTokens, key_of};
-
-/// Longest name of an algorithm that is said back.
-const MAX_SHOWN: usize = 16;
 
 struct HubTokens {
     engine: Engine,
@@ -143,25 +138,6 @@ fn whose(text: &str) -> Whose {
     }
 }
 
-fn header_of(text: &str) -> Option<Vec<u8>> {
-    base64url_decode(Compact::split(text.as_bytes()).ok()?.header).ok()
-}
-
-/// The algorithm that a header names, as far as it can be said back.
-fn algorithm_of(header: &[u8]) -> String {
-    let limits = Limits { max_bytes: 4096, max_depth: 4 };
-    let named = match json::parse(header, limits) {
-        Ok(Value::Object(members)) => members.get("alg").and_then(Value::as_str).map(str::to_owned),
-        _ => None,
-    };
-    named.unwrap_or_default().chars().filter(char::is_ascii_graphic).take(MAX_SHOWN).collect()
-}
-
-fn wrong_algorithm(name: &str) -> Error {
-    // Not to the audit log: a stranger chooses it, and lines are folded by their reason.
-    Error::new(codes::ALGORITHM_INVALID).message(format!("Invalid algorithm: {name}"))
-}
-
 fn refusal(error: TokenError, text: &str) -> Error {
     match error {
         TokenError::Expired => worded(Error::new(codes::TOKEN_EXPIRED)),
@@ -198,6 +174,7 @@ mod tests {
             ("a hub's, spelled out", token(r#"{"typ":"application/HUB+jwt","alg":"ES256"}"#), "hub"),
             ("an access token", token(r#"{"alg":"ES256","typ":"at+jwt"}"#), "another"),
             ("nobody's", token(r#"{"alg":"none","typ":"JWT"}"#), "none"),
+            ("nobody's, unsigned", format!("{}.e30.", base64url_encode(br#"{"alg":"none"}"#)), "none"),
             ("nobody's, of a hub", token(r#"{"alg":"XY1","typ":"hub+jwt"}"#), "XY1"),
             (
                 "nobody's, with a long name",

@@ -10,9 +10,10 @@ use futures_util::future::BoxFuture;
 use super::attempt::Attempt;
 use super::identified::Identified;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result, codes};
 use crate::ports::Outbound;
 use crate::secret::SecretText;
+use crate::tokens::RemoteKeys;
 
 /// What a browser came back with. Nothing of it is believed yet.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +24,16 @@ pub struct Answered {
     pub error: Option<String>,
     /// Who answered (RFC 9207).
     pub iss: Option<String>,
+}
+
+/// Who came back, and what lets them in elsewhere.
+pub struct Brought {
+    /// Who it is.
+    pub identified: Identified,
+    /// The token that the provider gives for the audience it was asked for.
+    pub access_token: SecretText,
+    /// Whether it says that nobody has proven the person's address.
+    pub unconfirmed: bool,
 }
 
 /// A way to ask. Methods never touch HTTP: the server carries the browser there and back.
@@ -49,18 +60,28 @@ pub trait LoginMethod: Send + Sync {
         attempt: &'a Attempt,
         answered: &'a Answered,
     ) -> BoxFuture<'a, Result<Identified>>;
+
+    /// Who came back, with the token that the provider gives for its `audience`; only methods that can be built with one do.
+    ///
+    /// # Errors
+    /// As [`LoginMethod::identify`].
+    fn bring<'a>(&'a self, _: &'a Engine, _: &'a Attempt, _: &'a Answered) -> BoxFuture<'a, Result<Brought>> {
+        Box::pin(async { Err(Error::new(codes::INTERNAL).operator("this method brings no tokens")) })
+    }
 }
 
 /// How we prove to a provider who we are (RFC 6749 §2.3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAuth {
     /// In `Authorization: Basic`.
+    #[default]
     Basic,
     /// In the body.
     Body,
 }
 
 /// What we are to a provider.
+#[derive(Default)]
 pub struct Client {
     /// The id it gave us.
     pub id: String,
@@ -96,6 +117,7 @@ pub struct Endpoints {
 }
 
 /// What a method is built from.
+#[derive(Default)]
 pub struct Section {
     /// What we are to it.
     pub client: Client,
@@ -105,6 +127,10 @@ pub struct Section {
     pub domain_claim: Option<&'static str>,
     /// URLs, where it describes itself nowhere.
     pub endpoints: Endpoints,
+    /// What its access tokens are to be for, where somebody looks at those (Auth0: `audience`).
+    pub audience: Option<String>,
+    /// Its keys, where somebody else asks for them too.
+    pub keys: Option<Arc<RemoteKeys>>,
 }
 
 /// A method, or the setting that is missing or wrong and what about it.

@@ -12,12 +12,13 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
 use super::super::asking::{ask_with, authorize_url, away, code, exchange, plain, refused, says_yes};
-use super::{Answered, Client, Descriptor, LoginMethod};
+use super::{Answered, Brought, Client, Descriptor, LoginMethod};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::login::attempt::Attempt;
 use crate::login::identified::Identified;
 use crate::ports::Outbound;
+use crate::secret::SecretText;
 use crate::tokens::remote_keys::{RemoteKeys, Source, metadata, missed};
 
 /// How long a provider's description is believed, and how long one that could not be had is not asked for again.
@@ -36,17 +37,19 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
         if !section.client.scopes.iter().any(|scope| scope == "openid") {
             return Err(("scopes", "without openid it does not say who somebody is".to_owned()));
         }
-        let keys = RemoteKeys::new(issuer.clone(), Source::Issuer(issuer.clone()), Algorithm::RS256);
+        let own = || RemoteKeys::new(issuer.clone(), Source::Issuer(issuer.clone()), Algorithm::RS256);
+        let keys = section.keys.unwrap_or_else(own);
         let (known, fetching) =
             (Mutex::new(Known { description: None, asked: None }), tokio::sync::Mutex::new(()));
-        let domain_claim = section.domain_claim;
-        Ok(Arc::new(Oidc { client: section.client, issuer, domain_claim, keys, known, fetching }))
+        let (domain_claim, audience) = (section.domain_claim, section.audience);
+        Ok(Arc::new(Oidc { client: section.client, issuer, audience, domain_claim, keys, known, fetching }))
     },
 };
 
 struct Oidc {
     client: Client,
     issuer: String,
+    audience: Option<String>,
     keys: Arc<RemoteKeys>,
     domain_claim: Option<&'static str>,
     known: Mutex<Known>,
@@ -178,6 +181,37 @@ impl Oidc {
     }
 }
 
+/// What a code was exchanged for, once it is known to be of this attempt.
+struct Back {
+    verified: Verified,
+    subject: String,
+    access_token: Option<SecretText>,
+    user_url: Option<String>,
+}
+
+impl Oidc {
+    async fn back(&self, engine: &Engine, attempt: &Attempt, answered: &Answered) -> Result<Back> {
+        let outbound = engine.outbound();
+        let description = self.description(outbound).await?;
+        let code = code(answered, Some(&self.issuer), description.names_itself)?;
+        let exchanged = exchange(outbound, &description.token_url, &self.client, attempt, code).await?;
+        let id_token = exchanged.id_token.ok_or_else(|| refused("it gave no ID token"))?;
+        let verified = self.verified(engine, &id_token, &attempt.nonce).await?;
+        let subject = plain(&all(&verified.claims), "sub");
+        let subject = subject.ok_or_else(|| refused("its ID token names no subject"))?;
+        let (access_token, user_url) = (exchanged.access_token, description.user_url.clone());
+        Ok(Back { verified, subject, access_token, user_url })
+    }
+
+    /// The person in the provider's words.
+    fn words(&self, subject: &str, said: &Value) -> Result<Identified> {
+        let email = plain(said, "email").filter(|_| says_yes(said, "email_verified"));
+        let (name, username) = (plain(said, "name"), plain(said, "preferred_username"));
+        let words = (email.as_deref(), name.as_deref(), username.as_deref());
+        Identified::new(&self.issuer, subject, words)
+    }
+}
+
 fn all(claims: &Claims) -> Value {
     Value::Object(claims.to_map())
 }
@@ -194,7 +228,10 @@ impl LoginMethod for Oidc {
     fn begin<'a>(&'a self, engine: &'a Engine, attempt: &'a Attempt) -> BoxFuture<'a, Result<String>> {
         async move {
             let description = self.description(engine.outbound()).await?;
-            let more = [("nonce", attempt.nonce.as_str())];
+            let mut more = vec![("nonce", attempt.nonce.as_str())];
+            more.extend(self.audience.as_deref().map(|audience| ("audience", audience)));
+            // Core §3.1.2.1.
+            more.extend(attempt.anew.then_some(("prompt", "login")));
             Ok(authorize_url(&description.authorize_url, &self.client, attempt, &more))
         }
         .boxed()
@@ -207,30 +244,40 @@ impl LoginMethod for Oidc {
         answered: &'a Answered,
     ) -> BoxFuture<'a, Result<Identified>> {
         async move {
-            let outbound = engine.outbound();
-            let description = self.description(outbound).await?;
-            let code = code(answered, Some(&self.issuer), description.names_itself)?;
-            let exchanged = exchange(outbound, &description.token_url, &self.client, attempt, code).await?;
-            let id_token = exchanged.id_token.ok_or_else(|| refused("it gave no ID token"))?;
-            let verified = self.verified(engine, &id_token, &attempt.nonce).await?;
-            let domain =
-                self.domain_claim.map(|name| verified.claims.get_str(name).map(|text| text.to_lowercase()));
-            let mut said = all(&verified.claims);
-            let subject = plain(&said, "sub").ok_or_else(|| refused("its ID token names no subject"))?;
+            let back = self.back(engine, attempt, answered).await?;
+            let domain = self
+                .domain_claim
+                .map(|name| back.verified.claims.get_str(name).map(|text| text.to_lowercase()));
+            let mut said = all(&back.verified.claims);
             if said.get("email").is_none()
-                && let (Some(url), Some(token)) = (&description.user_url, &exchanged.access_token)
+                && let (Some(url), Some(token)) = (&back.user_url, &back.access_token)
             {
-                let more = ask_with(outbound, url, token).await?;
+                let more = ask_with(engine.outbound(), url, token).await?;
                 // Core §5.3.2: another subject's answer must not be taken for this one's.
-                if plain(&more, "sub").as_deref() != Some(&subject) {
+                if plain(&more, "sub").as_deref() != Some(&back.subject) {
                     return Err(refused("its userinfo is of another subject"));
                 }
                 said = more;
             }
-            let email = plain(&said, "email").filter(|_| says_yes(&said, "email_verified"));
-            let (name, username) = (plain(&said, "name"), plain(&said, "preferred_username"));
-            let words = (email.as_deref(), name.as_deref(), username.as_deref());
-            Ok(Identified { domain, ..Identified::new(&self.issuer, &subject, words)? })
+            Ok(Identified { domain, ..self.words(&back.subject, &said)? })
+        }
+        .boxed()
+    }
+
+    fn bring<'a>(
+        &'a self,
+        engine: &'a Engine,
+        attempt: &'a Attempt,
+        answered: &'a Answered,
+    ) -> BoxFuture<'a, Result<Brought>> {
+        async move {
+            let back = self.back(engine, attempt, answered).await?;
+            let said = all(&back.verified.claims);
+            Ok(Brought {
+                identified: self.words(&back.subject, &said)?,
+                access_token: back.access_token.ok_or_else(|| refused("it gave no access token"))?,
+                unconfirmed: said.get("email_verified").is_some() && !says_yes(&said, "email_verified"),
+            })
         }
         .boxed()
     }

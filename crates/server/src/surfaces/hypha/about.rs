@@ -6,7 +6,7 @@ use doorward_core::error::Result;
 use http::StatusCode;
 use serde_json::json;
 
-use super::{caller, fault, hub};
+use super::{caller, fault, hub, tenant};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
@@ -25,6 +25,7 @@ pub(super) async fn config(request: Request) -> Result<Answer> {
         Ok(visit) => visit,
         Err(error) => return Ok(fault::answer(&error)),
     };
+    let tenant = tenant::of(&request);
     let view = json!({
         "user": visit.user().to_json(),
         "server_id": hub.server_id(),
@@ -32,9 +33,10 @@ pub(super) async fn config(request: Request) -> Result<Answer> {
         "public_base_url": hub.base_url(),
         "local_base_url": hub.base_url(),
         "login_service_url": format!("{}/public/services/hypha-login", hub.base_url()),
-        "auth0_client_id": null,
-        "auth0_domain": null,
-        "auth0_audience": null,
+        "auth0_client_id": tenant.map(|tenant| &*tenant.client_id),
+        "auth0_domain": tenant.map(|tenant| &*tenant.domain),
+        "auth0_audience": tenant.map(|tenant| &*tenant.audience),
+        "auth0_issuer": tenant.map(|tenant| tenant.issuer.as_deref().unwrap_or(tenant.authority())),
     });
     Ok(json_answer(StatusCode::OK, &view))
 }

@@ -8,12 +8,14 @@
 //! browser that opens a program's link keeps it.
 
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{session, user};
+use doorward_core::authz::catalogue::{session, token, user};
 use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::identity::sessions::{Login, Which};
 use doorward_core::identity::users::NewUser;
+use doorward_core::login::Tenant;
 use doorward_core::mount::SignUp;
 use doorward_core::operation::Call;
+use doorward_core::principal::PrincipalKind;
 use doorward_core::random;
 use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind};
@@ -23,7 +25,7 @@ use http::StatusCode;
 use http::header::{HeaderValue, SET_COOKIE};
 
 use super::apps;
-use super::{COOKIE_NAME, caller, hub, moved};
+use super::{COOKIE_NAME, caller, hub, moved, tenant};
 use crate::http::browser::cookie;
 use crate::http::page::{escaped, page};
 use crate::http::pairs::Pairs;
@@ -45,20 +47,40 @@ button{margin-top:1.2rem;width:100%;padding:.65rem;font:inherit;font-weight:600;
 border:0;border-radius:.3rem;cursor:pointer}button.second{background:#fff;color:#1859b3;border:1px solid #1859b3;margin-top:.6rem}\
 input:focus,button:focus,a:focus{outline:3px solid #f0a92e;outline-offset:1px}\
 .refused{padding:.6rem .8rem;background:#fdecea;border-left:4px solid #b3261e}dt{font-weight:600}dd{margin:0 0 .5rem}\
-details{margin-top:1.5rem}summary{cursor:pointer;color:#1859b3}";
+.note{color:#4a5866;font-size:.9rem}code{word-break:break-all}details{margin-top:1.5rem}summary{cursor:pointer;color:#1859b3}";
 
 /// Closes a window that was opened for this page, and tells a page that holds it in a frame.
-const DONE: &str = "const key=document.currentScript.dataset.key;\
+const DONE: &str = "const key=document.currentScript.dataset.key;history.replaceState(null,'',location.pathname);\
 if(key&&window.parent!==window){window.parent.postMessage({type:'hypha-login-complete',key},'*')}\
 if(key&&window.opener){window.opener.postMessage({type:'hypha-login-complete',key},'*')}\
 setTimeout(()=>window.close(),300)";
 
+/// A page of ours with its style; with `closes`, its window is closed, and whoever opened it for that key is told.
+pub(super) fn styled(
+    request: &Request,
+    status: StatusCode,
+    title: &str,
+    body: &str,
+    closes: Option<&str>,
+) -> Answer {
+    scripted(request, status, title, body, closes.map_or(("", ""), |key| (DONE, key)))
+}
+
 /// A page of ours with its style, and perhaps a script of ours for `key`.
-fn styled(request: &Request, status: StatusCode, title: &str, body: &str, closes: Option<&str>) -> Answer {
+pub(super) fn scripted(
+    request: &Request,
+    status: StatusCode,
+    title: &str,
+    body: &str,
+    (script, key): (&str, &str),
+) -> Answer {
     let nonce = base64url_encode(&random::bytes::<16>(request.engine.random()));
     let mut html = format!("<style nonce=\"{nonce}\">{STYLE}</style>\n{body}");
-    if let Some(key) = closes {
-        html.push_str(&format!("<script nonce=\"{nonce}\" data-key=\"{}\">{DONE}</script>\n", escaped(key)));
+    if !script.is_empty() {
+        html.push_str(&format!(
+            "<script nonce=\"{nonce}\" data-key=\"{}\">{script}</script>\n",
+            escaped(key)
+        ));
     }
     let mut answer = page(status, title, &html);
     // Pages that the operator lists may show it in a frame; on any other a visitor could be led to click what they do not see.
@@ -71,18 +93,18 @@ fn styled(request: &Request, status: StatusCode, title: &str, body: &str, closes
     answer
 }
 
-fn own_path(request: &Request) -> String {
+pub(super) fn own_path(request: &Request) -> String {
     format!("{}{PAGE}", request.site.public_prefix)
 }
 
 /// `Secure` wherever browsers come by TLS; without it they would drop the cookie on a plain connection.
-fn attributes(request: &Request, hub: &Hub) -> String {
+pub(super) fn attributes(request: &Request, hub: &Hub) -> String {
     let secure = if hub.base_url().starts_with("https://") { "; Secure" } else { "" };
     let path = Some(request.site.public_prefix.as_str()).filter(|prefix| !prefix.is_empty()).unwrap_or("/");
     format!("; Path={path}; HttpOnly; SameSite=Lax{secure}")
 }
 
-fn keep(answer: &mut Answer, text: String) {
+pub(super) fn keep(answer: &mut Answer, text: String) {
     if let Ok(mut value) = HeaderValue::try_from(text) {
         value.set_sensitive(true);
         answer.headers_mut().append(SET_COOKIE, value);
@@ -90,7 +112,7 @@ fn keep(answer: &mut Answer, text: String) {
 }
 
 /// The browser's mark: the one it has, or a new one with the cookie that leaves it there.
-fn mark(request: &Request, hub: &Hub) -> ([u8; 32], Option<String>) {
+pub(super) fn mark(request: &Request, hub: &Hub) -> ([u8; 32], Option<String>) {
     let kept = cookie(&request.headers, BROWSER).and_then(|text| base64url_decode(text.as_bytes()).ok());
     let found = kept.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
     match found {
@@ -109,19 +131,28 @@ pub(super) async fn lead_there(request: Request) -> Result<Answer> {
     Ok(moved(own_path(&request), request.query.as_deref()))
 }
 
-fn key_of(query: &Pairs) -> Option<&str> {
+pub(super) fn key_of(query: &Pairs) -> Option<&str> {
     query.text("key").filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES)
 }
 
 /// Who is signed in in this browser, if anybody is.
 async fn signed_in(request: &Request) -> Result<Option<Call>> {
     match caller::signed_in(request).await {
-        Ok(call) if call.auth.principal.user_id().is_some() => Ok(Some(call)),
+        Ok(call) if is_of_page(request, &call) => Ok(Some(call)),
         Ok(_) => Ok(None),
         // A stay that has ended is nobody's.
         Err(error) if error.code().kind == Kind::Unauthenticated => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Whether somebody can be signed in at this page: people with an account here, and the tenant's.
+fn is_of_page(request: &Request, call: &Call) -> bool {
+    let principal = &call.auth.principal;
+    let of_tenant = |tenant: &Tenant| {
+        principal.kind == PrincipalKind::User && *principal.authority == *tenant.authority()
+    };
+    principal.user_id().is_some() || tenant::of(request).is_some_and(of_tenant)
 }
 
 /// `GET /public/apps/hypha-login/`
@@ -131,9 +162,17 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
         return apps::page_of_start_up(request).await;
     }
     let query = request.query()?;
+    if tenant::is_back(&request, &query) {
+        return tenant::back(&request, &hub, &query).await;
+    }
     if query.text("logout").is_some_and(|text| text == "true") {
         let close = query.text("close").is_some_and(|text| text == "true");
         return log_out(&request, &hub, close).await;
+    }
+    if key_of(&query).is_none()
+        && let Some(left) = tenant::left(&request, &hub)
+    {
+        return Ok(left);
     }
     let somebody = signed_in(&request).await?;
     let Some(key) = key_of(&query) else {
@@ -160,6 +199,8 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
 struct Sent {
     key: Option<String>,
     act: String,
+    anew: bool,
+    at: String,
     username: String,
     email: String,
     password: SecretText,
@@ -171,6 +212,8 @@ impl Sent {
         Self {
             key: key_of(form).map(str::to_owned),
             act: text("act"),
+            anew: form.text("anew") == Some("true"),
+            at: text("at"),
             username: text("username"),
             email: text("email"),
             password: SecretText::new(text("password")),
@@ -196,8 +239,14 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         Err(fault) => return Ok(of_no_use(&request, &fault)),
     };
     let waiting = sent.key.as_deref().zip(approval.as_ref());
+    if sent.act == "tenant" && tenant::of(&request).is_some() {
+        return tenant::begin(&request, sent.key.as_deref(), (&sent.at, sent.anew)).await;
+    }
     if sent.act == "other" {
-        let mut answer = form(&request, waiting, None, StatusCode::OK);
+        let mut answer = match tenant::of(&request) {
+            Some(tenant) => tenant::form(&request, tenant, waiting, (None, true), StatusCode::OK),
+            None => form(&request, waiting, None, StatusCode::OK),
+        };
         forget(&request, &hub, &mut answer);
         return Ok(answer);
     }
@@ -237,6 +286,9 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
 
 /// Signs somebody in, or up and in; the answer has what the browser keeps.
 async fn enter(request: &Request, sent: &Sent) -> Result<(Call, SecretText)> {
+    if tenant::of(request).is_some() {
+        return Err(Error::new(codes::BAD_REQUEST).message("People sign in through the tenant here."));
+    }
     if sent.username.is_empty() || sent.password.expose().is_empty() {
         return Err(Error::new(codes::BAD_FIELD).message("Please give a name and a password."));
     }
@@ -274,13 +326,23 @@ async fn enter(request: &Request, sent: &Sent) -> Result<(Call, SecretText)> {
     Ok((call, made.token))
 }
 
-fn forget(request: &Request, hub: &Hub, answer: &mut Answer) {
-    keep(answer, format!("{COOKIE_NAME}={}; Max-Age=0", attributes(request, hub)));
+pub(super) fn forget(request: &Request, hub: &Hub, answer: &mut Answer) {
+    forget_key(answer, COOKIE_NAME, &attributes(request, hub));
+}
+
+pub(super) fn forget_key(answer: &mut Answer, name: &str, attributes: &str) {
+    keep(answer, format!("{name}={attributes}; Max-Age=0"));
 }
 
 /// Ends the log-in that this browser keeps, with everything that was made from it.
 async fn log_out(request: &Request, hub: &Hub, close: bool) -> Result<Answer> {
-    if let Some(call) = signed_in(request).await?
+    let somebody = signed_in(request).await?;
+    if let Some(call) = somebody.as_ref().filter(|call| call.auth.principal.user_id().is_none()) {
+        // Whom the tenant vouches for has no session here: the line of the token ends, and so does all that was made of it.
+        let permit = call.permit::<token::Revoke>(Target::any())?;
+        request.engine.tokens().revoke_own(permit).await?;
+    }
+    if let Some(call) = somebody
         && let (Some(id), Some(user)) = (call.auth.session.clone(), call.auth.principal.user_id())
     {
         let owner = call.auth.principal.owner_key();
@@ -292,6 +354,9 @@ async fn log_out(request: &Request, hub: &Hub, close: bool) -> Result<Answer> {
             Err(error) => return Err(error),
         }
     }
+    if let Some(tenant) = tenant::of(request) {
+        return tenant::leave(request, hub, tenant, close);
+    }
     let body = "<p>You are signed out here, and so are the programs that you let in from this browser.</p>\n";
     let mut answer = styled(request, StatusCode::OK, "Signed out", body, close.then_some(""));
     forget(request, hub, &mut answer);
@@ -299,7 +364,7 @@ async fn log_out(request: &Request, hub: &Hub, close: bool) -> Result<Answer> {
 }
 
 /// What a program wants, for a person to read.
-fn wants(approval: &Approval) -> String {
+pub(super) fn wants(approval: &Approval) -> String {
     let from =
         approval.from.map_or_else(|| "this server".to_owned(), |address| address.to_canonical().to_string());
     let reach = match &approval.workspace {
@@ -325,6 +390,9 @@ fn form(
     refused: Option<&str>,
     status: StatusCode,
 ) -> Answer {
+    if let Some(tenant) = tenant::of(request) {
+        return tenant::form(request, tenant, waiting, (refused, false), status);
+    }
     let path = escaped(&own_path(request));
     let key = waiting.map_or_else(String::new, |(key, _)| {
         format!("<input type=\"hidden\" name=\"key\" value=\"{}\">\n", escaped(key))
@@ -360,7 +428,10 @@ fn form(
 /// The name of whoever is signed in.
 async fn name_of(request: &Request, call: &Call) -> String {
     let owner = call.auth.principal.owner_key();
-    let Some(id) = call.auth.principal.user_id() else { return String::new() };
+    let Some(id) = call.auth.principal.user_id() else {
+        let email = call.auth.claims.get("email").and_then(|email| email.as_str());
+        return email.unwrap_or(&call.auth.principal.subject).to_owned();
+    };
     let Ok(permit) = call.permit::<user::Read>(Target::owned(id.as_str(), &owner)) else {
         return String::new();
     };
@@ -384,7 +455,7 @@ async fn ask(request: &Request, key: &str, approval: &Approval, call: &Call) -> 
     styled(request, StatusCode::OK, "Let a program in?", &body, None)
 }
 
-fn allowed(request: &Request, key: &str) -> Answer {
+pub(super) fn allowed(request: &Request, key: &str) -> Answer {
     let body = "<p>Done. The program can go on; you can close this window.</p>\n";
     styled(request, StatusCode::OK, "Signed in", body, Some(key))
 }
@@ -398,7 +469,7 @@ async fn stays(request: &Request, call: &Call) -> Answer {
     styled(request, StatusCode::OK, "Signed in", &body, None)
 }
 
-fn of_no_use(request: &Request, fault: &Fault) -> Answer {
+pub(super) fn of_no_use(request: &Request, fault: &Fault) -> Answer {
     let status = super::fault::status(fault);
     let text = match fault.class {
         "AssertionError" => {

@@ -7,6 +7,7 @@ mod asgi;
 mod bridge;
 mod caller;
 mod fault;
+pub(crate) mod landing;
 mod login;
 mod object;
 mod posted;
@@ -16,6 +17,7 @@ mod socket;
 mod stream;
 mod streams;
 pub(crate) mod style;
+mod tenant;
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! Every route. What is not here does not exist.
 
 use doorward_core::authz::catalogue::ActionDef;
-use doorward_core::authz::catalogue::{Action, hub_service, service, session, workspace};
+use doorward_core::authz::catalogue::{Action, hub_service, login as log_in, service, session, workspace};
 use http::Method;
 
 use super::{about, apps, bridge, login, posted, scripts, socket, stream};
@@ -13,6 +13,8 @@ const POST: Method = Method::POST;
 /// What a call over plain HTTP may come to: the methods of the workspace manager are among the services.
 const CALL: &[&ActionDef] = &[hub_service::Call::DEF, hub_service::Read::DEF, workspace::Read::DEF];
 const PAGE: &[&ActionDef] = &[session::Login::DEF];
+/// It also sends people to the mount's tenant.
+const FORM: &[&ActionDef] = &[session::Login::DEF, log_in::Begin::DEF];
 
 /// An application of a client's answers this method.
 const fn app(method: Method) -> Route {
@@ -47,7 +49,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(GET, "/login", PAGE, |r| Box::pin(login::lead_there(r))).reading_cookies_itself(),
     Route::guarded(GET, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::show(r)))
         .reading_cookies_itself(),
-    Route::guarded(POST, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::sign_in(r)))
+    Route::guarded(POST, "/public/apps/hypha-login/", FORM, |r| Box::pin(login::sign_in(r)))
         .reading_cookies_itself(),
     Route::guarded(GET, "/{workspace}/info", CALL, |r| Box::pin(bridge::workspace(r))),
     Route::guarded(GET, "/{workspace}/services", CALL, |r| Box::pin(bridge::with_slash(r))),

@@ -1,4 +1,4 @@
-//! Others whom mounts name: each is described, and no two of them vouch for the same subjects.
+//! Names by which mounts call others: each has to be described, and no two may vouch for the same subjects.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::remote_tokens::RemoteTokens;
 use super::section::Reading;
 
 /// Notes issuers that mounts name and nobody describes, and names that would make two parties' users one.
-pub(super) fn know_issuers(
+pub(super) fn issuers(
     mounts: Option<&[Mount]>,
     issuers: Option<&BTreeMap<String, Issuer>>,
     reading: &mut Reading,
@@ -43,7 +43,7 @@ pub(super) fn know_issuers(
 }
 
 /// Notes whom mounts want asked and nobody describes, and names that would make two parties' users one.
-pub(super) fn know_remote_tokens(
+pub(super) fn remote_tokens(
     mounts: Option<&[Mount]>,
     known: Option<&BTreeMap<String, RemoteTokens>>,
     reading: &mut Reading,
