@@ -14,6 +14,7 @@ mod caller;
 mod gateway;
 mod handlers;
 mod house;
+mod hypha;
 mod keys;
 mod langgraph;
 mod login;
@@ -87,6 +88,11 @@ static BENCHES: &[Bench] = &[
         name: "langgraph",
         about: "LangGraph's handlers and agent server, against the real ones (needs target/release/doorward and cargo xtask setup)",
         run: langgraph::run,
+    },
+    Bench {
+        name: "hypha",
+        about: "Hypha's hub against the real server (needs target/release/doorward)",
+        run: hypha::run,
     },
     Bench {
         name: "audit",

@@ -125,7 +125,8 @@ pub(crate) fn tree_cpu_s(pid: u32) -> Option<f64> {
     Some(all)
 }
 
-fn resident_mb(pid: u32) -> Option<f64> {
+/// Memory that a process holds.
+pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_ascii_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)

@@ -61,6 +61,12 @@ pub(crate) fn install(root: &Path) -> Result<(), Failure> {
     node::install(root, &packages)
 }
 
+/// Installs the server that a bench of this name compares us with, if it has one: `benches/requirements-<name>.txt`.
+pub(crate) fn install_peer(root: &Path, bench: &str) -> Result<(), Failure> {
+    let requirements = root.join(format!("benches/requirements-{bench}.txt"));
+    if requirements.is_file() { python::server(root, bench, &requirements) } else { Ok(()) }
+}
+
 /// The interpreter that runs pytest and the clients.
 pub(crate) fn client_python(root: &Path) -> PathBuf {
     python::of_venv(&root.join(".venvs/client"))

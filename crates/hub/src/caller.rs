@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward_protocols::hypha::head::FrameError;
 use doorward_protocols::hypha::{Address, Head, value};
+use futures_util::future::BoxFuture;
 use rmpv::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,7 +17,6 @@ use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::Out;
 use crate::peer::Peer;
-use crate::user::UserInfo;
 
 /// How long a client may be silent about a call.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -61,7 +61,18 @@ impl Sender {
     /// # Errors
     /// [`FrameError`] for what is no frame.
     pub async fn receive(&self, frame: Bytes) -> Result<(), FrameError> {
-        self.hub.receive(&self.peer, frame).await
+        if let Some(waits) = self.hand_in(frame)? {
+            waits.await;
+        }
+        Ok(())
+    }
+
+    /// As [`Sender::receive`], at once: what has to be waited for, before the next is handed in, is the answer.
+    ///
+    /// # Errors
+    /// [`FrameError`] for what is no frame.
+    pub fn hand_in(&self, frame: Bytes) -> Result<Option<BoxFuture<'static, ()>>, FrameError> {
+        self.hub.hand_in(&self.peer, frame)
     }
 
     /// A new token to come back with.
@@ -88,7 +99,8 @@ pub(crate) struct Speaker<'s> {
     /// `workspace/client`.
     pub(crate) from: &'s str,
     pub(crate) workspace: &'s str,
-    pub(crate) user: &'s UserInfo,
+    /// Who it is, as frames carry it.
+    pub(crate) user: Bytes,
 }
 
 /// A call under way. Dropping it is no longer wanting to know.
@@ -97,7 +109,7 @@ pub struct Conversation {
     session: String,
     from: String,
     workspace: String,
-    user: Value,
+    user: Bytes,
     /// `workspace/client` of the other side.
     target: String,
     incoming: mpsc::Receiver<Incoming>,
@@ -127,7 +139,7 @@ impl Hub {
             session,
             from: speaker.from.to_owned(),
             workspace: speaker.workspace.to_owned(),
-            user: value::from_json(&speaker.user.to_json()),
+            user: speaker.user,
             target: target.to_owned(),
             incoming,
         };
@@ -152,8 +164,7 @@ impl Hub {
     /// Asks a client for a sign of life.
     pub(crate) async fn ping(&self, peer: &Peer, within: Duration) -> Result<Value, Fault> {
         let from = format!("*/{}", self.0.manager_id);
-        let user = UserInfo::root(&peer.room.id);
-        let speaker = Speaker { from: &from, workspace: &peer.room.id, user: &user };
+        let speaker = Speaker { from: &from, workspace: &peer.room.id, user: peer.room.packed_root() };
         self.ask(speaker, &peer.address, "services.built-in.ping", vec!["ping".into()], within).await
     }
 
@@ -299,8 +310,12 @@ impl Conversation {
         if let Some(session) = session {
             value::set(&mut head, "session", session.into());
         }
-        value::set(&mut head, "user", self.user.clone());
-        value::write(&head)
+        value::set(&mut head, "user", Value::Nil);
+        let mut head = value::write(&head);
+        // The last of it is that nothing, in whose place comes what was packed once.
+        head.pop();
+        head.extend_from_slice(&self.user);
+        head
     }
 
     async fn send(&self, method: &str, session: Option<&str>, extra: &Value) -> Result<(), Fault> {

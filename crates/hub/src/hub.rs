@@ -189,11 +189,13 @@ impl Hub {
         if let Some(room) = self.live_room(id) {
             return Ok(Some(room));
         }
-        if let Some(found) = self.0.engine.workspaces().find(id).await? {
+        // Visitors can have no workspace that is kept: the store need not be asked for their own.
+        let authority = &self.mount().tokens.authority;
+        let visitors = call.auth.is_anonymous() && names::own(&call.auth.principal, authority) == id;
+        if !visitors && let Some(found) = self.0.engine.workspaces().find(id).await? {
             return Ok(Some(self.keep(found)));
         }
         // One's own, or that of whom one acts for: nobody else's is made by asking for it.
-        let authority = &self.mount().tokens.authority;
         let mut whose = std::iter::once(&call.auth.principal).chain(&call.auth.actors);
         let owner = match whose.find(|principal| names::own(principal, authority) == id) {
             Some(owner) => owner.clone(),

@@ -32,6 +32,7 @@ mod serve;
 mod start_up;
 mod user;
 mod visit;
+mod waiting;
 
 pub use args::Args;
 pub use caller::{Conversation, Incoming, Sender, raised};

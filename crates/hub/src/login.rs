@@ -8,7 +8,7 @@
 //! A page belongs to the browser that opened it first. What is handed in with `report` is worth what Doorward's own verification says it
 //! is: the token that comes out is always one of ours, and ends with the session or credential that it was made from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,15 +33,13 @@ use crate::hub::Hub;
 use crate::peer::Peer;
 use crate::provided::{Asked, Provided, Row};
 use crate::user::Person;
+use crate::waiting::{Full, Waiting};
 
 /// How long a key lives.
 pub const KEY_LIFE: Duration = Duration::from_secs(180);
 const KEY_LIFE_MS: i64 = 180_000;
 /// How long a token lives unless the program says otherwise.
 const LIFE_S: i64 = 3600;
-/// Most keys that wait, of everybody and of one address.
-const MOST: usize = 50_000;
-const MOST_OF_ONE: usize = 200;
 /// Where the page is, within the mount.
 pub const PAGE: &str = "/public/apps/hypha-login/";
 
@@ -102,12 +100,12 @@ pub(crate) static SERVICE: Provided = Provided {
 };
 
 /// Keys that wait.
-pub(crate) type Pendings = Mutex<HashMap<String, Pending>>;
+pub(crate) type Pendings = Mutex<Waiting>;
 
 /// A program that waits for a person.
 pub(crate) struct Pending {
     since_ms: i64,
-    by: Option<IpAddr>,
+    pub(crate) by: Option<IpAddr>,
     workspace: Option<String>,
     ttl_s: i64,
     /// What the browser that opened the page first was given.
@@ -118,7 +116,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    fn is_good(&self, now_ms: i64) -> bool {
+    pub(crate) fn new(since_ms: i64, by: Option<IpAddr>, workspace: Option<String>, ttl_s: i64) -> Self {
+        Self { since_ms, by, workspace, ttl_s, browser: None, done: None, told: Arc::new(Notify::new()) }
+    }
+
+    pub(crate) fn is_good(&self, now_ms: i64) -> bool {
         now_ms < self.since_ms.saturating_add(KEY_LIFE_MS)
     }
 }
@@ -217,23 +219,9 @@ impl Asked {
         let by = self.peer.call.origin.address;
         let key = self.hub.fresh_name("");
         let now_ms = self.hub.engine().now_ms();
-        {
-            let mut pendings = self.hub.0.logins.lock();
-            pendings.retain(|_, pending| pending.is_good(now_ms));
-            let of_one = pendings.values().filter(|pending| pending.by == by).count();
-            if pendings.len() >= MOST || of_one >= MOST_OF_ONE {
-                return Err(Fault::other("too many logins wait for somebody; try again later"));
-            }
-            let pending = Pending {
-                since_ms: now_ms,
-                by,
-                workspace: workspace.map(str::to_owned),
-                ttl_s,
-                browser: None,
-                done: None,
-                told: Arc::new(Notify::new()),
-            };
-            pendings.insert(key.clone(), pending);
+        let pending = Pending::new(now_ms, by, workspace.map(str::to_owned), ttl_s);
+        if self.hub.0.logins.lock().begin(key.clone(), pending, now_ms) == Err(Full) {
+            return Err(Fault::other("too many logins wait for somebody; try again later"));
         }
         let service = format!("{}/public/services/hypha-login", self.hub.base_url());
         let page = self.hub.login_page();

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use doorward_core::operation::Call;
 use doorward_core::workspaces::Permission;
 use parking_lot::{Mutex, RwLock};
@@ -31,7 +33,7 @@ pub(crate) struct Peer {
     pub(crate) permission: Permission,
     pub(crate) user: UserInfo,
     /// The same as frames carry it.
-    pub(crate) packed_user: Vec<u8>,
+    pub(crate) packed_user: Bytes,
     pub(crate) outbox: Outbox,
     pub(crate) subscriptions: RwLock<HashSet<String>>,
     /// Messages that come in parts.
@@ -52,7 +54,7 @@ impl Peer {
     ) -> Self {
         Self {
             address: format!("{}/{id}", room.id),
-            packed_user: packed(&user),
+            packed_user: packed(&user).into(),
             room,
             id,
             call,
@@ -88,6 +90,16 @@ impl Link {
     /// Returns once the client is to be let go, whatever it has not been sent yet: [`Link::next`] then says why.
     pub async fn closing(&self) {
         self.outgoing.closing().await;
+    }
+
+    /// As [`Link::next`], for a transport that takes several at once: each takes its room until they are [`Link::sent`].
+    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Out>> {
+        self.outgoing.poll_next(cx)
+    }
+
+    /// Says that all of what was taken was sent.
+    pub fn sent(&mut self) {
+        self.outgoing.sent();
     }
 
     /// What the transport hands in.

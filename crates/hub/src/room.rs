@@ -1,14 +1,16 @@
 //! A workspace while somebody is in it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use doorward_core::workspaces::Workspace;
 use parking_lot::{Mutex, RwLock};
 
 use crate::manager::Diary;
 use crate::peer::Peer;
 use crate::registry::Service;
+use crate::user::{UserInfo, packed};
 
 /// What services are kept by: client, then their own name.
 pub(crate) type Key = (Arc<str>, String);
@@ -23,6 +25,7 @@ pub(crate) struct Room {
     pub(crate) service_types: RwLock<BTreeMap<String, rmpv::Value>>,
     /// What clients noted of themselves.
     pub(crate) diary: Mutex<Diary>,
+    packed_root: OnceLock<Bytes>,
 }
 
 impl Room {
@@ -34,7 +37,13 @@ impl Room {
             services: RwLock::default(),
             service_types: RwLock::default(),
             diary: Mutex::default(),
+            packed_root: OnceLock::new(),
         }
+    }
+
+    /// The server as a caller here, as frames carry it.
+    pub(crate) fn packed_root(&self) -> Bytes {
+        self.packed_root.get_or_init(|| packed(&UserInfo::root(&self.id)).into()).clone()
     }
 
     /// Whose it is ([`doorward_core::principal::Principal::owner_key`]).

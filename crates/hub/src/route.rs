@@ -13,73 +13,116 @@ use doorward_core::authz::catalogue::{hub_service, workspace};
 use doorward_core::workspaces::Permission;
 use doorward_protocols::hypha::head::FrameError;
 use doorward_protocols::hypha::{Address, Head, Stamp, value};
+use futures_util::future::BoxFuture;
 use rmpv::Value;
 
 use crate::args::Args;
 use crate::caller::in_parts;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
-use crate::outbox::Out;
+use crate::outbox::{Gone, NotAdded, Out};
 use crate::peer::Peer;
 use crate::room::Room;
 use crate::user::UserInfo;
 
+/// Tails of at least this size go on where they came; smaller ones are copied, because they would keep alive what they came in with others.
+const LARGE: usize = 64 << 10;
+
+/// What is to be done with a frame.
+enum Step {
+    /// It goes to a client.
+    Pass(Arc<Peer>, Out),
+    /// It is for the server, at this address.
+    Serve(String),
+    /// It goes nowhere: whoever waits for an answer is told why.
+    Refuse(Fault),
+    /// It was done.
+    Done,
+}
+
 impl Hub {
-    /// Takes a frame from a client. It returns when there is room for the frame where it goes.
+    /// Takes a frame from a client. What is answered is what has to be waited for: room for it where it goes, as a rule. The next frame of
+    /// the same client is handed in after that, so that they stay in their order.
     ///
     /// # Errors
     /// [`FrameError`] for what is no frame: its sender speaks another protocol.
-    pub(crate) async fn receive(&self, peer: &Arc<Peer>, frame: Bytes) -> Result<(), FrameError> {
-        // 1.
+    pub(crate) fn hand_in(
+        &self,
+        peer: &Arc<Peer>,
+        frame: Bytes,
+    ) -> Result<Option<BoxFuture<'static, ()>>, FrameError> {
         let head = Head::read(&frame)?;
         self.0.counts.routed();
+        let step = match self.step(peer, &head, &frame) {
+            Step::Done => return Ok(None),
+            Step::Pass(there, out) => match there.outbox.offer(out) {
+                Ok(()) => return Ok(None),
+                Err(NotAdded::Full(out)) => Step::Pass(there, out),
+                Err(NotAdded::Gone) => Step::Refuse(gone(peer, &head)),
+            },
+            other => other,
+        };
+        let (hub, peer) = (self.clone(), Arc::clone(peer));
+        Ok(Some(Box::pin(async move { hub.take(&peer, &frame, step).await })))
+    }
+
+    /// Does what has to be waited for.
+    async fn take(&self, peer: &Arc<Peer>, frame: &Bytes, step: Step) {
+        let Ok(head) = Head::read(frame) else { return };
+        let fault = match step {
+            Step::Done => return,
+            Step::Serve(at) => return self.serve(peer, &at, frame).await,
+            Step::Refuse(fault) => fault,
+            // Whoever is too slow is let go; the sender hears of it as of anybody who left.
+            Step::Pass(there, out) => match there.outbox.send(out).await {
+                Ok(()) => return,
+                Err(Gone) => gone(peer, &head),
+            },
+        };
+        self.undeliverable(peer, &head, fault).await;
+    }
+
+    fn step(&self, peer: &Arc<Peer>, head: &Head<'_>, frame: &Bytes) -> Step {
+        // 1.
         let Some(to) = Address::read(head.to, &peer.room.id) else {
-            self.undeliverable(peer, &head, Fault::value("this is no address")).await;
-            return Ok(());
+            return Step::Refuse(Fault::value("this is no address"));
         };
         // 2.
         if to.workspace == "*" || (to.workspace == PUBLIC && to.client == self.0.server_id) {
             if to.client == self.0.manager_id || to.client == self.0.server_id {
-                self.serve(peer, &to.to_string(), &frame).await;
-            } else {
-                let gone = format!("Target peer {to} is not connected");
-                self.undeliverable(peer, &head, Fault::other(gone)).await;
+                return Step::Serve(to.to_string());
             }
-            return Ok(());
+            return Step::Refuse(gone(peer, head));
         }
         // 3.
         if to.client == "*" {
-            self.spread(peer, &to, &head).await;
-            return Ok(());
+            return self.spread(peer, &to, head);
         }
-        // 4.
-        let Some(room) = self.live_room(to.workspace) else {
-            return self.to_nobody(peer, &to, &head).await;
+        // 4. One's own room is at hand: what all clients share is not looked into for it.
+        let other = match to.workspace == &*peer.room.id {
+            true => None,
+            false => match self.live_room(to.workspace) {
+                Some(room) => Some(room),
+                None => return Step::Refuse(gone(peer, head)),
+            },
         };
+        let room = other.as_ref().unwrap_or(&peer.room);
         if let Some(there) = room.peer(to.client) {
-            if !Arc::ptr_eq(&room, &peer.room)
-                && let Err(fault) = self.may_call(peer, &room, to.client, head.method)
-            {
-                self.undeliverable(peer, &head, fault).await;
-                return Ok(());
+            let allowed = match &other {
+                Some(room) => self.may_call(peer, room, to.client, head.method),
+                None => Ok(()),
+            };
+            if let Err(fault) = allowed.and_then(|()| self.may_say(peer, &to, head)) {
+                return Step::Refuse(fault);
             }
-            if let Err(fault) = self.may_say(peer, &to, &head) {
-                self.undeliverable(peer, &head, fault).await;
-                return Ok(());
-            }
-            let address = &there.address;
-            let frame = head.stamped(&stamp(peer, address));
-            // Whoever is too slow is let go; the sender hears of it as of anybody who left.
-            if there.outbox.send(Out::Frame(frame.into())).await.is_err() {
-                return self.to_nobody(peer, &to, &head).await;
-            }
-            return Ok(());
+            let stamp = stamp(peer, &there.address);
+            let out = match head.tail().len() {
+                LARGE.. => Out::Large(head.stamped_head(&stamp).into(), frame.slice_ref(head.tail())),
+                _ => Out::Frame(head.stamped(&stamp).into()),
+            };
+            return Step::Pass(there, out);
         }
-        if self.is_for_us(&to, &head) {
-            self.serve(peer, &to.to_string(), &frame).await;
-            return Ok(());
-        }
-        self.to_nobody(peer, &to, &head).await
+        if self.is_for_us(&to, head) { Step::Serve(to.to_string()) } else { Step::Refuse(gone(peer, head)) }
     }
 
     /// Refuses what is offered to those of another workspace alone. Answers to calls are theirs who made them: their names cannot be guessed.
@@ -127,13 +170,15 @@ impl Hub {
         }
     }
 
-    async fn spread(&self, peer: &Arc<Peer>, to: &Address<'_>, head: &Head<'_>) {
+    fn spread(&self, peer: &Arc<Peer>, to: &Address<'_>, head: &Head<'_>) -> Step {
         let allowed = to.workspace == &*peer.room.id && peer.permission.includes(Permission::ReadWrite);
         if !allowed {
             let owner = peer.room.owner();
             let _ = peer.call.permit::<workspace::Use>(Target::owned(&peer.room.id, &owner));
-            let fault = Fault::permission(format!("Permission denied for workspace {}", to.workspace));
-            return self.undeliverable(peer, head, fault).await;
+            return Step::Refuse(Fault::permission(format!(
+                "Permission denied for workspace {}",
+                to.workspace
+            )));
         }
         let frame = Bytes::from(head.stamped(&stamp(peer, &to.to_string())));
         for there in peer.room.subscribers(head.kind) {
@@ -141,13 +186,7 @@ impl Hub {
                 let _ = there.outbox.push(Out::Frame(frame.clone()));
             }
         }
-    }
-
-    async fn to_nobody(&self, peer: &Arc<Peer>, to: &Address<'_>, head: &Head<'_>) -> Result<(), FrameError> {
-        // Whether they left or never were is told to nobody.
-        let gone = Fault::other(format!("Target peer {to} is not connected"));
-        self.undeliverable(peer, head, gone).await;
-        Ok(())
+        Step::Done
     }
 
     /// Tells whoever waits for an answer that there is none.
@@ -194,6 +233,12 @@ impl Hub {
             }
         }
     }
+}
+
+/// Whether they left or never were is told to nobody.
+fn gone(peer: &Peer, head: &Head<'_>) -> Fault {
+    let to = Address::read(head.to, &peer.room.id).map_or_else(|| head.to.to_owned(), |to| to.to_string());
+    Fault::other(format!("Target peer {to} is not connected"))
 }
 
 fn stamp<'s>(peer: &'s Peer, to: &'s str) -> Stamp<'s> {

@@ -97,7 +97,7 @@ impl CustomLogin {
             login::handed_in(hub, peer, token).await?;
         }
         let from = format!("{PUBLIC}/{}", hub.server_id());
-        let speaker = Speaker { from: &from, workspace: &peer.room.id, user: &peer.user };
+        let speaker = Speaker { from: &from, workspace: &peer.room.id, user: peer.packed_user.clone() };
         let method = format!("services.{service}.{name}");
         let mut conversation = hub.begin(speaker, &self.target, &method, |_| args.into_parts()).await?;
         let said = conversation.returned(LONGEST).await.map_err(Fault::in_its_own_words)?;

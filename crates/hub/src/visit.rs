@@ -229,8 +229,9 @@ impl Visit {
         method: &str,
         args: impl FnOnce(&str) -> (Vec<Value>, Option<Vec<(Value, Value)>>),
     ) -> Result<Conversation, Fault> {
+        let peer = &self.peer;
         let speaker =
-            Speaker { from: &self.peer.address, workspace: &self.peer.room.id, user: &self.peer.user };
+            Speaker { from: &peer.address, workspace: &peer.room.id, user: peer.packed_user.clone() };
         self.hub.begin(speaker, target, method, args).await
     }
 

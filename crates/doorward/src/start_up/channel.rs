@@ -14,14 +14,15 @@ const MAX_FRAME_BYTES: usize = 2 << 20;
 /// Carries frames until one of both sides ends. `info` is what the process is told first.
 pub(super) async fn carry(channel: UnixStream, mut link: Link, info: Value) {
     let (from, mut to) = channel.into_split();
-    if write(&mut to, &value::write(&info)).await.is_err() {
+    if write(&mut to, [&value::write(&info), &[]]).await.is_err() {
         return;
     }
     let sender = link.sender();
     let writing = async {
         while let Some(out) = link.next().await {
             let sent = match out {
-                Out::Frame(frame) => write(&mut to, &frame).await,
+                Out::Frame(frame) => write(&mut to, [&frame, &[]]).await,
+                Out::Large(head, tail) => write(&mut to, [&head, &tail]).await,
                 Out::Text(_) => Ok(()),
                 Out::Close(..) => return,
             };
@@ -54,8 +55,10 @@ async fn read_all(from: OwnedReadHalf, sender: Sender) {
     }
 }
 
-async fn write(to: &mut OwnedWriteHalf, frame: &[u8]) -> std::io::Result<()> {
-    let length = u32::try_from(frame.len()).map_err(std::io::Error::other)?;
+/// Writes a frame of two parts, the second of which may be nothing.
+async fn write(to: &mut OwnedWriteHalf, [first, second]: [&[u8]; 2]) -> std::io::Result<()> {
+    let length = u32::try_from(first.len() + second.len()).map_err(std::io::Error::other)?;
     to.write_all(&length.to_be_bytes()).await?;
-    to.write_all(frame).await
+    to.write_all(first).await?;
+    to.write_all(second).await
 }

@@ -14,7 +14,6 @@ use crate::hub::{Hub, PUBLIC};
 use crate::provided::{Asked, PUBLIC_ONES};
 use crate::registry::{Service, Visibility, choose};
 use crate::room::Room;
-use crate::user::UserInfo;
 
 /// Most services of one client.
 const MOST_OF_ONE: usize = 1_000;
@@ -195,8 +194,7 @@ impl Hub {
         within: Duration,
     ) -> Result<Value, Fault> {
         let from = format!("*/{}", self.0.manager_id);
-        let user = UserInfo::root(&room.id);
-        let speaker = Speaker { from: &from, workspace: &room.id, user: &user };
+        let speaker = Speaker { from: &from, workspace: &room.id, user: room.packed_root() };
         let target = format!("{}/{}", room.id, service.client);
         let method = "services.built-in.get_service";
         let mut object =

@@ -8,13 +8,13 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// Whether a text can name a client: `/`, `:`, `*` and `@` mean something in addresses, and control characters nothing good.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= MAX_NAME_BYTES
-        && text
-            .chars()
-            .all(|c| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | ':' | '*' | '@' | '?' | '#'))
-        && text != "."
-        && text != ".."
+    let means = |c: char| matches!(c, '/' | ':' | '*' | '@' | '?' | '#');
+    // Nearly all of them are ASCII, and each frame has two: what a letter of all the world's is need not be asked of those.
+    let good = match text.is_ascii() {
+        true => text.bytes().all(|b| b.is_ascii_graphic() && !means(b.into())),
+        false => text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !means(c)),
+    };
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && good && text != "." && text != ".."
 }
 
 /// Where a client is.

@@ -36,8 +36,8 @@ pub struct Stamp<'s> {
 #[derive(Debug, Clone)]
 pub struct Head<'f> {
     frame: &'f [u8],
-    /// Each entry's bytes, key and value, but those that the server writes.
-    entries: Vec<&'f [u8]>,
+    /// Each entry's key, and its bytes, key and value; but those that the server writes.
+    entries: Vec<(&'f [u8], &'f [u8])>,
     /// How many entries do not go on.
     dropped: usize,
     /// Where the head ends.
@@ -105,8 +105,7 @@ impl<'f> Head<'f> {
             false => !UNSAID.contains(&key),
         };
         let given = entries.len();
-        let entries: Vec<_> =
-            entries.into_iter().filter(|(key, _)| goes_on(key)).map(|(_, entry)| entry).collect();
+        entries.retain(|(key, _)| goes_on(key));
         let dropped = given - entries.len();
         let end = cursor.at;
         let mut tail_is_plain = true;
@@ -146,12 +145,24 @@ impl<'f> Head<'f> {
     #[must_use]
     pub fn stamped(&self, stamp: &Stamp<'_>) -> Vec<u8> {
         let tail = self.tail();
-        let given: usize = self.entries.iter().map(|entry| entry.len()).sum();
+        let mut frame = self.written(stamp, tail.len());
+        frame.extend_from_slice(tail);
+        frame
+    }
+
+    /// The head alone as it goes on: [`Head::tail`] goes behind it.
+    #[must_use]
+    pub fn stamped_head(&self, stamp: &Stamp<'_>) -> Vec<u8> {
+        self.written(stamp, 0)
+    }
+
+    fn written(&self, stamp: &Stamp<'_>, room: usize) -> Vec<u8> {
+        let given: usize = self.entries.iter().map(|(_, entry)| entry.len()).sum();
         let own = stamp.from.len() + stamp.to.len() + stamp.workspace.len() + stamp.user.len() + 48;
-        let mut frame = Vec::with_capacity(given + own + tail.len());
+        let mut frame = Vec::with_capacity(given + own + room);
         let count = self.entries.len() + 4;
         write_map(&mut frame, count);
-        for entry in &self.entries {
+        for (_, entry) in &self.entries {
             frame.extend_from_slice(entry);
         }
         write_text(&mut frame, "from");
@@ -162,7 +173,6 @@ impl<'f> Head<'f> {
         write_text(&mut frame, stamp.workspace);
         write_text(&mut frame, "user");
         frame.extend_from_slice(stamp.user);
-        frame.extend_from_slice(tail);
         frame
     }
 }
@@ -268,6 +278,7 @@ mod tests {
             ("method", "y", Some("services.echo.echo"), Some("abc"))
         );
         let stamped = read.stamped(&STAMP);
+        assert_eq!([read.stamped_head(&STAMP), read.tail().to_vec()].concat(), stamped);
         let mut rest = &stamped[..];
         let again = rmpv::decode::read_value(&mut rest).expect("a head");
         assert_eq!(rest, tail);

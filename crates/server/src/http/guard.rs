@@ -181,6 +181,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
         }
     }
 
+    /// The socket, for another protocol that was agreed to, and what was read of it and not passed on.
+    pub(crate) fn into_tunnel(self) -> (Io, BytesMut) {
+        (self.io, self.inbound)
+    }
+
     fn arm(&mut self, after: Duration) {
         self.read_timer.as_mut().reset(Instant::now() + after);
     }

@@ -23,8 +23,6 @@ pub(crate) struct Metered<Io> {
     io: Io,
     room: BodyRoom,
     patience: Duration,
-    /// Most bytes of one message.
-    most: usize,
     /// Bytes that belong to no whole message yet.
     bytes: usize,
     held: Option<Room>,
@@ -33,12 +31,7 @@ pub(crate) struct Metered<Io> {
 
 impl<Io> Metered<Io> {
     pub(crate) fn new(io: Io, room: BodyRoom) -> Self {
-        Self { io, room, patience: PATIENCE, most: usize::MAX, bytes: 0, held: None, overdue: None }
-    }
-
-    /// Bounds messages from now on: whoever has not said who they are has little to say.
-    pub(crate) fn at_most(&mut self, bytes: usize) {
-        self.most = bytes;
+        Self { io, room, patience: PATIENCE, bytes: 0, held: None, overdue: None }
     }
 
     /// Says that a message is whole: what comes next has a time of its own. The answer is the room that the message takes,
@@ -61,9 +54,6 @@ impl<Io> Metered<Io> {
             self.overdue = Some(Box::pin(tokio::time::sleep_until(Instant::now() + self.patience)));
         }
         self.bytes += read;
-        if self.bytes > self.most {
-            return Err(io::Error::other("the message is too large"));
-        }
         // The first piece is the read buffer that every connection has.
         let wanted = self.bytes.div_ceil(PIECE).saturating_sub(1);
         while self.held.as_ref().map_or(0, Room::pieces) < wanted {

@@ -10,7 +10,9 @@
 pub(crate) mod body;
 pub(crate) mod browser;
 pub(crate) mod cors;
+pub(crate) mod duplex;
 pub(crate) mod extract;
+pub(crate) mod frames;
 pub(crate) mod framing;
 pub(crate) mod guard;
 pub(crate) mod listener;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
 use doorward_core::error::{Error, Kind, Result, codes};
 use futures_util::StreamExt;
 use http::header::{
@@ -15,16 +16,20 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Response, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{self, OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use super::body::{Body, BodyRoom};
+use super::duplex::{Duplex, Io};
+use super::guard::Guard;
 use super::listener::Line;
 use super::metered::Metered;
 use super::respond::Answer;
@@ -110,15 +115,38 @@ impl Handshake {
     where
         F: Future<Output = ()> + Send,
     {
+        self.agree_and(move |upgraded| async move {
+            let io = Metered::new(TokioIo::new(upgraded), room);
+            let config = Some(config(max_message_bytes));
+            then(WebSocketStream::from_raw_socket(io, Role::Server, config).await).await;
+        })
+    }
+
+    /// As [`Handshake::agree`], for a client that stays connected.
+    pub(crate) fn agree_to_stay<F>(
+        self,
+        (room, max_message_bytes): (BodyRoom, usize),
+        then: impl FnOnce(Duplex) -> F + Send + 'static,
+    ) -> Answer
+    where
+        F: Future<Output = ()> + Send,
+    {
+        self.agree_and(move |upgraded| {
+            let (io, read) = bare(upgraded);
+            then(Duplex::new(io, read, room, max_message_bytes))
+        })
+    }
+
+    fn agree_and<F>(self, then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Answer
+    where
+        F: Future<Output = ()> + Send,
+    {
         let Self { upgrade, line, accept, protocol, .. } = self;
         let held = line.become_tunnel();
         tokio::spawn(async move {
             match tokio::time::timeout(TAKEOVER_PATIENCE, upgrade).await {
-                Ok(Ok(upgraded)) => {
-                    let io = Metered::new(TokioIo::new(upgraded), room);
-                    let config = Some(config(max_message_bytes));
-                    then(WebSocketStream::from_raw_socket(io, Role::Server, config).await).await;
-                }
+                // Boxed: what waits for a client is not also kept as what waited for the handshake.
+                Ok(Ok(upgraded)) => Box::pin(then(upgraded)).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a WebSocket was not taken over"),
                 Err(_) => tracing::debug!("a WebSocket was not taken over in time"),
             }
@@ -137,8 +165,29 @@ impl Handshake {
     }
 }
 
+/// The socket itself, without what HTTP needed of it, and what was read of it already.
+fn bare(upgraded: Upgraded) -> (Box<dyn Io>, BytesMut) {
+    fn unwrapped<S>(parts: upgrade::Parts<TokioIo<Guard<S>>>) -> (Box<dyn Io>, BytesMut)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (io, unread) = parts.io.into_inner().into_tunnel();
+        let mut read = BytesMut::from(parts.read_buf);
+        read.extend_from_slice(&unread);
+        (Box::new(io), read)
+    }
+    let upgraded = match upgraded.downcast::<TokioIo<Guard<TcpStream>>>() {
+        Ok(parts) => return unwrapped(parts),
+        Err(other) => other,
+    };
+    match upgraded.downcast::<TokioIo<Guard<TlsStream<TcpStream>>>>() {
+        Ok(parts) => unwrapped(parts),
+        Err(other) => (Box::new(TokioIo::new(other)), BytesMut::new()),
+    }
+}
+
 /// The client's end.
-pub(crate) type Client = WebSocketStream<Metered<TokioIo<hyper::upgrade::Upgraded>>>;
+pub(crate) type Client = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
 /// What is never exceeded; nothing is compressed, so nothing unfolds.
 pub(crate) fn config(max_message_bytes: usize) -> WebSocketConfig {

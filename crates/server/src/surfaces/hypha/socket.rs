@@ -3,6 +3,11 @@
 //! The upgrade is agreed to whoever asks, and a refusal is told in a text and a close frame: clients take another answer for another
 //! protocol (hypha-rpc 0.21.47 goes to a path of its past on 403).
 
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use doorward_core::authn::{Line, Offered, Place, Presented};
@@ -10,24 +15,23 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RequestId;
 use doorward_core::operation::Origin;
 use doorward_hub::{Hello, Hub, Link, Out, Refused, Sender};
-use doorward_protocols::hypha::head::FrameError;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::error::Error as SocketError;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::hub;
 use crate::access::Access;
 use crate::http::body::Room;
 use crate::http::browser::foreign;
+use crate::http::duplex::{Duplex, Ended};
 use crate::http::extract::{Seen, user_agent};
+use crate::http::frames::{Message, Opcode};
 use crate::http::respond::Answer;
 use crate::http::sources::Shown;
-use crate::http::websocket::{Client, close, stopped};
+use crate::http::websocket::stopped;
 use crate::request::Request;
 use crate::server::MessageRate;
 
@@ -42,8 +46,10 @@ pub(super) const MAX_TEXT_BYTES: usize = 1000;
 const IDLE: Duration = Duration::from_secs(600);
 /// How long a client may take to take what it is sent.
 pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
-/// Messages of a client that wait to be sent on.
-const QUEUE: usize = 16;
+/// So much is written at once, about.
+const WRITTEN_AT_ONCE: usize = 256 << 10;
+/// Messages that are read before what is to be written has its turn.
+const READ_AT_ONCE: usize = 256;
 /// Parameters of an address by which clients of the past said who they are.
 const OF_THE_PAST: &[&str] = &["workspace", "client_id", "token", "reconnection_token"];
 
@@ -54,6 +60,7 @@ struct Arrival {
     origin: Origin,
     /// What the handshake showed, where the operator listed places for that; or why not.
     shown: Result<Option<Shown<'static>>>,
+    is_of_the_past: bool,
 }
 
 /// `GET /ws`.
@@ -62,7 +69,7 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
     let missing = || Error::new(codes::INTERNAL).operator("a socket's route without a handshake");
     let handshake = request.handshake.take().ok_or_else(missing)?;
     let query = request.query()?;
-    let of_the_past = OF_THE_PAST.iter().any(|name| query.text(name).is_some());
+    let is_of_the_past = OF_THE_PAST.iter().any(|name| query.text(name).is_some());
     let origin = Origin {
         request: RequestId::new(request.engine.clock(), request.engine.random()),
         address: Some(request.client.address),
@@ -70,40 +77,40 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
     };
     let room = request.body.give_up();
     let shown = std::mem::replace(&mut request.shown, Ok(None));
-    let arrival = Arrival { hub, request, origin, shown };
-    Ok(handshake.agree((room, MAX_MESSAGE_BYTES), move |client| async move {
-        if of_the_past {
-            let what = "Connection with query parameters is not supported. Please upgrade your client to the latest version.";
-            let refused = Refused::protocol(1008, what);
-            arrival.hub.count_refused(refused.why);
-            return refuse(client, &refused).await;
+    let arrival = Arrival { hub, request, origin, shown, is_of_the_past };
+    Ok(handshake.agree_to_stay((room, MAX_MESSAGE_BYTES), move |client| {
+        // Boxed: of a client that stays nothing is kept of how it came in.
+        let arriving = Box::pin(arrival.line(client));
+        async move {
+            let line = arriving.await;
+            if let Some(line) = line {
+                line.run().await;
+            }
         }
-        arrival.run(client).await;
     }))
 }
 
-fn frame(code: u16, reason: &str) -> CloseFrame {
-    // A close frame holds 123 bytes of reason (RFC 6455 §5.5).
-    let mut end = reason.len().min(123);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    CloseFrame { code: CloseCode::from(code), reason: reason[..end].to_owned().into() }
-}
-
 /// Says why not, as a text and as the reason of the close.
-async fn refuse(mut client: Client, refused: &Refused) {
+async fn refuse(mut client: Duplex, refused: &Refused) {
     let text = json!({ "type": "error", "message": refused.message }).to_string();
-    let _ = timeout(WRITE_PATIENCE, client.send(Message::text(text))).await;
-    close(client, frame(refused.code, &refused.message), |client| drop(client.get_mut().whole())).await;
+    let _ = client.send(Opcode::Text, text.as_bytes()).await;
+    client.close(refused.code, &refused.message).await;
 }
 
 impl Arrival {
-    async fn run(self, mut client: Client) {
+    /// Lets the client in, or tells it why not.
+    async fn line(self, mut client: Duplex) -> Option<Stay> {
+        if self.is_of_the_past {
+            let what = "Connection with query parameters is not supported. Please upgrade your client to the latest version.";
+            let refused = Refused::protocol(1008, what);
+            self.hub.count_refused(refused.why);
+            refuse(client, &refused).await;
+            return None;
+        }
         let let_in = async {
-            client.get_mut().at_most(MAX_HELLO_BYTES);
+            client.at_most(MAX_HELLO_BYTES);
             let hello = hello(&mut client).await?;
-            client.get_mut().at_most(usize::MAX);
+            client.at_most(MAX_MESSAGE_BYTES);
             let (link, access) = self.let_in(&hello).await?;
             let info = self.hub.connection_info(&link).await?;
             Ok::<_, Refused>((link, access, info))
@@ -113,19 +120,13 @@ impl Arrival {
             Err(refused) => {
                 tracing::debug!(code = refused.code, why = refused.message, "a client is not let in");
                 self.hub.count_refused(refused.why);
-                return refuse(client, &refused).await;
+                refuse(client, &refused).await;
+                return None;
             }
         };
-        if !matches!(timeout(WRITE_PATIENCE, client.send(Message::text(info.to_string()))).await, Ok(Ok(())))
-        {
-            return;
-        }
+        client.send(Opcode::Text, info.to_string().as_bytes()).await.ok()?;
         let stopping = self.request.site.stopping.clone();
-        let rate = self.request.site.message_rate;
-        let end = Stay { client: &mut client, link, access, stopping, rate }.run().await;
-        if let Some(end) = end {
-            close(client, end, |client| drop(client.get_mut().whole())).await;
-        }
+        Some(Stay::new(client, link, (access, stopping), self.request.site.message_rate))
     }
 
     /// What the handshake showed. A browser sends its cookies whoever made the page that opens a WebSocket.
@@ -175,137 +176,192 @@ impl Arrival {
 }
 
 /// The first text.
-async fn hello(client: &mut Client) -> Result<Hello, Refused> {
+async fn hello(client: &mut Duplex) -> Result<Hello, Refused> {
     let late = || Refused::protocol(1008, "Authentication payload timeout");
     let bad =
         |what: &str| Refused::protocol(1003, format!("Failed to decode authentication information: {what}"));
-    let first = async {
-        loop {
-            match client.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    drop(client.get_mut().whole());
-                    return Ok(text);
-                }
-                Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
-                    client.get_mut().control(payload.len())
-                }
-                Some(Ok(Message::Binary(_))) => return Err(bad("the first message is a text")),
-                Some(Ok(Message::Close(_) | Message::Frame(_)) | Err(_)) | None => {
-                    return Err(bad("the client left"));
-                }
-            }
-        }
+    let first = timeout(HELLO_WITHIN, client.message()).await.map_err(|_| late())?;
+    let text = match first {
+        Ok(Message::Text(text)) => text,
+        Ok(Message::Binary(_)) => return Err(bad("the first message is a text")),
+        Err(Ended::TooLarge) => return Err(bad("it is too large")),
+        Ok(_) | Err(_) => return Err(bad("the client left")),
     };
-    let text = timeout(HELLO_WITHIN, first).await.map_err(|_| late())??;
-    if text.len() > MAX_HELLO_BYTES {
-        return Err(bad("it is too large"));
-    }
     serde_json::from_str(&text).map_err(|_| bad("it is no JSON with client_id, workspace, token"))
 }
 
+/// Code and reason of a close.
+type End = (u16, Cow<'static, str>);
+
 /// A client that was let in.
-struct Stay<'c> {
-    client: &'c mut Client,
+///
+/// ```text
+///  what others sent ─ link ──► written, as many at once as there are         first, so that nothing waits for what comes
+///  what it sent ─────────────► the hub, one after the other                  one that has to wait holds up those behind it
+/// ```
+/// What has to wait does so here and not in the socket: what comes for this client must not wait with it.
+struct Stay {
+    client: Duplex,
     link: Link,
-    access: Access,
-    stopping: watch::Receiver<bool>,
-    rate: MessageRate,
+    sender: Arc<Sender>,
+    /// What ends it from outside.
+    ends: FuturesUnordered<BoxFuture<'static, End>>,
+    /// What the client sent and is not sent on yet.
+    sending: Option<BoxFuture<'static, ()>>,
+    bucket: Bucket,
+    /// When the client last sent something.
+    heard: Instant,
+    alarm: Pin<Box<Sleep>>,
 }
 
-/// What a client sent, and the room that it takes until it is sent on.
-type Sent = (Message, Option<Room>);
-
-impl Stay<'_> {
-    /// Goes on until the hub, the client, its leave or the server ends it; the answer is what to close with.
-    ///
-    /// What the client sends is sent on by a task of its own: it may have to wait for whoever it is for, and what comes for this client
-    /// must not wait with it. While a few messages wait, no more are read.
-    async fn run(mut self) -> Option<CloseFrame> {
-        let (queue, queued) = mpsc::channel(QUEUE);
-        let mut sending_on = tokio::spawn(send_on(self.link.sender(), queued));
-        let mut bucket = Bucket::full(self.rate);
-        let mut heard = Instant::now();
-        let end = loop {
-            let (client, link) = (&mut *self.client, &mut self.link);
-            let read = async {
-                let place = queue.reserve().await;
-                (place, client.next().await)
-            };
-            tokio::select! {
-                biased;
-                () = self.access.ended() => break Some(frame(1008, "Authentication error: the credential has ended")),
-                () = stopped(&mut self.stopping) => break Some(frame(1001, "Server is shutting down")),
-                bad = &mut sending_on => {
-                    let why = bad.ok().flatten();
-                    break Some(frame(1003, &why.map_or_else(String::new, |error| error.to_string())));
+impl Stay {
+    fn new(
+        client: Duplex,
+        link: Link,
+        (mut access, mut stopping): (Access, watch::Receiver<bool>),
+        rate: MessageRate,
+    ) -> Self {
+        let ends = FuturesUnordered::new();
+        ends.push(
+            async move {
+                tokio::select! {
+                    biased;
+                    () = access.ended() => (1008, Cow::from("Authentication error: the credential has ended")),
+                    () = stopped(&mut stopping) => (1001, Cow::from("Server is shutting down")),
                 }
-                out = link.next() => {
-                    let message = match out {
-                        Some(Out::Frame(bytes)) => Message::Binary(bytes),
-                        Some(Out::Text(text)) => Message::text(text),
-                        Some(Out::Close(code, reason)) => break Some(frame(code, &reason)),
-                        None => break Some(frame(1000, "")),
-                    };
-                    let sent = tokio::select! {
-                        biased;
-                        () = self.access.ended() => {
-                            break Some(frame(1008, "Authentication error: the credential has ended"));
-                        }
-                        sent = timeout(WRITE_PATIENCE, self.client.send(message)) => sent,
-                    };
-                    if !matches!(sent, Ok(Ok(()))) {
-                        break None;
-                    }
-                }
-                (place, message) = read => {
-                    let message = match message {
-                        Some(Ok(message)) => message,
-                        Some(Err(SocketError::Capacity(_))) => break Some(frame(1009, "a message may have 2 MiB")),
-                        Some(Err(SocketError::Protocol(_) | SocketError::Utf8(_))) => {
-                            break Some(frame(1002, "this is no WebSocket"));
-                        }
-                        Some(Err(_)) | None => break None,
-                    };
-                    let whole = match &message {
-                        Message::Binary(_) | Message::Text(_) => self.client.get_mut().whole(),
-                        Message::Ping(payload) | Message::Pong(payload) => {
-                            self.client.get_mut().control(payload.len());
-                            continue;
-                        }
-                        Message::Close(_) => break Some(frame(1000, "")),
-                        Message::Frame(_) => continue,
-                    };
-                    if !bucket.take() {
-                        break Some(frame(1008, "Rate limit exceeded. Please slow down."));
-                    }
-                    heard = Instant::now();
-                    // A queue that nobody reads is seen by the task that ended.
-                    if let Ok(place) = place {
-                        place.send((message, whole));
-                    }
-                }
-                () = tokio::time::sleep_until(heard + IDLE) => break Some(frame(1001, "Connection idle for too long")),
             }
-        };
-        sending_on.abort();
-        end
+            .boxed(),
+        );
+        let now = Instant::now();
+        let sender = Arc::new(link.sender());
+        let (bucket, alarm) = (Bucket::full(rate, now), Box::pin(sleep_until(now + IDLE)));
+        Self { client, link, sender, ends, sending: None, bucket, heard: now, alarm }
     }
-}
 
-/// Sends on what a client sent, in its order. It ends with what is no frame.
-async fn send_on(sender: Sender, mut queued: mpsc::Receiver<Sent>) -> Option<FrameError> {
-    while let Some((message, _room)) = queued.recv().await {
-        match message {
-            Message::Binary(bytes) => {
-                if let Err(error) = sender.receive(bytes).await {
-                    return Some(error);
-                }
-            }
-            Message::Text(text) => said(&text, &sender).await,
-            _ => {}
+    /// Goes on until the hub, the client, its leave or the server ends it.
+    async fn run(mut self) {
+        let end = poll_fn(|cx| self.poll_end(cx)).await;
+        let Self { client, .. } = self;
+        if let Some((code, reason)) = end {
+            client.close(code, &reason).await;
         }
     }
-    None
+
+    /// Does what can be done; the end is what to close with, or nothing where there is nobody to be told.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        loop {
+            if let Poll::Ready(Some(end)) = self.ends.poll_next_unpin(cx) {
+                return Poll::Ready(Some(end));
+            }
+            if let Poll::Ready(end) = self.poll_out(cx) {
+                return Poll::Ready(end);
+            }
+            match self.poll_in(cx) {
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                Poll::Ready(None) => {}
+                Poll::Pending if self.client.is_pinged() => {}
+                Poll::Pending => return self.poll_alarm(cx),
+            }
+        }
+    }
+
+    /// Writes what waits for the client, as many messages at once as there are.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        loop {
+            let mut is_all = false;
+            while !is_all && self.client.waiting() < WRITTEN_AT_ONCE {
+                match self.link.poll_next(cx) {
+                    Poll::Ready(Some(Out::Frame(bytes))) => self.client.add(Opcode::Binary, &bytes),
+                    Poll::Ready(Some(Out::Large(head, tail))) => {
+                        self.client.add_large(Opcode::Binary, &head, tail);
+                    }
+                    Poll::Ready(Some(Out::Text(text))) => self.client.add(Opcode::Text, text.as_bytes()),
+                    Poll::Ready(Some(Out::Close(code, reason))) => {
+                        return Poll::Ready(Some((code, reason.into())));
+                    }
+                    Poll::Ready(None) => return Poll::Ready(Some((1000, "".into()))),
+                    Poll::Pending => is_all = true,
+                }
+            }
+            if ready!(self.client.poll_flush(cx)).is_err() {
+                return Poll::Ready(None);
+            }
+            self.link.sent();
+            if is_all {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Sends on what the client sent. Ready without an end when it sent so much that others have their turn.
+    fn poll_in(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<End>>> {
+        let now = Instant::now();
+        for _ in 0..READ_AT_ONCE {
+            if let Some(sending) = &mut self.sending {
+                ready!(sending.as_mut().poll(cx));
+                self.sending = None;
+            }
+            let end = match ready!(self.client.poll_message(cx)) {
+                Ok((message, room)) => self.take(message, room, now).map(Some),
+                Err(Ended::TooLarge) => Some(Some((1009, "a message may have 2 MiB".into()))),
+                Err(Ended::NoFrame) => Some(Some((1002, "this is no WebSocket".into()))),
+                Err(Ended::Gone) => Some(None),
+            };
+            if end.is_some() {
+                return Poll::Ready(end);
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn take(&mut self, message: Message, room: Option<Room>, now: Instant) -> Option<End> {
+        if matches!(message, Message::Close) {
+            return Some((1000, "".into()));
+        }
+        if !self.bucket.take(now) {
+            return Some((1008, "Rate limit exceeded. Please slow down.".into()));
+        }
+        self.heard = now;
+        self.sending = match message {
+            Message::Binary(bytes) => match self.sender.hand_in(bytes) {
+                Ok(waits) => waits.map(|waits| {
+                    let held = async move {
+                        let _room = room;
+                        waits.await;
+                    };
+                    held.boxed()
+                }),
+                Err(error) => return Some((1003, error.to_string().into())),
+            },
+            Message::Text(text) => {
+                let sender = Arc::clone(&self.sender);
+                Some(async move { said(&text, &sender).await }.boxed())
+            }
+            _ => None,
+        };
+        None
+    }
+
+    /// Ends a client that has been silent for too long, or does not go on with what was begun.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        loop {
+            let idle = self.heard + IDLE;
+            let due = self.client.due().map_or(idle, |due| due.min(idle));
+            // It may go off early, and is set anew then: for each message it would cost more than the message.
+            if self.alarm.deadline() > due {
+                self.alarm.as_mut().reset(due);
+            }
+            ready!(self.alarm.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= idle {
+                return Poll::Ready(Some((1001, "Connection idle for too long".into())));
+            }
+            if now >= due {
+                return Poll::Ready(None);
+            }
+            self.alarm.as_mut().reset(due);
+        }
+    }
 }
 
 /// Messages that may still come, refilled as time goes by.
@@ -316,14 +372,13 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn full(rate: MessageRate) -> Self {
-        Self { rate, left: rate.burst.into(), at: Instant::now() }
+    pub(super) fn full(rate: MessageRate, now: Instant) -> Self {
+        Self { rate, left: f64::from(rate.burst), at: now }
     }
 
-    pub(super) fn take(&mut self) -> bool {
-        let now = Instant::now();
-        let come = (now - self.at).as_secs_f64() * f64::from(self.rate.each_second);
-        self.left = (self.left + come).min(self.rate.burst.into());
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        self.left = (self.left + (now - self.at).as_secs_f64() * f64::from(self.rate.each_second))
+            .min(f64::from(self.rate.burst));
         self.at = now;
         if self.left < 1.0 {
             return false;
@@ -355,15 +410,4 @@ pub(super) async fn said(text: &str, sender: &Sender) {
         _ => return,
     };
     sender.say(answer.to_string()).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_fits_a_close_frame() {
-        assert_eq!(frame(1008, "short").reason.as_str(), "short");
-        assert_eq!(frame(1008, &"é".repeat(100)).reason.len(), 122);
-    }
 }

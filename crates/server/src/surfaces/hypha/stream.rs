@@ -237,6 +237,7 @@ impl Line {
                 () = self.parts.closed() => return None,
                 out = self.link.next() => match out {
                     Some(Out::Frame(bytes)) => bytes,
+                    Some(Out::Large(head, tail)) => [head, tail].concat().into(),
                     Some(Out::Text(text)) => packed(&serde_json::from_str(&text).unwrap_or_default()),
                     Some(Out::Close(_, reason)) => return Some(reason),
                     None => return None,

@@ -13,6 +13,7 @@ use doorward_hub::Sender;
 use doorward_protocols::encoding::base64url_encode;
 use http::HeaderMap;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::socket::Bucket;
 use crate::http::browser::cookie;
@@ -59,7 +60,7 @@ impl Streams {
             sender,
             address: address.clone(),
             proof,
-            bucket: Mutex::new(Bucket::full(rate)),
+            bucket: Mutex::new(Bucket::full(rate, Instant::now())),
             requests: AtomicU64::new(0),
             open: AtomicBool::new(true),
         });
@@ -98,7 +99,7 @@ impl Stream {
     /// Counts a request; the answer is whether there may be one more now.
     pub(super) fn count(&self) -> bool {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.bucket.lock().take()
+        self.bucket.lock().take(Instant::now())
     }
 
     /// Requests of its client so far.
