@@ -141,3 +141,18 @@ def test_the_sites_own_pages_may_call_it_and_others_when_they_are_listed(tenant,
         assert http.post(call, json={}, headers={"Origin": tenant.site, "Sec-Fetch-Site": "same-origin"}).status_code == 200
         foreign = Client(Hub(server).url).post(call, json={}, headers={"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"})
         assert foreign.status_code == 403
+
+
+def test_a_tenant_that_is_away_keeps_nobody_out_who_has_another_way_in(tmp_path):
+    home = tmp_path / "tenant"
+    home.mkdir()
+    tenant = Tenant(home)
+    token = tenant.token()
+    variables = tenant.variables()
+    with serve(tenant, tmp_path / "doorward", variables, "[mounts.hypha]\n") as server:
+        tenant.stop()
+        hub = Hub(server)
+        assert hub.http(token).get("/assets/config.json").status_code >= 401, "nobody can say whose it is"
+        person = hub.person()
+        assert hub.http(person.token).get("/assets/config.json").json()["user"]["id"] == person.id
+        assert hub.http().get("/assets/config.json").json()["user"]["is_anonymous"]

@@ -85,6 +85,9 @@ async def test_clients_are_told_the_public_address_and_cookies_are_for_tls_alone
         at = hub.url if hub.url.startswith("http://127.0.0.1") else f"http://127.0.0.1:{re.search(r':(\d+)', server.log)[1]}/hypha"
         started = requests.post(f"{at}/public/services/hypha-login/start", json={}, timeout=10).json()
         assert started["login_url"].startswith("https://hub.example/base/hypha/public/apps/hypha-login/?key=")
+        page = requests.get(f"{at}/public/apps/hypha-login/", params={"key": started["key"]}, timeout=10)
+        cookies = page.raw.headers.getlist("Set-Cookie")
+        assert cookies and all("; Secure" in cookie and "; HttpOnly" in cookie for cookie in cookies), cookies
 
 
 def test_settings_that_the_text_names_are_taken(tmp_path):

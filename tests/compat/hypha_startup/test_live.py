@@ -314,3 +314,29 @@ def test_the_check_runs_a_file_and_names_the_import_that_the_document_forgot(tmp
     assert f"saml_auth.py:{line}: nothing is named time: is an import missing?" in json.loads(done.stdout)["registers"]
     (tmp_path / "saml_auth.py").write_text("import time\n" + block("# saml_auth.py"))
     assert not any("nothing is named" in one for one in json.loads(run_command(*command, cwd=tmp_path).stdout)["registers"])
+
+
+async def test_a_second_factors_code_is_right_once_and_of_its_time_alone(live):
+    more = """
+SECRETS = {}
+async def get_user_mfa_secret(user_id):
+    return SECRETS[user_id]
+async def enrol(user_id):
+    uri = await setup_mfa(user_id)
+    SECRETS[user_id] = pyotp.parse_uri(uri).secret
+    return uri
+async def hypha_startup(server):
+    await server.register_auth_service(enrol=enrol, verify=verify_mfa)
+"""
+    import time
+
+    import pyotp
+
+    hub = live({"mfa.py": block("async def setup_mfa") + more}, python="ours")
+    factor = pyotp.parse_uri((await call(hub, "enrol", user_id="ann"))[1])
+    assert (factor.issuer, factor.name) == ("Hypha", "ann")
+    now = int(time.time())
+    for seconds, right in ((-300, False), (300, False), (-30, True), (0, True), (30, True)):
+        code = factor.at(now + seconds)
+        assert (await call(hub, "verify", user_id="ann", code=code))[1] is right, seconds
+        assert (await call(hub, "verify", user_id="ann", code=code))[1] is False, f"{seconds}: a second time"
