@@ -19,6 +19,7 @@ use serde_json::{Map, json};
 
 use crate::args::{Bound, wrong};
 use crate::fault::Fault;
+use crate::hub::PUBLIC;
 use crate::manager::denied;
 use crate::provided::{Asked, Provided, Row};
 
@@ -193,7 +194,11 @@ impl Asked {
             workspace: room.id.to_string(),
             owner: room.owner(),
             persistent: room.workspace.read().persistent,
-            within: self.hub.permission(call, &room),
+            // Everybody is in `public`, and nobody is a member for that.
+            within: self
+                .hub
+                .permission(call, &room)
+                .filter(|held| &*room.id != PUBLIC || held.includes(Permission::ReadWrite)),
             call: Cow::Owned(self.hub.known(call, &room).into_owned()),
         };
         self.hub.tidy(&room);

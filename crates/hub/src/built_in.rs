@@ -12,6 +12,7 @@ use crate::args::Args;
 use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::provided::{self, Asked, Provided, Row};
+use crate::route::Said;
 
 /// Most bytes of messages in parts from one client.
 const MOST_BYTES: usize = 16 << 20;
@@ -141,8 +142,8 @@ impl Chunks {
         Ok(whole)
     }
 
-    /// Follows a message in parts that goes to somebody else; the answer is the whole of it when its receiver is told to take it.
-    pub(crate) fn mirror(&mut self, to: &str, act: &str, args: Args) -> Result<Option<Vec<u8>>, Fault> {
+    /// Takes a part of a message that goes to somebody else.
+    pub(crate) fn collect(&mut self, to: &str, act: &str, args: Args) -> Result<Said, Fault> {
         let row = SERVICE.rows.iter().find(|row| row.name.strip_prefix("message_cache.") == Some(act));
         let row = row.ok_or_else(|| Fault::key("there is no such method"))?;
         let args = args.bind(act, row.parameters)?;
@@ -150,6 +151,9 @@ impl Chunks {
         if key.len() > 256 {
             return Err(Fault::value("a key has at most 256 bytes"));
         }
+        // Whoever waits for an answer in parts named the session in which it does; anything else is no session.
+        let is_session = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let beat = (is_session && args.flag("heartbeat")?).then(|| key.to_owned());
         let key = format!("{to} {key}");
         match act {
             "create" => {
@@ -164,10 +168,10 @@ impl Chunks {
                 let index = index.ok_or_else(|| Fault::value("index is a whole number"))?;
                 self.put(&key, Some(index), bytes_of(args.needed("data")?)?)?;
             }
-            "process" => return self.take(&key).map(Some),
+            "process" => return self.take(&key).map(Said::Whole),
             _ => self.drop_message(&key),
         }
-        Ok(None)
+        Ok(Said::Part(beat))
     }
 
     fn drop_message(&mut self, key: &str) {

@@ -88,6 +88,12 @@ impl Sender {
         let _ = self.hub.ping(&self.peer, SILENCE).await;
     }
 
+    /// Whether the hub has let the client go.
+    #[must_use]
+    pub fn is_let_go(&self) -> bool {
+        self.peer.outbox.is_closed()
+    }
+
     /// Has the client told something as a text.
     pub async fn say(&self, text: String) {
         let _ = self.peer.outbox.send(Out::Text(text)).await;

@@ -47,7 +47,10 @@ impl Hub {
         if !is_name(client) {
             return Err(Refused::failed(Why::Name, "client_id: up to 128 characters, none of / : * @ ? #"));
         }
-        if client == self.0.server_id || client == self.0.manager_id {
+        if client == self.0.server_id
+            || client == self.0.manager_id
+            || client.starts_with(crate::start_up::NAMED)
+        {
             return Err(Refused::failed(
                 Why::Taken,
                 format!("Client already exists and is active: {client}"),

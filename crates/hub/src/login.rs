@@ -283,9 +283,12 @@ async fn check(asked: Asked) -> Result<Value, Fault> {
 
 /// Who a token lets in that somebody hands in: anybody but strangers.
 pub(crate) async fn handed_in(hub: &Hub, peer: &Peer, text: &str) -> Result<Call, Fault> {
-    let presented =
-        Presented { offered: Some(Offered { place: Place::Bearer, text }), ..Presented::nothing() };
     let origin = (*peer.call.origin).clone();
+    let presented = Presented {
+        offered: Some(Offered { place: Place::Bearer, text }),
+        client: origin.address,
+        ..Presented::nothing()
+    };
     let call = hub.engine().authenticate(hub.mount(), origin, &presented).await;
     let call = call.map_err(|error| {
         Fault::value(format!("Invalid token provided to report_login: {}", error.public_message()))

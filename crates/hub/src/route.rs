@@ -32,6 +32,10 @@ const LARGE: usize = 64 << 10;
 enum Step {
     /// It goes to a client.
     Pass(Arc<Peer>, Out),
+    /// A part of a message was taken.
+    Took,
+    /// The message that came in parts goes to a client, as these frames.
+    Whole(Arc<Peer>, Vec<Vec<u8>>),
     /// It is for the server, at this address.
     Serve(String),
     /// It goes nowhere: whoever waits for an answer is told why.
@@ -52,6 +56,10 @@ impl Hub {
         frame: Bytes,
     ) -> Result<Option<BoxFuture<'static, ()>>, FrameError> {
         let head = Head::read(&frame)?;
+        // Whoever was let go says nothing any more, also where its transport has not noticed yet.
+        if peer.outbox.is_closed() {
+            return Ok(None);
+        }
         self.0.counts.routed();
         let step = match self.step(peer, &head, &frame) {
             Step::Done => return Ok(None),
@@ -73,6 +81,11 @@ impl Hub {
             Step::Done => return,
             Step::Serve(at) => return self.serve(peer, &at, frame).await,
             Step::Refuse(fault) => fault,
+            Step::Took => return self.took(peer, &head).await,
+            Step::Whole(there, frames) => match hand_over(&there, frames).await {
+                Ok(()) => return self.took(peer, &head).await,
+                Err(Gone) => gone(peer, &head),
+            },
             // Whoever is too slow is let go; the sender hears of it as of anybody who left.
             Step::Pass(there, out) => match there.outbox.send(out).await {
                 Ok(()) => return,
@@ -112,10 +125,21 @@ impl Hub {
                 Some(room) => self.may_call(peer, room, to.client, head.method),
                 None => Ok(()),
             };
-            if let Err(fault) = allowed.and_then(|()| self.may_say(peer, &to, head)) {
-                return Step::Refuse(fault);
-            }
             let stamp = stamp(peer, &there.address);
+            match allowed.and_then(|()| self.may_say(peer, &to, head)) {
+                Ok(Said::Itself) => {}
+                Ok(Said::Part(beat)) => {
+                    if let Some(beat) = beat {
+                        let _ = there.outbox.push(Out::Frame(beats(&stamp, &beat).into()));
+                    }
+                    return Step::Took;
+                }
+                Ok(Said::Whole(whole)) => {
+                    let whole = self.looked_at(peer, other.as_ref(), to.client, &whole, &stamp);
+                    return whole.map_or_else(Step::Refuse, |frames| Step::Whole(there, frames));
+                }
+                Err(fault) => return Step::Refuse(fault),
+            }
             let out = match head.tail().len() {
                 LARGE.. => Out::Large(head.stamped_head(&stamp).into(), frame.slice_ref(head.tail())),
                 _ => Out::Frame(head.stamped(&stamp).into()),
@@ -147,27 +171,46 @@ impl Hub {
     }
 
     /// Refuses what would have the receiver believe something that the server did not say: clients let what is behind a head speak over
-    /// it. A message that comes in parts is looked at as a whole before its receiver is told to take it.
-    fn may_say(&self, peer: &Peer, to: &Address<'_>, head: &Head<'_>) -> Result<(), Fault> {
-        let lies =
-            || Fault::value("a call says args, with_kwargs, promise and t behind its head, and nothing else");
+    /// it. Parts of a message are kept here until it is whole: what its receiver has of others' parts, nobody here could know.
+    fn may_say(&self, peer: &Peer, to: &Address<'_>, head: &Head<'_>) -> Result<Said, Fault> {
         if !head.tail_is_plain {
             return Err(lies());
         }
-        let Some(act) =
-            head.method.and_then(|method| method.strip_prefix("services.built-in.message_cache."))
-        else {
-            return Ok(());
+        let Some(act) = head.method.and_then(|method| method.strip_prefix(IN_PARTS)) else {
+            return Ok(Said::Itself);
         };
         let extra = value::read(head.tail()).map_err(|error| Fault::value(error.to_string()))?;
-        match peer.chunks.lock().mirror(&to.to_string(), act, Args::read(&extra)?)? {
-            None => Ok(()),
-            Some(whole) => match Head::read(&whole) {
-                Ok(head) if head.tail_is_plain && head.is_as_written() => Ok(()),
-                Ok(_) => Err(lies()),
-                Err(error) => Err(Fault::value(error.to_string())),
-            },
+        peer.chunks.lock().collect(&to.to_string(), act, Args::read(&extra)?)
+    }
+
+    /// A message that came in parts, as it goes on: judged as one that came at once, and with the sender's true name in it.
+    fn looked_at(
+        &self,
+        peer: &Peer,
+        room: Option<&Arc<Room>>,
+        client: &str,
+        whole: &[u8],
+        stamp: &Stamp<'_>,
+    ) -> Result<Vec<Vec<u8>>, Fault> {
+        let head = Head::read(whole).map_err(|error| Fault::value(error.to_string()))?;
+        if !head.tail_is_plain || !head.is_as_written() {
+            return Err(lies());
         }
+        if head.method.is_some_and(|method| method.starts_with(IN_PARTS)) {
+            return Err(Fault::value("a message in parts is no part of another"));
+        }
+        if let Some(room) = room {
+            self.may_call(peer, room, client, head.method)?;
+        }
+        let outer = |method: &str| called(stamp, method);
+        Ok(in_parts(head.stamped(stamp), &self.fresh_name(""), &outer))
+    }
+
+    /// Tells the sender of a part that it was taken.
+    async fn took(&self, peer: &Peer, head: &Head<'_>) {
+        let Some(session) = head.session else { return };
+        let Some(to) = Address::read(head.to, &peer.room.id) else { return };
+        self.answer(peer, &to.to_string(), session, "resolve", Some(Value::Nil)).await;
     }
 
     fn spread(&self, peer: &Arc<Peer>, to: &Address<'_>, head: &Head<'_>) -> Step {
@@ -233,6 +276,51 @@ impl Hub {
             }
         }
     }
+}
+
+/// What a frame says that goes to another client.
+pub(crate) enum Said {
+    /// It goes on by itself.
+    Itself,
+    /// A part of a message; who waits in this session wants to hear that it is on its way.
+    Part(Option<String>),
+    /// The last of a message that came in parts.
+    Whole(Vec<u8>),
+}
+
+/// What methods begin with by which messages come in parts.
+const IN_PARTS: &str = "services.built-in.message_cache.";
+
+fn lies() -> Fault {
+    Fault::value("a call says args, with_kwargs, promise and t behind its head, and nothing else")
+}
+
+/// The head of a call in the name of a client.
+fn called(stamp: &Stamp<'_>, method: &str) -> Vec<u8> {
+    let mut head = value::write(&value::map([
+        ("type", "method".into()),
+        ("from", stamp.from.into()),
+        ("to", stamp.to.into()),
+        ("method", method.into()),
+        ("ws", stamp.workspace.into()),
+        ("user", Value::Nil),
+    ]));
+    // The last of it is that nothing, in whose place comes what was packed once.
+    head.pop();
+    head.extend_from_slice(stamp.user);
+    head
+}
+
+async fn hand_over(there: &Peer, frames: Vec<Vec<u8>>) -> Result<(), Gone> {
+    for frame in frames {
+        there.outbox.send(Out::Frame(frame.into())).await?;
+    }
+    Ok(())
+}
+
+/// A sign of life in a session. It names nothing else than one.
+fn beats(stamp: &Stamp<'_>, session: &str) -> Vec<u8> {
+    called(stamp, &format!("{session}.heartbeat"))
 }
 
 /// Whether they left or never were is told to nobody.

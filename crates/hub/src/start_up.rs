@@ -22,6 +22,8 @@ use crate::refused::{Refused, Why};
 use crate::registry::Service;
 use crate::user::UserInfo;
 
+/// How the names of their clients begin, which are nobody else's.
+pub(crate) const NAMED: &str = "start-up-";
 /// Longest time that a method may take, as long as its process says that it works on it.
 const LONGEST: Duration = Duration::from_secs(600);
 /// Most methods of a login service.
@@ -155,11 +157,10 @@ impl Hub {
     pub fn attach(&self) -> Result<(Link, Value), Refused> {
         let gone = || Refused::failed(Why::Failed, "there is no public workspace");
         let room = self.live_room(PUBLIC).ok_or_else(gone)?;
-        let client = self.fresh_name("start-up-");
+        let client = self.fresh_name(NAMED);
         let call = self.engine().system_call(self.mount(), "start_up");
         let user = UserInfo::root(PUBLIC);
         let link = self.seat(&room, &client, call, Permission::Admin, user).ok_or_else(gone)?;
-        *self.0.start_up.write() = Some(Arc::clone(&link.peer.id));
         let info = json!({
             "type": "connection_info",
             "hypha_version": self.version(),
@@ -181,8 +182,9 @@ impl Hub {
         ours && target.split_once('/').is_some_and(|(workspace, _)| workspace == PUBLIC)
     }
 
-    /// What stands in the place of our login service from now on. Its service is reached through ours alone.
-    pub fn use_login(&self, login: Option<CustomLogin>) {
+    /// The client that stands for the start-up files from now on, and what stands in the place of our login service. Its service is reached through ours alone.
+    pub fn use_login(&self, client: &str, login: Option<CustomLogin>) {
+        *self.0.start_up.write() = Some(client.into());
         if let (Some(login), Some(room)) = (&login, self.live_room(PUBLIC))
             && let (Some((service, _)), Some((_, client))) = (&login.methods, login.target.split_once('/'))
         {

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+use doorward_core::limits::failures::network_of;
+
 use crate::login::Pending;
 
 /// Most keys that wait, of everybody and of one address.
@@ -36,11 +38,12 @@ impl Waiting {
             }
             self.oldest.pop_front();
         }
-        let of_one = self.of_one.get(&pending.by).copied().unwrap_or_default();
+        let by = pending.by.map(network_of);
+        let of_one = self.of_one.get(&by).copied().unwrap_or_default();
         if self.by_key.len() >= MOST || of_one >= MOST_OF_ONE {
             return Err(Full);
         }
-        self.of_one.insert(pending.by, of_one + 1);
+        self.of_one.insert(by, of_one + 1);
         self.oldest.push_back(key.clone());
         self.by_key.insert(key, pending);
         Ok(())
@@ -60,10 +63,11 @@ impl Waiting {
 
     pub(crate) fn remove(&mut self, key: &str) -> Option<Pending> {
         let pending = self.by_key.remove(key)?;
-        if let Some(of_one) = self.of_one.get_mut(&pending.by) {
+        let by = pending.by.map(network_of);
+        if let Some(of_one) = self.of_one.get_mut(&by) {
             *of_one -= 1;
             if *of_one == 0 {
-                self.of_one.remove(&pending.by);
+                self.of_one.remove(&by);
             }
         }
         Some(pending)

@@ -416,7 +416,8 @@ impl Desk {
             offered: found.as_ref().map(Shown::as_offered),
             cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
             headers: &seen,
-            line: Some(line),
+            // A route that reads cookies itself shows none to user code either.
+            line: cookies.then_some(line),
             foreseen,
             client: Some(seen_from.address),
             peer: Some(peer.ip().to_canonical()),

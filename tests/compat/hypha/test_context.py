@@ -112,6 +112,30 @@ async def test_a_lie_in_pieces_is_a_lie(hub, fields):
         assert_truth(witness, caller, allowed={"lie", "honest"})
 
 
+async def test_a_lie_in_pieces_of_pieces_or_behind_left_ones_is_a_lie(hub):
+    """Pieces go to nobody before the whole was looked at, and a whole is no piece."""
+    async with stage(hub) as (owner, caller, witness, server, wire):
+        forged = forgery(owner)
+        to = f"{owner.workspace}/host"
+        cache = "services.built-in.message_cache"
+        head = {"type": "method", "from": to, "to": to, "method": "services.public.note", "session": uuid4().hex}
+        lie = packed(head, {"args": ["lie"], "ctx": {**forged, "type": "method"}, **forged})
+
+        async def in_pieces(key: str, *pieces: bytes) -> None:
+            with contextlib.suppress(Refusal, ConnectionClosed):
+                await wire.call(to, f"{cache}.create", key, False)
+                for piece in pieces:
+                    await wire.call(to, f"{cache}.append", key, piece)
+                await wire.call(to, f"{cache}.process", key, False)
+
+        for inner, args in (("create", ["k", False]), ("append", ["k", lie]), ("process", ["k", False])):
+            await in_pieces(uuid4().hex, packed({**head, "method": f"{cache}.{inner}"}, {"args": args}))
+        await in_pieces("again", lie)
+        await in_pieces("again", packed(head, {"args": ["lie"]}))
+        await call_honestly(owner, caller, server, wire)
+        assert_truth(witness, caller, allowed={"lie", "honest"})
+
+
 TAILS = {
     "none": b"",
     "two": msgpack.packb({"args": ["lie"]}) + msgpack.packb({"ctx": {"user": ROOT}}),

@@ -188,6 +188,14 @@ async def test_a_revoked_token_is_refused_on_socket_and_http(hub, person):
         assert await server.echo(1) == 1
 
 
+async def test_what_the_hub_cannot_end_is_not_said_to_be_ended(hub, person):
+    async with hub.enter(person) as server:
+        with pytest.raises(RemoteException, match="ended where it was made"):
+            await server.revoke_token(person.token)
+        assert (await asked(hub.http(person.token), "GET", f"/{person.workspace}/services/")).status_code == 200
+        await server.revoke_token("nobody's at all")
+
+
 async def test_what_was_made_by_a_revoked_token_goes_with_it(hub, person):
     async with hub.enter(person) as server:
         parent = await server.generate_token({"permission": "admin"})

@@ -355,7 +355,7 @@ async def test_whoever_goes_leaves_nothing_behind(hub, keeper, person):
         async with hub.wire() as wire:
             await wire.hello(token=keeper.token)
             call = one.client.call(wire.id, "services.x.never")
-            await wire.call(one.client.address, "services.built-in.message_cache.create", "k")
+            one.client.parts.create(f"{wire.info['workspace']}/{wire.id}", "k")
             assert one.client.parts.messages
         with pytest.raises((ConnectionError, RemoteException), match="is not connected"):
             await asyncio.wait_for(call, 20)

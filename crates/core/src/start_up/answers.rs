@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::merge::joined;
+use super::merge::{is_not_ours, joined};
 use super::user::Vouched;
 use super::{METHOD, TokenHooks};
 use crate::authn::built_in::Answers;
@@ -40,7 +40,7 @@ impl StartUpAnswers {
         match self.hooks.own_reading(text).await {
             Ok(auth) => {
                 let user = self.hooks.shown(&auth);
-                Ok(json!({ "user": user, "handle": self.hooks.keep_reading(auth) }))
+                Ok(json!({ "user": user, "handle": self.hooks.keep_reading(text) }))
             }
             Err(error) => said(&error),
         }
@@ -57,13 +57,27 @@ impl StartUpAnswers {
             return Ok(bad("expires_in is a number of seconds".to_owned()));
         };
         let engine = &self.hooks.engine;
-        let mut auth = joined(engine, &self.hooks.authority, None, user, String::new());
+        // A token for whom a reading of ours named reaches no further than what was read, and ends with it.
+        let base = match with.get("of").and_then(Value::as_str) {
+            None => None,
+            Some(of) => match self.hooks.read_again(of).await {
+                Ok(base) => Some(base),
+                Err(error) => return said(&error),
+            },
+        };
+        let mut auth = joined(engine, &self.hooks.authority, base.as_deref(), user, String::new());
+        if let Err(what) = is_not_ours(&auth, &self.hooks.authority, base.as_deref()) {
+            return Ok(bad(what));
+        }
         let workspaces = auth.workspaces.clone();
         let email = auth.claims.get("email").and_then(Value::as_str).map(str::to_owned);
-        // The maker is the file; the token is of whom it names, and descends from nothing.
-        auth.credential = None;
+        // The maker is the file; the token is of whom it names, and descends from what was read alone. What it is confined to stands in what
+        // is wanted.
         auth.workspaces.confined = false;
-        auth.expires_at_s = None;
+        if base.is_none() {
+            auth.credential = None;
+            auth.expires_at_s = None;
+        }
         let wanted = HubToken {
             workspaces,
             ttl_s: Some(ttl_s.min(1e15) as i64),

@@ -39,23 +39,60 @@ pub(super) fn joined(
     let mut claims: std::collections::BTreeMap<_, _> =
         same.map(|base| base.claims.clone()).unwrap_or_default();
     claims.extend(email.map(|email| ("email".to_owned(), email.into())));
+    let administrative = !workspaces.confined && !anonymous && base.is_none_or(|base| base.administrative);
+    let expires_at_s = expires_at_s.into_iter().chain(ends).min();
+    let words = Some(Arc::new(words));
+    // The same holder: a known credential in another spelling, which is renewed and ended as it is.
+    if let Some(base) = same {
+        let base = base.clone();
+        return AuthContext {
+            roles: decided,
+            administrative,
+            expires_at_s,
+            claims,
+            words,
+            workspaces,
+            ..base
+        };
+    }
     AuthContext {
-        actors: same.map(|base| base.actors.clone()).unwrap_or_default(),
         scopes: base.and_then(|base| base.scopes.clone()),
         method: METHOD,
         credential: Some(handle.into()),
         session: base.and_then(|base| base.session.clone()),
         authenticated_at_s: base.and_then(|base| base.authenticated_at_s),
-        expires_at_s: expires_at_s.into_iter().chain(ends).min(),
-        administrative: !workspaces.confined && !anonymous && base.is_none_or(|base| base.administrative),
+        expires_at_s,
+        administrative,
         claims,
         descent: base.map(descent).unwrap_or_default(),
-        words: Some(Arc::new(words)),
+        words,
         workspaces,
         principal,
         ..AuthContext::anonymous(decided)
     }
 }
+
+/// Refuses somebody new whose id is spelled like one of Doorward's own: workspaces and services go by the spelling.
+///
+/// # Errors
+/// The field, and what is wrong with it.
+pub(super) fn is_not_ours(
+    auth: &AuthContext,
+    authority: &Arc<str>,
+    base: Option<&AuthContext>,
+) -> Result<(), String> {
+    let known = base.is_some_and(|base| base.principal == auth.principal);
+    let named = auth.principal.kind == PrincipalKind::User && auth.principal.authority == *authority;
+    let subject = &*auth.principal.subject;
+    let ours = subject == "root" || OURS.iter().any(|prefix| subject.starts_with(prefix));
+    if named && ours && !known {
+        return Err("id: ids of Doorward's own begin so; give others".to_owned());
+    }
+    Ok(())
+}
+
+/// How the ids of local users and of visitors begin.
+const OURS: &[&str] = &["usr_", "anonymouz-"];
 
 /// What the base can be ended by, and when it ends.
 fn descent(base: &AuthContext) -> Descent {

@@ -74,7 +74,8 @@ pub struct TokenHooks {
     own: Chain,
     nothing_found: NothingFound,
     registered: RwLock<Registered>,
-    readings: Cache<String, Arc<AuthContext>>,
+    /// The texts that were read, by the name that the reading was given.
+    readings: Cache<String, Arc<SecretText>>,
     made: Cache<[u8; 32], Arc<SecretText>>,
 }
 
@@ -150,15 +151,7 @@ impl TokenHooks {
         let user = Vouched::read(user).map_err(|what| invalid(format!("parse_token: {what}")))?;
         let named = match answer.get("of") {
             None | Some(Value::Null) => None,
-            Some(Value::String(of)) => {
-                let old = || {
-                    invalid(
-                        "parse_token: a UserInfo of _parse_token is good for the call that asked for it"
-                            .to_owned(),
-                    )
-                };
-                Some(self.readings.get(of.as_str()).ok_or_else(old)?)
-            }
+            Some(Value::String(of)) => Some(self.read_again(of).await?),
             Some(_) => return Err(invalid("parse_token: it named no reading".to_owned())),
         };
         let changed = answer.get("changed").and_then(Value::as_bool).unwrap_or(false);
@@ -168,6 +161,7 @@ impl TokenHooks {
         let handle = format!("hook_{}", hex(&key[..16]));
         let base = stands_for.or(named);
         let auth = merge::joined(&self.engine, &self.authority, base.as_deref(), user, handle);
+        merge::is_not_ours(&auth, &self.authority, base.as_deref()).map_err(invalid)?;
         self.must_stand(&auth, base.is_some())?;
         Ok(Arc::new(auth))
     }
@@ -189,12 +183,20 @@ impl TokenHooks {
         self.own.authenticate(&Presented { offered: Some(bearer(text)), ..*presented }).await
     }
 
-    /// Keeps a reading for whoever names it: `_parse_token` was asked.
-    pub(crate) fn keep_reading(&self, auth: Arc<AuthContext>) -> String {
+    /// Keeps what was read for whoever names the reading: `_parse_token` was asked.
+    pub(crate) fn keep_reading(&self, text: &str) -> String {
         let random: [u8; 16] = bytes(self.engine.random());
         let handle = hex(&random);
-        self.readings.insert(handle.clone(), auth);
+        self.readings.insert(handle.clone(), Arc::new(SecretText::from(text)));
         handle
+    }
+
+    /// A reading that was named, as it stands now: files may keep what they were given for longer than it is good.
+    pub(crate) async fn read_again(&self, handle: &str) -> Result<Arc<AuthContext>> {
+        let Some(text) = self.readings.get(handle) else {
+            return Err(invalid("a UserInfo of _parse_token was kept for too long: ask anew".to_owned()));
+        };
+        self.own_reading(text.expose()).await
     }
 
     /// A caller as the files know one.
@@ -216,7 +218,8 @@ impl TokenHooks {
             return Ok(ours);
         }
         let auth = self.own_reading(ours.token.expose()).await?;
-        let asked = json!({ "user": self.shown(&auth), "expires_in": ours.expires_in_s });
+        let handle = self.keep_reading(ours.token.expose());
+        let asked = json!({ "user": self.shown(&auth), "handle": handle, "expires_in": ours.expires_in_s });
         let answer = self.ask("generate_token", asked).await?;
         let good = |text: &&str| {
             (1..=MAX_TOKEN_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())

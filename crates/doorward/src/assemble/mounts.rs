@@ -340,9 +340,13 @@ impl Own<'_> {
         }));
         let handlers = self.handlers.get(&mount.name).cloned();
         let section = Section { options, handlers, ..Section::default() };
-        // Handlers may go by keys of their own.
-        let options = object(json!({ "leaves_others": true }));
-        let mut methods = vec![self.method("api_key", Section { options, ..Section::default() })?];
+        // LangGraph's handlers say whom they let in, and are asked about everybody; AgentFlow's stand behind Doorward's keys.
+        let mut methods = Vec::new();
+        if mount.surface != config::SurfaceKind::LangGraph {
+            // Handlers may go by keys of their own.
+            let options = object(json!({ "leaves_others": true }));
+            methods.push(self.method("api_key", Section { options, ..Section::default() })?);
+        }
         methods.extend(self.others(mount)?);
         methods.extend(self.cookie(mount)?);
         methods.extend(self.trusted_header(mount)?);

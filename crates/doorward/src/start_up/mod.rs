@@ -153,6 +153,7 @@ impl Prepare for Beginning {
         async move {
             let channel = process.channel().ok_or("it has no channel")?;
             let (link, info) = self.hub.attach().map_err(|refused| refused.message)?;
+            let client = link.client_id().to_owned();
             let carrying = Carrying(tokio::spawn(channel::carry(channel, link, info)));
             let said = process.call("startup", &json!({})).await.map_err(why)?;
             let registered = registered(&said);
@@ -167,7 +168,7 @@ impl Prepare for Beginning {
             }
             // From here on the new process answers; what the one before offered goes with its line.
             self.hooks.register(registered);
-            self.hub.use_login(login);
+            self.hub.use_login(&client, login);
             *self.registers.lock() = lines;
             *self.carrying.lock() = Some(carrying);
             Ok(())

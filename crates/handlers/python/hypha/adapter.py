@@ -186,7 +186,10 @@ class StartUp:
     async def generate_token(self, given, in_thread):
         from hypha.core import UserInfo
 
-        said = await self.ask("generate_token", in_thread, UserInfo.model_validate(given["user"]), given["expires_in"], refuses=False)
+        user = UserInfo.model_validate(given["user"])
+        if given.get("handle"):
+            user.__dict__["_doorward"] = (given["handle"], given["user"])
+        said = await self.ask("generate_token", in_thread, user, given["expires_in"], refuses=False)
         if not isinstance(said, str):
             raise self.must_give("generate_token", f"a str, it gave {type(said).__name__}")
         if not 1 <= len(said) <= MOST_TOKEN_BYTES or not all("!" <= one <= "~" for one in said):

@@ -84,8 +84,11 @@ pub(super) async fn generate(asked: Asked) -> Result<Value, Fault> {
 pub(super) async fn parse(asked: Asked) -> Result<Value, Fault> {
     let text = asked.args.needed_text("token")?;
     asked.may::<workspace::Read>(&asked.peer.room)?;
-    let presented =
-        Presented { offered: Some(Offered { place: Place::Bearer, text }), ..Presented::nothing() };
+    let presented = Presented {
+        offered: Some(Offered { place: Place::Bearer, text }),
+        client: asked.peer.call.origin.address,
+        ..Presented::nothing()
+    };
     let (mount, origin) = (asked.hub.mount(), (*asked.peer.call.origin).clone());
     let call = asked.hub.engine().authenticate(mount, origin, &presented).await?;
     let here = &*asked.peer.room.id;
@@ -111,10 +114,27 @@ pub(super) async fn parse(asked: Asked) -> Result<Value, Fault> {
 pub(super) async fn revoke(asked: Asked) -> Result<Value, Fault> {
     let text = asked.args.needed_text("token")?;
     asked.may::<workspace::Manage>(&asked.peer.room)?;
-    let permit = asked.peer.call.permit::<token::Surrender>(Target::any())?;
     // A text of the start-up files' ends with the token of ours that it stands for.
     let ours = asked.hub.0.settings.hooks.as_ref().and_then(|hooks| hooks.stands_for(text));
+    if ours.is_none() && !is_to_be_ended_here(&asked, text).await {
+        return Err(Fault::value("this token is none of the hub's: it is ended where it was made"));
+    }
+    let permit = asked.peer.call.permit::<token::Surrender>(Target::any())?;
     let text = ours.as_ref().map_or(text, |ours| ours.expose().as_str());
     asked.hub.engine().tokens().surrender(permit, text, None).await?;
     Ok(Value::Nil)
+}
+
+/// Whether a text is a token of the hub's, or none at all: what lets somebody in by another way is not ended by what is done here, and
+/// must not look as if it were. Nobody is let in by asking.
+async fn is_to_be_ended_here(asked: &Asked, text: &str) -> bool {
+    let presented = Presented {
+        offered: Some(Offered { place: Place::Bearer, text }),
+        client: asked.peer.call.origin.address,
+        ..Presented::nothing()
+    };
+    match asked.hub.mount().chain.authenticate(&presented).await {
+        Ok(auth) => auth.method == "hub_token",
+        Err(_) => true,
+    }
 }

@@ -102,10 +102,16 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
         }
     };
     match asked.hub.live_room(&made.id) {
-        Some(live) => {
+        Some(live) if live.owner() == made.owner => {
             *live.workspace.write() = made.clone();
             asked.hub.dismiss_revoked(&live);
         }
+        // Somebody else made one of this id meanwhile. What is kept in the store stands; a room here alone gives way to it.
+        Some(live) if made.persistent => {
+            asked.hub.unload(&live, "the workspace is another's");
+            drop(asked.hub.keep(made.clone()));
+        }
+        Some(_) => return Err(Fault::value(format!("Workspace already exists: {}", made.id))),
         None => drop(asked.hub.keep(made.clone())),
     }
     Ok(shown(&made, false))

@@ -77,6 +77,8 @@ pub(crate) struct Duplex {
     stalled: Option<Instant>,
     /// What comes is no WebSocket any more.
     broken: bool,
+    /// The client has closed, and has nothing more to say.
+    has_closed: bool,
 }
 
 impl Duplex {
@@ -93,6 +95,7 @@ impl Duplex {
             pong: None,
             stalled: None,
             broken: false,
+            has_closed: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Duplex {
                 Some(Message::Pong) => {}
                 Some(message) => {
                     self.begun = None;
+                    self.has_closed |= matches!(message, Message::Close);
                     return Poll::Ready(Ok((message, self.taken.take())));
                 }
                 None => {
@@ -289,6 +293,10 @@ impl Duplex {
         self.add(Opcode::Close, &payload);
         let agreed = async {
             poll_fn(|cx| self.poll_flush(cx)).await?;
+            // The server is the first to end the connection below (§7.1.1); a client that has closed waits for it.
+            if self.has_closed {
+                return Ok(());
+            }
             let mut thrown_away = BytesMut::with_capacity(PIECE);
             loop {
                 while !self.broken {

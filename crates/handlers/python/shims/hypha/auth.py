@@ -78,7 +78,7 @@ def _generate_presigned_token(user_info, expires_in):
     assert isinstance(user_info, UserInfo), f"a UserInfo is needed, not {type(user_info).__name__}"
     assert expires_in > 0, "expires_in should be greater than 0"
     user = UserInfo.model_validate(user_info.model_dump()).model_dump(mode="json")
-    said = _ask("issue_token", user=user, expires_in=int(expires_in))
+    said = _ask("issue_token", user=user, of=_handle_of(user_info)[0], expires_in=int(expires_in))
     if "token" not in said:
         raise _refused(said)
     return said["token"]

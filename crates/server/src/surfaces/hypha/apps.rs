@@ -33,6 +33,17 @@ pub(super) const SANDBOX: &str =
 /// Headers that are the connection's and not the application's.
 const OURS: &[HeaderName] = &[CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, SET_COOKIE];
 
+/// Headers that speak for everything on this origin.
+const OF_THE_SITE: &[&str] = &[
+    "alt-svc",
+    "clear-site-data",
+    "nel",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "strict-transport-security",
+];
+
 /// Any method below `/{workspace}/apps/{service}/`.
 pub(super) async fn answer(request: Request) -> Result<Answer> {
     let hub = hub(&request)?;
@@ -270,13 +281,15 @@ pub(super) fn begun(
         let name = HeaderName::from_bytes(&name).map_err(|_| bad())?;
         let value = HeaderValue::from_bytes(&value).map_err(|_| bad())?;
         let sets = operators && name == SET_COOKIE && !is_ours(value.as_bytes());
-        if sets || (!OURS.contains(&name) && !name.as_str().starts_with("access-control-")) {
+        let of_the_site = !operators && OF_THE_SITE.contains(&name.as_str());
+        if sets || (!OURS.contains(&name) && !of_the_site && !name.as_str().starts_with("access-control-")) {
             answer.headers_mut().append(name, value);
         }
     }
     let own = answer.headers().get(CONTENT_SECURITY_POLICY).filter(|_| operators);
     let policy = match own.and_then(|policy| policy.to_str().ok()) {
-        Some(policy) => policy.to_owned(),
+        Some(policy) if policy.contains("frame-ancestors") => policy.to_owned(),
+        Some(policy) => format!("{policy}; frame-ancestors 'self'"),
         None if operators => "frame-ancestors 'self'".to_owned(),
         None => SANDBOX.to_owned(),
     };

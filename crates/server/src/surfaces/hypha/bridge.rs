@@ -126,6 +126,8 @@ pub(super) async fn info(request: Request) -> Result<Answer> {
 /// `GET` and `POST /{workspace}/services/{service}/{function}`.
 pub(super) async fn call(mut request: Request) -> Result<Answer> {
     let speech = speech(&request)?;
+    // Whatever a function does, another's page does not have it done for whoever looks at that page, by a link no more than by a form.
+    caller::must_be_asked_by_a_page_of_ours(&request)?;
     let (_, visit) = match arrive(&request).await? {
         Ok(arrived) => arrived,
         Err(error) => return Ok(fault::answer(&error)),

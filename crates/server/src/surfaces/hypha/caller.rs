@@ -2,10 +2,11 @@
 
 use doorward_core::authn::{Offered, Place, Presented};
 use doorward_core::error::Result;
+use doorward_core::identity::browser::Provenance;
 use doorward_core::operation::{Call, Origin};
 
 use super::COOKIE_NAME;
-use crate::http::browser::cookie;
+use crate::http::browser::{cookie, foreign};
 use crate::request::Request;
 
 /// Who is asking.
@@ -38,4 +39,18 @@ pub(super) async fn by_text(request: &Request, origin: Origin, text: Option<&str
         ..Presented::nothing()
     };
     request.engine.authenticate(&request.site.mount, origin, &presented).await
+}
+
+/// Refuses what a browser says that a page of another site asks for in somebody's name. Programs say nothing, and pass.
+///
+/// # Errors
+/// `cross_site`.
+pub(super) fn must_be_asked_by_a_page_of_ours(request: &Request) -> Result<()> {
+    let call = request.call()?;
+    if call.auth.is_anonymous() {
+        return Ok(());
+    }
+    let public = request.site.public_origin.as_deref();
+    let own_origin = !foreign(&request.headers, public, |origin| request.site.cors.lists(origin));
+    call.made_by_own_page(Provenance { own_origin, says_origin: true, csrf_token: None, needs_token: false })
 }

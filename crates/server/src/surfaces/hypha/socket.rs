@@ -253,6 +253,10 @@ impl Stay {
             if let Poll::Ready(Some(end)) = self.ends.poll_next_unpin(cx) {
                 return Poll::Ready(Some(end));
             }
+            // Whoever takes a byte now and then does not come to what they are told last.
+            if self.client.waiting() >= WRITTEN_AT_ONCE && self.sender.is_let_go() {
+                return Poll::Ready(None);
+            }
             if let Poll::Ready(end) = self.poll_out(cx) {
                 return Poll::Ready(end);
             }

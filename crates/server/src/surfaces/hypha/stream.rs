@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::identity::browser::Provenance;
 use doorward_core::operation::Call;
 use doorward_core::random;
 use doorward_core::secret::SecretText;
@@ -30,7 +29,6 @@ use super::streams::{Proof, Stream, cookie_name};
 use super::{caller, hub};
 use crate::access::Access;
 use crate::http::body::{Body, BodyError};
-use crate::http::browser::foreign;
 use crate::http::respond::{Answer, json_answer};
 use crate::http::websocket::stopped;
 use crate::request::Request;
@@ -79,16 +77,7 @@ pub(super) async fn open(request: Request) -> Result<Answer> {
 /// Who asks. To open a stream is to come in: where a browser says that the page is another's, nobody's cookie lets it.
 async fn shown(request: &Request) -> Result<Call> {
     let shown = caller::of(request).await?;
-    if !shown.auth.is_anonymous() {
-        let public = request.site.public_origin.as_deref();
-        let own_origin = !foreign(&request.headers, public, |origin| request.site.cors.lists(origin));
-        shown.made_by_own_page(Provenance {
-            own_origin,
-            says_origin: true,
-            csrf_token: None,
-            needs_token: false,
-        })?;
-    }
+    caller::must_be_asked_by_a_page_of_ours(request)?;
     Ok(shown)
 }
 
