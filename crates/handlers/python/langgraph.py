@@ -27,11 +27,11 @@ def load(target, directory):
     authenticate, registers = auth._authenticate_handler, []
     if authenticate is None and not auth._handlers and not auth._global_handlers:
         raise Broken(f"{target} registers nothing: use @auth.authenticate and @auth.on")
-    functions, by_authorization = {"authorize": authorizing(auth)}, False
-    if authenticate is not None:
-        functions["authenticate"] = authenticating(authenticate)
-        by_authorization = list(inspect.signature(authenticate).parameters) == ["authorization"]
-        registers.append(f"authenticate({', '.join(inspect.signature(authenticate).parameters)})")
+    if authenticate is None:
+        raise Broken(f"{target} lets nobody in: it registers no @auth.authenticate")
+    functions = {"authorize": authorizing(auth), "authenticate": authenticating(authenticate)}
+    by_authorization = list(inspect.signature(authenticate).parameters) == ["authorization"]
+    registers.append(f"authenticate({', '.join(inspect.signature(authenticate).parameters)})")
     registers += [f"on {resource}.{action}" for resource, action in auth._handlers]
     registers += ["on everything else"] * len(auth._global_handlers)
     uncovered = [f"{r}.{a}" for r, actions in RESOURCES.items() for a in actions if handler_for(auth, r, a) is None]

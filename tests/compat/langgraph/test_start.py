@@ -8,6 +8,7 @@ import time
 import pytest
 from agentserver import APP, TUTORIAL, Project, anyone, interpreter, said, say, user
 
+from harness import native
 from harness.client import Client
 from harness.doorward import Doorward, Refused, run_command
 from harness.programs import doorward_binary, left_out
@@ -28,6 +29,7 @@ WHO = "@auth.authenticate\nasync def who():\n    return 'ann'\n\n"
         ("./auth.py:auth", "auth = 5\n", ["auth.py", "not a langgraph_sdk.Auth"]),
         ("./auth.py:auth", "auth = Auth\n", ["auth.py", "not a langgraph_sdk.Auth"]),
         ("./auth.py:auth", "", ["auth.py", "registers nothing"]),
+        ("./auth.py:auth", "@auth.on\nasync def f(ctx, value): ...\n", ["auth.py", "no @auth.authenticate"]),
         ("./auth.py:auth", WHO + WHO.replace("who", "again"), ["auth.py:9", "already set"]),
         ("./auth.py:auth", WHO + "@auth.on\nasync def f(ctx, value): ...\n\n@auth.on\nasync def g(ctx, value): ...\n", ["auth.py:12", "already set"]),
         ("./auth.py:auth", "@auth.authenticate\nasync def who(token):\n    return 'ann'\n", ["auth.py:", "asks for 'token'"]),
@@ -159,6 +161,33 @@ def test_the_studio_header_and_the_clouds_keys_let_nobody_in(serve, project, aut
     mine = user(server)
     made = mine.post("/threads", json={}, headers={"x-auth-scheme": "langsmith", "x-api-key": "k"})
     assert made.json()["metadata"] == {"owner": mine.token}
+
+
+LIST = """
+    from langgraph_sdk import Auth
+
+    auth = Auth()
+
+    @auth.authenticate
+    async def who(authorization):
+        if authorization != "Bearer boss":
+            raise Auth.exceptions.HTTPException(status_code=401, detail="not on the list")
+        return {"identity": "boss"}
+"""
+
+
+def test_a_key_of_doorwards_passes_no_list_of_the_handlers(serve, project):
+    server = serve(project.write("auth.py", LIST).use("./auth.py:auth"))
+    native_client = Client(server.url)
+    name = native.new_name()
+    assert native.sign_up(native_client, name).status_code == 201
+    token = native.Tokens.of(native.log_in(native_client, name)).access
+    made = Client(server.url, token).post("/v1/api-keys", json={"name": "outsider", "scopes": ["*"], "expires_in": 3600})
+    key = made.json()["key"]
+    assert anyone(server).post("/threads", json={}, headers={"Authorization": "Bearer boss"}).status_code == 200
+    for headers in ({"Authorization": f"Bearer {key}"}, {"Authorization": f"ApiKey {key}"}, {"x-api-key": key}, {"Authorization": f"Bearer {token}"}):
+        answer = anyone(server).post("/threads", json={}, headers=headers)
+        assert (answer.status_code, said(answer)) == (401, "not on the list"), headers
 
 
 BY_KEY = """

@@ -82,7 +82,9 @@ pub(crate) fn handler_file(
     let content = read_object(path, "give an agentflow.json or a langgraph.json")
         .map_err(|problem| crate::config::Problems(vec![problem]))?;
     // AgentFlow says by which method, LangGraph knows one.
-    if content.get("auth").is_some_and(|auth| auth.get("path").is_some() && auth.get("method").is_none()) {
+    let by_path =
+        content.get("auth").is_some_and(|auth| auth.get("path").is_some() && auth.get("method").is_none());
+    if by_path || content.contains_key("graphs") {
         return Ok(langgraph::handler_file(path, environment)?);
     }
     match agentflow::read(path, environment)?.auth {
