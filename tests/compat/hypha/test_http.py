@@ -339,3 +339,12 @@ NO_NAMES = [
 async def test_names_that_are_none_find_nothing(hub, path):
     answer = await asked(hub.http(), "GET", path)
     assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:200])
+
+
+async def test_a_link_of_another_site_calls_no_function_in_anybodys_name(hub, person):
+    cookie = {"Cookie": f"access_token={person.token}"}
+    for said, status in (({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 200), ({}, 200)):
+        answer = await asked(hub.http(), "GET", "/public/services/hypha-login/profile", headers={**cookie, **said})
+        assert answer.status_code == status, said
+    nobody = await asked(hub.http(), "GET", "/public/services/hypha-login/profile", headers={"Sec-Fetch-Site": "cross-site"})
+    assert nobody.json()["is_anonymous"]
