@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_core::authn::{Offered, Place, Presented};
+use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
 use doorward_core::operation::Call;
@@ -284,11 +284,7 @@ async fn check(asked: Asked) -> Result<Value, Fault> {
 /// Who a token lets in that somebody hands in: anybody but strangers.
 pub(crate) async fn handed_in(hub: &Hub, peer: &Peer, text: &str) -> Result<Call, Fault> {
     let origin = (*peer.call.origin).clone();
-    let presented = Presented {
-        offered: Some(Offered { place: Place::Bearer, text }),
-        client: origin.address,
-        ..Presented::nothing()
-    };
+    let presented = Presented::token(text, origin.address);
     let call = hub.engine().authenticate(hub.mount(), origin, &presented).await;
     let call = call.map_err(|error| {
         Fault::value(format!("Invalid token provided to report_login: {}", error.public_message()))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from hypha_rpc import connect_to_server, login, logout
-from startup import block
+from startup import WITH_SECRETS, block
 
 from harness.doorward import Refused, run_command
 from harness.hypha import asked
@@ -317,22 +317,11 @@ def test_the_check_runs_a_file_and_names_the_import_that_the_document_forgot(tmp
 
 
 async def test_a_second_factors_code_is_right_once_and_of_its_time_alone(live):
-    more = """
-SECRETS = {}
-async def get_user_mfa_secret(user_id):
-    return SECRETS[user_id]
-async def enrol(user_id):
-    uri = await setup_mfa(user_id)
-    SECRETS[user_id] = pyotp.parse_uri(uri).secret
-    return uri
-async def hypha_startup(server):
-    await server.register_auth_service(enrol=enrol, verify=verify_mfa)
-"""
     import time
 
     import pyotp
 
-    hub = live({"mfa.py": block("async def setup_mfa") + more}, python="ours")
+    hub = live({"mfa.py": block("async def setup_mfa") + WITH_SECRETS}, python="ours")
     factor = pyotp.parse_uri((await call(hub, "enrol", user_id="ann"))[1])
     assert (factor.issuer, factor.name) == ("Hypha", "ann")
     now = int(time.time())

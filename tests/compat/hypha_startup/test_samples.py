@@ -7,7 +7,7 @@ import json
 import threading
 
 import pytest
-from startup import block
+from startup import WITH_SECRETS, block
 
 COOKIE = "cookie"
 FIRST = 'from hypha.core import UserInfo\n'
@@ -305,20 +305,9 @@ async def hypha_startup(server):
 
 
 async def test_codes_of_the_second_factor_run_as_methods(files):
-    more = """
-SECRETS = {}
-async def get_user_mfa_secret(user_id):
-    return SECRETS[user_id]
-async def enrol(user_id):
-    uri = await setup_mfa(user_id)
-    SECRETS[user_id] = pyotp.parse_uri(uri).secret
-    return uri
-async def hypha_startup(server):
-    await server.register_auth_service(enrol=enrol, verify=verify_mfa)
-"""
     import pyotp
 
-    async with files({"mfa.py": block("async def setup_mfa") + more}, python="ours") as running:
+    async with files({"mfa.py": block("async def setup_mfa") + WITH_SECRETS}, python="ours") as running:
         await running.begun()
         factor = pyotp.parse_uri(await running.login("enrol", "ann"))
         assert (factor.issuer, factor.name) == ("Hypha", "ann")

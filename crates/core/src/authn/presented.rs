@@ -86,6 +86,12 @@ impl<'r> Presented<'r> {
         self.offered.filter(|offered| offered.place == Place::Bearer).map(|offered| offered.text)
     }
 
+    /// A token that came in no header, from this address where it is known.
+    #[must_use]
+    pub fn token(text: &'r str, client: Option<IpAddr>) -> Self {
+        Self { offered: Some(Offered { place: Place::Bearer, text }), client, ..Self::nothing() }
+    }
+
     /// Nothing at all.
     #[must_use]
     pub fn nothing() -> Self {

@@ -28,7 +28,7 @@ use crate::memory::revocations::{Handles, Key};
 use crate::operation::Call;
 use crate::ports::Handlers;
 use crate::ports::handlers::HandlerFault;
-use crate::principal::{AuthContext, PrincipalKind};
+use crate::principal::AuthContext;
 use crate::random::bytes;
 use crate::secret::SecretText;
 use crate::tokens::seen::key_of;
@@ -171,7 +171,7 @@ impl TokenHooks {
     /// # Errors
     /// The chain's refusal.
     pub(crate) async fn own_reading(&self, text: &str) -> Result<Arc<AuthContext>> {
-        self.own.authenticate(&Presented { offered: Some(bearer(text)), ..Presented::nothing() }).await
+        self.own.authenticate(&Presented::token(text, None)).await
     }
 
     /// As [`TokenHooks::own_reading`], of a request in which a text was found.
@@ -277,12 +277,6 @@ impl TokenHooks {
         }
         Ok(())
     }
-}
-
-/// Whether a caller is one that a file vouches for.
-#[must_use]
-pub fn is_vouched(auth: &AuthContext) -> bool {
-    auth.method == METHOD && auth.principal.kind != PrincipalKind::Anonymous
 }
 
 /// The method's name, in configuration and audit log.

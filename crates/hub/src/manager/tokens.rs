@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use doorward_core::authn::{Offered, Place, Presented};
+use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{token, workspace};
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
@@ -84,11 +84,7 @@ pub(super) async fn generate(asked: Asked) -> Result<Value, Fault> {
 pub(super) async fn parse(asked: Asked) -> Result<Value, Fault> {
     let text = asked.args.needed_text("token")?;
     asked.may::<workspace::Read>(&asked.peer.room)?;
-    let presented = Presented {
-        offered: Some(Offered { place: Place::Bearer, text }),
-        client: asked.peer.call.origin.address,
-        ..Presented::nothing()
-    };
+    let presented = Presented::token(text, asked.peer.call.origin.address);
     let (mount, origin) = (asked.hub.mount(), (*asked.peer.call.origin).clone());
     let call = asked.hub.engine().authenticate(mount, origin, &presented).await?;
     let here = &*asked.peer.room.id;
@@ -128,11 +124,7 @@ pub(super) async fn revoke(asked: Asked) -> Result<Value, Fault> {
 /// Whether a text is a token of the hub's, or none at all: what lets somebody in by another way is not ended by what is done here, and
 /// must not look as if it were. Nobody is let in by asking.
 async fn is_to_be_ended_here(asked: &Asked, text: &str) -> bool {
-    let presented = Presented {
-        offered: Some(Offered { place: Place::Bearer, text }),
-        client: asked.peer.call.origin.address,
-        ..Presented::nothing()
-    };
+    let presented = Presented::token(text, asked.peer.call.origin.address);
     match asked.hub.mount().chain.authenticate(&presented).await {
         Ok(auth) => auth.method == "hub_token",
         Err(_) => true,
