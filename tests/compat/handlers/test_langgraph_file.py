@@ -1,6 +1,6 @@
 """LangGraph's custom auth files (langgraph_sdk.Auth), as langgraph-api 0.16.7 loads and asks them: with the published SDK, and with ours in its place.
 
-The surface that asks them over HTTP is not built yet: here the process is asked as that surface will, and `handlers check` loads the file.
+Here the process is asked by frames, as the surface asks it, and `handlers check` loads the file; tests/compat/langgraph asks over HTTP.
 """
 
 import json
@@ -20,6 +20,7 @@ from harness.programs import left_out
 from harness.recorder import Recorder
 
 HEAD = "from langgraph_sdk import Auth\n\nauth = Auth()\n\n"
+LETS_ANN_IN = "\n@auth.authenticate\nasync def who():\n    return 'ann'\n"
 USER = {"identity": "ann", "display_name": "ann", "is_authenticated": True, "permissions": ["threads:read"], "org": {"plan": "pro"}}
 
 
@@ -40,6 +41,12 @@ def load(request, tmp_path):
     yield start
     for process in running:
         process.stop()
+
+
+@pytest.fixture
+def rules(load):
+    """Loads a file of rules, with an `@auth.authenticate` behind them: without one no file is taken."""
+    return lambda text: load(text + LETS_ANN_IN)
 
 
 def who(process: Process, **more) -> dict:
@@ -129,6 +136,7 @@ def test_a_request_is_given_to_whoever_asks_for_it(load):
         ("@auth.authenticate\nasync def who(token):\n    return 'a'\n", "asks for 'token'"),
         ("auth = 5\n", "not a langgraph_sdk.Auth"),
         ("", "registers nothing"),
+        ("@auth.on\nasync def f(ctx, value): ...\n", "registers no @auth.authenticate"),
         ("import not_there\n", "not_there, which is not installed"),
         ("@auth.on\ndef f(ctx, value): ...\n", "async"),
         ("@auth.on\nasync def f(value): ...\n", "ctx"),
@@ -162,15 +170,15 @@ auth.on(actions="search")(told("any.search"))
 """
 
 
-def test_one_handler_decides_the_nearest(load):
-    process = load(DISPATCH + "auth.on(told('global'))\n")
+def test_one_handler_decides_the_nearest(rules):
+    process = rules(DISPATCH + "auth.on(told('global'))\n")
     by = {pair: may(process, *pair.split("."), {})["answer"]["filter"]["by"] for pair in (
         "threads.create", "threads.read", "threads.search", "assistants.search", "crons.delete", "store.put")}
     assert by == {
         "threads.create": "threads.create", "threads.read": "threads", "threads.search": "threads",
         "assistants.search": "any.search", "crons.delete": "global", "store.put": "global",
     }
-    without = load(DISPATCH)
+    without = rules(DISPATCH)
     assert may(without, "crons", "delete", {}) == {"answer": {"covered": False}}
     assert "not covered: assistants.create" in "\n".join(without.first["registers"])
 
@@ -192,18 +200,18 @@ def test_one_handler_decides_the_nearest(load):
         ("raise ValueError('odd')", {"refuse": {"status": 400, "detail": "odd", "headers": []}}),
     ],
 )
-def test_every_result_of_a_decision_has_the_servers_meaning(load, body, said):
-    assert may(load(f"@auth.on\nasync def f(ctx, value):\n    {body}\n"), "threads", "read", {"thread_id": "t"}) == said
+def test_every_result_of_a_decision_has_the_servers_meaning(rules, body, said):
+    assert may(rules(f"@auth.on\nasync def f(ctx, value):\n    {body}\n"), "threads", "read", {"thread_id": "t"}) == said
 
 
 @pytest.mark.parametrize("returned", ["'yes'", "2", "0", "[]", "0.0", "1.0"])
-def test_a_result_of_another_kind_lets_nobody_through(load, returned):
-    refused = may(load(f"@auth.on\nasync def f(ctx, value):\n    return {returned}\n"), "threads", "read", {})["refuse"]
+def test_a_result_of_another_kind_lets_nobody_through(rules, returned):
+    refused = may(rules(f"@auth.on\nasync def f(ctx, value):\n    return {returned}\n"), "threads", "read", {})["refuse"]
     assert refused["status"] == 500 and refused["detail"].startswith("Auth handler returned invalid result.")
 
 
-def test_changes_in_place_come_back_and_a_replaced_metadata_does_not(load):
-    process = load(
+def test_changes_in_place_come_back_and_a_replaced_metadata_does_not(rules):
+    process = rules(
         "@auth.on.threads\nasync def f(ctx, value):\n    value['metadata']['owner'] = ctx.user.identity\n"
         "    value['metadata'] = {'owner': 'eve'}\n    value['seen'] = isinstance(value['thread_id'], __import__('uuid').UUID)\n"
     )
@@ -213,8 +221,8 @@ def test_changes_in_place_come_back_and_a_replaced_metadata_does_not(load):
 
 
 @NEWER
-def test_a_namespace_is_a_tuple_and_its_replacement_counts(load):
-    process = load(
+def test_a_namespace_is_a_tuple_and_its_replacement_counts(rules):
+    process = rules(
         "@auth.on.store\nasync def g(ctx, value):\n    assert isinstance(value['namespace'], tuple)\n"
         "    value['namespace'] = (ctx.user.identity, *value['namespace'])\n"
     )
@@ -222,8 +230,8 @@ def test_a_namespace_is_a_tuple_and_its_replacement_counts(load):
     assert value["namespace"] == ["ann", "notes"]
 
 
-def test_the_user_is_read_by_attribute_by_key_and_as_a_mapping(load):
-    process = load(
+def test_the_user_is_read_by_attribute_by_key_and_as_a_mapping(rules):
+    process = rules(
         "@auth.on\nasync def f(ctx, value):\n    user = ctx.user\n"
         "    assert user['identity'] == user.identity == user.display_name and user.is_authenticated\n"
         "    assert 'org' in user and user.get('none') is None and set(user.keys()) == set(user) and dict(user.items())['identity'] == 'ann'\n"
@@ -312,7 +320,7 @@ def test_handlers_check_loads_the_file_that_langgraph_json_names(graph, tmp_path
         ({"path": "./src/security/auth.py:auth"}, 5, "no path and no object"),
         ({"path": "./auth.ts:auth"}, None, "JavaScript"),
         ({"path": ""}, None, "names no file of handlers"),
-        (None, None, "names no handlers"),
+        (None, None, "names no file of handlers"),
     ],
 )
 def test_handlers_check_says_what_is_wrong_with_it(graph, tmp_path, auth, env, says):
