@@ -416,7 +416,7 @@ fn providers_that_cannot_send_back(setup: Judged<'_>) -> Option<Problem> {
     Some(Problem::of(
         "server.public_url",
         format!("[providers.{provider}] has to send browsers back here, and nothing says by which name"),
-        "give the https:// address that browsers use; register its /v1/login/NAME/callback with the provider",
+        "give the https:// address that browsers use; register its /v1/login/NAME/callback with the provider (a hub: its /oauth/callback/NAME)",
     ))
 }
 

@@ -288,6 +288,7 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
         docs: config.docs,
         hooks: mounted.start_up.as_ref().map(|start_up| std::sync::Arc::clone(&start_up.hooks)),
         graphs: Graphs { names: graphs(setup, config), node: config.node.clone() },
+        oauth_callback: config.oauth_callback.as_deref().map(Into::into),
         client_scripts: match setup.client_scripts.get(&config.name) {
             Some(scripts) => scripts.clone(),
             None => client_scripts::by_default(config, setup.mode),

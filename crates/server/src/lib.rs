@@ -7,6 +7,7 @@
 //! that decides is in `doorward-core`; this crate turns bytes into what the engine asks for, and back.
 
 mod access;
+mod coming_back;
 mod conversation;
 mod desk;
 mod events;

@@ -65,6 +65,8 @@ pub struct MountAt {
     pub graphs: Graphs,
     /// What a hub's start-up files registered for tokens.
     pub hooks: Option<Arc<TokenHooks>>,
+    /// Which provider sends people back to the short address of Hypha's document, `/oauth/callback`.
+    pub oauth_callback: Option<Arc<str>>,
     /// The published client of the platform as pages load it, where the operator installed it.
     pub client_scripts: ClientScripts,
 }
@@ -377,7 +379,7 @@ fn site(
     let cors = Cors::new(&at.cors_origins, &sent, surface.exposed_headers);
     let cookies = at.mount.chain.names().any(|name| name == "session_cookie");
     let (assertions, docs, public_origin) = (at.assertions, at.docs, around.public_origin.cloned());
-    let hooks = at.hooks;
+    let (hooks, oauth_callback) = (at.hooks, at.oauth_callback);
     let (graphs, client_scripts, since_ms) = (at.graphs, at.client_scripts, around.since_ms);
     let public_prefix = format!("{}{prefix}", around.public_path);
     let metrics = around.metrics.mount(&at.mount.name);
@@ -410,6 +412,7 @@ fn site(
         graphs,
         hub,
         streams: Streams::default(),
+        oauth_callback,
         client_scripts,
         since_ms,
     })
@@ -438,6 +441,7 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         graphs: site.graphs.clone(),
         hub: site.hub.clone(),
         streams: Streams::default(),
+        oauth_callback: None,
         client_scripts: ClientScripts::default(),
         since_ms: site.since_ms,
     }

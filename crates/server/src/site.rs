@@ -51,6 +51,8 @@ pub(crate) struct Site {
     pub(crate) graphs: Graphs,
     /// Who is connected, where the surface is one that clients stay connected to.
     pub(crate) hub: Option<Hub>,
+    /// Which provider sends people back to the short address of Hypha's document.
+    pub(crate) oauth_callback: Option<Arc<str>>,
     /// The client of its platform as pages load it.
     pub(crate) client_scripts: ClientScripts,
     /// The streams of clients that are connected to it over plain HTTP.

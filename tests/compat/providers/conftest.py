@@ -1,17 +1,13 @@
 """A real OpenID provider, one shaped as GitHub, a Doorward that takes both, and a browser."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.browser import let_scripts_of_the_test_run, open_browser
 from harness.doorward import Doorward
+from harness.github import CLIENT_ID, CLIENT_SECRET, GitHub
 from harness.programs import Program, clean_environment, free_port, node_binary, node_modules, wait_until
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from github import CLIENT_ID, CLIENT_SECRET, GitHub  # noqa: E402
 
 APP = Path(__file__).parent / "app" / "provider.cjs"
 SECRET = "a secret: with & signs of its own"

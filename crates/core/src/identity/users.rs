@@ -29,6 +29,8 @@ use crate::tokens::revoke::{moment_ms, revoke_writes};
 pub struct NewUser {
     /// E-mail address; this or a user name is needed.
     pub email: Option<String>,
+    /// Whether somebody whom we believe has proven it to be theirs.
+    pub email_confirmed: bool,
     /// User name.
     pub username: Option<String>,
     /// The password; an account without one cannot log in by password.
@@ -155,8 +157,8 @@ impl<'e> Users<'e> {
         let user = User {
             id: UserId::new(self.engine.clock(), self.engine.random()),
             username,
+            email_confirmed_at_ms: email.as_ref().filter(|_| new.email_confirmed).map(|_| now_ms),
             email,
-            email_confirmed_at_ms: None,
             display_name,
             roles,
             user_metadata: new.user_metadata,

@@ -79,6 +79,19 @@ pub(super) fn code<'a>(answered: &'a Answered, issuer: Option<&str>, must_name: 
 pub(super) struct Exchanged {
     pub(super) access_token: Option<SecretText>,
     pub(super) id_token: Option<String>,
+    /// How long the provider answers for it, in seconds.
+    pub(super) life_s: i64,
+}
+
+/// How long a provider answers for somebody that does not say (RFC 6749 §5.1 leaves it out; Hypha's document counts this).
+pub(super) const UNSAID_LIFE_S: i64 = 3600;
+
+/// `expires_in`, as a number or, as some have it, as the text of one.
+fn life_s(said: &Value) -> i64 {
+    let given = said.get("expires_in");
+    let seconds = given.and_then(|given| given.as_f64().or_else(|| given.as_str()?.trim().parse().ok()));
+    // What is no time at all says nothing.
+    seconds.filter(|seconds| (1.0..=1e12).contains(seconds)).map_or(UNSAID_LIFE_S, |seconds| seconds as i64)
 }
 
 /// Exchanges a code (RFC 6749 §4.1.3).
@@ -134,7 +147,8 @@ pub(super) async fn exchange(
     let bearer =
         said.get("token_type").and_then(Value::as_str).is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     let access_token = text("access_token").filter(|_| bearer).map(SecretText::from);
-    Ok(Exchanged { access_token, id_token: text("id_token").map(str::to_owned) })
+    let id_token = text("id_token").map(str::to_owned);
+    Ok(Exchanged { access_token, id_token, life_s: life_s(&said) })
 }
 
 /// What a URL of the provider says of whoever the token is for.
@@ -166,6 +180,8 @@ pub(super) fn says_yes(value: &Value, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -175,6 +191,24 @@ mod tests {
         assert_eq!(with_query("https://a/b", &more), format!("https://a/b?{query}"));
         assert_eq!(with_query("https://a/b?", &more), format!("https://a/b?{query}"));
         assert_eq!(with_query("https://a/b?p=1", &more), format!("https://a/b?p=1&{query}"));
+    }
+
+    #[test]
+    fn a_provider_that_does_not_say_for_how_long_answers_for_an_hour() {
+        for (said, expected) in [
+            (json!({}), 3600),
+            (json!({"expires_in": 600}), 600),
+            (json!({"expires_in": "600"}), 600),
+            (json!({"expires_in": 599.9}), 599),
+            (json!({"expires_in": null}), 3600),
+            (json!({"expires_in": "soon"}), 3600),
+            (json!({"expires_in": 0}), 3600),
+            (json!({"expires_in": -5}), 3600),
+            (json!({"expires_in": 1e300}), 3600),
+            (json!({"expires_in": [60]}), 3600),
+        ] {
+            assert_eq!(life_s(&said), expected, "{said}");
+        }
     }
 
     #[test]

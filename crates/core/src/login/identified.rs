@@ -4,6 +4,7 @@ use doorward_protocols::encoding::base64url_encode;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::asking::UNSAID_LIFE_S;
 use crate::error::{Error, Result, codes};
 use crate::identity::validate;
 use crate::principal::is_subject;
@@ -23,6 +24,8 @@ pub struct Identified {
     pub username: Option<String>,
     /// The domain they belong to, where the provider says so by itself: an address alone may outlive its owner's place there.
     pub domain: Option<Option<String>>,
+    /// For how long the provider answers for it, in seconds: as long as the token lives that it gave.
+    pub life_s: i64,
 }
 
 impl Identified {
@@ -47,6 +50,7 @@ impl Identified {
             name: name.and_then(|name| validate::display_name(name).ok()),
             username: username.and_then(|name| validate::username(name).ok()),
             domain: None,
+            life_s: UNSAID_LIFE_S,
         })
     }
 

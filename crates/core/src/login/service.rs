@@ -34,10 +34,19 @@ pub struct Begun {
     pub ticket: Ticket,
 }
 
+/// Somebody who is logged in by a provider's word.
+pub struct Came {
+    /// The log-in.
+    pub stay: Stay,
+    /// For how long the provider answers for it, in seconds. The log-in has times of its own; whoever lets nobody in for longer than
+    /// their provider does goes by this.
+    pub vouched_s: i64,
+}
+
 /// Somebody who came back.
 pub enum Arrived {
     /// Somebody we know, logged in.
-    Known(Stay),
+    Known(Came),
     /// Somebody we do not.
     Stranger(Box<(Newcomer, Permit<session::Login>)>),
 }
@@ -196,8 +205,10 @@ impl<'e> Logins<'e> {
                 permit.name_resource(user.id.as_str());
                 Err(permit.refuse(Error::new(codes::USER_DISABLED)).await)
             }
-            Ok((provider, _, Some((identity, user)))) => {
-                self.arrive(permit, &provider, identity.id, user).await.map(Arrived::Known)
+            Ok((provider, identified, Some((identity, user)))) => {
+                let vouched_s = identified.life_s;
+                let arrived = self.arrive(permit, &provider, identity.id, user).await;
+                arrived.map(|stay| Arrived::Known(Came { stay, vouched_s }))
             }
             Ok((provider, identified, None)) => {
                 Ok(Arrived::Stranger(Box::new((Newcomer { provider, identified }, permit))))
@@ -216,16 +227,19 @@ impl<'e> Logins<'e> {
         login: Permit<session::Login>,
         sign_up: Permit<user::SignUp>,
         newcomer: Newcomer,
-    ) -> Result<Stay> {
+    ) -> Result<Came> {
         let Newcomer { provider, identified } = newcomer;
         let open = provider.sign_up.unwrap_or(login.mount().sign_up == SignUp::Open);
         if !open {
-            let closed = sign_up.close::<Stay>(Err(Error::new(codes::SIGN_UP_CLOSED)));
+            let closed = sign_up.close::<Came>(Err(Error::new(codes::SIGN_UP_CLOSED)));
             return login.close(closed);
         }
         let made = self.account(sign_up, &provider, &identified).await;
         match made {
-            Ok((user, identity)) => self.arrive(login, &provider, identity, user).await,
+            Ok((user, identity)) => {
+                let stay = self.arrive(login, &provider, identity, user).await?;
+                Ok(Came { stay, vouched_s: identified.life_s })
+            }
             Err(error) => login.close(Err(error)),
         }
     }
@@ -241,6 +255,8 @@ impl<'e> Logins<'e> {
         for _ in 0..3 {
             let new = NewUser {
                 email: identified.email.clone(),
+                // An address that it did not confirm is none.
+                email_confirmed: true,
                 username: username.clone(),
                 display_name: identified.name.clone(),
                 ..NewUser::default()

@@ -261,6 +261,15 @@ impl Call {
         Ok(Self { auth: Arc::new(auth), since, ..self.clone() })
     }
 
+    /// The same caller, whose leave ends by then, in Unix seconds, with whatever is made of it: nobody stays for longer than whoever
+    /// vouches for them says.
+    #[must_use]
+    pub fn ending_by(&self, at_s: i64) -> Self {
+        let mut auth = (*self.auth).clone();
+        auth.expires_at_s = Some(auth.expires_at_s.map_or(at_s, |ends| ends.min(at_s)));
+        Self { auth: Arc::new(auth), ..self.clone() }
+    }
+
     /// The same request, as of somebody else whom we know by ourselves.
     pub(crate) fn of(self, auth: AuthContext) -> Self {
         Self { auth: Arc::new(auth), ..self }

@@ -197,11 +197,11 @@ impl Door {
     async fn log_in(&self) -> Result<Stay> {
         let away = self.leave().await;
         match self.back(&away).await? {
-            Arrived::Known(stay) => Ok(stay),
+            Arrived::Known(came) => Ok(came.stay),
             Arrived::Stranger(stranger) => {
                 let (newcomer, permit) = *stranger;
                 let sign_up = self.house.nobody().await.permit(Target::any())?;
-                self.house.engine.logins().welcome(permit, sign_up, newcomer).await
+                Ok(self.house.engine.logins().welcome(permit, sign_up, newcomer).await?.stay)
             }
         }
     }

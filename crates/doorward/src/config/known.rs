@@ -6,8 +6,17 @@ use super::issuers::Issuer;
 use super::mounts::Mount;
 use super::nearest::nearest;
 use super::problem::Problem;
+use super::providers::Provider;
 use super::remote_tokens::RemoteTokens;
 use super::section::Reading;
+
+/// What to do about a name that nothing has.
+fn mend<'a>(heading: &str, name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    match nearest(name, known.map(String::as_str)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("describe it in [{heading}.{name}]"),
+    }
+}
 
 /// Notes issuers that mounts name and nobody describes, and names that would make two parties' users one.
 pub(super) fn issuers(
@@ -18,10 +27,7 @@ pub(super) fn issuers(
     let (Some(mounts), Some(issuers)) = (mounts, issuers) else { return };
     for mount in mounts {
         for name in mount.issuers.iter().filter(|name| !issuers.contains_key(*name)) {
-            let mend = match nearest(name, issuers.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("describe it in [issuers.{name}]"),
-            };
+            let mend = mend("issuers", name, issuers.keys());
             let key = format!("mounts.{}.issuers", mount.name);
             reading.problems.push(Problem::of(key, format!("there is no issuer {name:?}"), mend));
         }
@@ -42,6 +48,22 @@ pub(super) fn issuers(
     }
 }
 
+/// Notes a provider that a mount names and nobody describes.
+pub(super) fn providers(
+    mounts: Option<&[Mount]>,
+    known: Option<&BTreeMap<String, Provider>>,
+    reading: &mut Reading,
+) {
+    let (Some(mounts), Some(known)) = (mounts, known) else { return };
+    for mount in mounts {
+        if let Some(name) = mount.oauth_callback.as_ref().filter(|name| !known.contains_key(*name)) {
+            let mend = mend("providers", name, known.keys());
+            let key = format!("mounts.{}.oauth_callback", mount.name);
+            reading.problems.push(Problem::of(key, format!("there is no provider {name:?}"), mend));
+        }
+    }
+}
+
 /// Notes whom mounts want asked and nobody describes, and names that would make two parties' users one.
 pub(super) fn remote_tokens(
     mounts: Option<&[Mount]>,
@@ -51,10 +73,7 @@ pub(super) fn remote_tokens(
     let (Some(mounts), Some(known)) = (mounts, known) else { return };
     for mount in mounts {
         if let Some(name) = mount.remote_tokens.as_ref().filter(|name| !known.contains_key(*name)) {
-            let mend = match nearest(name, known.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("describe it in [remote_tokens.{name}]"),
-            };
+            let mend = mend("remote_tokens", name, known.keys());
             let key = format!("mounts.{}.remote_tokens", mount.name);
             reading.problems.push(Problem::of(key, format!("there is no {name:?} to ask"), mend));
         }

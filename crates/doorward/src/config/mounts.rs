@@ -80,6 +80,8 @@ pub struct Mount {
     pub get_token_none: NothingFound,
     /// Where the platform's published client is, for pages to load.
     pub client_script_dir: Option<PathBuf>,
+    /// The provider whose people come back to `/oauth/callback`, without its name.
+    pub oauth_callback: Option<String>,
     /// The tenant through which people come to it.
     pub auth0: Option<Auth0>,
     /// Whether pages that describe the surface are shown.
@@ -252,6 +254,11 @@ pub(super) const KEYS: &[Key] = &[
         "\"node_modules/hypha-rpc/dist\"",
         "hypha: the directory of the published client's scripts, which /assets/hypha-rpc-websocket.js and .mjs are then served from. Default: in dev the one of the example, if it is there.",
     ),
+    Key::optional(
+        "oauth_callback",
+        "\"company\"",
+        "hypha: the one of [providers] that sends people back to /oauth/callback; every other one uses /oauth/callback/NAME.",
+    ),
     Key::new(
         "startup_functions",
         "[]",
@@ -368,9 +375,22 @@ impl Mount {
         if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && client_script_dir.is_some() {
             section.refuse("client_script_dir", "this surface's pages load no such client", "leave it out");
         }
+        let oauth_callback =
+            section.is_given("oauth_callback").then(|| section.text("oauth_callback")).flatten();
+        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && oauth_callback.is_some() {
+            section.refuse(
+                "oauth_callback",
+                "this surface has no such address",
+                "register /v1/login/NAME/callback of the native mount",
+            );
+        }
         let auth0 = section.within("auth0", auth0::KEYS).map(auth0::of).transpose();
         if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && auth0 != Ok(None) {
             section.refuse("auth0", "this surface has no tenant", "see [issuers] and [providers]");
+        }
+        if oauth_callback.is_some() && matches!(auth0, Ok(Some(_))) {
+            let what = "people come through the tenant of this mount alone";
+            section.refuse("oauth_callback", what, "leave it out, or [mounts.NAME.auth0]");
         }
         let uncovered = section.word(
             "uncovered",
@@ -428,6 +448,7 @@ impl Mount {
             ("client_script_dir", client_script_dir.is_none()),
             ("trusted_header", trusted_header.is_none()),
             ("remote_tokens", remote_tokens.is_none()),
+            ("oauth_callback", oauth_callback.is_none()),
         ]
         .iter()
         .any(|(name, absent)| *absent && section.is_given(name));
@@ -468,6 +489,7 @@ impl Mount {
             startup_directory,
             get_token_none: get_token_none?,
             client_script_dir,
+            oauth_callback,
             auth0: auth0.ok()?,
             docs: docs?,
         })

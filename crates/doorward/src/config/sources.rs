@@ -191,6 +191,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let remote_tokens = remote_tokens::read(tree.get("remote_tokens"), reading);
     known::remote_tokens(mounts.as_deref(), remote_tokens.as_ref(), reading);
     let providers = providers::read(tree.get("providers"), reading);
+    known::providers(mounts.as_deref(), providers.as_ref(), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
     known::issuers(mounts.as_deref(), issuers.as_ref(), reading);
     let mail = Mail::read(section("mail", tree, reading));

@@ -234,7 +234,7 @@ fn stands_for_another(name: &str) -> bool {
     matches!(name, "master_key_file" | "url_file" | "password_file" | "introspection_url")
         || name.ends_with("secret_file")
         // Of hubs alone.
-        || name == "client_script_dir"
+        || matches!(name, "client_script_dir" | "oauth_callback")
 }
 
 #[test]

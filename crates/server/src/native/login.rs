@@ -1,14 +1,15 @@
 //! `/v1/login`: logging in through a provider. A browser is sent there, and comes back with a code.
 
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{identity, login, session, user};
+use doorward_core::authz::catalogue::{identity, login, session};
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::login::{Answered, Arrived, Attempt, Begun};
+use doorward_core::login::{Answered, Attempt, Begun};
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::users::own;
+use crate::coming_back::{answered, come_in};
 use crate::http::body::Body;
 use crate::http::browser::{forget_ticket, keep, keep_ticket, ticket};
 use crate::http::page::{escaped, page, wants_page};
@@ -104,8 +105,7 @@ pub(super) async fn callback(request: Request) -> Result<Answer> {
         Ok(attempt) => attempt,
         Err(error) => return explained(&request, error, None),
     };
-    let text = |name: &str| query.text(name).map(str::to_owned);
-    let answered = Answered { code: text("code"), error: text("error"), iss: text("iss") };
+    let answered = answered(&query);
     let arrived = arrive(&request, &attempt, &answered).await;
     // Whoever is told to come again still has the ticket to do so.
     let again = matches!(&arrived, Err(error) if error.is(codes::PROVIDER_BUSY));
@@ -141,25 +141,13 @@ async fn arrive(
     attempt: &Attempt,
     answered: &Answered,
 ) -> Result<Option<http::HeaderValue>> {
-    let engine = &request.engine;
     if attempt.links() {
         let (id, owner) = own(request)?;
         let permit = request.permit::<identity::Link>(Target::owned(id.as_str(), &owner))?;
-        engine.identities().link(permit, attempt, answered).await?;
+        request.engine.identities().link(permit, attempt, answered).await?;
         return Ok(None);
     }
-    let permit = request.permit::<session::Login>(Target::any())?;
-    let stay = match engine.logins().finish(permit, attempt, answered).await? {
-        Arrived::Known(stay) => stay,
-        Arrived::Stranger(stranger) => {
-            let (newcomer, permit) = *stranger;
-            match request.permit::<user::SignUp>(Target::any()) {
-                Ok(sign_up) => engine.logins().welcome(permit, sign_up, newcomer).await?,
-                Err(error) => return permit.close(Err(error)),
-            }
-        }
-    };
-    Ok(Some(keep(&stay)))
+    Ok(Some(keep(&come_in(request, attempt, answered).await?.stay)))
 }
 
 /// A refusal as a page, where a person's browser asks; programs are refused as everywhere.

@@ -32,7 +32,17 @@ impl From<NewAccount> for NewUser {
     fn from(body: NewAccount) -> Self {
         let NewAccount { email, username, password, display_name, user_metadata, roles, admin_metadata } =
             body;
-        Self { email, username, password, display_name, user_metadata, roles, admin_metadata }
+        let email_confirmed = false;
+        Self {
+            email,
+            email_confirmed,
+            username,
+            password,
+            display_name,
+            user_metadata,
+            roles,
+            admin_metadata,
+        }
     }
 }
 

@@ -168,6 +168,7 @@ impl House {
                 docs: false,
                 graphs: Graphs::default(),
                 hooks: None,
+                oauth_callback: None,
                 client_scripts: ClientScripts::default(),
             },
             MountAt {
@@ -182,6 +183,7 @@ impl House {
                 docs: false,
                 graphs: Graphs::default(),
                 hooks: None,
+                oauth_callback: None,
                 client_scripts: ClientScripts::default(),
             },
         ];

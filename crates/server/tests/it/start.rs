@@ -25,6 +25,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         docs: false,
         graphs: Graphs::default(),
         hooks: None,
+        oauth_callback: None,
         client_scripts: ClientScripts::default(),
     }
 }

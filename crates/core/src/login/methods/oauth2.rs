@@ -68,6 +68,7 @@ impl LoginMethod for OAuth2 {
             let outbound = engine.outbound();
             let code = code(answered, None, false)?;
             let exchanged = exchange(outbound, &self.urls.token_url, &self.client, attempt, code).await?;
+            let life_s = exchanged.life_s;
             let token = exchanged.access_token.ok_or_else(|| refused("it gave no bearer token"))?;
             let user = ask_with(outbound, &self.urls.user_url, &token).await?;
             let email = match &self.urls.emails_url {
@@ -79,11 +80,8 @@ impl LoginMethod for OAuth2 {
             let subject =
                 subject.ok_or_else(|| refused(format!("{} is missing", self.urls.subject_claim)))?;
             let (name, username) = (claim(&self.urls.name_claim), claim(&self.urls.username_claim));
-            Identified::new(
-                self.authority(),
-                &subject,
-                (email.as_deref(), name.as_deref(), username.as_deref()),
-            )
+            let words = (email.as_deref(), name.as_deref(), username.as_deref());
+            Ok(Identified { life_s, ..Identified::new(self.authority(), &subject, words)? })
         }
         .boxed()
     }

@@ -186,6 +186,7 @@ struct Back {
     verified: Verified,
     subject: String,
     access_token: Option<SecretText>,
+    life_s: i64,
     user_url: Option<String>,
 }
 
@@ -199,16 +200,16 @@ impl Oidc {
         let verified = self.verified(engine, &id_token, &attempt.nonce).await?;
         let subject = plain(&all(&verified.claims), "sub");
         let subject = subject.ok_or_else(|| refused("its ID token names no subject"))?;
-        let (access_token, user_url) = (exchanged.access_token, description.user_url.clone());
-        Ok(Back { verified, subject, access_token, user_url })
+        let (access_token, life_s) = (exchanged.access_token, exchanged.life_s);
+        Ok(Back { verified, subject, access_token, life_s, user_url: description.user_url.clone() })
     }
 
     /// The person in the provider's words.
-    fn words(&self, subject: &str, said: &Value) -> Result<Identified> {
+    fn words(&self, back: &Back, said: &Value) -> Result<Identified> {
         let email = plain(said, "email").filter(|_| says_yes(said, "email_verified"));
         let (name, username) = (plain(said, "name"), plain(said, "preferred_username"));
         let words = (email.as_deref(), name.as_deref(), username.as_deref());
-        Identified::new(&self.issuer, subject, words)
+        Ok(Identified { life_s: back.life_s, ..Identified::new(&self.issuer, &back.subject, words)? })
     }
 }
 
@@ -259,7 +260,7 @@ impl LoginMethod for Oidc {
                 }
                 said = more;
             }
-            Ok(Identified { domain, ..self.words(&back.subject, &said)? })
+            Ok(Identified { domain, ..self.words(&back, &said)? })
         }
         .boxed()
     }
@@ -274,7 +275,7 @@ impl LoginMethod for Oidc {
             let back = self.back(engine, attempt, answered).await?;
             let said = all(&back.verified.claims);
             Ok(Brought {
-                identified: self.words(&back.subject, &said)?,
+                identified: self.words(&back, &said)?,
                 access_token: back.access_token.ok_or_else(|| refused("it gave no access token"))?,
                 unconfirmed: said.get("email_verified").is_some() && !says_yes(&said, "email_verified"),
             })

@@ -9,7 +9,7 @@ use http::header::LOCATION;
 use http::{Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::tenant::refused;
+use super::journey::refused;
 use crate::http::body::Body;
 use crate::http::browser::ticket;
 use crate::http::pairs::Pairs;

@@ -18,14 +18,15 @@ use doorward_core::operation::Call;
 use doorward_core::principal::PrincipalKind;
 use doorward_core::random;
 use doorward_core::secret::SecretText;
-use doorward_core::tokens::{HubToken, HubTokenKind};
+use doorward_core::tokens::{HubToken, HubTokenKind, Issued};
 use doorward_hub::{Approval, Fault, Hub, PAGE};
 use doorward_protocols::encoding::{base64url_decode, base64url_encode};
 use http::StatusCode;
 use http::header::{HeaderValue, SET_COOKIE};
 
 use super::apps;
-use super::{COOKIE_NAME, caller, hub, moved, tenant};
+use super::journey::{Leaving, SCRIPT};
+use super::{COOKIE_NAME, caller, hub, moved, providers, tenant};
 use crate::http::browser::cookie;
 use crate::http::page::{escaped, page};
 use crate::http::pairs::Pairs;
@@ -35,7 +36,7 @@ use crate::request::Request;
 /// The cookie by which a browser is known that opened a program's link.
 const BROWSER: &str = "doorward-hypha-browser";
 /// How long a browser stays signed in at most.
-const LONGEST_STAY_S: i64 = 172_800;
+pub(super) const LONGEST_STAY_S: i64 = 172_800;
 /// Longest key that is looked up.
 const MAX_KEY_BYTES: usize = 128;
 
@@ -178,7 +179,7 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
     let Some(key) = key_of(&query) else {
         return Ok(match somebody {
             Some(call) => stays(&request, &call).await,
-            None => form(&request, None, None, StatusCode::OK),
+            None => form(&request, None, (None, false), StatusCode::OK),
         });
     };
     let (mark, cookie) = mark(&request, &hub);
@@ -186,7 +187,7 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
         Err(fault) => of_no_use(&request, &fault),
         Ok(approval) => match somebody {
             Some(call) => ask(&request, key, &approval, &call).await,
-            None => form(&request, Some((key, &approval)), None, StatusCode::OK),
+            None => form(&request, Some((key, &approval)), (None, false), StatusCode::OK),
         },
     };
     if let Some(cookie) = cookie {
@@ -199,6 +200,7 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
 struct Sent {
     key: Option<String>,
     act: String,
+    provider: String,
     anew: bool,
     at: String,
     username: String,
@@ -212,6 +214,7 @@ impl Sent {
         Self {
             key: key_of(form).map(str::to_owned),
             act: text("act"),
+            provider: text("provider"),
             anew: form.text("anew") == Some("true"),
             at: text("at"),
             username: text("username"),
@@ -239,14 +242,14 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         Err(fault) => return Ok(of_no_use(&request, &fault)),
     };
     let waiting = sent.key.as_deref().zip(approval.as_ref());
-    if sent.act == "tenant" && tenant::of(&request).is_some() {
-        return tenant::begin(&request, sent.key.as_deref(), (&sent.at, sent.anew)).await;
+    let leaving = Leaving { key: sent.key.as_deref(), opened_at: &sent.at, anew: sent.anew };
+    match (sent.act.as_str(), tenant::of(&request)) {
+        ("tenant", Some(_)) => return tenant::begin(&request, leaving).await,
+        ("provider", None) => return providers::begin(&request, &sent.provider, leaving).await,
+        _ => {}
     }
     if sent.act == "other" {
-        let mut answer = match tenant::of(&request) {
-            Some(tenant) => tenant::form(&request, tenant, waiting, (None, true), StatusCode::OK),
-            None => form(&request, waiting, None, StatusCode::OK),
-        };
+        let mut answer = form(&request, waiting, (None, true), StatusCode::OK);
         forget(&request, &hub, &mut answer);
         return Ok(answer);
     }
@@ -254,7 +257,8 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         match signed_in(&request).await? {
             Some(call) => (call, None),
             None => {
-                return Ok(form(&request, waiting, Some("Please sign in again."), StatusCode::UNAUTHORIZED));
+                let why = Some("Please sign in again.");
+                return Ok(form(&request, waiting, (why, false), StatusCode::UNAUTHORIZED));
             }
         }
     } else {
@@ -265,7 +269,7 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
             }
             Err(error) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-                return Ok(form(&request, waiting, Some(error.public_message()), status));
+                return Ok(form(&request, waiting, (Some(error.public_message()), false), status));
             }
         }
     };
@@ -314,16 +318,25 @@ async fn enter(request: &Request, sent: &Sent) -> Result<(Call, SecretText)> {
     let permit = request.permit::<session::Login>(Target::any())?;
     let stay = request.engine.sessions().login_browser(permit, login).await?;
     let call = call.staying(&stay).await?;
-    let mount = &request.site.mount;
+    let made = token_of_stay(request, &hub(request)?, &call, LONGEST_STAY_S).await?;
+    Ok((call, made.token))
+}
+
+/// What the browser of somebody keeps who is signed in: a token of theirs, for so long at most.
+pub(super) async fn token_of_stay(
+    request: &Request,
+    hub: &Hub,
+    call: &Call,
+    at_most_s: i64,
+) -> Result<Issued> {
     let wanted = HubToken {
         workspaces: call.auth.workspaces.clone(),
-        ttl_s: Some(mount.tokens.max_ttl_s.min(LONGEST_STAY_S)),
+        ttl_s: Some(request.site.mount.tokens.max_ttl_s.min(at_most_s)),
         kind: HubTokenKind::SameSubject,
         email: None,
         roles: None,
     };
-    let made = hub(request)?.token(&call, wanted).await?;
-    Ok((call, made.token))
+    hub.token(call, wanted).await
 }
 
 pub(super) fn forget(request: &Request, hub: &Hub, answer: &mut Answer) {
@@ -387,11 +400,11 @@ pub(super) fn wants(approval: &Approval) -> String {
 fn form(
     request: &Request,
     waiting: Option<(&str, &Approval)>,
-    refused: Option<&str>,
+    (refused, anew): (Option<&str>, bool),
     status: StatusCode,
 ) -> Answer {
     if let Some(tenant) = tenant::of(request) {
-        return tenant::form(request, tenant, waiting, (refused, false), status);
+        return tenant::form(request, tenant, waiting, (refused, anew), status);
     }
     let path = escaped(&own_path(request));
     let key = waiting.map_or_else(String::new, |(key, _)| {
@@ -422,7 +435,12 @@ fn form(
              <button name=\"act\" value=\"sign-up\">Make an account</button>\n</form>\n</details>\n"
         ));
     }
-    styled(request, status, "Sign in", &body, None)
+    if !providers::any(request) {
+        return styled(request, status, "Sign in", &body, None);
+    }
+    let words = if waiting.is_some() { " and allow" } else { "" };
+    body.push_str(&providers::buttons(request, &key, words, anew));
+    scripted(request, status, "Sign in", &body, (SCRIPT, ""))
 }
 
 /// The name of whoever is signed in.

@@ -1,10 +1,12 @@
 //! Every route. What is not here does not exist.
 
 use doorward_core::authz::catalogue::ActionDef;
-use doorward_core::authz::catalogue::{Action, hub_service, login as log_in, service, session, workspace};
+use doorward_core::authz::catalogue::{
+    Action, hub_service, login as log_in, service, session, user, workspace,
+};
 use http::Method;
 
-use super::{about, apps, bridge, login, posted, scripts, socket, stream};
+use super::{about, apps, bridge, login, posted, providers, scripts, socket, stream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -15,6 +17,9 @@ const CALL: &[&ActionDef] = &[hub_service::Call::DEF, hub_service::Read::DEF, wo
 const PAGE: &[&ActionDef] = &[session::Login::DEF];
 /// It also sends people to the mount's tenant.
 const FORM: &[&ActionDef] = &[session::Login::DEF, log_in::Begin::DEF];
+
+/// Whoever is new may be given an account.
+const BACK: &[&ActionDef] = &[session::Login::DEF, user::SignUp::DEF];
 
 /// An application of a client's answers this method.
 const fn app(method: Method) -> Route {
@@ -50,6 +55,9 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(GET, "/public/apps/hypha-login/", PAGE, |r| Box::pin(login::show(r)))
         .reading_cookies_itself(),
     Route::guarded(POST, "/public/apps/hypha-login/", FORM, |r| Box::pin(login::sign_in(r)))
+        .reading_cookies_itself(),
+    Route::guarded(GET, "/oauth/callback", BACK, |r| Box::pin(providers::short(r))).reading_cookies_itself(),
+    Route::guarded(GET, "/oauth/callback/{provider}", BACK, |r| Box::pin(providers::named(r)))
         .reading_cookies_itself(),
     Route::guarded(GET, "/{workspace}/info", CALL, |r| Box::pin(bridge::workspace(r))),
     Route::guarded(GET, "/{workspace}/services", CALL, |r| Box::pin(bridge::with_slash(r))),

@@ -24,6 +24,9 @@ class GitHub:
         self.codes: dict[str, dict] = {}
         self.tokens: set[str] = set()
         self.exchanges: list[dict] = []
+        #: What stands in the answer to an exchange besides, and what is answered instead: status, body, media type.
+        self.more: dict = {}
+        self.instead: tuple[int, str, str] | None = None
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,6 +73,9 @@ class GitHub:
                 length = int(self.headers.get("Content-Length", 0))
                 form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
                 site.exchanges.append(form)
+                if site.instead is not None:
+                    status, body, media = site.instead
+                    return self.answer(status, body, media)
                 begun = site.codes.pop(form.get("code", ""), None)
                 digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
                 challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -80,7 +86,7 @@ class GitHub:
                 else:
                     token = f"gho_{secrets.token_hex(18)}"
                     site.tokens.add(token)
-                    said = {"access_token": token, "scope": "read:user,user:email", "token_type": "bearer"}
+                    said = {"access_token": token, "scope": "read:user,user:email", "token_type": "bearer", **site.more}
                 if "application/json" in self.headers.get("Accept", ""):
                     return self.answer(200, json.dumps(said))
                 return self.answer(200, urlencode(said), "application/x-www-form-urlencoded; charset=utf-8")
