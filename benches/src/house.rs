@@ -64,6 +64,7 @@ impl House {
             limits: Vec::new(),
             anomalies: Default::default(),
             providers: Vec::new(),
+            people: None,
             failures: Default::default(),
             webhooks: Vec::new(),
             longest_token_ms: 86_400_000,

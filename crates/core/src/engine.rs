@@ -37,7 +37,7 @@ use crate::limits::failures::FailureRule;
 use crate::limits::rules::{self, LimitRule, Standing};
 use crate::live::LiveGuard;
 use crate::login::attempt::Tickets;
-use crate::login::{Identities, Logins, Provider};
+use crate::login::{Identities, Logins, People, Provider};
 use crate::mail::Post;
 use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
@@ -90,6 +90,8 @@ pub struct Settings {
     pub anomalies: Anomalies,
     /// Others through whom people log in.
     pub providers: Vec<Arc<Provider>>,
+    /// The directory whose people log in by their passwords there, if there is one.
+    pub people: Option<People>,
     /// Where events are POSTed to.
     pub webhooks: Vec<Webhook>,
     /// Longest life of any token issued or accepted without a revocation outliving it.
@@ -439,10 +441,8 @@ impl Engine {
         &self.0.keys.tickets
     }
 
-    /// Others through whom people log in.
-    #[must_use]
-    pub fn providers(&self) -> &[Arc<Provider>] {
-        &self.0.settings.providers
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     /// Logging in through them.

@@ -30,6 +30,7 @@ use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
 use crate::config::{self, Config, Problems};
+use crate::directory;
 use crate::handlers::{self, Start};
 use crate::hypha;
 use crate::locations::LocationFile;
@@ -110,6 +111,7 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
     };
     let mut settings = settings(config)?;
     settings.providers = others::providers(config, &*parts.outbound)?;
+    settings.people = directory::open(config)?;
     for (webhook, url) in settings.webhooks.iter().map(|webhook| (&webhook.name, &webhook.url)) {
         parts.outbound.check(url).map_err(|error| {
             Failure::refused(
@@ -258,6 +260,7 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
             longest_ms: i64::from(config.limits.longest_window_s) * 1000,
         },
         providers: Vec::new(),
+        people: None,
         webhooks: config.webhooks.iter().map(webhook).collect(),
         longest_token_ms: longest_token_s(config).saturating_mul(1000),
     })

@@ -34,6 +34,7 @@ pub mod command_runner;
 mod commands;
 pub mod config;
 mod descriptors;
+mod directory;
 mod handlers;
 mod hypha;
 mod locations;

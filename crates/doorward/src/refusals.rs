@@ -296,7 +296,10 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_mounts = setup.config.mounts.iter().flat_map(|mount| {
         mount.jwt_secret_file.iter().map(move |file| (format!("mounts.{}.jwt_secret_file", mount.name), file))
     });
-    let files = of_webhooks.chain(of_providers).chain(of_others).chain(of_mail).chain(of_mounts);
+    let of_ldap = &setup.config.ldap.bind_password_file;
+    let of_ldap = of_ldap.iter().map(|file| ("ldap.bind_password_file".to_owned(), file));
+    let files =
+        of_webhooks.chain(of_providers).chain(of_others).chain(of_mail).chain(of_ldap).chain(of_mounts);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(

@@ -104,7 +104,7 @@ impl Outbound for Client {
     }
 }
 
-fn tls(settings: &Settings) -> Result<ClientConfig, BuildError> {
+pub(crate) fn tls(settings: &Settings) -> Result<ClientConfig, BuildError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = &settings.ca_file {

@@ -48,6 +48,13 @@ static PROGRAMS: &[Program] = &[
         package: "postgresql",
         used_for: "the store on PostgreSQL",
     },
+    Program {
+        // Nor is this one in everybody's.
+        probe: &["sh", "-c", "test -x /usr/sbin/slapd || command -v slapd"],
+        package: "slapd",
+        used_for: "a directory of people",
+    },
+    Program { probe: &["ldapmodify", "-VV"], package: "ldap-utils", used_for: "changes in it" },
 ];
 
 /// Whether missing programs can be installed here: as root on Debian.

@@ -10,6 +10,8 @@
 //! A provider's word opens an account only if its owner added that provider, or the account was made through it: an address that
 //! two parties both have proves nothing about either (pre-hijacking, and providers that confirm no addresses).
 //!
+//! People of a directory ([`directory`]) type their password here, and the directory says whether it is theirs.
+//!
 //! A mount can have a [`Tenant`] of its own instead: there the provider's people are the callers themselves, by the tokens it gives them,
 //! and have no account here.
 //!
@@ -17,30 +19,28 @@
 
 mod asking;
 pub mod attempt;
+pub(crate) mod directory;
 mod identified;
 mod identities;
 pub mod methods;
 pub mod presets;
 mod service;
 mod tenant;
+mod turns;
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
+use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::limits::shares::{Share, Shares};
+use turns::Turns;
 
 pub use attempt::{Attempt, Ticket};
+pub use directory::People;
 pub use identified::Identified;
 pub use identities::Identities;
 pub use methods::{Answered, Brought, LoginMethod};
 pub use service::{Arrived, Begun, Came, Logins, Newcomer};
 pub use tenant::{Settled, TENANT, Tenant};
-
-/// Log-ins that are asked of one provider at once, and those of one network; more are told to come again.
-const AT_ONCE: usize = 32;
-const OF_ONE_NETWORK: u32 = 8;
 
 /// Somebody who says who people are.
 pub struct Provider {
@@ -54,8 +54,15 @@ pub struct Provider {
     pub sign_up: Option<bool>,
     /// Domains of e-mail addresses that people must have; empty for all.
     pub allowed_domains: Vec<String>,
-    asking: Semaphore,
-    shares: Shares,
+    turns: Turns,
+}
+
+impl Engine {
+    /// Others through whom people log in.
+    #[must_use]
+    pub fn providers(&self) -> &[Arc<Provider>] {
+        &self.settings().providers
+    }
 }
 
 impl Provider {
@@ -68,8 +75,7 @@ impl Provider {
             method,
             sign_up: None,
             allowed_domains: Vec::new(),
-            asking: Semaphore::new(AT_ONCE),
-            shares: Shares::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -77,10 +83,4 @@ impl Provider {
         let allowed = identified.is_of(&self.allowed_domains);
         if allowed { Ok(()) } else { Err(Error::new(codes::EMAIL_NOT_ALLOWED)) }
     }
-}
-
-/// A provider that is being asked: given back when it has answered.
-struct Asking<'p> {
-    _share: Share,
-    _asking: SemaphorePermit<'p>,
 }

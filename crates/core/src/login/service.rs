@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::attempt::{Attempt, LIFE_MS, MAX_RETURN_BYTES, Ticket};
 use super::identified::Identified;
 use super::methods::{Answered, Brought};
-use super::{Asking, Identities, OF_ONE_NETWORK, Provider};
+use super::turns::Turn;
+use super::{Identities, Provider};
 use crate::authz::catalogue::{login, session, user};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
@@ -234,7 +235,7 @@ impl<'e> Logins<'e> {
             let closed = sign_up.close::<Came>(Err(Error::new(codes::SIGN_UP_CLOSED)));
             return login.close(closed);
         }
-        let made = self.account(sign_up, &provider, &identified).await;
+        let made = self.account(sign_up, &provider.name, &identified, Vec::new()).await;
         match made {
             Ok((user, identity)) => {
                 let stay = self.arrive(login, &provider, identity, user).await?;
@@ -244,14 +245,16 @@ impl<'e> Logins<'e> {
         }
     }
 
-    async fn account(
+    /// An account for somebody new, with the identity that opens it. `source` is what says who they are.
+    pub(super) async fn account(
         &self,
         mut permit: Permit<user::SignUp>,
-        provider: &Provider,
+        source: &str,
         identified: &Identified,
+        roles: Vec<String>,
     ) -> Result<(User, IdentityId)> {
         let mount = Arc::clone(permit.mount());
-        let mut username = identified.email.is_none().then(|| identified.fallback_username(&provider.name));
+        let mut username = identified.email.is_none().then(|| identified.fallback_username(source));
         for _ in 0..3 {
             let new = NewUser {
                 email: identified.email.clone(),
@@ -259,6 +262,7 @@ impl<'e> Logins<'e> {
                 email_confirmed: true,
                 username: username.clone(),
                 display_name: identified.name.clone(),
+                roles: roles.clone(),
                 ..NewUser::default()
             };
             let (user, mut writes) = match self.engine.users().prepare(&mount, new, None).await {
@@ -344,11 +348,9 @@ impl<'e> Logins<'e> {
         provider: &'p Provider,
         attempt: &Attempt,
         from: Option<IpAddr>,
-    ) -> Result<Asking<'p>> {
+    ) -> Result<Turn<'p>> {
         // Before the attempt is used up: whoever is told to come again can.
-        let busy = || Error::new(codes::PROVIDER_BUSY).retry_after_s(1);
-        let share = provider.shares.take(from, OF_ONE_NETWORK).ok_or_else(busy)?;
-        let asking = provider.asking.try_acquire().map_err(|_| busy())?;
+        let turn = provider.turns.take(from)?;
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, attempt.state.as_bytes()).as_ref());
         let used = Write::InsertCode {
@@ -358,7 +360,7 @@ impl<'e> Logins<'e> {
             expires_at_ms: attempt.expires_at_ms + LIFE_MS,
         };
         match self.engine.commit(Batch::durable(vec![used])).await {
-            Ok(()) => Ok(Asking { _share: share, _asking: asking }),
+            Ok(()) => Ok(turn),
             Err(StoreError::Conflict(_)) => Err(Error::new(codes::LOGIN_EXPIRED).operator("it was used")),
             Err(error) => Err(error.into()),
         }

@@ -1,5 +1,6 @@
 //! What the engine asks of the world: traits that other crates implement.
 
+pub mod directory;
 pub mod handlers;
 pub mod locations;
 pub mod mailer;
@@ -7,6 +8,7 @@ pub mod outbound;
 pub mod shared;
 pub mod store;
 
+pub use directory::Directory;
 pub use handlers::Handlers;
 pub use locations::{Locations, Nowhere};
 pub use mailer::{Mail, MailError, Mailer, NoMailer};

@@ -123,6 +123,7 @@ impl House {
             failures: FailureRule::default(),
             anomalies: around.anomalies,
             providers: around.providers,
+            people: None,
             webhooks: around.webhooks,
             longest_token_ms: 86_400_000,
         };

@@ -89,6 +89,7 @@ async fn another_master_key_does_not_open_the_store() {
         limits: Vec::new(),
         anomalies: Default::default(),
         providers: Vec::new(),
+        people: None,
         failures: Default::default(),
         webhooks: Vec::new(),
         longest_token_ms: 1,

@@ -21,6 +21,7 @@ mod expand;
 mod handlers;
 mod issuers;
 mod known;
+mod ldap;
 mod limits;
 mod log;
 mod mail;
@@ -55,6 +56,7 @@ pub use anomalies::Anomalies;
 pub use auth0::Auth0;
 pub use handlers::Handlers;
 pub use issuers::Issuer;
+pub use ldap::Ldap;
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
@@ -95,6 +97,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// Others through whom people log in, by name.
     pub providers: BTreeMap<String, Provider>,
+    /// The directory whose people log in by their passwords there.
+    pub ldap: Ldap,
     /// The mail server.
     pub mail: Mail,
     /// Where events are POSTed to, by name.
@@ -175,6 +179,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         heading: "outbound",
         keys: outbound::KEYS,
         doc: "Requests to addresses that others have a say in: issuers' keys, providers, webhooks.",
+    },
+    SectionRow {
+        heading: "ldap",
+        keys: ldap::KEYS,
+        doc: "The directory (LDAP) whose people log in by their passwords there.",
     },
     SectionRow {
         heading: "mail",

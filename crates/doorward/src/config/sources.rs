@@ -9,8 +9,8 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
-    Agents, Anomalies, Config, Handlers, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, auth0, issuers, known, limits, mounts,
+    Agents, Anomalies, Config, Handlers, Ldap, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
+    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, auth0, issuers, known, ldap, limits, mounts,
     outbound, providers, remote_tokens, roles, webhooks,
 };
 
@@ -194,6 +194,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     known::providers(mounts.as_deref(), providers.as_ref(), reading);
     let outbound = outbound::read(section("outbound", tree, reading));
     known::issuers(mounts.as_deref(), issuers.as_ref(), reading);
+    let ldap = Ldap::read(section("ldap", tree, reading));
     let mail = Mail::read(section("mail", tree, reading));
     let webhooks = webhooks::read(tree.get("webhooks"), reading);
     let tokens = Tokens::read(section("tokens", tree, reading));
@@ -204,6 +205,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let agents = Agents::read(section("agents", tree, reading));
     let handlers = Handlers::read(section("handlers", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
+    ldap::know_roles(ldap.as_ref(), roles.as_ref(), reading);
     roles::know_mounts(roles.as_ref(), mounts.as_deref(), reading);
     let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
     let metrics = Metrics::read(section("metrics", tree, reading));
@@ -217,6 +219,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         remote_tokens: remote_tokens?,
         providers: providers?,
         outbound: outbound?,
+        ldap: ldap?,
         mail: mail?,
         webhooks: webhooks?,
         tokens: tokens?,

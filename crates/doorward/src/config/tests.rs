@@ -231,7 +231,7 @@ fn misnamed_variables_are_refused() {
 
 /// Given in the place of another: both at once are a contradiction.
 fn stands_for_another(name: &str) -> bool {
-    matches!(name, "master_key_file" | "url_file" | "password_file" | "introspection_url")
+    matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "introspection_url")
         || name.ends_with("secret_file")
         // Of hubs alone.
         || matches!(name, "client_script_dir" | "oauth_callback")

@@ -78,6 +78,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         limits,
         anomalies: Default::default(),
         providers: Vec::new(),
+        people: None,
         failures: FailureRule::default(),
         webhooks: Vec::new(),
         longest_token_ms: 86_400_000,

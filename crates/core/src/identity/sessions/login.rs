@@ -13,8 +13,9 @@ use crate::identity::browser::Stay;
 use crate::identity::model::{Session, SessionOrigin, User};
 use crate::identity::password::Compared;
 use crate::identity::validate::fold;
+use crate::login::directory::{Entered, METHOD};
 use crate::memory::revocations::Key;
-use crate::operation::{Origin, Permit};
+use crate::operation::Permit;
 use crate::ports::store::Write;
 use crate::principal::Principal;
 use crate::secret::SecretText;
@@ -52,6 +53,17 @@ pub(crate) struct Arrival {
     pub(crate) typed: Option<String>,
     /// The password, where its hash is to be renewed.
     pub(crate) rehash: Option<SecretText>,
+}
+
+/// Whose password it was.
+struct Proven {
+    user: User,
+    /// What compared it.
+    method: &'static str,
+    /// What must still hold when the session begins, and what changes with it.
+    writes: Vec<Write>,
+    /// Whether its hash was made with other settings than today's.
+    old: bool,
 }
 
 /// What a log-in leaves with its client.
@@ -108,23 +120,23 @@ impl Sessions<'_> {
         // Folding costs time for each byte: what cannot be a name is not folded.
         let folded = if login.login.len() <= 1_024 { fold(&login.login) } else { String::new() };
         let mut tried = None;
-        let checked = self.checked(&origin, &folded, &login.password, &mut tried).await;
+        let checked = self.checked(&mut permit, &login.login, &folded, &login.password, &mut tried).await;
         // Only whoever knows the password learns that the address waits to be confirmed.
         let must_confirm = permit.mount().email.as_ref().is_some_and(|rules| rules.confirm);
         let unproven = |user: &User| user.email.is_some() && user.email_confirmed_at_ms.is_none();
-        let checked = checked.and_then(|(user, expected, old)| match must_confirm && unproven(&user) {
+        let checked = checked.and_then(|proven| match must_confirm && unproven(&proven.user) {
             true => Err(Error::new(codes::EMAIL_NOT_CONFIRMED)),
-            false => Ok((user, expected, old)),
+            false => Ok(proven),
         });
         match checked {
-            Ok((user, expected, old)) => {
-                let source = login.source.or_else(|| Some("password".to_owned()));
+            Ok(Proven { user, method, writes, old }) => {
+                let source = login.source.or_else(|| Some(method.to_owned()));
                 let arrival = Arrival {
                     user,
-                    method: "password",
+                    method,
                     source,
                     device: login.device,
-                    writes: vec![expected],
+                    writes,
                     refusal: codes::BAD_CREDENTIALS,
                     typed: Some(folded),
                     rehash: old.then_some(login.password),
@@ -145,15 +157,15 @@ impl Sessions<'_> {
         }
     }
 
-    /// The user whose password this is, what must still hold when the session begins, and whether the hash is an old one; `tried` is
-    /// whose it was compared with.
+    /// Whose password this is; `tried` is whose it was compared with. Whoever has none here may have one in the directory.
     async fn checked(
         &self,
-        origin: &Origin,
+        permit: &mut Permit<session::Login>,
+        login: &str,
         folded: &str,
         password: &SecretText,
         tried: &mut Option<User>,
-    ) -> Result<(User, Write, bool)> {
+    ) -> Result<Proven> {
         let store = self.engine.store();
         *tried = match folded.len() {
             1..=254 => store.user_by_login(folded).await?,
@@ -163,16 +175,30 @@ impl Sessions<'_> {
             Some(user) => store.password(&user.id).await?,
             None => None,
         };
-        let compared = self.engine.hashing().compare(password, phc.clone(), origin.address).await?;
-        let (Some(user), Some(phc), false) = (tried.clone(), phc, compared == Compared::Wrong) else {
-            return Err(Error::new(codes::BAD_CREDENTIALS));
+        let from = permit.call().origin.address;
+        let compared = self.engine.hashing().compare(password, phc.clone(), from).await?;
+        let proven = match (tried.clone(), phc, compared) {
+            (Some(user), Some(phc), Compared::Right | Compared::RightButOld) => {
+                let old = compared == Compared::RightButOld;
+                // A password changed since it was read makes this log-in one with the old password.
+                let expected = Write::ExpectPassword { user: user.id.clone(), phc };
+                Some(Proven { user, method: "password", writes: vec![expected], old })
+            }
+            // A password of ours stands before the directory's, whatever was typed.
+            (_, Some(_), _) => None,
+            (_, None, _) => {
+                let entered = self.engine.logins().by_directory(permit, login, password).await?;
+                entered.map(|Entered { user, writes }| {
+                    *tried = Some(user.clone());
+                    Proven { user, method: METHOD, writes, old: false }
+                })
+            }
         };
-        if user.disabled {
-            return Err(Error::new(codes::USER_DISABLED));
+        match proven {
+            None => Err(Error::new(codes::BAD_CREDENTIALS)),
+            Some(proven) if proven.user.disabled => Err(Error::new(codes::USER_DISABLED)),
+            Some(proven) => Ok(proven),
         }
-        // A password changed since it was read makes this log-in one with the old password.
-        let expected = Write::ExpectPassword { user: user.id.clone(), phc };
-        Ok((user, expected, compared == Compared::RightButOld))
     }
 
     /// Begins the session of somebody who has proven to be a user, unless that is too odd.
