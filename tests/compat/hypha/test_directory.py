@@ -193,6 +193,6 @@ def test_whoever_is_disabled_here_or_new_where_nobody_new_is_wanted_stays_out(tm
         account = place.me(place.token("ann"))
         place.server.command("user", "disable", account["username"], "--config", place.config)
         answer = place.log_in("ann", PERSONS["ann"])
-        assert (answer.status_code, answer.json()["code"]) == (403, "user_disabled"), answer.text
+        assert (answer.status_code, answer.json()["code"]) == (401, "user_disabled"), answer.text
     finally:
         place.stop()

@@ -259,6 +259,7 @@ fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
         ("DOORWARD_WEBHOOK_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("DOORWARD_OLD_WEBHOOK_SECRET", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
         ("DOORWARD_SMTP_PASSWORD", "s"),
+        ("DOORWARD_LDAP_PASSWORD", "s"),
         ("GOOGLE_CLIENT_SECRET", "s"),
         ("REMOTE_TOKENS_SECRET", "s"),
     ]);
