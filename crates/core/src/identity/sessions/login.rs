@@ -167,7 +167,7 @@ impl Sessions<'_> {
         let (Some(user), Some(phc), false) = (tried.clone(), phc, compared == Compared::Wrong) else {
             return Err(Error::new(codes::BAD_CREDENTIALS));
         };
-        if user.disabled {
+        if user.is_kept_out(self.engine.now_ms()) {
             return Err(Error::new(codes::USER_DISABLED));
         }
         // A password changed since it was read makes this log-in one with the old password.
