@@ -53,19 +53,26 @@ impl Administration {
     /// Whether nothing is changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { roles, admin_metadata, merge_admin_metadata, merge_metadata, disabled, .. } = self;
-        roles.is_none()
-            && admin_metadata.is_none()
-            && merge_admin_metadata.is_none()
-            && merge_metadata.is_none()
-            && disabled.is_none()
-            && self.banned_until_ms.is_none()
-            && self.email.is_none()
-            && self.email_confirmed.is_none()
-            && self.phone.is_none()
-            && self.phone_confirmed.is_none()
-            && self.password.is_none()
-            && !self.deleted
+        // Each by name: a member that is added has to be added here.
+        let Self {
+            roles,
+            admin_metadata,
+            merge_admin_metadata,
+            merge_metadata,
+            disabled,
+            banned_until_ms,
+            email,
+            email_confirmed,
+            phone,
+            phone_confirmed,
+            password,
+            deleted,
+        } = self;
+        let metadata = admin_metadata.is_some() || merge_admin_metadata.is_some() || merge_metadata.is_some();
+        let names =
+            email.is_some() || email_confirmed.is_some() || phone.is_some() || phone_confirmed.is_some();
+        let ways_in = disabled.is_some() || banned_until_ms.is_some() || password.is_some() || *deleted;
+        roles.is_none() && !metadata && !names && !ways_in
     }
 }
 
