@@ -466,12 +466,12 @@ impl Engine {
             .collect()
     }
 
-    /// The keys that clients of a mount name it by.
+    /// The keys that clients of a mount name it by, with the service key of this version.
     ///
     /// # Errors
     /// `internal` if they cannot be signed.
-    pub fn project_keys(&self, mount: &str) -> Result<ProjectKeys> {
-        ProjectKeys::derive(&self.0.keys.project, mount)
+    pub fn project_keys(&self, mount: &str, service_version: u32) -> Result<ProjectKeys> {
+        ProjectKeys::derive(&self.0.keys.project, mount, service_version)
     }
 
     /// Letters that were kept instead of sent, newest first; `None` where letters leave.

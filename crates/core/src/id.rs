@@ -98,11 +98,41 @@ ids! {
     NodeId = "nod";
 }
 
+impl UserId {
+    /// The UUID within, for clients that know no other ids; an id of another form as it is.
+    #[must_use]
+    pub fn to_uuid(&self) -> String {
+        let uuid = self.0.strip_prefix("usr_").and_then(|hex| uuid::Uuid::try_parse(hex).ok());
+        uuid.map_or_else(|| self.0.to_string(), |uuid| uuid.hyphenated().to_string())
+    }
+
+    /// Reads an id in either form. Of a UUID only the one spelling with hyphens and small letters counts.
+    #[must_use]
+    pub fn of_either(text: &str) -> Self {
+        match uuid::Uuid::try_parse(text) {
+            Ok(uuid) if uuid.hyphenated().to_string() == text => Self::from(format!("usr_{}", uuid.simple())),
+            _ => Self::from(text),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::random::SeededRandom;
+
+    #[test]
+    fn a_users_id_has_a_uuid_within_and_reads_back() {
+        let id = UserId::new(&ManualClock::new(1_000), &SeededRandom::new(1));
+        let uuid = id.to_uuid();
+        assert_eq!((uuid.len(), UserId::of_either(&uuid)), (36, id.clone()));
+        assert_eq!(UserId::of_either(id.as_str()), id);
+        for other in ["usr_x", "", &uuid.to_uppercase(), &uuid.replace('-', "")] {
+            assert_eq!(UserId::of_either(other).as_str(), other);
+        }
+        assert_eq!(UserId::from("usr_x").to_uuid(), "usr_x");
+    }
 
     #[test]
     fn ids_carry_their_kind_and_sort_by_time() {

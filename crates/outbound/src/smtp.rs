@@ -13,7 +13,7 @@ use doorward_core::random::{Random, bytes};
 use doorward_core::secret::SecretText;
 use futures_util::future::BoxFuture;
 use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message};
+use lettre::message::{Mailbox, Message, MultiPart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
@@ -94,14 +94,18 @@ impl Smtp {
         let unusable = |what: &str| MailError::Refused(format!("{what} cannot be written as a letter's"));
         let to = mail.to.parse().map_err(|_| unusable("the address"))?;
         let id: String = bytes::<16>(&*self.random).iter().map(|byte| format!("{byte:02x}")).collect();
-        Message::builder()
+        let message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
             .subject(&*mail.subject)
-            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
-            .header(ContentType::TEXT_PLAIN)
-            .body(mail.text.clone())
-            .map_err(|_| unusable("the text"))
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())));
+        let message = match &mail.html {
+            None => message.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
+            Some(html) => {
+                message.multipart(MultiPart::alternative_plain_html(mail.text.clone(), html.clone()))
+            }
+        };
+        message.map_err(|_| unusable("the text"))
     }
 }
 
@@ -161,8 +165,12 @@ mod tests {
     #[test]
     fn a_letter_cannot_be_given_headers_by_its_address_or_subject() {
         let smtp = smtp("Doorward <auth@example.com>").expect("built");
-        let mail =
-            |to: &str, subject: &str| Mail { to: to.into(), subject: subject.into(), text: "x\n".into() };
+        let mail = |to: &str, subject: &str| Mail {
+            to: to.into(),
+            subject: subject.into(),
+            text: "x\n".into(),
+            html: None,
+        };
         let written = smtp.message(&mail("ann@example.org", "a\r\nBcc: b@example.org")).expect("written");
         let text = String::from_utf8(written.formatted()).expect("ASCII");
         let head = text.split("\r\n\r\n").next().expect("a head");

@@ -29,6 +29,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "emails", sql: include_str!("../migrations/0008_emails.sql") },
     Migration { version: 9, name: "workspaces", sql: include_str!("../migrations/0009_workspaces.sql") },
     Migration { version: 10, name: "artifacts", sql: include_str!("../migrations/0010_artifacts.sql") },
+    Migration { version: 11, name: "accounts", sql: include_str!("../migrations/0011_accounts.sql") },
 ];
 
 /// Where a store notes what was applied to it.

@@ -81,6 +81,21 @@ class Person:
         return self.client.post("/token?grant_type=refresh_token", json=body, token=None)
 
 
+def keys_of(server: Doorward, config) -> dict[str, dict]:
+    """The keys of each mount that speaks Supabase, as the command line shows them."""
+    return {one["mount"]: one for one in server.command("supabase", "keys", "--config", config)}
+
+
+def native_id(uuid: str) -> str:
+    """The id of an account on every other surface."""
+    return "usr_" + uuid.replace("-", "")
+
+
+def token_of(text: str) -> str:
+    """What a letter's link holds."""
+    return re.search(r"token=([^&]+)", link_of(text))[1]
+
+
 def link_of(text: str) -> str:
     return re.search(r"https?://\S+", text)[0]
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.client import Client
 from harness.hypha import Person, Script, asked
-from harness.supabase import Supabase, address
+from harness.supabase import Supabase, address, native_id
 
 AUTHORIZED_ROLES = ["admin", "developer"]
 
@@ -34,12 +34,12 @@ def proven(hub, name: str, *roles: str) -> Person:
     """Somebody who signed up at the Supabase mount, opened the letter's link and logged in; the operator gives roles in between."""
     supabase = Supabase(hub.server)
     person = supabase.confirmed(name)
-    id = person.session["user"]["id"]
+    uuid = person.session["user"]["id"]
     if roles:
-        hub.server.command("user", "set-roles", id, *roles, "--config", hub.config)
+        hub.server.command("user", "set-roles", uuid, *roles, "--config", hub.config)
         person.log_in()
     token = person.session["access_token"]
-    return Person(person.email, id, token, Client(hub.url, token), person.email)
+    return Person(person.email, native_id(uuid), token, Client(hub.url, token), person.email)
 
 
 async def by_python(hub, who, service: str) -> str:

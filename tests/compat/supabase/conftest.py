@@ -10,6 +10,7 @@ CONFIG = """
 site_url = "https://app.example/welcome"
 redirect_urls = ["https://*.preview.example/**", "myapp://callback"]
 cors_origins = ["https://app.example"]
+letters_per_network = 1000
 """
 
 

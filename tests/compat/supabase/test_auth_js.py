@@ -9,7 +9,7 @@ import pytest
 from harness.clock import HOUR_S, Clock
 from harness.doorward import Doorward
 from harness.programs import clean_environment, node_binary, node_modules
-from harness.supabase import PASSWORD, Supabase, address, digits_of
+from harness.supabase import PASSWORD, Supabase, address, digits_of, keys_of, token_of
 
 APP = Path(__file__).parent / "app" / "auth.cjs"
 
@@ -17,8 +17,12 @@ APP = Path(__file__).parent / "app" / "auth.cjs"
 @pytest.fixture(scope="module")
 def supabase(tmp_path_factory):
     """The client calls from 127.0.0.1, whose refusals must not add up with others'."""
-    with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path_factory.mktemp("auth-js")) as server:
-        yield Supabase(server)
+    config = tmp_path_factory.mktemp("auth-js-config") / "doorward.toml"
+    config.write_text("[mounts.supabase]\nletters_per_network = 0\n[mounts.supabase-strangers]\nsurface = \"supabase\"\nsign_up = \"open\"\nanonymous_sign_ins = true\n")
+    with Doorward("dev", "--listen", "127.0.0.1:0", "--config", config, home=tmp_path_factory.mktemp("auth-js")) as server:
+        made = Supabase(server)
+        made.config = config
+        yield made
 
 
 def run(supabase, step: str, **given) -> dict:
@@ -62,6 +66,39 @@ def test_refusals_have_their_names(supabase):
         "wrong": "invalid_credentials", "otp": "otp_expired", "junk": "bad_jwt", "refresh": "refresh_token_not_found", "anonymous": "anonymous_provider_disabled",
     }
     assert out["reset"]["error"] is None
+
+
+def test_letters_let_in(supabase):
+    email, other = address(), address()
+    out = run(supabase, "letters", email=email)
+    assert out["otp"]["error"] is None
+    codes = {step: out[step]["error"]["code"] for step in ("resend", "phone", "provider")}
+    assert codes == {"resend": "over_email_send_rate_limit", "phone": "phone_provider_disabled", "provider": "provider_disabled"}
+    out = run(supabase, "byToken", token=token_of(supabase.mail(email)), type="email", other=other)
+    user = out["verify"]["data"]["user"]
+    assert user["user_metadata"] == {"name": "Ann"} and out["nonce"]["error"]["code"] == "over_email_send_rate_limit"
+    assert [one["provider"] for one in out["identities"]["data"]["identities"]] == ["email"]
+    assert out["factors"]["data"]["all"] == [] and out["enroll"]["error"]["code"] == "mfa_totp_enroll_not_enabled"
+    # The present address was written to a moment ago, the new one not: both letters leave all the same.
+    assert out["move"]["error"] is None and out["move"]["data"]["user"]["new_email"] == other and out["others"]["error"] is None
+    assert supabase.mail(other) and supabase.mail(email, 2)
+
+
+def test_a_stranger_stays(supabase):
+    strangers = Supabase(supabase.server, "supabase-strangers", keys_of(supabase.server, supabase.config)["supabase-strangers"])
+    out = run(strangers, "stranger", email=address(), password=PASSWORD)
+    assert all(out[step]["error"] is None for step in ("in", "claims", "named")), out
+    assert out["in"]["data"]["user"]["is_anonymous"] is out["claims"]["data"]["claims"]["is_anonymous"] is True
+    assert out["named"]["data"]["user"]["id"] == out["in"]["data"]["user"]["id"]
+
+
+def test_accounts_are_administered(supabase):
+    out = run(supabase, "administer", key=supabase.service_key, email=address(), other=address(), invited=address("invited"), password=PASSWORD, phone="+41793333333")
+    named = {step: (answer["error"] or {}).get("code") for step, answer in out.items()}
+    assert named == dict.fromkeys(out, None) | {"link": "user_not_found", "missing": "user_not_found"}, "nobody is let in while banned"
+    assert out["got"]["data"]["user"]["phone"] == "41793333333" and out["changed"]["data"]["user"]["user_metadata"] == {"name": "Bo"}
+    assert len(out["listed"]["data"]["users"]) == 1 and out["listed"]["data"]["total"] >= 1
+    assert out["moving"]["data"]["properties"]["verification_type"] == "email_change_new"
 
 
 def test_a_browser_stays_logged_in_past_the_end_of_its_token(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from harness.doorward import Doorward
 from harness.supabase import PASSWORD, Supabase, address
 
-ROUTES = [("POST", "/signup"), ("POST", "/token?grant_type=password"), ("POST", "/token?grant_type=refresh_token"), ("POST", "/recover"), ("POST", "/resend"), ("POST", "/verify"), ("PUT", "/user")]
+ROUTES = [("POST", "/signup"), ("POST", "/token?grant_type=password"), ("POST", "/token?grant_type=refresh_token"), ("POST", "/recover"), ("POST", "/otp"), ("POST", "/magiclink"), ("POST", "/resend"), ("POST", "/verify"), ("PUT", "/user")]
 
 
 def answer_of(client, method: str, path: str, **more):

@@ -2,6 +2,8 @@
 
 import jwt
 
+from harness.supabase import native_id
+
 
 def decoded(supabase, token: str) -> dict:
     key = jwt.PyJWKClient(f"{supabase.auth_url}/.well-known/jwks.json").get_signing_key_from_jwt(token)
@@ -34,7 +36,7 @@ def test_metadata_that_would_not_fit_is_left_out_of_the_token_and_kept_in_the_ac
 def test_other_mounts_take_the_token_and_this_one_takes_none_of_theirs(supabase, person):
     native = person.supabase.client(person.session["access_token"])
     native.base = supabase.server.url
-    assert native.get("/v1/me").json()["id"] == person.session["user"]["id"]
+    assert native.get("/v1/me").json()["id"] == native_id(person.session["user"]["id"])
     body = {"grant_type": "password", "username": person.email, "password": person.password}
     token = native.post("/v1/token", json=body, token=None).json()["access_token"]
     refused = supabase.client(token).get("/user")

@@ -64,7 +64,7 @@ def test_what_is_no_refresh_token_is_not_found(person):
     for bad in ["", "junk", good[:-1], good + "x", person.session["access_token"], "x" * 5_000]:
         refused(client.post("/token?grant_type=refresh_token", json={"refresh_token": bad}), 400, "refresh_token_not_found")
     refused(client.post("/token?grant_type=refresh_token", json={}), 400, "validation_failed")
-    refused(client.post("/token?grant_type=web3", json={}), 400, "invalid_credentials")
+    refused(client.post("/token?grant_type=nonsense", json={}), 400, "invalid_credentials")
     refused(client.post("/token", json={"email": person.email, "password": PASSWORD}), 400, "invalid_credentials")
 
 
@@ -147,13 +147,31 @@ def test_a_mount_that_confirms_by_itself_answers_a_session(confirming):
     assert confirming.mails(email) == []
 
 
-def test_what_is_not_here_of_gotrue_is_not_found(supabase):
-    client = supabase.client(roaming=True)
-    for method, path in [
-        ("GET", "/admin/users"), ("POST", "/admin/users"), ("POST", "/otp"), ("POST", "/magiclink"), ("GET", "/authorize?provider=google"), ("POST", "/factors"),
-        ("POST", "/invite"), ("GET", "/callback"), ("GET", "/reauthenticate"), ("POST", "/admin/generate_link"),
+def test_what_waits_for_its_way_of_logging_in_is_refused_by_name(supabase, person):
+    client = person.client
+    for method, path, status, code in [
+        ("GET", "/authorize?provider=google", 400, "validation_failed"), ("POST", "/sso", 404, "saml_provider_disabled"),
+        ("POST", "/factors", 422, "mfa_totp_enroll_not_enabled"), ("DELETE", "/factors/x", 404, "mfa_factor_not_found"),
+        ("POST", "/factors/x/challenge", 404, "mfa_factor_not_found"), ("POST", "/factors/x/verify", 404, "mfa_factor_not_found"),
+        ("GET", "/user/identities/authorize", 404, "manual_linking_disabled"), ("DELETE", "/user/identities/x", 404, "manual_linking_disabled"),
+        ("POST", "/token?grant_type=pkce", 404, "flow_state_not_found"), ("POST", "/token?grant_type=id_token", 400, "provider_disabled"),
+        ("POST", "/token?grant_type=web3", 422, "web3_provider_disabled"),
     ]:
-        answer = client.request(method, path)
-        assert answer.status_code == 404, path
+        refused(client.request(method, path), status, code)
+    # A browser that is sent there brings no key.
+    refused(supabase.client().get("/authorize?provider=google", headers={"apikey": None}), 400, "validation_failed")
+    for method, path in [("GET", "/callback"), ("POST", "/passkeys"), ("GET", "/admin/audit")]:
+        assert client.request(method, path).status_code == 404, path
     assert client.get("/settings").json()["external"]["email"] is True
     assert client.get("/health").json()["name"] == "GoTrue"
+
+
+def test_the_bare_paths_are_the_same_routes(supabase, person):
+    bare = supabase.client(person.session["access_token"])
+    bare.base = supabase.url
+    assert bare.get("/user").json()["id"] == person.session["user"]["id"]
+    assert bare.get("/user", headers={"apikey": None}).status_code == 401
+    assert bare.get("/.well-known/jwks.json").json() == supabase.client().get("/.well-known/jwks.json").json()
+    refused(bare.get("/admin/users"), 403, "not_admin")
+    assert bare.post("/logout").status_code == 204
+    refused(supabase.client(person.session["access_token"]).get("/user"), 403, "session_not_found")

@@ -210,6 +210,15 @@ impl Roles {
         roles.iter().filter_map(|role| self.by_name.get(role)?.get(&(action.resource, action.name)))
     }
 
+    /// How far these roles reach with an action, single resources apart.
+    #[must_use]
+    pub fn reach(&self, roles: &[Arc<str>], action: &ActionDef) -> Option<Reach> {
+        roles
+            .iter()
+            .filter_map(|role| self.by_name.get(role)?.get(&(action.resource, action.name))?.reach)
+            .max()
+    }
+
     /// Whether a person can be given this role.
     #[must_use]
     pub fn can_be_given(&self, role: &str) -> bool {

@@ -41,6 +41,7 @@ codes! {
     CANNOT_SIGN = "cannot_sign", Invalid, "Only public keys are configured here, so no token can be made.", "Configure the private key, or make tokens where it is kept.";
     NOT_REFRESH = "not_a_refresh_token", Invalid, "Not a refresh token", "Send the refresh token of the log-in; an access token cannot be exchanged.";
     UNSUPPORTED_GRANT = "unsupported_grant_type", Invalid, "This grant type is not supported.", "Use password or refresh_token.";
+    NAMELESS = "nameless", Invalid, "Updating password of an anonymous user without an email or phone is not allowed", "Give an e-mail address with it.";
     SAME_PASSWORD = "same_password", Invalid, "The new password is the present one.", "Choose another one.";
 
     CREDENTIALS_MISSING = "credentials_missing", Unauthenticated, "This needs a credential.", "Send a Bearer token or an API key.";
@@ -73,6 +74,8 @@ codes! {
     EMAIL_NOT_ALLOWED = "email_not_allowed", Forbidden, "Accounts here are for other e-mail addresses.", "`allowed_domains` of the provider says whose; the provider must have confirmed the address.";
     NO_COOKIES = "no_cookies", Forbidden, "This mount keeps no sessions in cookies.", "Set cookie_sessions of the mount, or log in for a token.";
     SIGN_UP_CLOSED = "sign_up_closed", Forbidden, "Sign-up is closed here.", "An administrator can make the account.";
+    BEYOND_KEY = "beyond_key", Forbidden, "This account reaches further than its own things, and is administered elsewhere.", "Use `doorward user`, or /v1/users as an administrator.";
+    ANONYMOUS_CLOSED = "anonymous_closed", Forbidden, "Anonymous sign-ins are disabled", "Set anonymous_sign_ins of the mount, or sign up with an address.";
     SETUP_CLOSED = "setup_closed", Forbidden, "Setup is done; an administrator exists.", "Log in as that administrator.";
     LOOPBACK_ONLY = "loopback_only", Forbidden, "This is only answered on the machine itself.", "Call it from the machine Doorward runs on.";
 
@@ -83,6 +86,7 @@ codes! {
 
     EMAIL_TAKEN = "email_taken", Conflict, "This e-mail address is taken.", "Log in, or use another one.";
     USERNAME_TAKEN = "username_taken", Conflict, "This user name is taken.", "Use another one.";
+    PHONE_TAKEN = "phone_taken", Conflict, "This phone number is taken.", "Use another one.";
     ACCOUNT_EXISTS = "account_exists", Conflict, "There is an account with this e-mail address, and this provider does not open it yet.", "Log in as before, then add the provider with POST /v1/me/identities. If the account is not yours, an administrator can free the address.";
     IDENTITY_TAKEN = "identity_taken", Conflict, "This identity opens another account.", "Remove it there first.";
     LAST_WAY_IN = "last_way_in", Conflict, "Nothing else opens this account.", "Set a password or add another provider first.";

@@ -260,6 +260,7 @@ impl From<StoreError> for Error {
             StoreError::Conflict(conflict) => Self::new(match conflict {
                 Conflict::EmailTaken => codes::EMAIL_TAKEN,
                 Conflict::UsernameTaken => codes::USERNAME_TAKEN,
+                Conflict::PhoneTaken => codes::PHONE_TAKEN,
                 Conflict::LastHolder => codes::LAST_ADMIN,
                 Conflict::LastWayIn => codes::LAST_WAY_IN,
                 Conflict::CodeSpent => codes::CODE_SPENT,

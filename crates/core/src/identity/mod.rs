@@ -1,5 +1,7 @@
 //! People, their passwords, sessions and API keys.
 
+pub mod administered;
+pub mod anonymous;
 pub mod api_keys;
 pub mod browser;
 pub mod model;

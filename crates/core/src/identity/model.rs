@@ -18,6 +18,10 @@ pub struct User {
     pub email: Option<String>,
     /// When somebody proved that the address is theirs; absent while nobody has.
     pub email_confirmed_at_ms: Option<i64>,
+    /// The number that can be called, digits alone (E.164 without the plus); unique when present.
+    pub phone: Option<String>,
+    /// When the number was said to be the user's by whoever may say so.
+    pub phone_confirmed_at_ms: Option<i64>,
     /// What to call the person.
     pub display_name: Option<String>,
     /// Role names, at least one.
@@ -28,6 +32,16 @@ pub struct User {
     pub admin_metadata: Map<String, Value>,
     /// A disabled user cannot log in, and its tokens and keys are refused.
     pub disabled: bool,
+    /// Until when the user is kept out; as disabled until then.
+    pub banned_until_ms: Option<i64>,
+    /// Whether somebody came without a name or a proof, and nothing but the session opens the account.
+    pub anonymous: bool,
+    /// When the account was emptied; what is left of it is its id.
+    pub deleted_at_ms: Option<i64>,
+    /// When an administrator wrote to the address to invite its holder.
+    pub invited_at_ms: Option<i64>,
+    /// The move to another address that is under way.
+    pub moving: Option<Moving>,
     /// When the account was made.
     pub created_at_ms: i64,
     /// When it last changed.
@@ -42,6 +56,27 @@ impl User {
     pub fn proven_email(&self) -> Option<String> {
         self.email_confirmed_at_ms.and(self.email.clone())
     }
+
+    /// Whether the user is kept out at this moment: disabled, or banned until later.
+    #[must_use]
+    pub fn is_kept_out(&self, now_ms: i64) -> bool {
+        self.disabled || self.banned_until_ms.is_some_and(|until_ms| now_ms < until_ms)
+    }
+}
+
+/// An account on its way to another e-mail address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moving {
+    /// The address it is to have, case-folded.
+    pub to: String,
+    /// When that was asked for.
+    pub asked_at_ms: i64,
+    /// Whether the holder of the present address has to agree too.
+    pub both: bool,
+    /// Whether the holder of the present address has agreed.
+    pub old_agreed: bool,
+    /// Whether the holder of the new one has.
+    pub new_agreed: bool,
 }
 
 /// A person's stay, from login to logout or expiry.

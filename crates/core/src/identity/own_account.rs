@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::model::User;
 use super::password::Compared;
-use super::proofs::end_recovery_writes;
+use super::proofs::{Purpose, end_earlier_writes};
 use super::users::{UserChanges, Users, apply};
-use crate::authz::catalogue::user;
+use crate::authz::Target;
+use crate::authz::catalogue::{session, user};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
@@ -24,13 +25,17 @@ pub struct OwnChanges {
     pub new_password: Option<SecretText>,
     /// The current one. Without it the log-in has to be of the last five minutes, where a way in changes.
     pub current_password: Option<SecretText>,
+    /// What was sent to the account's address to be shown in its place.
+    pub nonce: Option<SecretText>,
+    /// Whether an address is asked for with it, which is the account's once it is proven.
+    pub asks_address: bool,
 }
 
 impl Users<'_> {
     /// Changes an account, in one transaction.
     ///
     /// # Errors
-    /// As [`Users::update`]; `weak_password`, `same_password`, `bad_credentials`, `login_too_old`, `hashing_busy`; `forbidden` where a way in
+    /// As [`Users::update`]; `weak_password`, `same_password`, `bad_credentials`, `nameless`, `code_spent`, `login_too_old`, `hashing_busy`; `forbidden` where a way in
     /// changes and the credential is less than a log-in.
     pub async fn revise(&self, permit: Permit<user::Update>, id: &UserId, own: OwnChanges) -> Result<User> {
         let prepared = async {
@@ -41,15 +46,37 @@ impl Users<'_> {
             if own.new_password.is_none() && !(is_own && user.email != had) {
                 return Ok((user, Vec::new()));
             }
-            let session = self.engine.owner_proven(&permit, own.current_password.as_ref()).await?;
-            let writes = match &own.new_password {
-                Some(new) => self.own_password_writes(&permit, &user, new, &session).await?,
-                None => Vec::new(),
+            if user.anonymous && own.new_password.is_some() && !own.asks_address {
+                // A password without a name to type it with opens nothing.
+                return Err(Error::new(codes::NAMELESS));
+            }
+            let (session, mut writes) = match &own.nonce {
+                Some(nonce) => {
+                    let (_, session) = whole_owner(&permit)?;
+                    let before = User { email: had, ..user.clone() };
+                    (session, vec![self.engine.proofs().nonce_write(&before, nonce).await?])
+                }
+                None => {
+                    let current = own.current_password.as_ref();
+                    (self.engine.owner_proven(&permit, current).await?, Vec::new())
+                }
             };
+            if let Some(new) = &own.new_password {
+                user.moving = None;
+                writes.extend(self.own_password_writes(&permit, &user, new, &session).await?);
+            }
             Ok::<_, Error>((user, writes))
         };
+        let call = permit.call().clone();
         match prepared.await {
-            Ok((user, writes)) => self.save(permit, user, writes).await,
+            Ok((user, writes)) => match self.save(permit, user, writes).await {
+                Err(error) if error.is(codes::CODE_SPENT) => {
+                    self.engine.proofs().count_wrong_digits(id, Purpose::Reauthentication).await?;
+                    Err(call.permit::<session::Login>(Target::any())?.refuse(error).await)
+                }
+                saved => saved,
+            },
+            Err(error) if error.is(codes::CODE_SPENT) => Err(permit.refuse(error).await),
             Err(error) if error.is(codes::BAD_CREDENTIALS) => Err(permit.refuse(error).await),
             Err(error) => permit.close(Err(error)),
         }
@@ -70,7 +97,7 @@ impl Users<'_> {
         }
         let mut writes = vec![write];
         writes.extend(self.engine.sessions().end_writes(&user.id, Some(session)).await?);
-        writes.extend(end_recovery_writes(&user.id));
+        writes.extend(end_earlier_writes(&user.id));
         Ok(writes)
     }
 }
@@ -87,7 +114,11 @@ impl Engine {
     ) -> Result<SessionId> {
         let (user, session) = whole_owner(grant)?;
         let from = grant.call().origin.address;
-        // An account without a password has none to show.
+        // A stranger has nothing but the session, and an account without a password has none to show.
+        let stranger = self.store().user(&user).await?.is_some_and(|user| user.anonymous);
+        if stranger {
+            return Ok(session);
+        }
         let known = match current {
             Some(_) => self.prove_password(&user, current, from).await?,
             None => false,

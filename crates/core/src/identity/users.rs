@@ -3,34 +3,29 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::model::User;
 use super::own_account::OwnChanges;
 use super::password::Compared;
-use super::proofs::end_recovery_writes;
+use super::proofs::end_earlier_writes;
 use super::validate;
-use crate::authz::catalogue::user;
+use crate::authz::catalogue::{Access, user};
 use crate::authz::roles::{ADMIN, USER};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::events::catalogue;
 use crate::id::UserId;
 use crate::mount::{Mount, SignUp};
 use crate::operation::{Grant, Permit};
 use crate::ports::store::{Change, Page, Write};
 use crate::principal::Principal;
 use crate::secret::SecretText;
-use crate::tokens::model::{Revocation, Revoked};
-use crate::tokens::revoke::{moment_ms, revoke_writes};
 
 /// What a new account is made of.
 #[derive(Default)]
 pub struct NewUser {
     /// E-mail address; this or a user name is needed.
     pub email: Option<String>,
-    /// Whether somebody whom we believe has proven it to be theirs.
-    pub email_confirmed: bool,
     /// User name.
     pub username: Option<String>,
     /// The password; an account without one cannot log in by password.
@@ -43,6 +38,18 @@ pub struct NewUser {
     pub roles: Vec<String>,
     /// What only an administrator may write.
     pub admin_metadata: Map<String, Value>,
+    /// A phone number. Only administrators give one: nobody calls it.
+    pub phone: Option<String>,
+    /// Whether somebody whom we believe vouches for the address: an administrator, a provider.
+    pub email_confirmed: bool,
+    /// Whether an administrator vouches for the number.
+    pub phone_confirmed: bool,
+    /// Until when the account is kept out.
+    pub banned_until_ms: Option<i64>,
+    /// When its holder was invited.
+    pub invited_at_ms: Option<i64>,
+    /// Whether it is a stranger's, who has no name.
+    pub anonymous: bool,
 }
 
 /// What to change; absent members stay. `Some(None)` clears.
@@ -60,16 +67,15 @@ pub struct UserChanges {
     pub merge_metadata: Option<Map<String, Value>>,
 }
 
-/// What an administrator may change beside.
-#[derive(Default, PartialEq)]
-pub struct Administration {
-    /// Replaces the roles.
-    pub roles: Option<Vec<String>>,
-    /// Replaces the metadata that only administrators write.
-    pub admin_metadata: Option<Map<String, Value>>,
-    /// Disables or enables.
-    pub disabled: Option<bool>,
+/// A part of all accounts.
+pub struct Newest {
+    /// Accounts, each with when it was last logged in to.
+    pub listed: Vec<(User, Option<i64>)>,
+    /// How many there are in all.
+    pub all: u64,
 }
+
+pub use super::administered::Administration;
 
 /// Users as a service.
 pub struct Users<'e> {
@@ -146,7 +152,8 @@ impl<'e> Users<'e> {
     ) -> Result<(User, Vec<Write>)> {
         let email = new.email.as_deref().map(validate::email).transpose()?;
         let username = new.username.as_deref().map(validate::username).transpose()?;
-        if email.is_none() && username.is_none() {
+        let phone = new.phone.as_deref().map(validate::phone).transpose()?;
+        if email.is_none() && username.is_none() && phone.is_none() && !new.anonymous {
             return Err(Error::new(codes::BAD_FIELD).message("email or username: one of them is needed."));
         }
         let display_name = new.display_name.as_deref().map(validate::display_name).transpose()?;
@@ -157,13 +164,20 @@ impl<'e> Users<'e> {
         let user = User {
             id: UserId::new(self.engine.clock(), self.engine.random()),
             username,
-            email_confirmed_at_ms: email.as_ref().filter(|_| new.email_confirmed).map(|_| now_ms),
+            email_confirmed_at_ms: (new.email_confirmed && email.is_some()).then_some(now_ms),
             email,
+            phone_confirmed_at_ms: (new.phone_confirmed && phone.is_some()).then_some(now_ms),
+            phone,
             display_name,
             roles,
             user_metadata: new.user_metadata,
             admin_metadata: new.admin_metadata,
             disabled: false,
+            banned_until_ms: new.banned_until_ms,
+            anonymous: new.anonymous,
+            deleted_at_ms: None,
+            invited_at_ms: new.invited_at_ms,
+            moving: None,
             created_at_ms: now_ms,
             updated_at_ms: now_ms,
             version: 1,
@@ -175,7 +189,7 @@ impl<'e> Users<'e> {
         Ok((user, writes))
     }
 
-    pub(super) async fn password_write(
+    pub(crate) async fn password_write(
         &self,
         mount: &Mount,
         user: &User,
@@ -193,7 +207,7 @@ impl<'e> Users<'e> {
         Ok(Write::SetPassword { user: user.id.clone(), phc, at_ms: self.engine.now_ms() })
     }
 
-    fn roles(&self, names: &[String]) -> Result<Vec<Arc<str>>> {
+    pub(super) fn roles(&self, names: &[String]) -> Result<Vec<Arc<str>>> {
         let mut roles: Vec<Arc<str>> = Vec::new();
         for name in names {
             if !self.engine.roles().can_be_given(name) {
@@ -219,7 +233,11 @@ impl<'e> Users<'e> {
 
     pub(super) async fn find(&self, grant: &Grant, id: &UserId) -> Result<User> {
         grant.must_reach(id.as_str(), &Principal::local(id).owner_key())?;
-        self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))
+        let user = self.engine.store().user(id).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))?;
+        if grant.action().access != Access::Read {
+            self.engine.within_key(grant, &user)?;
+        }
+        Ok(user)
     }
 
     /// One account.
@@ -253,6 +271,23 @@ impl<'e> Users<'e> {
         self.revise(permit, id, OwnChanges { changes, ..OwnChanges::default() }).await
     }
 
+    /// Accounts, newest first, but for the newest `skip`, at most 1,000, with how many there are and when each was last logged in to.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn newest(&self, permit: Permit<user::List>, skip: u32, limit: u32) -> Result<Newest> {
+        let found = async {
+            let users = self.engine.store().newest_users(skip, limit.min(1_000)).await?;
+            let mut listed = Vec::with_capacity(users.len());
+            for user in users {
+                let logged_in_at_ms = self.engine.logged_in_at_ms(&user.id).await?;
+                listed.push((user, logged_in_at_ms));
+            }
+            Ok(Newest { listed, all: self.engine.store().count_users().await? })
+        };
+        permit.close(found.await)
+    }
+
     pub(super) async fn save<A: crate::authz::catalogue::Action>(
         &self,
         permit: Permit<A>,
@@ -265,53 +300,6 @@ impl<'e> Users<'e> {
         beside.push(Write::Announce(Change::User(user.id.clone())));
         permit.commit(beside).await?;
         Ok(user)
-    }
-
-    /// Changes roles, administrators' metadata, and whether the account is disabled. Disabling ends every session
-    /// and token.
-    ///
-    /// # Errors
-    /// `not_found`, `unknown_role`, `bad_field`, `last_admin`, `conflict`.
-    pub async fn administer(
-        &self,
-        mut permit: Permit<user::Administer>,
-        id: &UserId,
-        changes: Administration,
-    ) -> Result<User> {
-        let prepared = async {
-            let mut user = self.find(&permit, id).await?;
-            let was = user.clone();
-            let was_admin = is_admin(&user);
-            if let Some(roles) = &changes.roles {
-                user.roles = self.roles(roles)?;
-            }
-            if let Some(metadata) = changes.admin_metadata {
-                validate::metadata("admin_metadata", &metadata)?;
-                user.admin_metadata = metadata;
-            }
-            user.disabled = changes.disabled.unwrap_or(user.disabled);
-            let guard = (was_admin && !is_admin(&user)).then(|| another_admin(id));
-            Ok((user, was, guard))
-        };
-        match prepared.await {
-            Ok((user, was, guard)) => {
-                tell_changes(&mut permit, &was, &user);
-                let mut beside: Vec<Write> = guard.into_iter().collect();
-                if user.disabled {
-                    beside.extend(self.end_everything(&user.id));
-                    beside.extend(self.engine.sessions().end_writes(&user.id, None).await?);
-                }
-                self.save(permit, user, beside).await
-            }
-            Err(error) => permit.close(Err(error)),
-        }
-    }
-
-    fn end_everything(&self, id: &UserId) -> Vec<Write> {
-        let revoked = Revoked::Principal(Principal::local(id).owner_key());
-        let at_ms = moment_ms(self.engine, &revoked);
-        let until_ms = at_ms + self.engine.longest_token_ms();
-        revoke_writes(Revocation { revoked, at_ms, until_ms }).into()
     }
 
     /// Sets a password. Whoever changes their own proves the old one; every session but the caller's ends.
@@ -343,7 +331,7 @@ impl<'e> Users<'e> {
             let keep = own.then(|| permit.auth().session.clone()).flatten();
             let mut writes = vec![write];
             writes.extend(self.engine.sessions().end_writes(id, keep.as_ref()).await?);
-            writes.extend(end_recovery_writes(id));
+            writes.extend(end_earlier_writes(id));
             Ok(writes)
         };
         match prepared.await {
@@ -375,6 +363,14 @@ impl<'e> Users<'e> {
 }
 
 impl Engine {
+    /// When an account was last logged in to.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn logged_in_at_ms(&self, user: &UserId) -> Result<Option<i64>> {
+        Ok(self.store().recent_logins(user, 1).await?.first().map(|login| login.at_ms))
+    }
+
     /// Whether whoever asks knows the current password; false for an account that has none.
     ///
     /// # Errors
@@ -401,13 +397,15 @@ pub(super) fn apply(user: &mut User, changes: UserChanges) -> Result<()> {
         if email != user.email {
             // Nobody has proven the new one.
             user.email_confirmed_at_ms = None;
+            user.moving = None;
         }
         user.email = email;
+        user.anonymous &= user.email.is_none();
     }
     if let Some(username) = changes.username {
         user.username = username.as_deref().map(validate::username).transpose()?;
     }
-    if user.email.is_none() && user.username.is_none() {
+    if user.email.is_none() && user.username.is_none() && user.phone.is_none() && !user.anonymous {
         return Err(Error::new(codes::BAD_FIELD).message("email or username: one of them has to stay."));
     }
     if let Some(name) = changes.display_name {
@@ -418,35 +416,27 @@ pub(super) fn apply(user: &mut User, changes: UserChanges) -> Result<()> {
         user.user_metadata = metadata;
     }
     if let Some(members) = changes.merge_metadata {
-        for (name, value) in members {
-            match value {
-                Value::Null => user.user_metadata.remove(&name),
-                value => user.user_metadata.insert(name, value),
-            };
-        }
+        merge(&mut user.user_metadata, members);
         validate::metadata("data", &user.user_metadata)?;
     }
     Ok(())
 }
 
-fn tell_changes(permit: &mut Permit<user::Administer>, was: &User, user: &User) {
-    if was.roles != user.roles {
-        permit.tell(
-            catalogue::ROLES_CHANGED,
-            || json!({ "user_id": user.id, "roles": user.roles, "previous_roles": was.roles }),
-        );
-    }
-    if was.disabled != user.disabled {
-        let def = if user.disabled { catalogue::USER_DISABLED } else { catalogue::USER_ENABLED };
-        permit.tell(def, || json!({ "user_id": user.id }));
+/// Member by member; `null` removes one.
+pub(super) fn merge(metadata: &mut Map<String, Value>, members: Map<String, Value>) {
+    for (name, value) in members {
+        match value {
+            Value::Null => metadata.remove(&name),
+            value => metadata.insert(name, value),
+        };
     }
 }
 
 /// Decided in the transaction itself: two administrators who leave at once must not both find each other still there.
-fn another_admin(but: &UserId) -> Write {
+pub(super) fn another_admin(but: &UserId) -> Write {
     Write::ExpectAnotherHolder { role: ADMIN.to_owned(), but: but.clone() }
 }
 
-fn is_admin(user: &User) -> bool {
+pub(super) fn is_admin(user: &User) -> bool {
     !user.disabled && user.roles.iter().any(|role| &**role == ADMIN)
 }

@@ -46,6 +46,19 @@ pub fn email(text: &str) -> Result<String> {
     Ok(folded)
 }
 
+/// A phone number in its one spelling: its digits with the country's, without a plus (E.164 §6).
+///
+/// # Errors
+/// `bad_field`.
+pub fn phone(text: &str) -> Result<String> {
+    let digits = text.trim().trim_start_matches('+');
+    let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+    if !plain || !(7..=15).contains(&digits.len()) {
+        return Err(bad("Invalid phone number format (E.164 required)"));
+    }
+    Ok(digits.to_owned())
+}
+
 /// A user name in its one spelling.
 ///
 /// # Errors

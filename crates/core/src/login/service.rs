@@ -202,7 +202,7 @@ impl<'e> Logins<'e> {
             Ok::<_, Error>((provider, identified, Some((identity, user))))
         };
         match known.await {
-            Ok((_, _, Some((_, user)))) if user.disabled => {
+            Ok((_, _, Some((_, user)))) if user.is_kept_out(self.engine.now_ms()) => {
                 permit.name_resource(user.id.as_str());
                 Err(permit.refuse(Error::new(codes::USER_DISABLED)).await)
             }

@@ -35,6 +35,7 @@ impl Mailer for KeptMails {
             to: mail.to.clone(),
             subject: mail.subject.clone(),
             text: mail.text.clone(),
+            html: mail.html.clone(),
         });
         Box::pin(async { Ok(()) })
     }
@@ -53,7 +54,12 @@ mod tests {
     async fn the_newest_hundred_letters_are_kept() {
         let mails = KeptMails::new(Arc::new(ManualClock::new(7)));
         for n in 0..MOST + 3 {
-            let mail = Mail { to: format!("{n}@example.org"), subject: String::new(), text: String::new() };
+            let mail = Mail {
+                to: format!("{n}@example.org"),
+                subject: String::new(),
+                text: String::new(),
+                html: None,
+            };
             mails.send(&mail).await.expect("kept");
         }
         let kept = mails.kept().expect("it keeps");

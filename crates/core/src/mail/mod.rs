@@ -7,8 +7,12 @@
 //! What waits lives in memory: a restart loses it, and whoever misses a letter asks for another.
 
 mod kept;
-pub(crate) mod letters;
+mod letters;
+mod markup;
 mod post;
+mod templates;
 
 pub use kept::KeptMails;
 pub(crate) use post::Post;
+pub(crate) use templates::Facts;
+pub use templates::Templates;

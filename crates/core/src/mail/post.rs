@@ -105,7 +105,7 @@ mod tests {
 
     async fn tries(away: usize, refuses: bool) -> usize {
         let moody = Moody { away, refuses, asked: AtomicUsize::new(0) };
-        let mail = Mail { to: String::new(), subject: String::new(), text: String::new() };
+        let mail = Mail { to: String::new(), subject: String::new(), text: String::new(), html: None };
         let hands = Semaphore::new(1);
         if let Some(error) = hand_over(&moody, &hands, &mail).await {
             again(&moody, &hands, &mail, error, [Duration::ZERO; 4]).await;

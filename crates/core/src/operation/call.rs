@@ -239,7 +239,7 @@ impl Call {
         let root = self.auth.actors.last().unwrap_or(&self.auth.principal);
         let Some(id) = root.user_id() else { return Ok(self.clone()) };
         let copy = self.engine.user_copy(&id).await?;
-        let user = &usable(copy.as_ref())?.user;
+        let user = &usable(copy.as_ref(), self.engine.now_ms())?.user;
         if user.roles == self.auth.roles {
             return Ok(self.clone());
         }

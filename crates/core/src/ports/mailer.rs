@@ -13,6 +13,8 @@ pub struct Mail {
     pub subject: String,
     /// Plain text; lines end with `\n`.
     pub text: String,
+    /// The same as a page, where the operator has written one.
+    pub html: Option<String>,
 }
 
 /// A letter that was kept instead of sent.
@@ -26,6 +28,8 @@ pub struct Kept {
     pub subject: String,
     /// Its text.
     pub text: String,
+    /// Its page.
+    pub html: Option<String>,
 }
 
 /// Why a letter was not taken. The texts are for operators: they name hosts and what servers answered, never addresses or letters.

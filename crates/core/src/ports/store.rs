@@ -46,6 +46,8 @@ pub enum Conflict {
     EmailTaken,
     /// Another user has this user name.
     UsernameTaken,
+    /// Another user has the phone number.
+    PhoneTaken,
     /// The row is not as it was read: changed or gone.
     Stale,
     /// The row does not exist.
@@ -98,14 +100,16 @@ impl Batch {
 /// One change of durable state, with its expectation.
 #[expect(missing_docs, reason = "field names repeat the nouns of the variant's own sentence")]
 pub enum Write {
-    /// Adds a user. Conflicts: `EmailTaken`, `UsernameTaken`, `Exists`.
+    /// Adds a user. Conflicts: `EmailTaken`, `UsernameTaken`, `PhoneTaken`, `Exists`.
     InsertUser(User),
-    /// Replaces a user whose stored version is `user.version - 1`. Conflicts: `Stale`, `EmailTaken`, `UsernameTaken`.
+    /// Replaces a user whose stored version is `user.version - 1`. Conflicts: `Stale`, `EmailTaken`, `UsernameTaken`, `PhoneTaken`.
     UpdateUser(User),
     /// Removes a user with its password, keys, sessions and families. Conflict: `Missing`.
     DeleteUser(UserId),
     /// Sets or replaces a password hash (PHC string).
     SetPassword { user: UserId, phc: String, at_ms: i64 },
+    /// Removes a user's password; no conflict if there is none.
+    DropPassword { user: UserId },
     /// Changes nothing; the rest holds only if this is still the user's password hash. Conflict: `Stale`.
     ExpectPassword { user: UserId, phc: String },
     /// Changes nothing; the rest holds only if somebody else, enabled, has this role. Conflict: `LastHolder`.
@@ -282,6 +286,10 @@ pub trait Users: Send + Sync {
     fn user_by_login<'a>(&'a self, login: &'a str) -> StoreFuture<'a, Option<User>>;
     /// Users in creation order.
     fn users(&self, page: Page) -> StoreFuture<'_, Vec<User>>;
+    /// Users, newest first, but for the newest `skip`.
+    fn newest_users(&self, skip: u32, limit: u32) -> StoreFuture<'_, Vec<User>>;
+    /// How many there are.
+    fn count_users(&self) -> StoreFuture<'_, u64>;
     /// The user's password hash, a PHC string.
     fn password<'a>(&'a self, id: &'a UserId) -> StoreFuture<'a, Option<String>>;
     /// Whether a user holding this role exists.

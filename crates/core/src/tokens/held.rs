@@ -174,7 +174,7 @@ impl Tokens<'_> {
         let (Some(user), Some(id), Some(expires_at_s)) = (claims.sub(), claims.jti(), claims.exp) else {
             return Ok(None);
         };
-        let user = UserId::from(&*user);
+        let user = UserId::of_either(&user);
         let session = claims.get_str("sid");
         let handles = Handles::of(claims, session.as_deref(), &Principal::local(&user).owner_key());
         let id = id.into_owned();
@@ -187,7 +187,7 @@ impl Tokens<'_> {
         let now_ms = engine.now_ms();
         let user = match held.user() {
             None => None,
-            Some(id) => match engine.store().user(&id).await?.filter(|user| !user.disabled) {
+            Some(id) => match engine.store().user(&id).await?.filter(|user| !user.is_kept_out(now_ms)) {
                 Some(user) => Some(user),
                 None => return Ok(None),
             },

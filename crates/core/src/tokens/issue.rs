@@ -4,10 +4,10 @@ use doorward_protocols::jose::sign_compact;
 use serde_json::{Map, Value};
 
 use super::hub::{HUB_TOKEN, RESERVED as HUB_RESERVED};
-use super::profile::TokenProfile;
+use super::profile::{PersonClaims, TokenProfile};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::id::{SessionId, TokenId};
+use crate::id::{SessionId, TokenId, UserId};
 use crate::memory::revocations::Key;
 use crate::principal::{LOCAL, Principal, PrincipalKind};
 use crate::secret::SecretText;
@@ -89,7 +89,12 @@ pub fn issue(engine: &Engine, profile: &TokenProfile, subject: Subject) -> Resul
     if let Some(issuer) = &profile.issuer {
         put("iss", (&**issuer).into());
     }
-    put("sub", subject.subject.as_str().into());
+    // Supabase's clients know no ids but UUIDs.
+    let sub = match profile.claims {
+        PersonClaims::Supabase => UserId::from(subject.subject.as_str()).to_uuid(),
+        PersonClaims::Roles | PersonClaims::Name => subject.subject.clone(),
+    };
+    put("sub", sub.into());
     if identity != "sub" {
         put(identity, subject.subject.as_str().into());
     }

@@ -91,17 +91,17 @@ impl Default for SeenTokens {
 ///
 /// # Errors
 /// `user_disabled`, `token_invalid`.
-pub fn usable(user: Option<&Arc<UserCopy>>) -> Result<&Arc<UserCopy>> {
+pub fn usable(user: Option<&Arc<UserCopy>>, now_ms: i64) -> Result<&Arc<UserCopy>> {
     match user {
         None => Err(Error::new(codes::TOKEN_INVALID).operator("the user is gone")),
-        Some(copy) => enabled(&copy.user).map(|()| copy),
+        Some(copy) => enabled(&copy.user, now_ms).map(|()| copy),
     }
 }
 
-/// Refuses a user who was disabled.
+/// Refuses a user who is kept out: disabled, or banned.
 ///
 /// # Errors
 /// `user_disabled`.
-pub fn enabled(user: &User) -> Result<()> {
-    if user.disabled { Err(Error::new(codes::USER_DISABLED)) } else { Ok(()) }
+pub fn enabled(user: &User, now_ms: i64) -> Result<()> {
+    if user.is_kept_out(now_ms) { Err(Error::new(codes::USER_DISABLED)) } else { Ok(()) }
 }

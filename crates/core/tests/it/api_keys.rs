@@ -10,7 +10,7 @@ use doorward_core::identity::users::Administration;
 use doorward_core::operation::Call;
 use doorward_core::tokens::model::Revoked;
 
-use crate::house::{House, code};
+use crate::house::{House, PASSWORD, code};
 
 fn new(scopes: &[&str], expiry: Expiry) -> NewApiKey {
     NewApiKey { name: "robot".into(), scopes: scopes.iter().map(|&s| s.to_owned()).collect(), expiry }
@@ -78,6 +78,27 @@ async fn a_remembered_caller_is_what_its_owner_is_now() {
     for _ in 0..2 {
         assert_eq!(code(used().await), "user_disabled");
     }
+}
+
+#[tokio::test]
+async fn a_ban_keeps_out_keys_and_log_ins_until_it_is_over() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.call(&house).await, &["*"], Expiry::Never).await.expect("made");
+    let used = || house.bearer(made.secret.expose());
+    used().await.expect("let in");
+    let until_ms = house.engine.now_ms() + 60_000;
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    let changes = Administration { banned_until_ms: Some(Some(until_ms)), ..Administration::default() };
+    house.engine.users().administer(permit, &ann.user.id, changes).await.expect("banned");
+    assert_eq!(code(house.login_as("ann@example.org", PASSWORD, None).await), "user_disabled");
+    assert_ne!(code(house.bearer(ann.token()).await), "ok", "nobody who is in stays");
+    house.clock.advance_ms(59_999);
+    assert_eq!(code(used().await), "user_disabled", "a millisecond before it is over");
+    house.clock.advance_ms(1);
+    assert_eq!(code(used().await), "api_key_revoked", "as after disabling");
+    assert_eq!(code(house.login_as("ann@example.org", PASSWORD, None).await), "ok");
+    assert_ne!(code(house.bearer(ann.token()).await), "ok", "what was ended stays so");
 }
 
 #[tokio::test]

@@ -10,8 +10,7 @@ use doorward_core::clock::ManualClock;
 use doorward_core::identity::api_keys::{Expiry, NewApiKey};
 use doorward_core::identity::model::User;
 use doorward_core::identity::own_account::OwnChanges;
-use doorward_core::identity::proofs::{EmailRules, Links, Purpose, Shown};
-use doorward_core::identity::sessions::Granted;
+use doorward_core::identity::proofs::{Arrived, EmailRules, Links, Purpose, Shown};
 use doorward_core::identity::users::{Administration, NewUser, UserChanges};
 use doorward_core::mail::KeptMails;
 use doorward_core::ports::store::Users as _;
@@ -47,7 +46,7 @@ async fn ask(house: &House, purpose: Purpose, email: &str) -> &'static str {
     code(house.engine.proofs().ask(permit, purpose, email, &links()).await)
 }
 
-async fn arrive(house: &House, purpose: Purpose, shown: &Shown<'_>) -> Result<Granted> {
+async fn arrive(house: &House, purpose: Purpose, shown: &Shown<'_>) -> Result<Arrived> {
     let permit = house.nobody().await.permit(Target::any())?;
     house.engine.proofs().arrive(permit, &[purpose], shown).await
 }

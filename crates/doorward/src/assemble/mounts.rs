@@ -82,7 +82,7 @@ impl Own<'_> {
             passwords: supabase::passwords(self.config, mount, self.mode),
             distinct_refusals: mount.distinct_refusals,
             sign_up: if mount.sign_up { SignUp::Open } else { SignUp::Closed },
-            email: supabase::email_rules(mount),
+            email: supabase::email_rules(mount)?,
             policy: self.policy(mount, platform),
             tenant: self.tenants.get(&mount.name).map(|known| Arc::clone(&known.tenant)),
             sessions: SessionRules {
@@ -118,7 +118,16 @@ impl Own<'_> {
 
     /// Tokens of our own that are for one of these.
     fn own_token(&self, audience: &[&str]) -> Result<Arc<dyn Authenticator>, Failure> {
-        let options = object(json!({ "issuer": self.issuer(), "audience": audience }));
+        self.own_token_at(audience, None)
+    }
+
+    /// The same, of log-ins at one mount alone.
+    fn own_token_at(
+        &self,
+        audience: &[&str],
+        mount: Option<&str>,
+    ) -> Result<Arc<dyn Authenticator>, Failure> {
+        let options = object(json!({ "issuer": self.issuer(), "audience": audience, "mount": mount }));
         let section = match &self.keys {
             Keys::Ring(ring) => Section { options, ring: Some(Arc::clone(ring)), ..Section::default() },
             Keys::Fixed { verify, .. } => {
@@ -130,9 +139,13 @@ impl Own<'_> {
 
     /// Supabase's gateway, then its tokens. Those of other mounts are not taken: nobody there had to prove an address.
     fn supabase_chain(&self, mount: &config::Mount) -> Result<Chain, Failure> {
-        let options = object(json!({ "mount": mount.name, "open": ["/auth/v1/verify"] }));
+        let options = object(json!({
+            "mount": mount.name,
+            "service_version": mount.supabase.service_key_version,
+            "open": ["/auth/v1/verify", "/verify", "/auth/v1/authorize", "/authorize"],
+        }));
         let gate = self.method("project_key", Section { options, ..Section::default() })?;
-        Ok(Chain::new(vec![gate, self.own_token(&[supabase::AUDIENCE])?]))
+        Ok(Chain::new(vec![gate, self.own_token_at(&[supabase::AUDIENCE], Some(&mount.name))?]))
     }
 
     /// What start-up files may register, over the methods that they stand before.

@@ -26,10 +26,10 @@ impl Inside {
         Ok(self.call.permit(target)?)
     }
 
-    /// The user that `text` names: an id, a user name or an e-mail address.
+    /// The user that `text` names: an id in either form, a user name or an e-mail address.
     pub(crate) async fn user(&self, text: &str) -> Result<User, Failure> {
         let store = &self.assembled.store;
-        let found = match store.user(&UserId::from(text)).await {
+        let found = match store.user(&UserId::of_either(text)).await {
             Ok(Some(user)) => Ok(Some(user)),
             Ok(None) => store.user_by_login(&doorward_core::identity::validate::fold(text)).await,
             Err(error) => Err(error),

@@ -133,7 +133,9 @@ async fn caller(inside: &Inside, mount: &Mount, who: &str) -> Result<AuthContext
     if who.contains('|') {
         let (principal, _) = inside.principal(who)?;
         return match principal.user_id() {
-            Some(id) => Ok(own_token::caller(&inside.user(id.as_str()).await?)?),
+            Some(id) => {
+                Ok(own_token::caller(&inside.user(id.as_str()).await?, inside.assembled.engine.now_ms())?)
+            }
             // What others' tokens say of roles is not known here: a plain user, as without a word of it.
             None => Ok(AuthContext {
                 principal,
@@ -144,7 +146,7 @@ async fn caller(inside: &Inside, mount: &Mount, who: &str) -> Result<AuthContext
     }
     let store = &inside.assembled.store;
     let Some(key) = store.api_key(&ApiKeyId::from(who)).await.map_err(Error::from)? else {
-        return Ok(own_token::caller(&inside.user(who).await?)?);
+        return Ok(own_token::caller(&inside.user(who).await?, inside.assembled.engine.now_ms())?);
     };
     let user = store.user(&key.owner).await.map_err(Error::from)?;
     let gone = || Failure::refused("the key's owner is gone", "such a key lets nobody in");

@@ -1,5 +1,6 @@
 //! `[mounts.NAME]`: what clients talk to.
 
+pub(super) mod supabase;
 mod values;
 
 use std::net::SocketAddr;
@@ -62,6 +63,8 @@ pub struct Mount {
     pub refresh_rotation: bool,
     /// Whether an address may be logged in with before anybody proved it.
     pub auto_confirm: bool,
+    /// What of Supabase's routes it does beside.
+    pub supabase: supabase::Rules,
     /// Where links of letters lead in the end.
     pub site_url: Option<String>,
     /// Patterns of other places where they may lead.
@@ -284,6 +287,31 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "supabase: other places where they may lead, such as https://*.app.example/**; * ends at a dot or slash, ** does not.",
     ),
+    Key::new(
+        "anonymous_sign_ins",
+        "false",
+        "supabase: true lets strangers stay without a name, until they give an address. Each leaves an account behind.",
+    ),
+    Key::new(
+        "secure_email_change",
+        "true",
+        "supabase: whether the holder of the present address has to agree to another one too.",
+    ),
+    Key::new(
+        "letters_per_network",
+        "30",
+        "supabase: letters that one client address may ask for in five minutes; 0 for any number.",
+    ),
+    Key::optional(
+        "mail_templates",
+        "\"/etc/doorward/letters\"",
+        "supabase: a directory of texts for letters, such as confirmation.txt and confirmation.html, in the place of ours.",
+    ),
+    Key::new(
+        "service_key_version",
+        "1",
+        "supabase: a higher number makes another service key; those before it open nothing from then on.",
+    ),
     Key::new("docs", "false", "Whether muxi shows /docs, /redoc and /openapi.json."),
     Key::new(
         "allow_anonymous",
@@ -425,6 +453,7 @@ impl Mount {
         };
         let cors_origins = origins(&mut section);
         let docs = section.boolean("docs");
+        let supabase = supabase::Rules::read(&mut section);
         let auto_confirm = section.boolean("auto_confirm");
         let site_url = section.text("site_url").filter(|url| !url.is_empty());
         let redirect_urls = section.list("redirect_urls");
@@ -480,6 +509,7 @@ impl Mount {
             distinct_refusals: distinct_refusals?,
             refresh_rotation: refresh_rotation?,
             auto_confirm: auto_confirm?,
+            supabase: supabase?,
             site_url,
             redirect_urls: redirect_urls?,
             cookie_sessions: cookie_sessions?,

@@ -20,7 +20,7 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
     if !wants_page(&request.headers) {
         let shown: Vec<Value> = mails
             .iter()
-            .map(|mail| json!({ "at_ms": mail.at_ms, "to": mail.to, "subject": mail.subject, "text": mail.text }))
+            .map(|mail| json!({ "at_ms": mail.at_ms, "to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html }))
             .collect();
         return Ok(json_answer(StatusCode::OK, &json!({ "mails": shown })));
     }
@@ -59,6 +59,7 @@ mod tests {
             at_ms: 0,
             to: "<b>@example.org".into(),
             subject: "<i>".into(),
+            html: None,
             text: "<script>x</script>\nhttps://a.example/?b=c&d=\"e\njavascript:alert(1)".into(),
         };
         let html = article(&mail);

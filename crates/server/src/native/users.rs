@@ -32,16 +32,15 @@ impl From<NewAccount> for NewUser {
     fn from(body: NewAccount) -> Self {
         let NewAccount { email, username, password, display_name, user_metadata, roles, admin_metadata } =
             body;
-        let email_confirmed = false;
         Self {
             email,
-            email_confirmed,
             username,
             password,
             display_name,
             user_metadata,
             roles,
             admin_metadata,
+            ..Self::default()
         }
     }
 }
@@ -113,9 +112,9 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let (permit, body) = request.permit_with_json::<user::Administer, Changes>(target).await?;
     let Changes { email, username, display_name, user_metadata, password, roles, admin_metadata, disabled } =
         body;
-    let administration = Administration { roles, admin_metadata, disabled };
+    let administration = Administration { roles, admin_metadata, disabled, ..Administration::default() };
     let own = UserChanges { email, username, display_name, user_metadata, ..UserChanges::default() };
-    let administers = administration != Administration::default();
+    let administers = !administration.is_empty();
     let updates = own != UserChanges::default();
     // Each kind is one transaction; two of them in one request could be done by half.
     if [administers, updates, password.is_some()].into_iter().filter(|asked| *asked).count() != 1 {

@@ -176,4 +176,15 @@ impl<'r> Row<'r> {
     pub fn json<T: serde::de::DeserializeOwned>(&self, column: usize) -> Result<T, StoreError> {
         serde_json::from_str(self.text(column)?).map_err(|_| Self::wrong(column, "JSON of its shape"))
     }
+
+    /// JSON of one shape, or nothing.
+    ///
+    /// # Errors
+    /// As [`Row::json`].
+    pub fn maybe_json<T: serde::de::DeserializeOwned>(&self, column: usize) -> Result<Option<T>, StoreError> {
+        match self.maybe_text(column)? {
+            None => Ok(None),
+            Some(_) => self.json(column).map(Some),
+        }
+    }
 }

@@ -27,6 +27,13 @@ pub async fn a_user_comes_back_as_written(open: Open<'_>) {
         user_metadata: object(json!({})),
         admin_metadata: object(json!({})),
         disabled: true,
+        phone: None,
+        phone_confirmed_at_ms: None,
+        banned_until_ms: None,
+        anonymous: false,
+        deleted_at_ms: None,
+        invited_at_ms: None,
+        moving: None,
         ..user("b")
     };
     put(&store, vec![Write::InsertUser(full.clone()), Write::InsertUser(bare.clone())]).await;
@@ -83,6 +90,44 @@ pub async fn login_names_are_one_space(open: Open<'_>) {
     // One's own address as one's name is no conflict.
     put(&store, vec![Write::InsertUser(with(Some("b@example.org"), Some("b@example.org")))]).await;
     assert_eq!(store.user_by_login("n@example.org").await.expect("a user can be looked up"), None);
+}
+
+/// A phone number is one account's, and no name or address finds it by accident.
+pub async fn a_phone_number_is_one_accounts(open: Open<'_>) {
+    let store = one(open);
+    put(&store, vec![Write::InsertUser(user("a"))]).await;
+    let bare = User { email: None, phone: user("a").phone, username: Some("b".into()), ..user("b") };
+    assert_eq!(refused(&store, vec![Write::InsertUser(bare.clone())]).await, Conflict::PhoneTaken);
+    let freed = User { phone: None, version: 2, ..user("a") };
+    put(&store, vec![Write::UpdateUser(freed), Write::InsertUser(bare.clone())]).await;
+    let back = User { version: 3, ..user("a") };
+    assert_eq!(refused(&store, vec![Write::UpdateUser(back)]).await, Conflict::PhoneTaken);
+    let phone = bare.phone.expect("it has one");
+    assert_eq!(store.user_by_login(&phone).await.expect("a look-up"), None);
+}
+
+/// The newest come first, as many as asked for, and all are counted.
+pub async fn users_are_counted_and_paged_from_the_newest(open: Open<'_>) {
+    let store = one(open);
+    assert_eq!(store.count_users().await.expect("counted"), 0);
+    put(&store, ["a", "b", "c"].map(|name| Write::InsertUser(user(name))).into()).await;
+    assert_eq!(store.count_users().await.expect("counted"), 3);
+    for (skip, limit, expected) in [(0, 2, "cb"), (2, 2, "a"), (3, 2, ""), (0, 0, ""), (1, 1, "b")] {
+        let found = store.newest_users(skip, limit).await.expect("listed");
+        let names: String = found.iter().map(|user| &user.id.as_str()[4..]).collect();
+        assert_eq!(names, expected, "{skip} {limit}");
+    }
+}
+
+/// A password that is dropped is gone, and dropping none is no conflict.
+pub async fn a_password_can_be_dropped(open: Open<'_>) {
+    let store = one(open);
+    let set = Write::SetPassword { user: "usr_a".into(), phc: "$argon2id$x".into(), at_ms: NOW_MS };
+    put(&store, vec![Write::InsertUser(user("a")), set]).await;
+    for _ in 0..2 {
+        put(&store, vec![Write::DropPassword { user: "usr_a".into() }]).await;
+        assert_eq!(store.password(&"usr_a".into()).await.expect("read"), None);
+    }
 }
 
 /// An update names the version it read; any other version is stale, and so is a user that is gone.

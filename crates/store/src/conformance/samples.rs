@@ -3,7 +3,7 @@
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
 use doorward_core::audit::entry::{AuditEntry, Outcome};
 use doorward_core::id::SessionId;
-use doorward_core::identity::model::{ApiKey, ApiKeyKind, Identity, Session, SessionOrigin, User};
+use doorward_core::identity::model::{ApiKey, ApiKeyKind, Identity, Moving, Session, SessionOrigin, User};
 use doorward_core::ports::Write;
 use doorward_core::tokens::model::{Family, Revocation, Revoked, SealedKey};
 use serde_json::{Map, Value, json};
@@ -48,7 +48,20 @@ pub fn user(name: &str) -> User {
         user_metadata: object(json!({"theme": "dark", "deep": {"list": [1, 2.5, null, "\u{0}"]}})),
         admin_metadata: object(json!({"plan": "gold"})),
         email_confirmed_at_ms: Some(NOW_MS - 5),
+        phone: Some(name.bytes().map(|byte| byte.to_string()).collect()),
+        phone_confirmed_at_ms: Some(NOW_MS - 4),
         disabled: false,
+        banned_until_ms: Some(NOW_MS - 3),
+        anonymous: true,
+        deleted_at_ms: Some(NOW_MS - 2),
+        invited_at_ms: Some(NOW_MS - 1),
+        moving: Some(Moving {
+            to: format!("{name}-new@example.org"),
+            asked_at_ms: NOW_MS,
+            both: true,
+            old_agreed: true,
+            new_agreed: false,
+        }),
         created_at_ms: NOW_MS,
         updated_at_ms: NOW_MS,
         version: 1,

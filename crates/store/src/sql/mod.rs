@@ -43,6 +43,7 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::InsertUser(user) => users::insert(&user, to)?,
         Write::UpdateUser(user) => users::update(&user, to)?,
         Write::DeleteUser(id) => users::delete(&id, to),
+        Write::DropPassword { user } => to.push(users::drop_password(&user)),
         Write::SetPassword { user, phc, at_ms } => to.push(users::set_password(&user, phc, at_ms)),
         Write::ExpectPassword { user, phc } => to.push(users::expect_password(&user, phc)),
         Write::ExpectAnotherHolder { role, but } => to.push(users::expect_another_holder(role, &but)),

@@ -14,7 +14,9 @@ macro_rules! select {
         concat!(
             "SELECT account.id, account.username, account.email, account.display_name, account.roles, \
              account.user_metadata, account.admin_metadata, account.disabled, account.created_at_ms, \
-             account.updated_at_ms, account.version, account.email_confirmed_at_ms FROM account ",
+             account.updated_at_ms, account.version, account.email_confirmed_at_ms, account.phone, \
+             account.phone_confirmed_at_ms, account.banned_until_ms, account.anonymous, account.deleted_at_ms, \
+             account.invited_at_ms, account.moving FROM account ",
             $rest
         )
     };
@@ -23,12 +25,23 @@ macro_rules! select {
 const BY_ID: &str = select!("WHERE account.id = $1");
 const BY_LOGIN: &str = select!("JOIN login ON login.account = account.id WHERE login.name = $1");
 const PAGE: &str = select!("WHERE account.id > $1 ORDER BY account.id LIMIT $2");
+const NEWEST: &str = select!("ORDER BY account.id DESC LIMIT $1 OFFSET $2");
+
+/// A phone number among the names that people log in by. No address and no user name has a colon.
+fn phone_name(phone: &str) -> String {
+    format!("tel:{phone}")
+}
+
+fn moving(user: &User) -> Result<Option<String>, StoreError> {
+    user.moving.as_ref().map(json).transpose()
+}
 
 pub(super) fn insert(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> {
     to.push(Step::row(
         "INSERT INTO account (id, username, email, display_name, roles, user_metadata, admin_metadata, disabled, \
-         created_at_ms, updated_at_ms, version, email_confirmed_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         created_at_ms, updated_at_ms, version, email_confirmed_at_ms, phone, phone_confirmed_at_ms, \
+         banned_until_ms, anonymous, deleted_at_ms, invited_at_ms, moving) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
          ON CONFLICT (id) DO NOTHING",
         owned![
             &user.id,
@@ -43,6 +56,13 @@ pub(super) fn insert(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> 
             user.updated_at_ms,
             user.version,
             user.email_confirmed_at_ms,
+            user.phone.as_ref(),
+            user.phone_confirmed_at_ms,
+            user.banned_until_ms,
+            user.anonymous,
+            user.deleted_at_ms,
+            user.invited_at_ms,
+            moving(user)?,
         ],
         Conflict::Exists,
     ));
@@ -53,8 +73,9 @@ pub(super) fn insert(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> 
 pub(super) fn update(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> {
     to.push(Step::row(
         "UPDATE account SET username = $2, email = $3, display_name = $4, roles = $5, user_metadata = $6, \
-         admin_metadata = $7, disabled = $8, updated_at_ms = $9, version = $10, email_confirmed_at_ms = $11 \
-         WHERE id = $1 AND version = $12",
+         admin_metadata = $7, disabled = $8, updated_at_ms = $9, version = $10, email_confirmed_at_ms = $11, \
+         phone = $13, phone_confirmed_at_ms = $14, banned_until_ms = $15, anonymous = $16, deleted_at_ms = $17, \
+         invited_at_ms = $18, moving = $19 WHERE id = $1 AND version = $12",
         owned![
             &user.id,
             user.username.as_ref(),
@@ -68,6 +89,13 @@ pub(super) fn update(user: &User, to: &mut Vec<Step>) -> Result<(), StoreError> 
             user.version,
             user.email_confirmed_at_ms,
             user.version.saturating_sub(1),
+            user.phone.as_ref(),
+            user.phone_confirmed_at_ms,
+            user.banned_until_ms,
+            user.anonymous,
+            user.deleted_at_ms,
+            user.invited_at_ms,
+            moving(user)?,
         ],
         Conflict::Stale,
     ));
@@ -86,6 +114,9 @@ fn names_and_roles(user: &User, to: &mut Vec<Step>) {
         && user.email.as_ref() != Some(username)
     {
         to.push(Step::row(LOGIN, owned![username, &user.id], Conflict::UsernameTaken));
+    }
+    if let Some(phone) = &user.phone {
+        to.push(Step::row(LOGIN, owned![phone_name(phone), &user.id], Conflict::PhoneTaken));
     }
     for role in &user.roles {
         to.push(Step::any(
@@ -118,6 +149,10 @@ pub(super) fn set_password(user: &UserId, phc: String, at_ms: i64) -> Step {
     )
 }
 
+pub(super) fn drop_password(user: &UserId) -> Step {
+    Step::any("DELETE FROM password WHERE account = $1", owned![user])
+}
+
 pub(super) fn expect_password(user: &UserId, phc: String) -> Step {
     Step::row("SELECT 1 FROM password WHERE account = $1 AND phc = $2", owned![user, phc], Conflict::Stale)
 }
@@ -145,6 +180,13 @@ fn read(row: Row<'_>) -> Result<User, StoreError> {
         updated_at_ms: row.i64(9)?,
         version: row.i64(10)?,
         email_confirmed_at_ms: row.maybe_i64(11)?,
+        phone: row.maybe_string(12)?,
+        phone_confirmed_at_ms: row.maybe_i64(13)?,
+        banned_until_ms: row.maybe_i64(14)?,
+        anonymous: row.i64(15)? != 0,
+        deleted_at_ms: row.maybe_i64(16)?,
+        invited_at_ms: row.maybe_i64(17)?,
+        moving: row.maybe_json(18)?,
     })
 }
 
@@ -161,6 +203,17 @@ impl Users for SqlStore {
         Box::pin(async move {
             let after = page.after.as_deref().unwrap_or("");
             self.list(PAGE, &[after.into(), page.limit.into()], read).await
+        })
+    }
+
+    fn newest_users(&self, skip: u32, limit: u32) -> StoreFuture<'_, Vec<User>> {
+        Box::pin(async move { self.list(NEWEST, &[limit.into(), skip.into()], read).await })
+    }
+
+    fn count_users(&self) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let counted = self.one("SELECT COUNT(*) FROM account", &[], |row| row.i64(0)).await?;
+            Ok(counted.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
         })
     }
 

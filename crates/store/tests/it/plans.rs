@@ -145,6 +145,7 @@ fn writes() -> Vec<(&'static str, Write)> {
     let at_ms = NOW_MS;
     vec![
         ("UpdateUser", Write::UpdateUser(user("a"))),
+        ("DropPassword", Write::DropPassword { user: "usr_a".into() }),
         ("SetPassword", Write::SetPassword { user: "usr_a".into(), phc: "x".into(), at_ms }),
         ("InsertSession", Write::InsertSession(session("n", "a"))),
         ("EndSession", Write::EndSession { id: "ses_a".into(), at_ms }),

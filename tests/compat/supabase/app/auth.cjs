@@ -47,6 +47,50 @@ const steps = {
     out.reset = plain(await auth.resetPasswordForEmail(given.email));
     return out;
   },
+  // What letters open, with an operator's own client beside.
+  async letters(auth) {
+    const out = {};
+    out.otp = plain(await auth.signInWithOtp({ email: given.email, options: { data: { name: "Ann" } } }));
+    out.resend = plain(await auth.resend({ type: "signup", email: given.email }));
+    out.phone = plain(await auth.signInWithOtp({ phone: "+41791234567" }));
+    out.provider = plain(await auth.signInWithIdToken({ provider: "google", token: "x" }));
+    return out;
+  },
+  async byToken(auth) {
+    const out = {};
+    out.verify = plain(await auth.verifyOtp({ token_hash: given.token, type: given.type }));
+    out.nonce = plain(await auth.reauthenticate());
+    out.identities = plain(await auth.getUserIdentities());
+    out.factors = plain(await auth.mfa.listFactors());
+    out.enroll = plain(await auth.mfa.enroll({ factorType: "totp" }));
+    out.move = plain(await auth.updateUser({ email: given.other }));
+    out.others = await auth.signOut({ scope: "others" }).then(({ error }) => ({ error }));
+    return out;
+  },
+  async stranger(auth) {
+    const out = {};
+    out.in = plain(await auth.signInAnonymously({ options: { data: { cart: 1 } } }));
+    out.claims = plain(await auth.getClaims());
+    out.named = plain(await auth.updateUser({ email: given.email, password: given.password }));
+    return out;
+  },
+  async administer() {
+    const { admin } = client({ persistSession: false, headers: { apikey: given.key, Authorization: `Bearer ${given.key}` } });
+    const out = {};
+    out.made = plain(await admin.createUser({ email: given.email, password: given.password, email_confirm: true, phone: given.phone }));
+    const { id } = out.made.data.user;
+    out.got = plain(await admin.getUserById(id));
+    out.listed = plain(await admin.listUsers({ page: 1, perPage: 1 }));
+    out.changed = plain(await admin.updateUserById(id, { user_metadata: { name: "Bo" }, ban_duration: "1h" }));
+    out.link = plain(await admin.generateLink({ type: "recovery", email: given.email }));
+    out.unbanned = plain(await admin.updateUserById(id, { ban_duration: "none" }));
+    out.moving = plain(await admin.generateLink({ type: "email_change_new", email: given.email, newEmail: given.other }));
+    out.invited = plain(await admin.inviteUserByEmail(given.invited));
+    out.soft = plain(await admin.deleteUser(id, true));
+    out.gone = plain(await admin.deleteUser(out.invited.data.user.id));
+    out.missing = plain(await admin.getUserById(out.invited.data.user.id));
+    return out;
+  },
   // A page that is left open, or opened again, after the access token has expired: what the first run stored is all there is.
   async leave(auth) {
     const out = plain(await auth.signInWithPassword(given));

@@ -89,7 +89,7 @@ impl ApiKeys {
         let unknown = || Error::new(codes::KEY_INVALID).operator("unknown key");
         let copy = self.engine.api_key_copy(mac).await?.ok_or_else(unknown)?;
         let user = self.engine.user_copy(&copy.key.owner).await?;
-        let user = usable(user.as_ref())?;
+        let user = usable(user.as_ref(), now_ms)?;
         let auth = Arc::new(context(&copy.key, &user.user));
         let caller = KeyCaller { auth: Arc::clone(&auth), owner: user.stamp };
         copy.caller.store(Some(Arc::new(caller)));
@@ -122,7 +122,7 @@ fn must_stand(engine: &Engine, key: &ApiKey, principal: Key, now_ms: i64) -> Res
 /// # Errors
 /// `user_disabled`, `api_key_revoked`, `api_key_expired`, as for a request.
 pub fn caller(engine: &Engine, key: &ApiKey, user: &User) -> Result<AuthContext> {
-    enabled(user)?;
+    enabled(user, engine.now_ms())?;
     let principal = Key::of_principal(&Principal::local(&user.id).owner_key());
     must_stand(engine, key, principal, engine.now_ms())?;
     Ok(context(key, user))

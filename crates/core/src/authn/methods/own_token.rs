@@ -27,6 +27,7 @@ struct OwnToken {
     keys: Keys,
     issuer: Vec<String>,
     audience: Vec<String>,
+    mount: Option<String>,
     seen: SeenTokens,
 }
 
@@ -37,6 +38,9 @@ struct Options {
     issuer: String,
     /// `aud` of our tokens: one of these.
     audience: Vec<String>,
+    /// The mount whose log-ins alone count, where others have the same keys and audience.
+    #[serde(default)]
+    mount: Option<String>,
 }
 
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
@@ -54,6 +58,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             keys,
             issuer: vec![options.issuer],
             audience: options.audience,
+            mount: options.mount,
             seen: SeenTokens::new(),
         }))
     },
@@ -108,7 +113,7 @@ impl OwnToken {
     ) -> Result<Arc<AuthContext>> {
         let claims = verified.claims;
         let invalid = |what: &str| Error::new(codes::TOKEN_INVALID).operator(what);
-        let user_id = UserId::from(claims.sub().as_deref().ok_or_else(|| invalid("no sub"))?);
+        let user_id = UserId::of_either(claims.sub().as_deref().ok_or_else(|| invalid("no sub"))?);
         let session_id = claims.get_str("sid").map(|sid| SessionId::from(&*sid));
         let session = session_id.as_ref().map(SessionId::as_str);
         let handles = Handles::of(&claims, session, &Principal::local(&user_id).owner_key());
@@ -116,11 +121,15 @@ impl OwnToken {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }
         let user = self.engine.user_copy(&user_id).await?;
-        let user = usable(user.as_ref())?;
+        let user = usable(user.as_ref(), now_ms)?;
         let session = match &session_id {
             None => None,
             Some(id) => Some(self.engine.live_session(id, now_ms).await?),
         };
+        let begun_at = session.as_ref().map(|copy| copy.session.mount.as_str());
+        if self.mount.as_deref().is_some_and(|mount| begun_at != Some(mount)) {
+            return Err(invalid("of another mount"));
+        }
         let scopes =
             claims.get_str("scope").map(|text| text.split_ascii_whitespace().map(Arc::from).collect());
         let auth = Arc::new(AuthContext {
@@ -160,6 +169,6 @@ fn context(user: &User) -> AuthContext {
 ///
 /// # Errors
 /// `user_disabled`.
-pub fn caller(user: &User) -> Result<AuthContext> {
-    enabled(user).map(|()| context(user))
+pub fn caller(user: &User, now_ms: i64) -> Result<AuthContext> {
+    enabled(user, now_ms).map(|()| context(user))
 }

@@ -1,8 +1,8 @@
 //! Supabase's gateway: nobody gets through without the mount's anon or service key in `apikey`.
 //!
-//! It stands before the methods that say who somebody is and says nothing of that itself: 1. where a letter's link leads, nobody has a
-//! key; 2. no key, or a wrong one, is refused whatever else is shown; 3. clients repeat their key as the Bearer token while nobody is
-//! logged in, which is then nobody.
+//! It stands before the methods that say who somebody is: 1. where a letter's link leads, nobody has a key; 2. no key, or a wrong one, is
+//! refused whatever else is shown; 3. clients repeat their key as the Bearer token while nobody is logged in, which is then nobody; 4. the
+//! service key as the Bearer token is the operator's own program, which administers accounts and nothing else (`docs/adr/0024`).
 
 use std::sync::Arc;
 
@@ -10,10 +10,13 @@ use serde::Deserialize;
 
 use super::{ConfigError, Descriptor};
 use crate::authn::{Answer, Authenticator, Outcome, Presented};
-use crate::authz::roles::ANONYMOUS;
+use crate::authz::roles::{ADMIN, ANONYMOUS};
 use crate::error::{Error, codes};
-use crate::identity::project_keys::ProjectKeys;
-use crate::principal::AuthContext;
+use crate::identity::project_keys::{ProjectKeys, ProjectRole};
+use crate::principal::{AuthContext, Principal, PrincipalKind};
+
+/// The method's name, by which callers with a mount's key are known.
+pub const METHOD: &str = "project_key";
 
 /// The header; its letters' case does not matter.
 const HEADER: &str = "apikey";
@@ -23,6 +26,8 @@ const HEADER: &str = "apikey";
 struct Options {
     /// Whose keys.
     mount: String,
+    /// Which service key: of those before it none is taken.
+    service_version: u32,
     /// Paths that browsers come to by a link, by `GET`.
     open: Vec<String>,
 }
@@ -31,17 +36,33 @@ struct ProjectKey {
     keys: ProjectKeys,
     open: Vec<String>,
     nobody: Arc<AuthContext>,
+    service: Arc<AuthContext>,
 }
 
+/// What the service key is for. It never reaches what is not of accounts.
+const SERVICE_SCOPES: &[&str] =
+    &["user:*", "session:login", "session:end", "login:begin", "token:refresh", "service:ping"];
+
 pub(super) const DESCRIPTOR: Descriptor = Descriptor {
-    name: "project_key",
+    name: METHOD,
     build: |section, engine| {
-        let options: Options = super::options("project_key", &section)?;
-        let failed = |error: Error| ConfigError { method: "project_key", problem: error.to_string() };
-        let nobody = AuthContext { method: "project_key", ..AuthContext::anonymous(vec![ANONYMOUS.into()]) };
+        let options: Options = super::options(METHOD, &section)?;
+        let failed = |error: Error| ConfigError { method: METHOD, problem: error.to_string() };
+        let nobody = AuthContext { method: METHOD, ..AuthContext::anonymous(vec![ANONYMOUS.into()]) };
         Ok(Arc::new(ProjectKey {
-            keys: engine.project_keys(&options.mount).map_err(failed)?,
+            keys: engine.project_keys(&options.mount, options.service_version).map_err(failed)?,
             open: options.open,
+            service: Arc::new(AuthContext {
+                principal: Principal {
+                    kind: PrincipalKind::Service,
+                    authority: format!("{}/service_key", options.mount).into(),
+                    subject: "service_role".into(),
+                },
+                roles: vec![ADMIN.into()],
+                scopes: Some(SERVICE_SCOPES.iter().map(|&scope| scope.into()).collect()),
+                administrative: true,
+                ..nobody.clone()
+            }),
             nobody: Arc::new(nobody),
         }))
     },
@@ -71,10 +92,13 @@ impl Authenticator for ProjectKey {
         }
         // 3.
         match presented.bearer() {
-            Some(text) if self.keys.role_of(text).is_some() => {
-                Answer::Now(Outcome::Accepted(Arc::clone(&self.nobody)))
-            }
-            _ => Answer::Now(Outcome::NotPresent),
+            Some(text) => match self.keys.role_of(text) {
+                Some(ProjectRole::Anon) => Answer::Now(Outcome::Accepted(Arc::clone(&self.nobody))),
+                // 4.
+                Some(ProjectRole::Service) => Answer::Now(Outcome::Accepted(Arc::clone(&self.service))),
+                None => Answer::Now(Outcome::NotPresent),
+            },
+            None => Answer::Now(Outcome::NotPresent),
         }
     }
 }

@@ -62,13 +62,13 @@ pub(crate) async fn staying(engine: &Engine, id: &SessionId) -> Result<AuthConte
         return Err(Error::new(codes::SESSION_ENDED));
     }
     let user = engine.user_copy(&session.session.user).await?;
-    let user = usable(user.as_ref())?;
+    let user = usable(user.as_ref(), engine.now_ms())?;
     Ok(AuthContext {
         method: DESCRIPTOR.name,
         ambient: true,
         session: Some(id.clone()),
         authenticated_at_s: Some(session.session.created_at_ms.div_euclid(1000)),
         expires_at_s: Some(session.session.expires_at_ms.div_euclid(1000)),
-        ..caller(&user.user)?
+        ..caller(&user.user, engine.now_ms())?
     })
 }

@@ -1,7 +1,7 @@
 //! Taking a proof: whoever shows it is logged in, and the address is theirs.
 
-use super::Proofs;
 use super::code::{self, Bound, DIGITS, LINK, Purpose};
+use super::{Proofs, moving};
 use crate::authz::Target;
 use crate::authz::catalogue::session;
 use crate::error::{Error, Kind, Result, codes};
@@ -34,9 +34,22 @@ pub enum Shown<'a> {
 struct Claimed {
     user: User,
     address: String,
+    /// Whether the proof itself says the address, which the account does not know yet.
+    names_another: bool,
     what: &'static str,
     secret: String,
 }
+
+/// What a proof came to.
+pub enum Arrived {
+    /// Whoever showed it is logged in.
+    In(Box<Granted>),
+    /// One holder has agreed to a move that needs the other one too.
+    Half,
+}
+
+/// How often a proof is tried again when the account changed meanwhile.
+const ROUNDS: u32 = 4;
 
 impl Proofs<'_> {
     /// Logs in whoever shows a proof for one of these purposes, and confirms the address. A proof works once.
@@ -49,34 +62,84 @@ impl Proofs<'_> {
         permit: Permit<session::Login>,
         purposes: &[Purpose],
         shown: &Shown<'_>,
-    ) -> Result<Granted> {
+    ) -> Result<Arrived> {
         let call = permit.call().clone();
+        let mut permit = Some(permit);
+        for _ in 0..ROUNDS {
+            let leave = match permit.take() {
+                Some(permit) => permit,
+                None => call.permit::<session::Login>(Target::any())?,
+            };
+            match self.arrive_once(leave, purposes, shown).await {
+                // Both holders at once, or the account changed: what was shown is not spent yet.
+                Err(error) if error.is(codes::CONFLICT) => {}
+                other => return other,
+            }
+        }
+        Err(Error::new(codes::CONFLICT))
+    }
+
+    async fn arrive_once(
+        &self,
+        mut permit: Permit<session::Login>,
+        purposes: &[Purpose],
+        shown: &Shown<'_>,
+    ) -> Result<Arrived> {
+        let call = permit.call().clone();
+        let confirms = permit.mount().email.as_ref().is_some_and(|rules| rules.confirm);
         let found = async {
             let claimed = self.claimed(shown).await?;
             let purpose = self.purpose(&claimed, purposes).await?;
-            Ok::<_, Error>((claimed, purpose))
+            let (whose, what) = (claimed.user.id.clone(), claimed.what);
+            let proven = self.proven(claimed, purpose, confirms)?;
+            Ok::<_, Error>((whose, what, purpose, proven))
         };
-        let (claimed, purpose) = match found.await {
+        let (whose, what, purpose, proven) = match found.await {
             Ok(found) => found,
             Err(error) if error.code().kind == Kind::Unauthenticated => {
                 return Err(permit.refuse(error).await);
             }
             Err(error) => return permit.close(Err(error)),
         };
-        let client = match client_of(None, &call.origin) {
+        let done = match proven {
+            Proven::Half(writes) => {
+                permit.name_resource(whose.as_str());
+                permit.commit(writes).await.map(|()| Arrived::Half).map_err(Error::from)
+            }
+            Proven::Whole(user, writes) => self.begin(permit, purpose, what, *user, writes).await,
+        };
+        match done {
+            Err(error) if error.is(codes::CODE_SPENT) => {
+                if what == DIGITS {
+                    self.count_wrong_digits(&whose, purpose).await?;
+                }
+                // A guess, counted like every other one.
+                Err(call.permit::<session::Login>(Target::any())?.refuse(error).await)
+            }
+            other => other,
+        }
+    }
+
+    async fn begin(
+        &self,
+        permit: Permit<session::Login>,
+        purpose: Purpose,
+        what: &str,
+        user: User,
+        writes: Vec<Write>,
+    ) -> Result<Arrived> {
+        let client = match client_of(None, &permit.call().origin) {
             Ok(client) => client,
             Err(error) => return permit.close(Err(error)),
         };
-        let (whose, what) = (claimed.user.id.clone(), claimed.what);
-        let (user, writes) = self.proven(claimed, purpose);
         let arrival = Arrival {
             user,
             method: "mail",
             source: Some(
                 match purpose {
                     Purpose::SignUp => "email/signup",
-                    Purpose::Recovery => "recovery",
-                    Purpose::EmailChange => "email_change",
+                    Purpose::MagicLink if what == DIGITS => "otp",
+                    other => other.as_str(),
                 }
                 .to_owned(),
             ),
@@ -86,26 +149,20 @@ impl Proofs<'_> {
             typed: None,
             rehash: None,
         };
-        match self.engine.sessions().begin(permit, arrival, Keep::Tokens { client, scope: None }).await {
-            Ok((_, Some(granted))) => Ok(granted),
-            Ok((_, None)) => Err(Error::new(codes::INTERNAL).operator("a log-in for tokens made none")),
-            Err(error) if error.is(codes::CODE_SPENT) => {
-                if what == DIGITS {
-                    self.count_wrong_digits(&whose, purpose).await?;
-                }
-                // A guess, counted like every other one.
-                Err(call.permit::<session::Login>(Target::any())?.refuse(error).await)
-            }
-            Err(error) => Err(error),
+        match self.engine.sessions().begin(permit, arrival, Keep::Tokens { client, scope: None }).await? {
+            (_, Some(granted)) => Ok(Arrived::In(Box::new(granted))),
+            (_, None) => Err(Error::new(codes::INTERNAL).operator("a log-in for tokens made none")),
         }
     }
 
     async fn claimed(&self, shown: &Shown<'_>) -> Result<Claimed> {
         let none = || Error::new(codes::CODE_SPENT);
+        let mut names_another = false;
         let (user, address, what, secret) = match shown {
             Shown::Link(token) => {
                 let (id, secret, address) = code::read(token).ok_or_else(none)?;
                 let user = self.engine.store().user(&id).await?.ok_or_else(none)?;
+                names_another = address.is_some();
                 let address = address.or_else(|| user.email.clone()).ok_or_else(none)?;
                 (user, address, LINK, secret.to_owned())
             }
@@ -122,16 +179,17 @@ impl Proofs<'_> {
                 (user, address, DIGITS, (*digits).to_owned())
             }
         };
-        if user.disabled {
+        if user.is_kept_out(self.engine.now_ms()) {
             return Err(Error::new(codes::USER_DISABLED));
         }
-        Ok(Claimed { user, address, what, secret })
+        Ok(Claimed { user, address, names_another, what, secret })
     }
 
     /// For which of the purposes there is something to be proven at all.
     async fn purpose(&self, claimed: &Claimed, purposes: &[Purpose]) -> Result<Purpose> {
         let now_ms = self.engine.now_ms();
-        for purpose in purposes {
+        let fitting = |purpose: &&Purpose| (**purpose == Purpose::EmailChange) == claimed.names_another;
+        for purpose in purposes.iter().filter(fitting) {
             let stored = purpose.stored(claimed.what, &claimed.user.id);
             if self.engine.store().any_code(&stored, now_ms).await? {
                 return Ok(*purpose);
@@ -141,32 +199,47 @@ impl Proofs<'_> {
     }
 
     /// The account as it is afterwards, and the writes that spend the proof and make it so.
-    fn proven(&self, claimed: Claimed, purpose: Purpose) -> (User, Vec<Write>) {
-        let Claimed { mut user, address, what, secret } = claimed;
+    ///
+    /// # Errors
+    /// `code_spent` where the account is on no way to that address.
+    fn proven(&self, claimed: Claimed, purpose: Purpose, confirms: bool) -> Result<Proven> {
+        let Claimed { mut user, address, what, secret, .. } = claimed;
         let now_ms = self.engine.now_ms();
         let hash =
             Bound { purpose, user: &user.id, address: &address }.hash(self.engine.proof_key(), what, &secret);
         let mut writes = vec![Write::SpendCode { purpose: purpose.stored(what, &user.id), hash, now_ms }];
+        let moves = matches!(purpose, Purpose::EmailChange | Purpose::EmailChangeCurrent);
+        if moves {
+            let whole = moving::agree(&mut user, purpose, &address);
+            if !whole.ok_or_else(|| Error::new(codes::CODE_SPENT))? {
+                writes.extend(code::end_writes(purpose, &user.id));
+                writes.extend(changed(&mut user, now_ms));
+                return Ok(Proven::Half(writes));
+            }
+        } else if user.email_confirmed_at_ms.is_none()
+            && confirms
+            && matches!(purpose, Purpose::MagicLink | Purpose::Invite)
+        {
+            // Whoever signed up with somebody else's address must not keep a password of the account.
+            writes.push(Write::DropPassword { user: user.id.clone() });
+        }
         // Either way of proving ends the other, and every other letter.
         writes.extend(code::end_all_writes(&user.id));
-        if user.email_confirmed_at_ms.is_none() || user.email.as_deref() != Some(&address) {
-            user.email = Some(address);
+        if moves || user.email_confirmed_at_ms.is_none() || user.anonymous {
             user.email_confirmed_at_ms = Some(now_ms);
-            user.updated_at_ms = now_ms;
-            user.version += 1;
-            writes.push(Write::UpdateUser(user.clone()));
-            writes.push(Write::Announce(Change::User(user.id.clone())));
+            user.anonymous = false;
+            writes.extend(changed(&mut user, now_ms));
         }
-        (user, writes)
+        Ok(Proven::Whole(Box::new(user), writes))
     }
 
-    async fn may_try(&self, user: &UserId) -> bool {
+    pub(super) async fn may_try(&self, user: &UserId) -> bool {
         let key = format!("mail-digits:{user}");
         !self.engine.shared().hit(&key, TRIES, TRIES_MS, self.engine.now_ms()).get().await.exceeded
     }
 
     /// Ends the digits when the last try was wrong, in every process and for good: six digits are few.
-    async fn count_wrong_digits(&self, user: &UserId, purpose: Purpose) -> Result<()> {
+    pub(crate) async fn count_wrong_digits(&self, user: &UserId, purpose: Purpose) -> Result<()> {
         let key = format!("mail-digits:{user}");
         // A limit of 0 looks without counting.
         let tried = self.engine.shared().hit(&key, 0, TRIES_MS, self.engine.now_ms()).get().await.used;
@@ -176,4 +249,18 @@ impl Proofs<'_> {
         }
         Ok(())
     }
+}
+
+/// What a proof makes of an account.
+enum Proven {
+    /// It is logged in to.
+    Whole(Box<User>, Vec<Write>),
+    /// One of two has agreed.
+    Half(Vec<Write>),
+}
+
+fn changed(user: &mut User, now_ms: i64) -> [Write; 2] {
+    user.updated_at_ms = now_ms;
+    user.version += 1;
+    [Write::UpdateUser(user.clone()), Write::Announce(Change::User(user.id.clone()))]
 }

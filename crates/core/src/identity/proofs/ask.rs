@@ -1,39 +1,34 @@
 //! Asking: a code into the store, a letter on its way.
 
+use serde_json::{Map, Value};
+
 use super::Proofs;
-use super::code::{self, Bound, Made, Purpose};
+use super::code::{Made, Purpose};
+use super::write::{Letter, Links};
 use crate::authz::Target;
 use crate::authz::catalogue::{login, user};
 use crate::error::{Error, Result, codes};
-use crate::forms;
-use crate::id::UserId;
 use crate::identity::model::User;
 use crate::identity::users::NewUser;
-use crate::identity::validate;
-use crate::mail::letters;
-use crate::operation::{Call, Permit};
+use crate::mount::SignUp;
+use crate::operation::Permit;
 use crate::ports::{Conflict, StoreError};
-use crate::secret::SecretText;
-
-/// One letter to an address in this time: nobody's mailbox is flooded from here.
-const PAUSE_MS: i64 = 60_000;
-
-/// Where a letter's link leads.
-#[derive(Debug, Clone)]
-pub struct Links {
-    /// What takes the proof, without a query, such as `https://auth.example/supabase/auth/v1/verify`.
-    pub verify: String,
-    /// The server's own root, such as `https://auth.example/`.
-    pub own: String,
-    /// Where somebody wants to go in the end; believed only as far as the mount's [`super::Redirects`] let.
-    pub wanted: Option<String>,
-}
 
 /// What asking came to. It does not say whether there is an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     /// When.
     pub at_ms: i64,
+}
+
+/// Somebody who wants in by a letter.
+pub struct Entering<'a> {
+    /// The address as typed.
+    pub address: &'a str,
+    /// Whether an account is to be made where there is none.
+    pub make: bool,
+    /// What it is to say of itself then.
+    pub user_metadata: Map<String, Value>,
 }
 
 impl Proofs<'_> {
@@ -48,6 +43,9 @@ impl Proofs<'_> {
         new: NewUser,
         links: &Links,
     ) -> Result<(User, Asked)> {
+        if let Some(many) = self.too_many(permit.call()).await {
+            return permit.close(Err(many));
+        }
         let prepared = self.engine.users().sign_up_writes(&permit, new).await.and_then(|(user, writes)| {
             let address = user
                 .email
@@ -96,60 +94,67 @@ impl Proofs<'_> {
         links: &Links,
     ) -> Result<Asked> {
         let asked = Asked { at_ms: self.engine.now_ms() };
-        let address = match validate::email(address) {
+        let address = match self.may_write(&permit, address).await {
             Ok(address) => address,
             Err(error) => return permit.close(Err(error)),
         };
-        if let Some(soon) = self.is_soon(&address).await {
-            return permit.close(Err(soon));
-        }
         self.ask_holder(permit, purpose, &address, links).await?;
         Ok(asked)
     }
 
-    /// Writes to an address that an account's owner wants to have instead of the present one.
+    /// Lets whoever holds an address in by a letter. An address that is nobody's gets an account first, where that is wanted and the
+    /// mount's sign-up is open. The answer is the same for all of them.
     ///
     /// # Errors
-    /// `bad_field`; `email_taken`; `mail_too_soon`; `login_too_old`, `bad_credentials` unless the owner has just logged in or shows the
-    /// current password; `not_found` for somebody else's account.
-    pub async fn ask_new_address(
+    /// `bad_field` for what is no address; `mail_too_soon`, `rate_limited`.
+    pub async fn enter(
         &self,
-        mut permit: Permit<login::Begin>,
-        (user, current_password): (&UserId, Option<&SecretText>),
-        address: &str,
+        permit: Permit<login::Begin>,
+        entering: Entering<'_>,
         links: &Links,
     ) -> Result<Asked> {
         let asked = Asked { at_ms: self.engine.now_ms() };
         let checked = async {
-            let own = permit.auth().principal.user_id().as_ref() == Some(user);
-            if !own {
-                return Err(Error::new(codes::NOT_FOUND));
-            }
-            self.engine.owner_proven(&permit, current_password).await?;
-            let address = validate::email(address)?;
-            if self.engine.store().user_by_login(&address).await?.is_some_and(|other| other.id != *user) {
-                return Err(Error::new(codes::EMAIL_TAKEN));
-            }
-            match self.is_soon(&address).await {
-                Some(soon) => Err(soon),
-                None => Ok(address),
-            }
+            let address = self.may_write(&permit, entering.address).await?;
+            Ok::<_, Error>((self.engine.store().user_by_login(&address).await?, address))
         };
-        let address = match checked.await {
-            Ok(address) => address,
-            Err(error) if error.is(codes::BAD_CREDENTIALS) => return Err(permit.refuse(error).await),
+        let (found, address) = match checked.await {
+            Ok(checked) => checked,
             Err(error) => return permit.close(Err(error)),
         };
+        let makes = found.is_none() && entering.make && permit.mount().sign_up == SignUp::Open;
+        if !makes {
+            self.ask_holder(permit, Purpose::MagicLink, &address, links).await?;
+            return Ok(asked);
+        }
         let call = permit.call().clone();
-        let Made { token, digits, writes } = self.made(Purpose::EmailChange, user, &address);
-        permit.name_resource(user.as_str());
-        permit.commit(writes).await?;
-        let letter = Letter { purpose: Purpose::EmailChange, address: &address, again: false };
-        self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
-        Ok(asked)
+        permit.close(Ok(()))?;
+        let mut permit = call.permit::<user::SignUp>(Target::any())?;
+        let new = NewUser {
+            email: Some(address.clone()),
+            user_metadata: entering.user_metadata,
+            ..NewUser::default()
+        };
+        let (user, mut writes) = match self.engine.users().prepare(&call.mount, new, None).await {
+            Ok(prepared) => prepared,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let Made { token, digits, writes: codes } = self.made(Purpose::SignUp, &user.id, &address);
+        writes.extend(codes);
+        permit.name_resource(user.id.as_str());
+        match permit.attempt(writes).await {
+            Ok(()) => {
+                let letter = Letter { purpose: Purpose::SignUp, address: &address, again: false };
+                self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
+                Ok(asked)
+            }
+            // Somebody else was faster, and is written to.
+            Err(StoreError::Conflict(Conflict::EmailTaken)) => permit.close(Ok(asked)),
+            Err(error) => permit.close(Err(error.into())),
+        }
     }
 
-    async fn ask_holder(
+    pub(super) async fn ask_holder(
         &self,
         mut permit: Permit<login::Begin>,
         purpose: Purpose,
@@ -160,9 +165,10 @@ impl Proofs<'_> {
             Ok(found) => found,
             Err(error) => return permit.close(Err(error.into())),
         };
+        let asked_at_ms = self.engine.now_ms();
         let wanted = |user: &User| {
             user.email.as_deref() == Some(address)
-                && !user.disabled
+                && !user.is_kept_out(asked_at_ms)
                 && (purpose != Purpose::SignUp || user.email_confirmed_at_ms.is_none())
         };
         let Some(user) = found.filter(wanted) else { return permit.close(Ok(())) };
@@ -174,40 +180,4 @@ impl Proofs<'_> {
         self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
         Ok(())
     }
-
-    fn made(&self, purpose: Purpose, user: &UserId, address: &str) -> Made {
-        let bound = Bound { purpose, user, address };
-        code::make(self.engine.proof_key(), self.engine.random(), bound, self.engine.now_ms())
-    }
-
-    /// The refusal, where an address was written to within the last minute. Counted by the address, whoever has it.
-    async fn is_soon(&self, address: &str) -> Option<Error> {
-        let now_ms = self.engine.now_ms();
-        let hit = self.engine.shared().hit(&format!("mail:{address}"), 1, PAUSE_MS, now_ms).get().await;
-        let left_s = u32::try_from((hit.ends_at_ms - now_ms + 999) / 1000).unwrap_or(60);
-        hit.exceeded.then(|| {
-            let message = format!("For security purposes, you can only request this after {left_s} seconds.");
-            Error::new(codes::MAIL_TOO_SOON).message(message).retry_after_s(left_s)
-        })
-    }
-
-    fn write_to(&self, call: &Call, letter: &Letter<'_>, secrets: (&str, &str), links: &Links) {
-        let ((token, digits), Letter { purpose, address, again }) = (secrets, *letter);
-        let rules = call.mount.email.clone().unwrap_or_default();
-        let go_to = rules.redirects.choose(links.wanted.as_deref(), &links.own);
-        let query = forms::pairs(&[("token", token), ("type", purpose.as_str()), ("redirect_to", &go_to)]);
-        let link = format!("{}?{query}", links.verify);
-        // Whoever types digits says the address; that of a change is no account's yet, so only its link works.
-        let digits = (purpose != Purpose::EmailChange).then_some(digits);
-        self.engine.post().take(self.engine, letters::asking(purpose, address, &link, digits, again));
-    }
-}
-
-/// What a letter is about.
-#[derive(Clone, Copy)]
-struct Letter<'a> {
-    purpose: Purpose,
-    address: &'a str,
-    /// Whether the account was there before it was asked for.
-    again: bool,
 }

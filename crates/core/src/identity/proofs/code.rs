@@ -21,7 +21,18 @@ pub enum Purpose {
     Recovery,
     /// That another address is the owner's too.
     EmailChange,
+    /// That the holder of the present address agrees to another one.
+    EmailChangeCurrent,
+    /// Logging in by the letter alone.
+    MagicLink,
+    /// Coming in for the first time, because an administrator asked one to.
+    Invite,
+    /// That whoever is logged in reads the address's letters now. It opens nothing by itself.
+    Reauthentication,
 }
+
+/// Those that open an account: a newer letter of one voids older ones of all.
+const OPENING: [Purpose; 4] = [Purpose::SignUp, Purpose::Recovery, Purpose::MagicLink, Purpose::Invite];
 
 impl Purpose {
     /// The word for it in links.
@@ -30,7 +41,18 @@ impl Purpose {
         match self {
             Self::SignUp => "signup",
             Self::Recovery => "recovery",
-            Self::EmailChange => "email_change",
+            Self::EmailChange | Self::EmailChangeCurrent => "email_change",
+            Self::MagicLink => "magiclink",
+            Self::Invite => "invite",
+            Self::Reauthentication => "reauthentication",
+        }
+    }
+
+    /// The name under which it is kept: those of one word in links are apart here.
+    fn kept_as(self) -> &'static str {
+        match self {
+            Self::EmailChangeCurrent => "email_change_current",
+            other => other.as_str(),
         }
     }
 
@@ -38,14 +60,14 @@ impl Purpose {
     #[must_use]
     pub fn life_ms(self) -> i64 {
         match self {
-            Self::Recovery => 900_000,
-            Self::SignUp | Self::EmailChange => DAY_MS,
+            Self::Recovery | Self::MagicLink | Self::Reauthentication => 900_000,
+            Self::SignUp | Self::EmailChange | Self::EmailChangeCurrent | Self::Invite => DAY_MS,
         }
     }
 
     /// Under which purpose the store keeps codes: those of links and of digits apart, so that digits can end without the link.
     pub(super) fn stored(self, what: &str, user: &UserId) -> String {
-        format!("mail:{what}:{}:{user}", self.as_str())
+        format!("mail:{what}:{}:{user}", self.kept_as())
     }
 }
 
@@ -62,7 +84,7 @@ impl Bound<'_> {
     pub(super) fn hash(&self, key: &hmac::Key, what: &str, secret: &str) -> [u8; 32] {
         let mut context = hmac::Context::with_key(key);
         context.update(b"doorward mail proof v1");
-        for part in [what, self.purpose.as_str(), self.user.as_str(), self.address, secret] {
+        for part in [what, self.purpose.kept_as(), self.user.as_str(), self.address, secret] {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
@@ -88,7 +110,8 @@ pub(super) fn make(key: &hmac::Key, random: &dyn Random, bound: Bound<'_>, now_m
     let secret = base64url_encode(&bytes::<32>(random));
     let digits = digits(random);
     let Bound { purpose, user, address } = bound;
-    let mut writes = end_writes(purpose, user);
+    let voided: &[Purpose] = if OPENING.contains(&purpose) { &OPENING } else { &[purpose] };
+    let mut writes: Vec<Write> = voided.iter().flat_map(|purpose| end_writes(*purpose, user)).collect();
     let expires_at_ms = now_ms + purpose.life_ms();
     for (what, text) in [(LINK, &secret), (DIGITS, &digits)] {
         let (purpose, hash) = (purpose.stored(what, user), bound.hash(key, what, text));
@@ -98,7 +121,7 @@ pub(super) fn make(key: &hmac::Key, random: &dyn Random, bound: Bound<'_>, now_m
     let token = match purpose {
         // The account does not know the address yet, so the link says it.
         Purpose::EmailChange => format!("{id}.{secret}.{}", base64url_encode(address.as_bytes())),
-        Purpose::SignUp | Purpose::Recovery => format!("{id}.{secret}"),
+        _ => format!("{id}.{secret}"),
     };
     Made { token: SecretText::new(token), digits: SecretText::new(digits), writes }
 }
@@ -108,15 +131,23 @@ pub(super) fn end_writes(purpose: Purpose, user: &UserId) -> Vec<Write> {
     [LINK, DIGITS].map(|what| Write::DropCodes { purpose: purpose.stored(what, user) }).into()
 }
 
-/// The writes that end letters which reset a password: somebody has set one.
-pub(crate) fn end_recovery_writes(user: &UserId) -> Vec<Write> {
-    end_writes(Purpose::Recovery, user)
+/// The writes that end what was asked for before somebody set a password: whoever asked may have been somebody else. That an address is
+/// its holder's can still be shown.
+pub(crate) fn end_earlier_writes(user: &UserId) -> Vec<Write> {
+    let ended = [
+        Purpose::Recovery,
+        Purpose::MagicLink,
+        Purpose::EmailChange,
+        Purpose::EmailChangeCurrent,
+        Purpose::Reauthentication,
+    ];
+    ended.into_iter().flat_map(|purpose| end_writes(purpose, user)).collect()
 }
 
 /// The writes that end every proof of an account: whoever has come in by one needs no other.
 pub(super) fn end_all_writes(user: &UserId) -> Vec<Write> {
-    let purposes = [Purpose::SignUp, Purpose::Recovery, Purpose::EmailChange];
-    purposes.into_iter().flat_map(|purpose| end_writes(purpose, user)).collect()
+    let others = [Purpose::EmailChange, Purpose::EmailChangeCurrent, Purpose::Reauthentication];
+    OPENING.into_iter().chain(others).flat_map(|purpose| end_writes(purpose, user)).collect()
 }
 
 /// Six digits, each value as likely as any other.

@@ -10,16 +10,25 @@
 mod arrive;
 mod ask;
 pub mod code;
+mod links;
+mod moving;
+mod nonce;
 pub mod redirects;
+mod write;
 
-pub use arrive::Shown;
-pub use ask::{Asked, Links};
+pub use arrive::{Arrived, Shown};
+pub use ask::{Asked, Entering};
 pub use code::Purpose;
+pub use links::{LinkFor, MadeLink};
 pub use redirects::Redirects;
+pub use write::Links;
 
-pub(crate) use code::end_recovery_writes;
+pub(crate) use code::end_earlier_writes;
+
+use std::sync::Arc;
 
 use crate::engine::Engine;
+use crate::mail::Templates;
 
 /// What a mount demands of e-mail addresses, and where people go from a letter.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +37,14 @@ pub struct EmailRules {
     pub confirm: bool,
     /// Where links may lead in the end.
     pub redirects: Redirects,
+    /// Whether the holder of the present address has to agree to another one too.
+    pub both_agree: bool,
+    /// Letters that one network may ask for in five minutes; 0 for any number.
+    pub letters_per_network: u32,
+    /// Whether strangers may stay without a name, with nothing but a session.
+    pub anonymous: bool,
+    /// What is written.
+    pub templates: Arc<Templates>,
 }
 
 /// Proofs by mail, as a service.

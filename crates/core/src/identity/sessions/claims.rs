@@ -31,7 +31,7 @@ pub(super) fn of(profile: &TokenProfile, user: &User, session: &Session) -> Map<
 fn supabase(claims: &mut Map<String, Value>, user: &User, session: &Session) {
     let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     put("email", user.email.as_deref().unwrap_or_default().into());
-    put("phone", "".into());
+    put("phone", user.phone.as_deref().unwrap_or_default().into());
     put("app_metadata", within(app_metadata(user)));
     put("user_metadata", within(user.user_metadata.clone()));
     put("role", "authenticated".into());
@@ -40,15 +40,21 @@ fn supabase(claims: &mut Map<String, Value>, user: &User, session: &Session) {
     let timestamp = session.created_at_ms.div_euclid(1000);
     put("amr", json!([{ "method": method, "timestamp": timestamp }]));
     put("session_id", session.id.as_str().into());
-    put("is_anonymous", false.into());
+    put("is_anonymous", user.anonymous.into());
 }
 
 /// What only administrators write of a user, with the ways of logging in, as Supabase shows it.
 #[must_use]
 pub fn app_metadata(user: &User) -> Map<String, Value> {
     let mut metadata = user.admin_metadata.clone();
-    metadata.insert("provider".into(), "email".into());
-    metadata.insert("providers".into(), json!(["email"]));
+    let ways: Vec<&str> = [("email", user.email.is_some()), ("phone", user.phone.is_some())]
+        .into_iter()
+        .filter_map(|(way, has)| has.then_some(way))
+        .collect();
+    if let Some(first) = ways.first() {
+        metadata.insert("provider".into(), (*first).into());
+        metadata.insert("providers".into(), json!(ways));
+    }
     metadata
 }
 

@@ -83,7 +83,7 @@ impl Sessions<'_> {
                 return Err(invalid().operator("another mount"));
             }
             let user = self.engine.store().user(&family.user).await?.ok_or_else(invalid)?;
-            if user.disabled {
+            if user.is_kept_out(now_ms) {
                 return Err(Error::new(codes::USER_DISABLED));
             }
             permit.name_principal(Principal::local(&user.id), "refresh_token");

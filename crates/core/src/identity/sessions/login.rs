@@ -196,7 +196,9 @@ impl Sessions<'_> {
         };
         match proven {
             None => Err(Error::new(codes::BAD_CREDENTIALS)),
-            Some(proven) if proven.user.disabled => Err(Error::new(codes::USER_DISABLED)),
+            Some(proven) if proven.user.is_kept_out(self.engine.now_ms()) => {
+                Err(Error::new(codes::USER_DISABLED))
+            }
             Some(proven) => Ok(proven),
         }
     }

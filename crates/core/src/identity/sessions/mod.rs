@@ -62,7 +62,7 @@ pub enum Which {
 
 /// Sessions as a service.
 pub struct Sessions<'e> {
-    engine: &'e Engine,
+    pub(super) engine: &'e Engine,
 }
 
 pub(crate) fn client_of(named: Option<&str>, origin: &Origin) -> Result<String> {
@@ -240,6 +240,9 @@ impl<'e> Sessions<'e> {
         let now_ms = self.engine.now_ms();
         let prepared = async {
             permit.must_reach(user.as_str(), &Principal::local(user).owner_key())?;
+            if let Some(account) = self.engine.store().user(user).await? {
+                self.engine.within_key(&permit, &account)?;
+            }
             let sessions = self.engine.store().sessions_of(user, now_ms).await?;
             let ending: Vec<_> = sessions
                 .iter()

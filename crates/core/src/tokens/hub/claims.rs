@@ -212,7 +212,7 @@ impl Read {
         }
         let user = match self.local_user() {
             None => None,
-            Some(id) => Some(Arc::clone(usable(engine.user_copy(&id).await?.as_ref())?)),
+            Some(id) => Some(Arc::clone(usable(engine.user_copy(&id).await?.as_ref(), now_ms)?)),
         };
         let session = match &self.session {
             None => None,

@@ -11,7 +11,7 @@ use super::views::confirms_by_itself;
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
-/// Ways of logging in that clients ask about; of them only `email` is here.
+/// Ways of logging in that clients ask about; of them only `email` is here, and what the mount lets.
 const WAYS: &[&str] = &[
     "anonymous_users",
     "apple",
@@ -45,8 +45,9 @@ const WAYS: &[&str] = &[
 pub(super) async fn settings(request: Request) -> Result<Answer> {
     let permit = request.permit::<service::Ping>(Target::any())?;
     let mount = &request.site.mount;
-    let external: Map<String, Value> =
-        WAYS.iter().map(|way| ((*way).to_owned(), (*way == "email").into())).collect();
+    let anonymous = mount.email.as_ref().is_some_and(|rules| rules.anonymous);
+    let on = |way: &str| way == "email" || (way == "anonymous_users" && anonymous);
+    let external: Map<String, Value> = WAYS.iter().map(|way| ((*way).to_owned(), on(way).into())).collect();
     let view = json!({
         "external": external,
         "disable_signup": mount.sign_up == SignUp::Closed,

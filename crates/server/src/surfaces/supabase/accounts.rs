@@ -1,5 +1,6 @@
 //! Signing up, and one's own account.
 
+use doorward_core::authn::methods::project_key;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{login, session, user};
 use doorward_core::clock::rfc3339;
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::links;
-use super::style::Fault;
+use super::style::{Fault, NO_PHONES};
 use super::views::{self, Moments, confirms_by_itself};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
@@ -29,8 +30,6 @@ struct SignUp {
     data: Option<Map<String, Value>>,
 }
 
-const NO_PHONES: (u16, &str, &str) = (400, "phone_provider_disabled", "Phone logins are disabled");
-
 /// `POST /auth/v1/signup`: a session where the mount confirms by itself, else the account, which has to be confirmed first.
 pub(super) async fn sign_up(mut request: Request) -> Result<Answer> {
     let links = links::of(&request);
@@ -40,11 +39,13 @@ pub(super) async fn sign_up(mut request: Request) -> Result<Answer> {
         Err(error) => return permit.close(Err(error)),
     };
     let none = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
+    if none(&body.phone) && none(&body.email) && body.password.is_none() {
+        let metadata = body.data.unwrap_or_default();
+        let granted = request.engine.sessions().stay_nameless(permit, metadata).await?;
+        return Ok(views::session(&granted, &request.site.mount));
+    }
     let fault = if !none(&body.phone) {
-        let (status, code, message) = NO_PHONES;
-        Some(Fault::new(status, code, message))
-    } else if none(&body.email) && body.password.is_none() {
-        Some(Fault::new(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled"))
+        Some(Fault::of(NO_PHONES))
     } else if body.password.as_ref().is_none_or(|password| password.expose().is_empty()) {
         Some(Fault::new(400, "validation_failed", "Signup requires a valid password"))
     } else if body.email.as_deref().is_none_or(|email| validate::email(email).is_err()) {
@@ -102,7 +103,7 @@ fn own(request: &Request) -> Result<Own> {
         let moments = Moments { signed_in_at_ms, ..Moments::default() };
         return Ok(Own::Account { id, owner: auth.principal.owner_key(), moments });
     }
-    Ok(if auth.method == "project_key" { Own::ProjectKey } else { Own::Nobody })
+    Ok(if auth.method == project_key::METHOD { Own::ProjectKey } else { Own::Nobody })
 }
 
 enum Own {
@@ -138,6 +139,7 @@ struct Changes {
     phone: Option<String>,
     password: Option<SecretText>,
     current_password: Option<SecretText>,
+    nonce: Option<SecretText>,
     data: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
 }
@@ -153,7 +155,7 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
     let target = Target::owned(id.as_str(), &owner);
     let (permit, body) = request.permit_with_json::<user::Update, Changes>(target).await?;
     let fault = match (&body.phone, &body.app_metadata) {
-        (Some(phone), _) if !phone.is_empty() => Some(Fault::new(NO_PHONES.0, NO_PHONES.1, NO_PHONES.2)),
+        (Some(phone), _) if !phone.is_empty() => Some(Fault::of(NO_PHONES)),
         (_, Some(_)) => Some(Fault::new(403, "not_admin", "Updating app_metadata is not allowed")),
         _ => None,
     };
@@ -169,8 +171,17 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
         ..UserChanges::default()
     };
     let (new_password, current_password) = (body.password, body.current_password);
-    let own = OwnChanges { changes, new_password, current_password: current_password.clone() };
-    let changed = engine.users().revise(permit, &id, own).await?;
+    let nonce = body.nonce.filter(|nonce| !nonce.expose().is_empty());
+    let asks_address = email.is_some();
+    let own =
+        OwnChanges { changes, new_password, current_password: current_password.clone(), nonce, asks_address };
+    let changed = match engine.users().revise(permit, &id, own).await {
+        Err(error) if error.is(codes::CODE_SPENT) => {
+            let message = "Nonce has expired or is invalid";
+            return Ok(Fault::new(422, "reauthentication_not_valid", message).answer(request.about()));
+        }
+        changed => changed?,
+    };
     let mut view = views::user(&changed, &mount, moments);
     let moves = |email: &String| validate::email(email).ok() != changed.email;
     if let Some(email) = email.filter(|email| !by_itself && moves(email)) {

@@ -1,9 +1,9 @@
-//! Letters: asked for, and answered.
+//! Letters, answered: a link is opened, or digits typed.
 
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{login, session};
-use doorward_core::error::{Error, Kind, Result, codes};
-use doorward_core::identity::proofs::{Purpose, Shown};
+use doorward_core::authz::catalogue::session;
+use doorward_core::error::{Kind, Result};
+use doorward_core::identity::proofs::{Arrived, Purpose, Shown};
 use doorward_core::identity::sessions::Granted;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
@@ -19,52 +19,23 @@ use crate::request::Request;
 /// What stands as it is in a fragment (RFC 3986 §2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-#[derive(Deserialize)]
-struct Asking {
-    email: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
-/// `POST /auth/v1/recover`
-pub(super) async fn recover(mut request: Request) -> Result<Answer> {
-    let body: Asking = request.json().await?;
-    ask(&request, Purpose::Recovery, body.email).await
-}
-
-/// `POST /auth/v1/resend`: of the kinds there are only the letter of a sign-up, which says all that the first one did.
-pub(super) async fn resend(mut request: Request) -> Result<Answer> {
-    let body: Asking = request.json().await?;
-    if body.kind.as_deref() != Some("signup") {
-        let message = "Missing or unsupported type: only signup is sent again";
-        return Ok(Fault::new(400, "validation_failed", message).answer(request.about()));
-    }
-    ask(&request, Purpose::SignUp, body.email).await
-}
-
-/// The answer is the same whoever has the address.
-async fn ask(request: &Request, purpose: Purpose, email: Option<String>) -> Result<Answer> {
-    let links = links::of(request)?;
-    let permit = request.permit::<login::Begin>(Target::any())?;
-    let Some(email) = email else {
-        let missing = Error::new(codes::BAD_FIELD).message("An email address is required");
-        return permit.close(Err(missing));
-    };
-    request.engine.proofs().ask(permit, purpose, &email, &links).await?;
-    Ok(json_answer(StatusCode::OK, &json!({})))
-}
-
 /// What a proof of this type may be for. Kinds of letters that are never sent are for nothing.
 fn purposes(kind: &str) -> Option<&'static [Purpose]> {
     Some(match kind {
         "signup" => &[Purpose::SignUp],
         "recovery" => &[Purpose::Recovery],
-        "email_change" => &[Purpose::EmailChange],
-        "email" => &[Purpose::SignUp, Purpose::Recovery],
-        "invite" | "magiclink" | "sms" | "phone_change" => &[],
+        "magiclink" => &[Purpose::MagicLink],
+        "invite" => &[Purpose::Invite],
+        "email_change" => &[Purpose::EmailChange, Purpose::EmailChangeCurrent],
+        // Of these at most one is outstanding.
+        "email" => &[Purpose::SignUp, Purpose::MagicLink, Purpose::Recovery, Purpose::Invite],
+        "sms" | "phone_change" => &[],
         _ => return None,
     })
 }
+
+/// What the first holder of two is told.
+const HALF: &str = "Confirmation link accepted. Please proceed to confirm link sent to the other email";
 
 /// `GET /auth/v1/verify?token&type&redirect_to`: what a letter's link opens. The session goes behind the `#`, which browsers send to
 /// nobody.
@@ -82,7 +53,8 @@ pub(super) async fn by_link(request: Request) -> Result<Answer> {
     let permit = request.permit::<session::Login>(Target::any())?;
     let purposes = purposes(kind).unwrap_or_default();
     match request.engine.proofs().arrive(permit, purposes, &Shown::Link(token)).await {
-        Ok(granted) => Ok(redirect(&place, &fragment(&granted, kind))),
+        Ok(Arrived::In(granted)) => Ok(redirect(&place, &fragment(&granted, kind))),
+        Ok(Arrived::Half) => Ok(redirect(&place, &encoded(&[("message", HALF), ("sb", "")]))),
         Err(error) if matches!(error.code().kind, Kind::Internal | Kind::Unavailable | Kind::Upstream) => {
             Err(error)
         }
@@ -151,6 +123,8 @@ pub(super) async fn by_client(mut request: Request) -> Result<Answer> {
         _ => return refused("Verify requires a token or a token hash, and an email with a token"),
     };
     let permit = request.permit::<session::Login>(Target::any())?;
-    let granted = request.engine.proofs().arrive(permit, purposes, &shown).await?;
-    Ok(views::session(&granted, &request.site.mount))
+    Ok(match request.engine.proofs().arrive(permit, purposes, &shown).await? {
+        Arrived::In(granted) => views::session(&granted, &request.site.mount),
+        Arrived::Half => json_answer(StatusCode::OK, &json!({ "msg": HALF, "code": "200" })),
+    })
 }

@@ -21,8 +21,15 @@ static ERROR_CODE: HeaderName = HeaderName::from_static("x-sb-error-code");
 /// What pages of other origins send.
 pub(crate) const SENT_HEADERS: &[&str] = &["apikey", "x-client-info", "x-supabase-api-version"];
 /// What they may read.
-pub(crate) const EXPOSED_HEADERS: &[&str] =
-    &["x-sb-error-code", "x-supabase-api-version", "sb-auth-user-id", "sb-auth-session-id"];
+pub(crate) const EXPOSED_HEADERS: &[&str] = &[
+    "x-sb-error-code",
+    "x-supabase-api-version",
+    "sb-auth-user-id",
+    "sb-auth-session-id",
+    "sb-auth-refresh-token-reuse",
+    "link",
+    "x-total-count",
+];
 
 /// The style.
 pub(crate) struct GoTrue;
@@ -40,11 +47,19 @@ impl Fault<'static> {
         Self { status, code, message: message.into() }
     }
 
+    /// One from a table.
+    pub(super) fn of((status, code, message): (u16, &'static str, &'static str)) -> Self {
+        Self::new(status, code, message)
+    }
+
     /// The answer.
     pub(super) fn answer(&self, about: About<'_>) -> Answer {
         answer(self, Value::Null, about)
     }
 }
+
+/// What whoever comes with a number is told: nobody here calls one.
+pub(super) const NO_PHONES: (u16, &str, &str) = (400, "phone_provider_disabled", "Phone logins are disabled");
 
 /// What an error of the engine is called, as this surface says it wherever nothing else is said.
 pub(super) fn fault(error: &Error) -> Fault<'_> {
@@ -88,6 +103,12 @@ pub(super) fn fault(error: &Error) -> Fault<'_> {
         _ if is(codes::EMAIL_TAKEN) || is(codes::USERNAME_TAKEN) => {
             said(422, "email_exists", "A user with this email address has already been registered")
         }
+        _ if is(codes::PHONE_TAKEN) => {
+            said(422, "phone_exists", "A user with this phone number has already been registered")
+        }
+        _ if is(codes::NAMELESS) => own(422, "validation_failed"),
+        _ if is(codes::ANONYMOUS_CLOSED) => own(422, "anonymous_provider_disabled"),
+        _ if is(codes::BEYOND_KEY) => own(403, "not_admin"),
         _ if is(codes::SIGN_UP_CLOSED) => {
             said(422, "signup_disabled", "Signups not allowed for this instance")
         }

@@ -64,6 +64,20 @@ async fn exchange(request: &mut Request) -> Result<Answer> {
             let permit = request.permit::<token::Refresh>(Target::any())?;
             engine.sessions().refresh(permit, &presented, None).await?
         }
+        // Nothing here begins what these would end.
+        "pkce" => {
+            let fault =
+                Fault::new(404, "flow_state_not_found", "invalid flow state, no valid flow state found");
+            return Ok(fault.answer(request.about()));
+        }
+        "id_token" => {
+            let fault = Fault::new(400, "provider_disabled", "Provider is not enabled");
+            return Ok(fault.answer(request.about()));
+        }
+        "web3" => {
+            let fault = Fault::new(422, "web3_provider_disabled", "Web3 provider is disabled");
+            return Ok(fault.answer(request.about()));
+        }
         _ => {
             let fault = Fault::new(400, "invalid_credentials", "unsupported_grant_type");
             return Ok(fault.answer(request.about()));

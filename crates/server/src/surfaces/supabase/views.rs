@@ -26,38 +26,54 @@ pub(super) fn confirms_by_itself(mount: &Mount) -> bool {
 
 pub(super) fn user(user: &User, mount: &Mount, moments: Moments) -> Value {
     let (created, updated) = (rfc3339(user.created_at_ms), rfc3339(user.updated_at_ms));
+    let shown_id = user.id.to_uuid();
     let email = user.email.as_deref().unwrap_or_default();
     // A mount that confirms by itself proves nothing, so it records nothing either.
     let by_itself = confirms_by_itself(mount).then_some(user.created_at_ms);
     let confirmed_at = user.email_confirmed_at_ms.or(by_itself).filter(|_| user.email.is_some()).map(rfc3339);
     let signed_in_at = moments.signed_in_at_ms.map(rfc3339);
-    let mut view = json!({
-        "id": user.id,
-        "aud": "authenticated",
-        "role": "authenticated",
-        "email": email,
-        "phone": "",
-        "app_metadata": app_metadata(user),
-        "user_metadata": user.user_metadata,
-        "identities": [{
-            "identity_id": user.id,
-            "id": user.id,
-            "user_id": user.id,
-            "identity_data": {
-                "sub": user.id,
-                "email": email,
-                "email_verified": confirmed_at.is_some(),
-                "phone_verified": false,
-            },
-            "provider": "email",
+    let identity = |provider: &str, id: String, data: Value, email: &str| {
+        json!({
+            "identity_id": id,
+            "id": id,
+            "user_id": shown_id,
+            "identity_data": data,
+            "provider": provider,
             "last_sign_in_at": signed_in_at.as_deref().unwrap_or(&created),
             "created_at": created,
             "updated_at": updated,
             "email": email,
-        }],
+        })
+    };
+    let phone_verified = user.phone_confirmed_at_ms.is_some();
+    let mut identities = Vec::new();
+    if user.email.is_some() {
+        let data = json!({
+            "sub": shown_id,
+            "email": email,
+            "email_verified": confirmed_at.is_some(),
+            "phone_verified": phone_verified,
+        });
+        identities.push(identity("email", shown_id.clone(), data, email));
+    }
+    if let Some(phone) = &user.phone {
+        let data = json!({
+            "sub": shown_id, "phone": phone, "email_verified": false, "phone_verified": phone_verified,
+        });
+        identities.push(identity("phone", format!("{shown_id}-phone"), data, ""));
+    }
+    let mut view = json!({
+        "id": shown_id,
+        "aud": "authenticated",
+        "role": "authenticated",
+        "email": email,
+        "phone": user.phone.as_deref().unwrap_or_default(),
+        "app_metadata": app_metadata(user),
+        "user_metadata": user.user_metadata,
+        "identities": identities,
         "created_at": created,
         "updated_at": updated,
-        "is_anonymous": false,
+        "is_anonymous": user.anonymous,
     });
     let mut put = |name: &str, moment: Option<String>| {
         if let Some(moment) = moment {
@@ -65,7 +81,14 @@ pub(super) fn user(user: &User, mount: &Mount, moments: Moments) -> Value {
         }
     };
     put("email_confirmed_at", confirmed_at.clone());
-    put("confirmed_at", confirmed_at);
+    let phone_confirmed_at = user.phone_confirmed_at_ms.map(rfc3339);
+    put("confirmed_at", confirmed_at.or_else(|| phone_confirmed_at.clone()));
+    put("phone_confirmed_at", phone_confirmed_at);
+    put("invited_at", user.invited_at_ms.map(rfc3339));
+    put("banned_until", user.banned_until_ms.map(rfc3339));
+    put("deleted_at", user.deleted_at_ms.map(rfc3339));
+    put("new_email", user.moving.as_ref().map(|moving| moving.to.clone()));
+    put("email_change_sent_at", user.moving.as_ref().map(|moving| rfc3339(moving.asked_at_ms)));
     put("confirmation_sent_at", moments.confirmation_sent_at_ms.map(rfc3339));
     put("last_sign_in_at", signed_in_at);
     view
@@ -87,7 +110,7 @@ pub(super) fn session(granted: &Granted, mount: &Mount) -> Answer {
     let mut put = |name, value: &str| {
         answer.headers_mut().insert(HeaderName::from_static(name), header_value(value));
     };
-    put("sb-auth-user-id", granted.user.as_str());
+    put("sb-auth-user-id", &granted.user.to_uuid());
     put("sb-auth-session-id", granted.session.as_str());
     if granted.repeated {
         put("sb-auth-refresh-token-reuse", "true");
