@@ -9,6 +9,8 @@ pub struct Vitals {
     pub hashing_waiting: u32,
     /// Passwords that are being hashed.
     pub hashing_busy: u32,
+    /// Passwords that were hashed, compared or judged so far: as many for an account that there is not as for one that there is.
+    pub hashings: u64,
     /// Time since the store's news were last heard, in seconds; 0 where nothing follows them.
     pub news_age_s: f64,
     /// Streams and sockets that a revocation would end.
@@ -25,6 +27,7 @@ impl Engine {
         Vitals {
             hashing_waiting,
             hashing_busy,
+            hashings: self.hashing().turns(),
             news_age_s: self.feed().age_s(self.clock().steady_ms()),
             watched: self.memory().live.count(),
             audit_lost: self.journal().lost(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use doorward_core::ports::Handlers;
 use doorward_core::ports::handlers::HandlerFault;
-use doorward_handlers::{Host, Settings};
+use doorward_handlers::{Host, Loaded, Settings};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -53,15 +53,38 @@ pub(crate) async fn open(
                 let settings = settings(mount, file, &setup.config.handlers, &setup.passed);
                 let host = Host::open(Settings { reload: setup.mode == Mode::Dev, ..settings }).await;
                 let host = host.map_err(|error| broken(file, &error))?;
-                for registers in host.loaded().registers {
+                let loaded = host.loaded();
+                for registers in &loaded.registers {
                     tracing::info!(handler = %mount, file = %file.target(), "handlers: {registers}");
+                }
+                if let Some(why) = not_remembered(file, &setup.config.handlers, &loaded) {
+                    tracing::warn!(handler = %mount, "{why}");
                 }
                 Arc::new(host)
             }
         };
         all.insert(mount.clone(), handlers);
     }
+    if start == Start::All && setup.config.handlers.remember_ms > 0 && all.is_empty() {
+        tracing::warn!("handlers.remember_s has no effect: no platform's file names handlers");
+    }
     Ok(all)
+}
+
+/// That it is asked each time who somebody is although `handlers.remember_s` says otherwise, and why; for people.
+pub(crate) fn not_remembered(
+    file: &HandlerFile,
+    configured: &config::Handlers,
+    loaded: &Loaded,
+) -> Option<String> {
+    let remembered = file.kind == "langgraph" && loaded.by_authorization;
+    (configured.remember_ms > 0 && !remembered).then(|| {
+        format!(
+            "handlers.remember_s has no effect on {}: what is remembered is a LangGraph authenticate that asks for authorization and nothing \
+             else",
+            file.target()
+        )
+    })
 }
 
 /// The processes of start-up files, by mount. They are begun later, once there is a hub.

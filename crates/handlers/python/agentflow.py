@@ -3,7 +3,7 @@
 import inspect
 import sys
 
-from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_attribute, user_code
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_attribute, place, user_code
 
 
 def load(target, directory):
@@ -15,9 +15,9 @@ def load(target, directory):
     try:
         backend = cls()
     except TypeError as error:
-        raise Broken(f"TypeError: {error}") from None
+        raise Broken(f"TypeError: {error}", place(error, directory)) from None
     except Exception as error:
-        raise Broken(f"{cls.__name__}() fails: {type(error).__name__}: {error}") from None
+        raise Broken(f"{cls.__name__}() fails: {type(error).__name__}: {error}", place(error, directory)) from None
     takes_request, run = wants_request(backend.authenticate), user_code(backend.authenticate)
 
     async def authenticate(given, in_thread):

@@ -3,7 +3,7 @@
 import inspect
 import uuid
 
-from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_target, user_code
+from _doorward_runner import Broken, Invalid, Loaded, Refuse, asgi_scope, load_target, place_of, user_code
 
 #: What `@auth.authenticate` may ask for by name.
 PARAMETERS = {
@@ -29,7 +29,7 @@ def load(target, directory):
         raise Broken(f"{target} registers nothing: use @auth.authenticate and @auth.on")
     if authenticate is None:
         raise Broken(f"{target} lets nobody in: it registers no @auth.authenticate")
-    functions = {"authorize": authorizing(auth), "authenticate": authenticating(authenticate)}
+    functions = {"authorize": authorizing(auth), "authenticate": authenticating(authenticate, directory)}
     by_authorization = list(inspect.signature(authenticate).parameters) == ["authorization"]
     registers.append(f"authenticate({', '.join(inspect.signature(authenticate).parameters)})")
     registers += [f"on {resource}.{action}" for resource, action in auth._handlers]
@@ -40,11 +40,12 @@ def load(target, directory):
     return Loaded(functions, registers, by_authorization, spell)
 
 
-def authenticating(function):
+def authenticating(function, directory):
     parameters = inspect.signature(function).parameters
     for name, parameter in parameters.items():
         if name not in PARAMETERS and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
-            raise Broken(f"authenticate asks for {name!r}; it may ask for {', '.join(sorted(PARAMETERS))}")
+            what = f"authenticate asks for {name!r}; it may ask for {', '.join(sorted(PARAMETERS))}"
+            raise Broken(what, place_of(function, directory))
     wanted = [name for name in parameters if name in PARAMETERS]
     run, alone = user_code(function), wanted == ["authorization"]
 

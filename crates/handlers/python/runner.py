@@ -206,14 +206,18 @@ def end_all():
     os._exit(0)
 
 
+def is_own(file, directory):
+    """Whether a file is the user's: in the directory, and of no environment that stands in it, as a project's `.venv` does."""
+    if not file.startswith(directory + os.sep):
+        return False
+    installed = sys.prefix != directory and file.startswith(sys.prefix + os.sep)
+    return not installed and "site-packages" not in file[len(directory):].split(os.sep)
+
+
 def own_files(directory):
     """The user's files that were loaded, to look whether they change."""
-    found = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and file.startswith(directory + os.sep) and "site-packages" not in file:
-            found.add(file)
-    return sorted(found)
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted({file for file in files if file and is_own(file, directory)})
 
 
 def place(error, directory):
@@ -222,11 +226,19 @@ def place(error, directory):
     if isinstance(error, SyntaxError) and error.filename:
         where = (error.filename, error.lineno or 0)
     for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename.startswith(directory + os.sep) and not isinstance(error, SyntaxError):
+        if is_own(frame.filename, directory) and not isinstance(error, SyntaxError):
             where = (frame.filename, frame.lineno)
     if where is None:
         return None
     return f"{os.path.relpath(where[0], directory)}:{where[1]}"
+
+
+def place_of(function, directory):
+    """Where a function of the user's begins, as `file:line`."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or not is_own(code.co_filename, directory):
+        return None
+    return f"{os.path.relpath(code.co_filename, directory)}:{code.co_firstlineno}"
 
 
 def failed_to_load(error, directory):

@@ -29,6 +29,7 @@ use crate::metrics::{Metrics, MetricsDesk, MountMetrics};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
 use crate::surfaces::hypha::{ClientScripts, Streams};
+use crate::surfaces::langgraph::upstream::graphs_own::GraphsOwn;
 use crate::surfaces::{self, Surface};
 use crate::table::{Clash, Part, Table};
 
@@ -409,6 +410,7 @@ fn site(
         metrics,
         stopping,
         docs,
+        graphs_own: GraphsOwn::of(&graphs.names),
         graphs,
         hub,
         streams: Streams::default(),
@@ -439,6 +441,7 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         metrics,
         docs: false,
         graphs: site.graphs.clone(),
+        graphs_own: GraphsOwn::of(&[]),
         hub: site.hub.clone(),
         streams: Streams::default(),
         oauth_callback: None,

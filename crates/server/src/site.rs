@@ -16,6 +16,7 @@ use crate::rate_limit::RateLimiter;
 use crate::server::{Graphs, MessageRate};
 use crate::surfaces::Surface;
 use crate::surfaces::hypha::{ClientScripts, Streams};
+use crate::surfaces::langgraph::upstream::graphs_own::GraphsOwn;
 
 /// A mount with everything it needs to answer.
 pub(crate) struct Site {
@@ -49,6 +50,8 @@ pub(crate) struct Site {
     pub(crate) docs: bool,
     /// What the embedded agent is called.
     pub(crate) graphs: Graphs,
+    /// What is known of those graphs' own assistants, where LangGraph's server is behind.
+    pub(crate) graphs_own: GraphsOwn,
     /// Who is connected, where the surface is one that clients stay connected to.
     pub(crate) hub: Option<Hub>,
     /// Which provider sends people back to the short address of Hypha's document.

@@ -6,6 +6,7 @@ Here the process is asked by frames, as the surface asks it, and `handlers check
 import json
 import os
 import re
+import sys
 import sysconfig
 import uuid
 from pathlib import Path
@@ -130,23 +131,28 @@ def test_a_request_is_given_to_whoever_asks_for_it(load):
     assert who(process)["answer"]["user"]["identity"] == "acme/threadsGET2"
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
+#: What cannot be used, by words of ours or the SDK's, and the line of it where one is wrong: `HEAD` has four.
+UNUSABLE = pytest.mark.parametrize(
+    ("text", "says", "line"),
     [
-        ("@auth.authenticate\nasync def who(token):\n    return 'a'\n", "asks for 'token'"),
-        ("auth = 5\n", "not a langgraph_sdk.Auth"),
-        ("", "registers nothing"),
-        ("@auth.on\nasync def f(ctx, value): ...\n", "registers no @auth.authenticate"),
-        ("import not_there\n", "not_there, which is not installed"),
-        ("@auth.on\ndef f(ctx, value): ...\n", "async"),
-        ("@auth.on\nasync def f(value): ...\n", "ctx"),
-        ("@auth.on\nasync def f(ctx, value): ...\n@auth.on\nasync def g(ctx, value): ...\n", "already set"),
-        ("@auth.on.threads.read\nasync def f(ctx, value): ...\n@auth.on.threads.read\nasync def g(ctx, value): ...\n", "already set"),
-        ("@auth.authenticate\nasync def f(): ...\n@auth.authenticate\nasync def g(): ...\n", "already set"),
+        ("@auth.authenticate\nasync def who(token):\n    return 'a'\n", "asks for 'token'", 5),
+        ("auth = 5\n", "not a langgraph_sdk.Auth", None),
+        ("", "registers nothing", None),
+        ("@auth.on\nasync def f(ctx, value): ...\n", "registers no @auth.authenticate", None),
+        ("import not_there\n", "not_there, which is not installed", 5),
+        ("@auth.on\ndef f(ctx, value): ...\n", "async", 5),
+        ("@auth.on\nasync def f(value): ...\n", "ctx", 5),
+        ("@auth.on\nasync def f(ctx, value): ...\n@auth.on\nasync def g(ctx, value): ...\n", "already set", 7),
+        ("@auth.on.threads.read\nasync def f(ctx, value): ...\n@auth.on.threads.read\nasync def g(ctx, value): ...\n", "already set", 7),
+        ("@auth.authenticate\nasync def f(): ...\n@auth.authenticate\nasync def g(): ...\n", "already set", 7),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(load, text, says):
-    assert says in load(text).first["broken"]["what"]
+
+
+@UNUSABLE
+def test_a_file_that_cannot_be_used_says_why(load, text, says, line):
+    broken = load(text).first["broken"]
+    assert says in broken["what"] and broken["where"] == (line and f"auth.py:{line}")
 
 
 #: What the older SDK does not have: `auth.on.store`, and a look at the names of actions.
@@ -326,3 +332,13 @@ def test_handlers_check_loads_the_file_that_langgraph_json_names(graph, tmp_path
 def test_handlers_check_says_what_is_wrong_with_it(graph, tmp_path, auth, env, says):
     done = check(graph(auth, env), cwd=tmp_path)
     assert done.returncode not in (0, 101) and says in done.stderr, done.stderr
+
+
+@UNUSABLE
+def test_the_line_is_the_users_also_where_the_sdk_stands_in_the_project(graph, tmp_path, text, says, line):
+    home = graph({"path": "./src/security/auth.py:auth"}, code=HEAD + text)
+    # The interpreter of a project is found in its `.venv`, and with it the published SDK.
+    (home / ".venv").symlink_to(sys.prefix)
+    done = run_command("handlers", "check", home / "langgraph.json", cwd=tmp_path)
+    assert done.returncode not in (0, 101) and says in done.stderr, done.stderr
+    assert (f" src/security/auth.py:{line}: " in done.stderr) == (line is not None) and "site-packages" not in done.stderr, done.stderr

@@ -1,8 +1,9 @@
 """`@auth.authenticate` over HTTP, beside the real server: L-016 to L-018, L-020 to L-024."""
 
 import pytest
-from agentserver import anyone, case, said, tables
+from agentserver import TUTORIAL, Project, anyone, case, doorward, said, tables, user
 
+from harness.client import Client
 
 RAISES, RETURNS = tables().RAISES, tables().RETURNS
 
@@ -83,3 +84,36 @@ def test_the_authorization_parameter_is_the_whole_header(cases, real, authorizat
 def test_an_authorization_that_is_no_text_is_refused_as_on_the_real_server(cases, real):
     statuses = [anyone(server).get("/threads/x", headers={"authorization": b"tok\xe9n"}).status_code for server in (cases, real)]
     assert statuses == [400, 400]
+
+
+SLOW = """
+    import asyncio
+
+    @auth.on.threads.read
+    async def slow(ctx, value):
+        await asyncio.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    home = tmp_path_factory.mktemp("impatient")
+    with doorward(home, Project(home / "app").use().write("auth.py", TUTORIAL + SLOW), more="timeout_ms = 300") as server:
+        yield server
+
+
+def test_refusals_of_credentials_add_up_to_a_429_and_whoever_is_let_in_is_not_told_to_wait(impatient):
+    caller = Client(impatient.mount("langgraph"))
+    told = [caller.post("/threads", json={}, token=token) for token in [None] * 12 + ["junk"] * 11]
+    assert [answer.status_code for answer in told] == [401] * 22 + [429]
+    assert {answer.headers["www-authenticate"] for answer in told[:-1]} == {'Bearer realm="langgraph"'}
+    assert said(told[-1]) == "Too many attempts" and int(told[-1].headers["retry-after"]) > 0
+    assert caller.post("/threads", json={}, token="user-ann").status_code == 200
+
+
+def test_a_decision_that_takes_too_long_is_503_in_the_words_of_any_missing_answer(impatient):
+    ann = user(impatient)
+    thread = ann.post("/threads", json={}).json()["thread_id"]
+    late = ann.get(f"/threads/{thread}")
+    assert (late.status_code, late.headers["retry-after"], said(late)) == (503, "1", "Who you are cannot be found out now.")
+    assert ann.delete(f"/threads/{thread}").status_code == 204

@@ -337,7 +337,8 @@ def test_an_id_that_is_none_is_refused_on_every_kind_of_route(tutorial, wrong):
     {**say("x"), "after_seconds": "2"}, {**say("x"), "after_seconds": 1e300}, {**say("x"), "after_seconds": -1e300},
     {**say("x"), "interrupt_before": ["chatbot"]}, {**say("x"), "interrupt_after": "*"}, {**say("x"), "command": {"resume": 1}},
     {**say("x"), "webhook": "http://127.0.0.1:1/"}, {**say("x"), "checkpoint": {"checkpoint_id": str(uuid.uuid4())}}, {**say("x"), "feedback_keys": ["k"]},
-    {**say("x"), "stream_subgraphs": True},
+    {**say("x"), "stream_subgraphs": True}, {**say("x"), "config": {"configurable": {"checkpoint_id": str(uuid.uuid4())}}},
+    {**say("x"), "config": {"configurable": {"checkpoint_ns": "a:b"}}}, {**say("x"), "context": {"checkpoint_map": {"": "x"}}},
 ], ids=lambda body: json.dumps({key: value for key, value in body.items() if key != "input" or value != say("x")["input"]})[:60])
 def test_a_run_that_cannot_be_made_is_refused_before_anything_is(tutorial, body):
     someone = user(tutorial)

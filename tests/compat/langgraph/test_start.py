@@ -60,6 +60,11 @@ def test_a_file_that_cannot_be_used_stops_the_start_with_its_line(serve, tmp_pat
         ('{"auth": {"path": "./auth.py:auth"}, "env": "nowhere.env"}', "nowhere.env"),
         ('{"auth": {"path": "./auth.py:auth", "disable_studio_auth": "yes"}}', "disable_studio_auth"),
         ('{"auth": {"path": "./auth.py:auth"}, "graphs": []}', "graphs"),
+        ('{"atuh": {"path": "./auth.py:auth"}}', "did you mean auth?"),
+        ('{"Auth": {"path": "./auth.py:auth"}, "graphs": {}}', "did you mean auth?"),
+        ('{"authentication": {"path": "./auth.py:auth"}}', "did you mean auth?"),
+        ('{"auth": {"path": "./auth.py:auth"}, "evn": ".env"}', "did you mean env?"),
+        ('{"auth": {"path": "./auth.py:auth"}, "graph": {"agent": "./a.py:a"}}', "did you mean graphs?"),
     ],
 )
 def test_a_settings_file_that_is_wrong_is_refused_by_name(serve, project, text, says):
@@ -67,6 +72,33 @@ def test_a_settings_file_that_is_wrong_is_refused_by_name(serve, project, text, 
     with pytest.raises(Refused) as refused:
         serve(project)
     assert refused.value.code not in (0, 101) and says in refused.value.output, refused.value.output
+
+
+def test_the_check_refuses_a_key_that_is_misspelt_too(project, tmp_path):
+    project.settings.write_text('{"atuh": {"path": "./auth.py:auth"}, "graphs": {"agent": "./a.py:a"}}')
+    done = run_command("handlers", "check", project.settings, "--python", interpreter("bare"), cwd=tmp_path)
+    assert done.returncode not in (0, 101) and "did you mean auth?" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("parameters", ["authorization: str | None", "headers: dict", "authorization: str | None, method: str"])
+def test_remember_s_without_effect_is_said_at_the_start_and_by_the_check(serve, project, tmp_path, parameters):
+    project.write("auth.py", f"""
+        from langgraph_sdk import Auth
+
+        auth = Auth()
+
+        @auth.authenticate
+        async def who({parameters}):
+            return "ann"
+    """)
+    has_effect = parameters == "authorization: str | None"
+    log = serve(project, more="remember_s = 60").log
+    assert any("remember_s has no effect" in line and "WARN" in line for line in log.splitlines()) != has_effect, log
+    asked = ["handlers", "check", project.settings, "--python", interpreter("bare")]
+    told, plain = (run_command(*asked, "--json", cwd=tmp_path, environment={"DOORWARD__HANDLERS__REMEMBER_S": seconds}) for seconds in ("60", "0"))
+    assert (told.returncode, plain.returncode) == (0, 0), told.stderr
+    assert any("remember_s has no effect" in warning for warning in json.loads(told.stdout)["warnings"]) != has_effect
+    assert json.loads(plain.stdout)["warnings"] == []
 
 
 @pytest.mark.parametrize("text", ["{}", '{"graphs": {"agent": "./graph.py:graph"}}', '{"auth": null}'])

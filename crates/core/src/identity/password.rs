@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -152,6 +152,8 @@ pub struct Hashing {
     /// How many of each network are in the pool, waiting or at work.
     shares: Shares,
     share: u32,
+    /// How many passwords have had their turn.
+    turns: AtomicU64,
 }
 
 struct Waiting(Arc<AtomicUsize>);
@@ -190,7 +192,13 @@ impl Hashing {
             shares: Shares::default(),
             // A quarter of the places, and never none.
             share: u32::try_from((settings.queue + settings.workers) / 4).unwrap_or(u32::MAX).max(1),
+            turns: AtomicU64::new(0),
         })
+    }
+
+    /// How many passwords have had their turn so far: hashed, compared or judged.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// How many wait, and how many are at work.
@@ -217,6 +225,7 @@ impl Hashing {
         let share = self.shares.take(from, self.share).ok_or_else(busy)?;
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| busy())?;
         drop(waiting);
+        self.turns.fetch_add(1, Ordering::Relaxed);
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         tokio::task::spawn_blocking(move || {
             let result = work(argon2);

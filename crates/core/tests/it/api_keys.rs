@@ -58,6 +58,24 @@ async fn typing_errors_unknown_and_revoked_keys_are_refused() {
 }
 
 #[tokio::test]
+async fn a_key_costs_no_hashing_of_a_password_whether_it_is_one_or_not() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.call(&house).await, &["read"], Expiry::Never).await.expect("made");
+    let elsewhere = House::elsewhere().await;
+    let bob = elsewhere.person("bob").await;
+    let foreign =
+        create(&elsewhere, &bob.call(&elsewhere).await, &["read"], Expiry::Never).await.expect("made");
+    let before = house.hashings();
+    for (secret, says) in
+        [(&made, "ok"), (&made, "ok"), (&foreign, "api_key_invalid"), (&foreign, "api_key_invalid")]
+    {
+        assert_eq!(code(house.bearer(secret.secret.expose()).await), says);
+    }
+    assert_eq!(house.hashings(), before);
+}
+
+#[tokio::test]
 async fn a_remembered_caller_is_what_its_owner_is_now() {
     let house = House::new().await;
     let ann = house.person("ann").await;

@@ -68,6 +68,11 @@ impl Random for Counting {
 }
 
 impl House {
+    /// How many passwords were hashed, compared or judged so far.
+    pub(crate) fn hashings(&self) -> u64 {
+        self.engine.vitals().hashings
+    }
+
     pub(crate) async fn new() -> Self {
         Self::over(SqlStore::memory().expect("a scratch store"), Arc::new(ManualClock::new(NOON)), 1).await
     }

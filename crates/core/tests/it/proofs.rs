@@ -90,17 +90,32 @@ async fn a_repeated_sign_up_costs_and_answers_what_the_first_one_did() {
         if round == "confirmed" {
             assert_eq!(open(&house, Purpose::SignUp, &letter(&house, 1).await.0).await, "ok");
         }
-        let before = house.random.salts();
+        let before = (house.random.salts(), house.hashings());
         users.push(sign_up(&house, ANN, "another good password").await.expect(round));
-        costs.push(house.random.salts() - before);
+        costs.push((house.random.salts() - before.0, house.hashings() - before.1));
     }
-    assert_eq!(costs, [1, 1, 1], "as many passwords are hashed each time");
+    assert_eq!(costs, [(1, 2); 3], "as many passwords are judged and hashed each time");
     let shown =
         |user: &User| (user.email.clone(), user.roles.clone(), user.email_confirmed_at_ms, user.version);
     assert_eq!(shown(&users[0]), shown(&users[1]));
     assert_eq!(shown(&users[0]), shown(&users[2]));
     assert_ne!(users[0].id, users[1].id);
     assert_eq!(house.engine.kept_mails().expect("it keeps").len(), 1, "one letter a minute");
+}
+
+#[tokio::test]
+async fn asking_and_guessing_cost_nothing_whoever_has_the_address() {
+    let house = house().await;
+    sign_up(&house, ANN, PASSWORD).await.expect("made");
+    assert_eq!(open(&house, Purpose::SignUp, &letter(&house, 1).await.0).await, "ok");
+    sign_up(&house, "waits@example.org", PASSWORD).await.expect("made");
+    house.clock.advance_ms(61_000);
+    let before = house.hashings();
+    for address in [ANN, "waits@example.org", "nobody@example.org"] {
+        assert_eq!(ask(&house, Purpose::Recovery, address).await, "ok", "{address}");
+        assert_ne!(type_digits(&house, address, "000000").await, "ok", "{address}");
+    }
+    assert_eq!(house.hashings(), before);
 }
 
 #[tokio::test]

@@ -27,6 +27,32 @@ async fn unknown_users_and_wrong_passwords_are_not_told_apart() {
 }
 
 #[tokio::test]
+async fn a_wrong_log_in_costs_one_hashing_whoever_it_names() {
+    let house = House::new().await;
+    house.sign_up("ann").await.expect("signs up");
+    let disabled = house.sign_up("eve").await.expect("signs up");
+    let permit = house.system().permit(Target::any()).expect("the system may");
+    let administration = Administration { disabled: Some(true), ..Administration::default() };
+    house.engine.users().administer(permit, &disabled.id, administration).await.expect("disabled");
+    let long = "x".repeat(5_000);
+    for (login, password) in [
+        ("ann@example.org", "wrong password"),
+        ("ann@example.org", ""),
+        ("ann@example.org", &*long),
+        ("nobody@example.org", "wrong password"),
+        ("nobody@example.org", &*long),
+        ("eve@example.org", "wrong password"),
+        ("eve@example.org", PASSWORD),
+        ("", "wrong password"),
+        (&*long, "wrong password"),
+    ] {
+        let before = house.hashings();
+        assert_ne!(code(house.login_as(login, password, None).await), "ok", "{login:.20} {password:.20}");
+        assert_eq!(house.hashings() - before, 1, "{login:.20} {password:.20}");
+    }
+}
+
+#[tokio::test]
 async fn logging_out_ends_the_session_its_tokens_and_its_refresh_tokens_alone() {
     let house = House::new().await;
     let ann = house.person("ann").await;

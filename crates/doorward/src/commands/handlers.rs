@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Descriptor, Failure, Output, Run, Surroundings};
 use crate::config::Sources;
-use crate::handlers::{broken, passed, settings};
+use crate::handlers::{broken, not_remembered, passed, settings};
 use crate::logging;
 use crate::platform::handler_file;
 use crate::random::SystemRandom;
@@ -71,13 +71,14 @@ impl Run for Handlers {
             let host = Host::open(settings).await.map_err(|error| broken(&named, &error))?;
             Ok::<_, Failure>(host.loaded())
         })?;
+        let warnings: Vec<String> = not_remembered(&named, &configured, &loaded).into_iter().collect();
         let shown = json!({
             "target": named.target(), "python": loaded.python, "interpreter": interpreter,
-            "registers": loaded.registers, "files": loaded.files,
+            "registers": loaded.registers, "files": loaded.files, "warnings": warnings,
         });
         output.answer(&shown, || {
-            let registers = loaded.registers.join("\n  ");
-            format!("{} loads with Python {} ({interpreter}).\n  {registers}", named.target(), loaded.python)
+            let told = [loaded.registers, warnings].concat().join("\n  ");
+            format!("{} loads with Python {} ({interpreter}).\n  {told}", named.target(), loaded.python)
         })
     }
 }

@@ -81,6 +81,11 @@ impl Arrival {
         answer(status, headers, passed_on(self.body, grant, self.access, status))
     }
 
+    /// Whether its body is known to have at most so many bytes.
+    pub(crate) fn has_at_most(&self, bytes: u64) -> bool {
+        self.body.size_hint().upper().is_some_and(|length| length <= bytes)
+    }
+
     /// Reads it whole.
     ///
     /// # Errors

@@ -31,8 +31,11 @@ impl Collector for Vitals {
             vitals.news_age_s,
         )?;
         gauge("watched", "Streams and sockets that a revocation would end", f64::from(vitals.watched))?;
-        let lost = ConstCounter::new(vitals.audit_lost);
-        let help = "Audit lines whose details were given up for want of room";
-        lost.encode(encoder.encode_descriptor("audit_lost", help, None, lost.metric_type())?)
+        let mut counter = |name: &str, help: &str, value: u64| {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+        };
+        counter("hashings", "Passwords that were hashed, compared or judged", vitals.hashings)?;
+        counter("audit_lost", "Audit lines whose details were given up for want of room", vitals.audit_lost)
     }
 }

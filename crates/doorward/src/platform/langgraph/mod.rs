@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::dotenv::Dotenv;
 use super::{Auth, Environment, HandlerFile, Platform, directory_of, read_object};
+use crate::config::nearest::nearest;
 use crate::config::{Problem, Problems};
 
 /// Endings of files that are not Python's.
@@ -35,15 +36,34 @@ const SERVER_KEYS: &[&str] = &[
     "keep_pkg_tools",
     "api_version",
     "webhooks",
+    "source",
     "$schema",
 ];
+
+/// Keys that have an effect here.
+const USED: &[&str] = &["auth", "env", "graphs"];
+
+/// Keys of langgraph-cli that have none, and that somebody may rely on: each is told by itself.
+const UNUSED: &[&str] = &["http", "encryption", "priority"];
+
+/// The used key that somebody meant who wrote another one. An `auth` that is not read would open the server.
+fn meant(name: &str) -> Option<&'static str> {
+    let known = || [USED, SERVER_KEYS, UNUSED].concat();
+    if known().contains(&name) {
+        return None;
+    }
+    let small = name.to_ascii_lowercase();
+    let begins = USED.iter().copied().find(|used| *used == "auth" && small.starts_with(used));
+    begins
+        .or_else(|| nearest(&small, known()).and_then(|near| USED.iter().copied().find(|used| *used == near)))
+}
 
 /// Reads the file at `path` and the `.env` it names.
 ///
 /// # Errors
 /// What is wrong. Never holds a secret.
 pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Problems> {
-    let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
+    let content = contents(path)?;
     let auth = match content.get("auth") {
         None | Some(Value::Null) => Auth::Open,
         Some(_) => Auth::Custom(handler_file(path, environment)?),
@@ -72,16 +92,31 @@ pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Probl
     Ok(Platform { auth, rate_limit: None, graphs, warnings: warnings(path, &content) })
 }
 
+/// The file's members.
+///
+/// # Errors
+/// What is wrong with it; a key that is one of ours in another spelling.
+fn contents(path: &Path) -> Result<Map<String, Value>, Problems> {
+    let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
+    let slips = content.keys().filter_map(|name| Some((name, meant(name)?)));
+    let slips: Vec<Problem> = slips
+        .map(|(name, used)| {
+            let place = format!("{name} of {}", path.display());
+            Problem::of(place, "unknown key", format!("did you mean {used}?"))
+        })
+        .collect();
+    if slips.is_empty() { Ok(content) } else { Err(Problems(slips)) }
+}
+
 /// What of the file has no effect here, so that nothing is lost in silence.
 fn warnings(path: &Path, content: &Map<String, Value>) -> Vec<String> {
     let place = path.display();
     let mut told = Vec::new();
-    let known = |name: &&String| !["auth", "graphs", "env"].contains(&name.as_str());
+    let known = |name: &&String| !USED.contains(&name.as_str());
     let others: Vec<&str> = content.keys().filter(known).map(String::as_str).collect();
     let (servers, unknown): (Vec<&str>, Vec<&str>) =
         others.into_iter().partition(|name| SERVER_KEYS.contains(name));
-    let used: Vec<&str> =
-        ["auth", "env", "graphs"].into_iter().filter(|name| content.contains_key(*name)).collect();
+    let used: Vec<&str> = USED.iter().copied().filter(|name| content.contains_key(*name)).collect();
     if !servers.is_empty() {
         told.push(format!(
             "{place}: used here are {}; {} are the agent server's own and have no effect here",
@@ -123,7 +158,7 @@ pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<Handler
     let refused = |key: &str, what: String, mend: &str| {
         Problems(vec![Problem::of(format!("{key} of {}", path.display()), what, mend)])
     };
-    let content = read_object(path, EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
+    let content = contents(path)?;
     let target = content.get("auth").and_then(|auth| auth.get("path")).and_then(Value::as_str);
     let target = target.filter(|target| !target.is_empty()).ok_or_else(|| {
         let mend = "write \"auth\": {\"path\": \"./auth.py:auth\"}";

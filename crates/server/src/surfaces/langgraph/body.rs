@@ -141,15 +141,22 @@ impl Body {
     /// # Errors
     /// `bad_field` naming the first that is there and says something.
     pub(super) fn cannot(&self, names: &[&str]) -> Result<()> {
-        let says_something = |name: &&&str| match self.member(name) {
-            None | Some(Value::Null | Value::Bool(false)) => false,
-            Some(Value::Array(items)) => !items.is_empty(),
-            Some(Value::Object(members)) => !members.is_empty(),
-            Some(_) => true,
-        };
-        match names.iter().find(says_something) {
+        match names.iter().find(|name| self.member(name).is_some_and(says_something)) {
             None => Ok(()),
-            Some(name) => Err(bad(name, "is not supported by the embedded agent server")),
+            Some(name) => Err(bad(name, UNSUPPORTED)),
         }
+    }
+}
+
+/// What is said of a member that only a graph of one's own could heed.
+pub(super) const UNSUPPORTED: &str = "is not supported by the embedded agent server";
+
+/// Whether a member asks for anything.
+pub(super) fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
     }
 }

@@ -17,5 +17,5 @@ mod stateless;
 mod stream;
 pub(super) mod style;
 mod threads;
-mod upstream;
+pub(crate) mod upstream;
 mod views;

@@ -14,7 +14,7 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::{RunId, ThreadId};
 use serde_json::{Map, Value, json};
 
-use super::body::{Body, bad};
+use super::body::{Body, UNSUPPORTED, bad, says_something};
 use super::emitter::Mode;
 use super::{assistants, ids, messages, threads};
 use crate::request::Request;
@@ -270,8 +270,32 @@ pub(super) async fn kept(
     leave.close(Ok(metadata))
 }
 
+/// What names the moment that a run goes on from; langgraph-api 0.16.7 finds it in `config.configurable` and in `context`, where that is
+/// the run's configuration.
+pub(super) const MOMENT: &[&str] = &["checkpoint_id", "checkpoint_ns", "checkpoint_map"];
+
+/// Whether a member names one. An empty namespace is the graph's own.
+pub(super) fn names_moment(value: &Value) -> bool {
+    says_something(value) && value != ""
+}
+
+/// The member of a run's configuration that names a moment, if one does.
+pub(super) fn moment_of(kwargs: &Map<String, Value>) -> Option<String> {
+    let configurable = kwargs.get("config").and_then(|config| config.get("configurable"));
+    let places = [("config.configurable", configurable), ("context", kwargs.get("context"))];
+    places.into_iter().find_map(|(place, members)| {
+        let members = members?.as_object()?;
+        let name = MOMENT.iter().find(|name| members.get(**name).is_some_and(names_moment))?;
+        Some(format!("{place}.{name}"))
+    })
+}
+
 /// What is said, and what else the state is to hold.
 fn input(kwargs: &Value) -> Result<(Vec<doorward_core::agents::threads::NewMessage>, Map<String, Value>)> {
+    // A run goes on from its thread's end: another moment is refused here as in `checkpoint`.
+    if let Some(place) = kwargs.as_object().and_then(moment_of) {
+        return Err(bad(&place, UNSUPPORTED));
+    }
     match kwargs.get("input") {
         None | Some(Value::Null) => Ok((Vec::new(), Map::new())),
         Some(Value::Object(members)) => {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::body::Body;
 use super::super::{ids, threads as own};
 use super::{ASSISTANT, STAMP, exchange, pass, reached, reaches, scrub, stamped, told};
+use crate::gateway::look;
 use crate::http::respond::Answer;
 use crate::request::Request;
 
@@ -94,6 +95,7 @@ pub(crate) async fn create(mut request: Request) -> Result<Answer> {
         Some(text) => ids::parse(text).ok_or_else(|| super::super::body::bad("assistant_id", "is a UUID"))?,
         None => ids::fresh(&request.engine),
     };
+    let reserved = request.site.graphs_own.reserves(id);
     let id = id.to_string();
     let keep = body.word("if_exists", &[("raise", false), ("do_nothing", true)])?.unwrap_or(false);
     scrub::configuration(&mut body.0);
@@ -103,11 +105,18 @@ pub(crate) async fn create(mut request: Request) -> Result<Answer> {
     body.0.insert("assistant_id".to_owned(), id.as_str().into());
     body.0.insert("metadata".to_owned(), Value::Object(metadata));
     let came = async {
-        let body = Value::Object(body.0);
-        let made = exchange(&request, &grant, Method::POST, "/assistants".to_owned(), Some(&body)).await?;
+        let taken = || Error::new(codes::CONFLICT).message(format!("Assistant {id} already exists"));
+        let made = match (reserved, keep) {
+            // A graph's own is the server's to make: [`super::graphs_own`] relies on it.
+            (true, false) => return Err(taken()),
+            (true, true) => look(&request, &grant, format!("/assistants/{id}")).await?,
+            (false, _) => {
+                let body = Value::Object(body.0);
+                exchange(&request, &grant, Method::POST, "/assistants".to_owned(), Some(&body)).await?
+            }
+        };
         // What was there already is for whoever may read it.
         if made.status == StatusCode::OK && keep {
-            let taken = || Error::new(codes::CONFLICT).message(format!("Assistant {id} already exists"));
             let asked = Asked { value: named(&id), uuids: &["assistant_id"] };
             let reading = request.permit_asking::<assistant::Read>(Target::named(&id), asked).await?;
             let seen = reaches(&reading, &ASSISTANT, &made.json()?);

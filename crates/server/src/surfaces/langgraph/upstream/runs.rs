@@ -11,14 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::super::assistants;
 use super::super::body::{Body, bad};
-use super::super::run_request::{kept, show_caller};
+use super::super::run_request::{kept, moment_of, show_caller};
 use super::super::runs::{AS_TEXT, Cancelling, JOINED};
 use super::super::stateless::MAX_BATCH;
 use super::super::{ids, threads as own};
 use super::{
     ASSISTANT, STAMP, THREAD, exchange, pass, pass_for, reached, reaches, scrub, shown_at, stamped, told,
 };
-use crate::gateway::unusable;
+use crate::gateway::{look, unusable};
 use crate::http::extract::json_list;
 use crate::http::respond::Answer;
 use crate::request::Request;
@@ -59,8 +59,10 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
         config.and_then(|config| config.get("metadata")).cloned().map(own::object).unwrap_or_default();
     metadata.extend(body.maybe_object("metadata")?.cloned().unwrap_or_default());
     body.maybe_object("context")?;
-    if matches!(place, Place::New { .. }) && body.member("checkpoint").is_some_and(|one| !one.is_null()) {
-        return Err(bad("checkpoint", "is of a thread, and this run has none"));
+    if matches!(place, Place::New { .. })
+        && let Some(named) = moment_named(&body)
+    {
+        return Err(bad(&named, "is of a thread, and this run has none"));
     }
     scrub::run(&mut body.0, place.thread());
     body.0.remove("thread_id");
@@ -97,6 +99,13 @@ async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(G
         Ok(body) => Ok((grant, body)),
         Err(error) => grant.close(Err(error)),
     }
+}
+
+/// The member that names a moment to go on from, if one does.
+fn moment_named(body: &Body) -> Option<String> {
+    let mut beside = ["checkpoint", "checkpoint_id"].into_iter();
+    let beside = beside.find(|name| body.member(name).is_some_and(|one| !one.is_null()));
+    beside.map(str::to_owned).or_else(|| moment_of(&body.0))
 }
 
 /// Members of a request that stand beside `kwargs` in what handlers are shown.
@@ -165,6 +174,11 @@ async fn runnable(request: &Request, grant: &Grant, named: &str, id: &str) -> Re
         Some(_) => Error::new(codes::NOT_FOUND).message("Thread or assistant not found."),
         None => assistants::unknown_graph(request, named),
     };
+    let own = ids::parse(id).map(|id| (&request.site.graphs_own, id));
+    let now_ms = request.engine.clock().steady_ms();
+    if own.is_some_and(|(known, id)| known.is_known(id, now_ms)) {
+        return Ok(());
+    }
     let shown = shown_at(request, grant, &ASSISTANT, id).await;
     let shown = shown.map_err(|error| if error.is(codes::NOT_FOUND) { absent() } else { error })?;
     let metadata = shown.get("metadata");
@@ -172,6 +186,9 @@ async fn runnable(request: &Request, grant: &Grant, named: &str, id: &str) -> Re
         == Some("system")
         && metadata.is_some_and(|metadata| metadata.get(STAMP).is_none());
     if is_graphs_own {
+        if let Some((known, id)) = own {
+            known.learn(id, now_ms);
+        }
         return Ok(());
     }
     let asked = Asked { value: own::object(json!({ "assistant_id": id })), uuids: &["assistant_id"] };
@@ -261,6 +278,9 @@ fn cancels(request: &Request) -> bool {
     })
 }
 
+/// The routes that wait for a run.
+const AWAITING: &[&str] = &["/join", "/stream"];
+
 /// Stands for the words about a thread that is not there, which name it.
 const THREAD_WORDS: &str = "";
 
@@ -294,6 +314,18 @@ async fn of_run<A: Action>(
         };
         if let Err(error) = reached {
             return grant.close(Err(own::missing(error, &thread)));
+        }
+    }
+    if AWAITING.contains(&rest) {
+        // Of a run that the thread does not have the server tells in a stream that it has begun by then.
+        let at = format!("/threads/{thread}/runs/{id}");
+        let there = look(request, &grant, at).await.and_then(|run| match run.status {
+            StatusCode::OK => Ok(()),
+            StatusCode::NOT_FOUND => Err(Error::new(codes::RUN_NOT_FOUND)),
+            _ => Err(unusable("the upstream does not say whether it has the run")),
+        });
+        if let Err(error) = there {
+            return grant.close(Err(error));
         }
     }
     let time = (rest == "/stream").then_some(JOINED);
@@ -345,7 +377,9 @@ pub(crate) async fn cancel(request: Request) -> Result<Answer> {
 pub(crate) async fn cancel_named(mut request: Request) -> Result<Answer> {
     request.may::<run::Cancel>()?;
     let body = Body::read(&mut request).await?;
-    body.cannot(&["status"])?;
+    if body.member("status").is_some_and(|status| !status.is_null()) {
+        return Err(bad("status", "would stop everybody's runs; name them by `thread_id` and `run_ids`"));
+    }
     let (Some(thread), Some(named)) = (body.text("thread_id")?, body.texts("run_ids")?) else {
         return Err(Error::new(codes::BAD_FIELD).message("`thread_id` and `run_ids` are required"));
     };

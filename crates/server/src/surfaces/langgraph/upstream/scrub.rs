@@ -4,6 +4,8 @@
 use doorward_core::id::ThreadId;
 use serde_json::{Map, Value};
 
+use super::super::run_request::{MOMENT, names_moment};
+
 /// What the server puts into a run's configuration itself.
 fn is_servers(name: &str) -> bool {
     const OURS: &[&str] = &[
@@ -58,8 +60,36 @@ pub(super) fn checkpoints(members: &mut Map<String, Value>, id: &ThreadId) {
     members.remove("config");
 }
 
+/// Puts the moment that a configuration names into `checkpoint`, where it is looked through. What stands there already wins, as on the server.
+fn lift_moment(members: &mut Map<String, Value>) {
+    let mut moment = Map::new();
+    let mut take = |given: Option<&mut Value>| {
+        let Some(Value::Object(given)) = given else { return };
+        for name in MOMENT {
+            if let Some(value) = given.remove(*name).filter(names_moment) {
+                moment.insert((*name).to_owned(), value);
+            }
+        }
+    };
+    take(members.get_mut("config").and_then(|config| config.get_mut("configurable")));
+    take(members.get_mut("context"));
+    if members.get("checkpoint_id").is_some_and(names_moment) {
+        moment.remove("checkpoint_id");
+    }
+    match members.get_mut("checkpoint") {
+        Some(Value::Object(given)) => moment.into_iter().for_each(|(name, value)| {
+            given.entry(name).or_insert(value);
+        }),
+        None | Some(Value::Null) if !moment.is_empty() => {
+            members.insert("checkpoint".to_owned(), Value::Object(moment));
+        }
+        _ => {}
+    }
+}
+
 /// As [`checkpoints`] for a run, whose configuration stays.
 pub(super) fn run(members: &mut Map<String, Value>, id: Option<&ThreadId>) {
+    lift_moment(members);
     let config = members.remove("config");
     match id {
         Some(id) => checkpoints(members, id),
@@ -99,6 +129,35 @@ mod tests {
                 "input": {"user_id": "a word of the graph's"},
             })
         );
+    }
+
+    #[test]
+    fn a_moment_of_a_configuration_is_a_checkpoint_of_the_paths_thread() {
+        for (given, expected) in [
+            (
+                json!({"config": {"configurable": {"checkpoint_id": "c", "thread_id": "theirs", "model": "m"}}}),
+                json!({"config": {"configurable": {"model": "m"}}, "checkpoint": {"checkpoint_id": "c"}}),
+            ),
+            (
+                json!({"context": {"checkpoint_id": "c", "checkpoint_ns": ""}, "checkpoint": null}),
+                json!({"context": {}, "checkpoint": {"checkpoint_id": "c"}}),
+            ),
+            (
+                json!({"config": {"configurable": {"checkpoint_id": "c", "checkpoint_ns": "n"}}, "checkpoint": {"checkpoint_id": "d"}}),
+                json!({"config": {"configurable": {}}, "checkpoint": {"checkpoint_id": "d", "checkpoint_ns": "n"}}),
+            ),
+            (
+                json!({"config": {"configurable": {"checkpoint_id": "c"}}, "checkpoint_id": "d"}),
+                json!({"config": {"configurable": {}}, "checkpoint_id": "d"}),
+            ),
+        ] {
+            let mut members = object(given.clone());
+            run(&mut members, Some(&ThreadId::from("mine")));
+            assert_eq!(Value::Object(members), expected, "{given}");
+            let mut alone = object(given.clone());
+            run(&mut alone, None);
+            assert!(!alone.contains_key("checkpoint"), "{given}");
+        }
     }
 
     #[test]

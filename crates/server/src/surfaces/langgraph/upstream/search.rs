@@ -8,7 +8,7 @@ use doorward_core::operation::Grant;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::body::Body;
+use super::super::body::{Body, bad, says_something};
 use super::super::threads as own;
 use super::listing::{Columns, Listed, Wanted, listed};
 use super::{ASSISTANT, Kind, THREAD, told};
@@ -56,6 +56,7 @@ async fn found<A: Action>(
     let grant = request.permit_asking::<A>(Target::any(), asked).await?.into_grant();
     let mut asked_for = body.0;
     asked_for.remove("select");
+    let by_values = asked_for.get("values").is_some_and(says_something);
     let shown = match (&columns, counting) {
         (_, true) => Columns::None,
         (None, _) => Columns::All,
@@ -71,7 +72,13 @@ async fn found<A: Action>(
     };
     let wanted =
         Wanted { body: asked_for, metadata: own::amended_metadata(&grant), offset, limit, columns: shown };
-    let came = listed(request, &grant, (list.kind, list.path), wanted).await;
+    let came = match listed(request, &grant, (list.kind, list.path), wanted).await {
+        // Of a thread that has none yet, langgraph-api 0.16.7 with its store in memory fails over the question.
+        Ok(Listed::Refused(refused)) if by_values && refused.status.is_server_error() => {
+            Err(bad("values", "is not what the agent server can search by; ask for metadata"))
+        }
+        came => came,
+    };
     Ok((grant, came, offset, columns))
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::super::body::{Body, bad};
 use super::super::{ids, threads as own};
-use super::{STAMP, THREAD, exchange, pass, reached, reaches, shown, stamped, told};
+use super::{STAMP, THREAD, exchange, pass, reached, reaches, shown, shown_whole, stamped, told};
 use crate::gateway::unusable;
 use crate::http::respond::Answer;
 use crate::request::Request;
@@ -57,10 +57,15 @@ pub(crate) async fn get(request: Request) -> Result<Answer> {
         .permit_asking::<thread::Read>(Target::named(id.as_str()), own::named(&id))
         .await?
         .into_grant();
-    if let Err(error) = reached(&request, &grant, &THREAD, id.as_str()).await {
-        return grant.close(Err(own::missing(error, &id)));
+    let reached = match shown_whole(&request, &grant, &THREAD, id.as_str()).await {
+        Ok(Some(answer)) => return told(grant, Ok(answer)).await,
+        Ok(None) => reached(&request, &grant, &THREAD, id.as_str()).await.map(drop),
+        Err(error) => Err(error),
+    };
+    match reached {
+        Ok(()) => pass(&request, grant, Method::GET, format!("/threads/{id}"), None).await,
+        Err(error) => grant.close(Err(own::missing(error, &id))),
     }
-    pass(&request, grant, Method::GET, format!("/threads/{id}"), None).await
 }
 
 /// `PATCH /threads/{thread}`
