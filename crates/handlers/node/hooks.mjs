@@ -3,6 +3,9 @@
 const OURS = "doorward:";
 const STAND_FOR = { __proto__: null, "@langchain/langgraph-sdk/auth": "langgraph_sdk_auth", doorward: "doorward" };
 
+/** `doorward:beside/PARENT/SPECIFIER`: what a file of the user's would import by that name. */
+const BESIDE = "doorward:beside/";
+
 let sources = new Map();
 let told = null;
 
@@ -24,6 +27,11 @@ function standing(specifier, error) {
   return ours(name);
 }
 
+function beside(specifier, context) {
+  const [parentURL, wanted] = specifier.slice(BESIDE.length).split("/").map(decodeURIComponent);
+  return [wanted, { ...context, parentURL }];
+}
+
 function sent(url) {
   const source = sources.get(url.slice(OURS.length));
   if (source === undefined) throw new Error(`there is no module ${url}`);
@@ -35,6 +43,7 @@ function tell(url) {
 }
 
 export async function resolve(specifier, context, next) {
+  if (specifier.startsWith(BESIDE)) return next(...beside(specifier, context));
   if (specifier.startsWith(OURS)) return ours(specifier.slice(OURS.length));
   try {
     return await next(specifier, context);
@@ -44,6 +53,7 @@ export async function resolve(specifier, context, next) {
 }
 
 export function resolveNow(specifier, context, next) {
+  if (specifier.startsWith(BESIDE)) return next(...beside(specifier, context));
   if (specifier.startsWith(OURS)) return ours(specifier.slice(OURS.length));
   try {
     return next(specifier, context);

@@ -101,13 +101,14 @@ function failedToLoad(error, directory, file, files) {
     const [, wanted, importer] = missing;
     const named = path.isAbsolute(wanted) ? `./${path.relative(directory, wanted)}` : wanted;
     const from = importer?.startsWith("file:") ? fileURLToPath(importer) : (importer ?? file);
-    const what = path.isAbsolute(wanted) || wanted.startsWith(".") ? "is not there" : `is not installed beside it`;
+    const what = path.isAbsolute(wanted) || wanted.startsWith(".") ? "is not there" : "is not installed beside it";
     const where = lineWith(named, from, directory) ?? lineWith(`./${path.basename(wanted)}`, from, directory) ?? place(error, directory);
     return new Broken(`it imports ${named}, which ${what}`, where);
   }
-  if (error instanceof SyntaxError || error?.name === "TransformError") {
-    const said = error instanceof SyntaxError ? `SyntaxError: ${error.message}` : `SyntaxError: ${error.errors?.[0]?.text ?? "it cannot be read"}`;
-    return new Broken(said, place(error, directory) ?? syntaxPlace([file, ...files()], directory));
+  // esbuild and tsx say it in an error of their own, several lines long.
+  const [, untyped] = /ERROR: (.*)/.exec(error?.message ?? "") ?? [];
+  if (error instanceof SyntaxError || untyped !== undefined) {
+    return new Broken(`SyntaxError: ${untyped ?? error.message}`, place(error, directory) ?? syntaxPlace([file, ...files()], directory));
   }
   const said = error instanceof Error ? `${error.constructor.name}: ${error.message}` : `it throws ${typeof error}`;
   return new Broken(`it fails while it is loaded: ${said}`, place(error, directory));

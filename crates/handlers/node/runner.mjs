@@ -142,7 +142,8 @@ export async function run(begin, descriptor, told) {
       return ownFiles(urls, runner.directory);
     });
   } catch (error) {
-    const broken = error instanceof Broken ? error : new Broken(`it fails while it is loaded: ${kindOf(error)}`);
+    if (!(error instanceof Broken)) complain(error);
+    const broken = error instanceof Broken ? error : new Broken(`it cannot be loaded: ${kindOf(error)}; the log has more`);
     await runner.frames.last({ broken: { what: broken.message, where: broken.where } });
     return process.exit(1);
   }

@@ -15,7 +15,7 @@ export async function forTypeScript(file, Broken) {
     const found = resolved(project, entry);
     // Node strips types by itself from 22.18 on; only what can do more comes before that.
     if (found === null || (name !== "tsx" && process.features.typescript)) continue;
-    if (name === "tsx") return void (await withTsx(found, project));
+    if (name === "tsx") return void (await withTsx(file, project));
     if (path.extname(file) !== ".cts") return void withTool(name, found);
   }
   if (process.features.typescript) return;
@@ -33,8 +33,9 @@ function resolved(project, entry) {
   }
 }
 
-async function withTsx(found, project) {
-  const { register: begin } = await import(pathToFileURL(found));
+async function withTsx(file, project) {
+  // As the file itself would import it: what `require` finds is another build, which cannot find its own parts from here.
+  const { register: begin } = await import(`doorward:beside/${encodeURIComponent(pathToFileURL(file).href)}/${encodeURIComponent("tsx/esm/api")}`);
   begin();
   const forRequire = resolved(project, "tsx/cjs/api");
   if (forRequire !== null) project(forRequire).register();
