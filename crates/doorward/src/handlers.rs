@@ -115,11 +115,7 @@ pub(crate) fn broken(file: &HandlerFile, error: &doorward_handlers::StartError) 
 }
 
 /// What the file runs in, as configured or found.
-fn interpreter(
-    file: &HandlerFile,
-    configured: &config::Handlers,
-    passed: &[(String, String)],
-) -> PathBuf {
+fn interpreter(file: &HandlerFile, configured: &config::Handlers, passed: &[(String, String)]) -> PathBuf {
     if std::ptr::eq(file.runtime, &PYTHON) {
         return python(configured, &file.directory, passed);
     }

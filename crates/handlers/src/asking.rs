@@ -107,7 +107,6 @@ async fn said(
     if let Some(number) = number {
         said["answered"] = number.into();
     }
-    frame::encode(&said).or_else(|| {
-        frame::encode(&json!({ "answered": number, "unavailable": "the answer is too large" }))
-    })
+    frame::encode(&said)
+        .or_else(|| frame::encode(&json!({ "answered": number, "unavailable": "the answer is too large" })))
 }

@@ -1,13 +1,16 @@
 """Handlers in JavaScript over HTTP: those that misbehave, those that change, and what a project's file gives them. L-004's flow is in test_tutorial.py."""
 
 import json
+import os
+import signal
 
 import pytest
+import requests
 from agentserver import Project, doorward, said, user
 from test_bad_input import misbehaves_in_authenticate, misbehaves_in_authorize
 
 from harness.doorward import Refused
-from harness.programs import wait_until
+from harness.programs import gone, wait_until
 
 HEAD = 'import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";\n'
 
@@ -100,6 +103,24 @@ def test_handlers_that_break_their_process_let_nobody_in_and_the_next_request_wo
     misbehaves_in_authenticate(server, word)
     if word == "buffers":
         wait_until(lambda: "more than 256 MB of memory" in server.log, "that it is said why", limit_s=8)
+
+
+def test_a_process_whose_loop_is_blocked_goes_with_its_server_and_takes_along_what_it_started(serve, tmp_path):
+    server = serve(javascript(tmp_path, HEAD + """
+        import { spawn } from "node:child_process";
+        import { writeFileSync } from "node:fs";
+        export const auth = new Auth().authenticate(() => {
+          const child = spawn("/bin/sleep", ["300"]);
+          writeFileSync("pids.part", `${process.pid} ${child.pid}`);
+          renameSync("pids.part", "pids");
+          for (;;);
+        });
+    """.replace("writeFileSync }", "renameSync, writeFileSync }")))
+    with pytest.raises(requests.exceptions.Timeout):
+        requests.post(f"{server.mount('langgraph')}/threads", json={}, timeout=1)
+    pids = (tmp_path / "app" / "pids").read_text().split()
+    os.kill(server.ready["pid"], signal.SIGKILL)
+    wait_until(lambda: all(gone(int(pid)) for pid in pids), "the end of both", limit_s=8)
 
 
 def test_a_changed_file_is_loaded_anew_in_dev_and_a_broken_one_is_not(serve, tmp_path):

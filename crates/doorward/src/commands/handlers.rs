@@ -26,6 +26,7 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
 Examples:
   doorward handlers check agentflow.json
   doorward handlers check langgraph.json --python .venv/bin/python --json
+  doorward handlers check langgraph.json --node /usr/local/bin/node
   doorward handlers check my_auth.py:hypha_startup"
 )]
 struct Handlers {

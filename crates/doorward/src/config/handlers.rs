@@ -53,7 +53,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("start_timeout_s", "60", "Longest time to load a file, in seconds."),
     Key::new("queue", "256", "Calls under way in one process; the next is answered 503."),
     Key::new("threads", "32", "Functions that are no coroutines, at once, in one process."),
-    Key::new("memory_mb", "2048", "Most address space of one process, in MB; 0 for no limit. For Node, most memory."),
+    Key::new(
+        "memory_mb",
+        "2048",
+        "Most address space of one process, in MB; 0 for no limit. For Node, most memory.",
+    ),
     Key::new(
         "one_time_codes",
         "true",
