@@ -4,25 +4,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::ports::Handlers as _;
-use doorward_handlers::{Host, Settings};
+use doorward_handlers::{Host, Runtime, Settings};
 use serde_json::json;
 
 use crate::house::directory;
 use crate::measure::{Report, Wanted, wall};
 
-const NAMES: [&str; 3] = [
+const NAMES: [&str; 5] = [
     "handler: round trip of an empty coroutine, median",
     "handler: round trip of an empty function, median",
     "handler: calls a second with two workers",
+    "handler in JavaScript: round trip of an empty function, median",
+    "handler in JavaScript: calls a second with two workers",
 ];
 const ROUND: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 64;
 
-fn backend(kind: &str) -> String {
-    format!(
-        "from agentflow_cli import BaseAuth\n\n\nclass Backend(BaseAuth):\n    {kind} authenticate(self, res, credential):\n        \
+/// A file whose one function does nothing, and how it is named to whoever loads it.
+struct File {
+    name: &'static str,
+    kind: &'static str,
+    target: &'static str,
+    text: String,
+}
+
+fn python(form: &str) -> File {
+    let text = format!(
+        "from agentflow_cli import BaseAuth\n\n\nclass Backend(BaseAuth):\n    {form} authenticate(self, res, credential):\n        \
          return {{\"user_id\": \"ann\"}}\n"
-    )
+    );
+    File { name: "mine.py", kind: "agentflow", target: "mine:Backend", text }
+}
+
+fn javascript() -> File {
+    let text = "import { Auth } from \"@langchain/langgraph-sdk/auth\";\nexport const auth = new Auth().authenticate(async (request) => \"ann\");\n";
+    File { name: "mine.mjs", kind: "langgraph", target: "./mine.mjs:auth", text: text.to_owned() }
 }
 
 fn with() -> serde_json::Value {
@@ -32,13 +48,16 @@ fn with() -> serde_json::Value {
     })
 }
 
-async fn open(directory: &std::path::Path, kind: &str, workers: usize) -> Result<Host, String> {
-    std::fs::write(directory.join("mine.py"), backend(kind)).map_err(|error| error.to_string())?;
+async fn open(directory: &std::path::Path, file: File, workers: usize) -> Result<Host, String> {
+    std::fs::write(directory.join(file.name), file.text).map_err(|error| error.to_string())?;
     let environment = std::env::var("PATH").map(|path| vec![("PATH".to_owned(), path)]).unwrap_or_default();
+    let runtime = Runtime::of_file(file.name);
     let settings = Settings {
         environment,
         workers,
-        ..Settings::new("bench", "agentflow", "mine:Backend", directory.to_path_buf())
+        runtime,
+        interpreter: runtime.program.into(),
+        ..Settings::new("bench", file.kind, file.target, directory.to_path_buf())
     };
     Host::open(settings).await.map_err(|error| error.to_string())
 }
@@ -80,16 +99,23 @@ pub(crate) fn run(report: &mut Report) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let directory = directory();
     let measured = runtime.block_on(async {
-        let coroutine = one_by_one(&open(directory.path(), "async def", 1).await?).await?;
-        let function = one_by_one(&open(directory.path(), "def", 1).await?).await?;
-        let calls = at_once(Arc::new(open(directory.path(), "async def", 2).await?)).await?;
-        Ok::<_, String>((coroutine, function, calls))
+        let (place, mut told) = (directory.path(), Vec::new());
+        for file in [python("async def"), python("def")] {
+            told.push(one_by_one(&open(place, file, 1).await?).await?);
+        }
+        told.push(at_once(Arc::new(open(place, python("async def"), 2).await?)).await?);
+        told.push(one_by_one(&open(place, javascript(), 1).await?).await?);
+        told.push(at_once(Arc::new(open(place, javascript(), 2).await?)).await?);
+        Ok::<_, String>(told)
     });
+    let trip = |most: Option<f64>| ("µs", most.map_or(Wanted::Shown, Wanted::AtMost));
+    let rate = || ("/s", Wanted::AtLeast(10_000.0));
+    let wanted = [trip(Some(150.0)), trip(None), rate(), trip(Some(150.0)), rate()];
     match measured {
-        Ok((coroutine, function, calls)) => {
-            report.figure(NAMES[0], coroutine, "µs", Wanted::AtMost(150.0));
-            report.figure(NAMES[1], function, "µs", Wanted::Shown);
-            report.figure(NAMES[2], calls, "/s", Wanted::AtLeast(10_000.0));
+        Ok(told) => {
+            for ((name, figure), (unit, wanted)) in NAMES.iter().zip(told).zip(wanted) {
+                report.figure(name, figure, unit, wanted);
+            }
         }
         Err(why) => NAMES.iter().for_each(|name| report.absent(name, &why)),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use doorward_core::ports::Handlers;
 use doorward_core::ports::handlers::HandlerFault;
-use doorward_handlers::{Host, Loaded, Settings};
+use doorward_handlers::{Host, Loaded, PYTHON, Settings};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -115,7 +115,8 @@ pub(crate) fn settings(
     environment.retain(|(name, _)| !file.environment.iter().any(|(own, _)| own == name));
     environment.extend(file.environment.iter().map(|(name, value)| (name.clone(), value.expose().clone())));
     Settings {
-        python: python(configured, &file.directory, passed),
+        runtime: file.runtime,
+        interpreter: interpreter(file, configured, passed),
         environment,
         workers: configured.workers,
         queue: configured.queue,
@@ -136,6 +137,14 @@ pub(crate) fn broken(file: &HandlerFile, error: &doorward_handlers::StartError) 
     )
 }
 
+/// What the file runs in, as configured or found.
+fn interpreter(file: &HandlerFile, configured: &config::Handlers, passed: &[(String, String)]) -> PathBuf {
+    if std::ptr::eq(file.runtime, &PYTHON) {
+        return python(configured, &file.directory, passed);
+    }
+    configured.node.clone().unwrap_or_else(|| PathBuf::from(file.runtime.program))
+}
+
 /// The interpreter that most likely has what the file imports.
 fn python(configured: &config::Handlers, directory: &Path, passed: &[(String, String)]) -> PathBuf {
     if let Some(python) = &configured.python {
@@ -144,7 +153,7 @@ fn python(configured: &config::Handlers, directory: &Path, passed: &[(String, St
     let active = passed.iter().find(|(name, _)| name == "VIRTUAL_ENV").map(|(_, path)| PathBuf::from(path));
     let around = active.into_iter().chain([directory.join(".venv"), directory.join("venv")]);
     let mut pythons = around.map(|place| place.join("bin/python"));
-    pythons.find(|python| python.exists()).unwrap_or_else(|| PathBuf::from("python3"))
+    pythons.find(|python| python.exists()).unwrap_or_else(|| PathBuf::from(PYTHON.program))
 }
 
 /// Stands where no user code is started.

@@ -4,13 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::runtimes::{PYTHON, Runtime};
+
 /// A file of handlers and how its processes are kept.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What the log calls it, such as `agentflow`.
     pub name: Arc<str>,
-    /// The interpreter.
-    pub python: PathBuf,
+    /// What the file runs in.
+    pub runtime: &'static Runtime,
+    /// The program that runs it.
+    pub interpreter: PathBuf,
     /// What the file is written for: the adapter's name, such as `agentflow`.
     pub kind: &'static str,
     /// What to load, as the platform's file writes it, such as `auth.custom:MyAuthBackend`; several where the adapter takes several.
@@ -45,7 +49,8 @@ impl Settings {
     pub fn new(name: &str, kind: &'static str, target: &str, directory: PathBuf) -> Self {
         Self {
             name: name.into(),
-            python: PathBuf::from("python3"),
+            runtime: &PYTHON,
+            interpreter: PathBuf::from(PYTHON.program),
             kind,
             targets: vec![target.to_owned()],
             directory,

@@ -17,11 +17,11 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::asking::{self, Answering};
+use crate::asking::{self, Answering, Beside};
 use crate::frame::{self, Frame};
 use crate::output;
 use crate::process::Group;
-use crate::python::{BOOT, begin};
+use crate::runtimes::{Runtime, Sockets};
 use crate::settings::Settings;
 
 /// The frames' version that we speak.
@@ -39,7 +39,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The interpreter's version.
-    pub python: String,
+    pub version: String,
     /// What the file registers, for people to read.
     pub registers: Vec<String>,
     /// The user's files that were loaded.
@@ -95,6 +95,7 @@ pub(crate) struct Worker {
     pinging: AtomicBool,
     within: Duration,
     most_stuck: usize,
+    runtime: &'static Runtime,
     give_up: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
     /// Its channel, until somebody takes it.
@@ -111,16 +112,18 @@ impl Worker {
         let channel =
             settings.channel.then(Pipe::pair).transpose().map_err(|error| failed("no socket", &error))?;
         let (channel, their_channel) = channel.unzip();
-        let others: Vec<&Pipe> = std::iter::once(&asking).chain(&their_channel).collect();
-        asking::hand_over(&ours, &others).map_err(|error| failed("no socket", &error))?;
+        if settings.runtime.sockets == Sockets::HandedOver {
+            let others: Vec<&Pipe> = std::iter::once(&asking).chain(&their_channel).collect();
+            asking::hand_over(&ours, &others).map_err(|error| failed("no socket", &error))?;
+        }
         ours.set_nonblocking(true).map_err(|error| failed("no socket", &error))?;
-        let mut plan = std::process::Command::new(&settings.python);
-        plan.args(["-u", "-c", BOOT]).env_clear().envs(settings.environment.iter().cloned());
+        let mut plan = (settings.runtime.plan)(settings).map_err(StartError::Process)?;
+        plan.env_clear().envs(settings.environment.iter().cloned());
         plan.current_dir(&settings.directory);
         plan.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let python = settings.python.display();
+        let program = settings.interpreter.display();
         let mut group =
-            Group::of(plan).map_err(|error| failed(&format!("{python} cannot be started"), &error))?;
+            Group::of(plan).map_err(|error| failed(&format!("{program} cannot be started"), &error))?;
         if let Some(stdout) = group.child.stdout.take() {
             tokio::spawn(output::log(stdout, Arc::clone(&settings.name), "stdout"));
         }
@@ -139,7 +142,7 @@ impl Worker {
         tokio::spawn(asking::answer(answered, Arc::clone(answering), settings.within));
         let (mut from, mut to) = stream.into_split();
         let loading = async {
-            let begin = frame::encode(&begin(settings)).expect("our own sources are small");
+            let begin = frame::encode(&settings.runtime.begin(settings)).expect("our own sources are small");
             let sent = frame::write(&mut to, &begin).await;
             let first = frame::read(&mut from).await.and_then(|first| sent.map(|()| first));
             first.map_err(|error| failed("it did not load", &error))
@@ -159,11 +162,11 @@ impl Worker {
         let Some(first) = first else {
             let how = group.ended(std::future::pending()).await;
             return Err(StartError::Process(format!(
-                "{python} ended before it had loaded{how}; the log has what it said"
+                "{program} ended before it had loaded{how}; the log has what it said"
             )));
         };
-        let loaded = loaded(&first)?;
-        let worker = Self::running(settings, loaded, group, (from, to));
+        let loaded = loaded(&first, settings.runtime)?;
+        let worker = Self::running(settings, loaded, group, (from, to), answering);
         *worker.channel.lock() = channel;
         Ok(worker)
     }
@@ -173,13 +176,16 @@ impl Worker {
         loaded: Loaded,
         mut group: Group,
         (from, to): (OwnedReadHalf, OwnedWriteHalf),
+        answering: &Answering,
     ) -> Self {
         let (frames, mut queued) = mpsc::channel::<Vec<u8>>(settings.queue + 16);
         let (give_up, mut given_up) = watch::channel(false);
         let (over, ended) = watch::channel(false);
         let (pending, pongs) = (Pending::default(), Arc::default());
         let left = Arc::<Mutex<Left>>::default();
-        let listening = listen(from, Arc::clone(&pending), Arc::clone(&pongs), Arc::clone(&left));
+        let beside = (settings.runtime.sockets == Sockets::One)
+            .then(|| Beside::new(frames.clone(), Arc::clone(answering), settings.within));
+        let listening = listen(from, Arc::clone(&pending), Arc::clone(&pongs), Arc::clone(&left), beside);
         let waiting = Arc::clone(&pending);
         let name = Arc::clone(&settings.name);
         tokio::spawn(async move {
@@ -224,7 +230,8 @@ impl Worker {
             left,
             pinging: AtomicBool::new(false),
             within: settings.within,
-            most_stuck: (settings.threads / 2).max(1),
+            most_stuck: (settings.runtime.most_stuck)(settings),
+            runtime: settings.runtime,
             give_up,
             ended,
             channel: Mutex::default(),
@@ -346,7 +353,8 @@ impl Worker {
             left.overdue.len()
         };
         if overdue >= self.most_stuck {
-            tracing::error!(handler = %self.name, overdue, "calls that never ended hold its threads; it is started anew");
+            let held = self.runtime.held;
+            tracing::error!(handler = %self.name, overdue, "calls that never ended hold its {held}; it is started anew");
             self.give_up();
         }
     }
@@ -432,6 +440,7 @@ async fn listen(
     pending: Pending,
     pongs: Arc<Mutex<HashMap<u64, oneshot::Sender<()>>>>,
     left: Arc<Mutex<Left>>,
+    beside: Option<Beside>,
 ) -> String {
     let mut from = BufReader::with_capacity(READ_AHEAD, from);
     loop {
@@ -440,6 +449,10 @@ async fn listen(
             Ok(Some(Frame::Whole(frame))) => {
                 if let Some(id) = frame.get("pong").and_then(Value::as_u64) {
                     pongs.lock().remove(&id).map(|pong| pong.send(()));
+                    continue;
+                }
+                if let Some(beside) = beside.as_ref().filter(|_| frame.get("ask").is_some()) {
+                    beside.take(frame);
                     continue;
                 }
                 let Some(id) = frame.get("id").and_then(Value::as_u64) else {
@@ -481,7 +494,7 @@ fn answer_of(mut frame: Value) -> Answer {
     }
 }
 
-fn loaded(first: &Value) -> Result<Loaded, StartError> {
+fn loaded(first: &Value, runtime: &Runtime) -> Result<Loaded, StartError> {
     if let Some(broken) = first.get("broken") {
         let text = |name: &str| broken.get(name).and_then(Value::as_str).map(str::to_owned);
         return Err(StartError::Broken(text("what").unwrap_or_default(), text("where")));
@@ -494,7 +507,7 @@ fn loaded(first: &Value) -> Result<Loaded, StartError> {
         all.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     Ok(Loaded {
-        python: first.get("python").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        version: first.get(runtime.key).and_then(Value::as_str).unwrap_or_default().to_owned(),
         registers: texts("registers"),
         files: texts("files"),
         by_authorization: first.get("by_authorization") == Some(&Value::Bool(true)),

@@ -10,37 +10,66 @@ from pathlib import Path
 
 from harness.programs import ROOT
 
-SOURCES = ROOT / "crates" / "handlers" / "python"
+CRATE = ROOT / "crates" / "handlers"
 PATIENCE_S = 60
 
 
-def modules() -> dict[str, str]:
-    """What Doorward sends, by the table that it sends it by."""
-    table = (SOURCES.parent / "src" / "python.rs").read_text()
-    rows = re.findall(r'\(\s*"([^"]+)",\s*include_str!\("\.\./python/([^"]+)"\),?\s*\)', table)
-    return {name: (SOURCES / file).read_text() for name, file in rows}
+class Runtime:
+    """An interpreter as Doorward's own row describes it: what is sent to it, and how it is started."""
+
+    def __init__(self, name: str, boot: str) -> None:
+        self.name = name
+        self._row = (CRATE / "src" / "runtimes" / f"{name}.rs").read_text()
+        self._boot = (CRATE / name / boot).read_text()
+
+    def modules(self) -> dict[str, str]:
+        """What Doorward sends, by the table that it sends it by."""
+        rows = re.findall(r'\(\s*"([^"]+)",\s*include_str!\("\.\./\.\./([^"]+)"\),?\s*\)', self._row)
+        assert rows
+        return {name: (CRATE / file).read_text() for name, file in rows}
+
+    def command(self, program: str) -> list[str]:
+        if self.name == "python":
+            return [program, "-u", "-c", self._boot]
+        (shell,) = re.findall(r'const SHELL: &str = "((?:[^"\\]|\\.)*)"', self._row)
+        return ["/bin/sh", "-c", shell.replace('\\"', '"'), "sh", program, "--input-type=module", "-e", self._boot]
+
+    @property
+    def hands_over_sockets(self) -> bool:
+        return "Sockets::HandedOver" in self._row
+
+
+PYTHON = Runtime("python", "boot.py")
+NODE = Runtime("node", "boot.mjs")
 
 
 class Process:
     """One process with its files; `first` is what it said of itself. `channel` is the end of a socket that it gets besides."""
 
     def __init__(
-        self, python: str, kind: str, target: str | list[str], directory: Path, environment: dict[str, str], channel: socket.socket | None = None
+        self,
+        program: str,
+        kind: str,
+        target: str | list[str],
+        directory: Path,
+        environment: dict[str, str],
+        channel: socket.socket | None = None,
+        runtime: Runtime = PYTHON,
     ) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(PATIENCE_S)
-        boot = (SOURCES / "boot.py").read_text()
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([python, "-u", "-c", boot], stdin=theirs, cwd=directory, env=environment, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(runtime.command(program), stdin=theirs, cwd=directory, env=environment, stdout=self.log, stderr=self.log)
         theirs.close()
         self.asked, asking = socket.socketpair()
         given = [asking, *([channel] if channel is not None else [])]
-        socket.send_fds(self.socket, [b"D"], [one.fileno() for one in given])
+        if runtime.hands_over_sockets:
+            socket.send_fds(self.socket, [b"D"], [one.fileno() for one in given])
         for one in given:
             one.close()
         self.calls = 0
         targets = [target] if isinstance(target, str) else target
-        begin = {"doorward": 1, "modules": modules(), "kind": kind, "targets": targets, "channel": channel is not None, "directory": str(directory), "threads": 4}
+        begin = {"doorward": 1, "modules": runtime.modules(), "kind": kind, "targets": targets, "channel": channel is not None, "directory": str(directory), "threads": 4}
         self.send({**begin, "memory_bytes": None})
         self.first = self.receive()
 

@@ -1,5 +1,6 @@
 """`import doorward` in a handler: what it asks is answered by what is built in, never by itself, however busy its event loop is."""
 
+import concurrent.futures
 import json
 
 import httpx
@@ -31,18 +32,52 @@ async def mine(ctx, value):
 """
 
 
-@pytest.fixture(params=["bare", "ours"], ids=["standing-in", "sdk-0.4.14"])
-def serve(request, tmp_path):
+ASKING_IN_JAVASCRIPT = """
+import { identify, once, Unavailable } from "doorward";
+import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
+
+const who = async (request) => {
+  const key = request.headers.get("x-once");
+  if (key !== null && !(await once(key, 60))) throw new HTTPException(403, { message: "used" });
+  const known = await identify(request.headers.get("authorization"));
+  if (known === null) throw new HTTPException(401, { message: "nobody of Doorward's" });
+  return { identity: known.subject, roles: known.roles, method: known.method };
+};
+
+export const auth = new Auth()
+  .authenticate(FORM)
+  .on("*", ({ value, user }) => {
+    Object.assign((value.metadata ??= {}), { owner: user.identity, method: user.method });
+    return { owner: user.identity };
+  });
+"""
+
+
+@pytest.fixture(params=["bare", "ours", "javascript"], ids=["standing-in", "sdk-0.4.14", "javascript"])
+def language(request):
+    return request.param
+
+
+@pytest.fixture
+def asking(language):
+    """The file, in its language; `form` is how its function is declared."""
+    forms = {"async def": "who", "def": "(request) => Promise.resolve(request).then(who)"}
+    return lambda form="async def": ASKING_IN_JAVASCRIPT.replace("FORM", forms[form]) if language == "javascript" else ASKING.replace("KIND", form)
+
+
+@pytest.fixture
+def serve(language, tmp_path):
     running = []
 
     def start(text: str) -> Doorward:
         home = tmp_path / "graph"
         home.mkdir()
-        (home / "auth.py").write_text(text)
+        file = "auth.mjs" if language == "javascript" else "auth.py"
+        (home / file).write_text(text)
         settings = home / "langgraph.json"
-        settings.write_text(json.dumps({"auth": {"path": "./auth.py:auth"}}))
+        settings.write_text(json.dumps({"auth": {"path": f"./{file}:auth"}}))
         config = tmp_path / "doorward.toml"
-        config.write_text(f'[handlers]\npython = "{interpreter(request.param)}"\n')
+        config.write_text(f'[handlers]\npython = "{interpreter("ours" if language == "javascript" else language)}"\n')
         config.chmod(0o600)
         arguments = ["--listen", "127.0.0.1:0", "--config", config, "--langgraph", settings]
         running.append(Doorward("dev", *arguments, home=tmp_path / "doorward"))
@@ -60,9 +95,9 @@ def signed_up(server: Doorward, name: str) -> tuple[str, str]:
     return user, token
 
 
-@pytest.mark.parametrize("kind", ["async def", "def"])
-def test_a_handler_asks_doorward_who_a_token_is(serve, kind):
-    server = serve(ASKING.replace("KIND", kind))
+@pytest.mark.parametrize("form", ["async def", "def"])
+def test_a_handler_asks_doorward_who_a_token_is(serve, asking, form):
+    server = serve(asking(form))
     user, token = signed_up(server, "ada")
     threads = f"{server.mount('langgraph')}/threads"
     # Many at once: each waits for an answer while others wait for the same process.
@@ -76,8 +111,8 @@ def test_a_handler_asks_doorward_who_a_token_is(serve, kind):
         assert (refused.status_code, refused.json()) == (401, {"detail": "nobody of Doorward's"}), header
 
 
-def test_a_token_that_was_logged_out_is_nobodys_to_a_handler_at_once(serve):
-    server = serve(ASKING.replace("KIND", "async def"))
+def test_a_token_that_was_logged_out_is_nobodys_to_a_handler_at_once(serve, asking):
+    server = serve(asking())
     _, token = signed_up(server, "ada")
     bearer = {"Authorization": f"Bearer {token}"}
     threads = f"{server.mount('langgraph')}/threads"
@@ -86,8 +121,24 @@ def test_a_token_that_was_logged_out_is_nobodys_to_a_handler_at_once(serve):
     assert httpx.post(threads, json={}, headers=bearer).status_code == 401
 
 
-def test_what_is_asked_while_the_file_is_loaded_has_no_answer_yet(serve):
-    server = serve("import doorward\ntry:\n    doorward.identify('Bearer x')\nexcept doorward.Unavailable as why:\n    told = str(why)\n" + ASKING.replace(
-        'detail="nobody of Doorward\'s"', "detail=told").replace("KIND", "async def"))
+def test_what_is_asked_while_the_file_is_loaded_has_no_answer_yet(serve, asking, language):
+    if language == "javascript":
+        early = 'const told = await identify("Bearer x").catch((why) => why instanceof Unavailable && why.message);\n'
+        server = serve(asking().replace("export const", early + "export const").replace('"nobody of Doorward\'s"', "told"))
+    else:
+        server = serve("import doorward\ntry:\n    doorward.identify('Bearer x')\nexcept doorward.Unavailable as why:\n    told = str(why)\n" + ASKING.replace(
+            'detail="nobody of Doorward\'s"', "detail=told").replace("KIND", "async def"))
     refused = httpx.post(f"{server.mount('langgraph')}/threads", json={})
     assert refused.json() == {"detail": "Doorward is not ready yet; ask within a call"}
+
+
+@pytest.mark.parametrize("language", ["javascript"], indirect=True)
+def test_many_questions_at_once_are_answered_each_and_a_key_is_good_once(serve, asking):
+    server = serve(asking())
+    user, token = signed_up(server, "ada")
+    threads, bearer = f"{server.mount('langgraph')}/threads", {"Authorization": f"Bearer {token}"}
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: httpx.post(threads, json={}, headers={**bearer, "X-Once": f"key {n % 10}"}, timeout=30), range(40)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 10 + [403] * 30
+    assert {answer.json()["metadata"]["owner"] for answer in answers if answer.status_code == 200} == {user}
+    assert {answer.json()["detail"] for answer in answers if answer.status_code == 403} == {"used"}

@@ -12,14 +12,7 @@ import pytest
 import requests
 
 from harness.doorward import Refused, run_command
-from harness.programs import wait_until
-
-def gone(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+from harness.programs import gone, wait_until
 
 
 def backend(project, body: str, **more):

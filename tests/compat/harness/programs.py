@@ -93,6 +93,14 @@ def wait_until(ready, what: str, limit_s: float = START_LIMIT_S):
         time.sleep(POLL_S)
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended, also if nobody has asked yet how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 class Program:
     """A started program in a process group of its own, its output kept in a file."""
 

@@ -21,9 +21,9 @@ class Sent(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Our modules under the names that Doorward sends them by, in this process."""
 
     def __init__(self):
-        from frames import modules
+        from frames import PYTHON
 
-        self.sources = {name: text for name, text in modules().items() if name.startswith("_doorward_")}
+        self.sources = {name: text for name, text in PYTHON.modules().items() if name.startswith("_doorward_")}
 
     def find_spec(self, name, path=None, target=None):
         if name not in self.sources:

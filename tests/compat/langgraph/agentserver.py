@@ -47,6 +47,29 @@ TUTORIAL = """
 """
 
 
+#: The tutorial's file as JavaScript has it: Supabase is asked who a token is, and what somebody makes is theirs.
+TUTORIAL_IN_JAVASCRIPT = """
+    import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
+
+    const { SUPABASE_URL, SUPABASE_SERVICE_KEY } = process.env;
+
+    export const auth = new Auth()
+      .authenticate(async (request) => {
+        const authorization = request.headers.get("authorization");
+        if (!authorization) throw new HTTPException(401, { message: "Invalid token" });
+        const response = await fetch(`${SUPABASE_URL}/auth/v1/user`, { headers: { authorization, apiKey: SUPABASE_SERVICE_KEY } }).catch(() => null);
+        if (!response?.ok) throw new HTTPException(401, { message: "Invalid token" });
+        const user = await response.json();
+        return { identity: user.id, display_name: user.name, is_authenticated: true, permissions: [] };
+      })
+      .on("*", ({ value, user }) => {
+        const filters = { owner: user.identity };
+        value.metadata = Object.assign(value.metadata ?? {}, filters);
+        return filters;
+      });
+"""
+
+
 def interpreter(kind: str) -> str:
     """`bare` has no SDK, so ours stands in; `ours` the newest SDK, `older` that of the tutorial's time, `server` the real server's packages."""
     suite = {"older": "handlers", "server": "langgraph"}.get(kind)

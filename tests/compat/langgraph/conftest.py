@@ -8,9 +8,10 @@ import requests
 
 sys.path.append(str(Path(__file__).parent))
 
-from agentserver import APP, TUTORIAL, Project, RealServer, doorward
+from agentserver import APP, TUTORIAL, TUTORIAL_IN_JAVASCRIPT, Project, RealServer, doorward
 from harness.doorward import Doorward
-from harness.programs import LeftOut, left_out
+from harness.programs import LeftOut, left_out, node_modules
+from harness.recorder import Recorder
 
 
 @pytest.fixture
@@ -38,6 +39,26 @@ def tutorial(tmp_path_factory):
     home = tmp_path_factory.mktemp("tutorial")
     with doorward(home, Project(home / "app").use().write("auth.py", TUTORIAL)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def javascript_tutorial(tmp_path_factory):
+    """The tutorial's rule in JavaScript, with the published SDK in the project, asking an issuer that knows every `user-…`."""
+
+    def answer(seen):
+        token = "".join(seen.all("authorization")).removeprefix("Bearer ")
+        known = token.startswith("user-") and seen.all("apikey") == ["service"]
+        return (200, {"id": token, "name": None}) if known else (401, {"msg": "invalid JWT"})
+
+    home = tmp_path_factory.mktemp("javascript-tutorial")
+    with Recorder(answer=answer) as supabase:
+        env = {"SUPABASE_URL": supabase.url, "SUPABASE_SERVICE_KEY": "service"}
+        project = Project(home / "app").use("./auth.mjs:auth", env=env).write("auth.mjs", TUTORIAL_IN_JAVASCRIPT)
+        package = "@langchain/langgraph-sdk"
+        (project.home / "node_modules" / package).parent.mkdir(parents=True)
+        (project.home / "node_modules" / package).symlink_to(node_modules(package) / package)
+        with doorward(home, project) as server:
+            yield server
 
 
 def _cases(tmp_path_factory, python: str):

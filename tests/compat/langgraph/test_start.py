@@ -24,7 +24,7 @@ WHO = "@auth.authenticate\nasync def who():\n    return 'ann'\n\n"
         ("./auth.py:other", WHO, ["auth.py", "has no other"]),
         ("./auth.py", WHO, ["langgraph.json", "names no file and variable"]),
         ("", WHO, ["langgraph.json", "names no file of handlers"]),
-        ("./auth.ts:auth", WHO, ["langgraph.json", "JavaScript"]),
+        ("./auth.ts:auth", WHO, ["langgraph.json", "there is no ./auth.ts"]),
         ("nowhere:auth", WHO, ["nowhere"]),
         ("./auth.py:auth", "auth = 5\n", ["auth.py", "not a langgraph_sdk.Auth"]),
         ("./auth.py:auth", "auth = Auth\n", ["auth.py", "not a langgraph_sdk.Auth"]),

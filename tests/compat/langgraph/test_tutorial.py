@@ -68,9 +68,10 @@ def told_by_the_newest_sdk(url: str, token: str, other: str) -> dict:
 
 
 @pytest.mark.parametrize("flow", [told_by_the_older_sdk, told_by_the_newest_sdk, told_by_the_javascript_sdk], ids=["sdk-0.1.48", "sdk-0.4.14", "javascript"])
-def test_the_tutorial_runs_with_each_sdk(tutorial, flow):
+@pytest.mark.parametrize("guard", ["tutorial", "javascript_tutorial"], ids=["by python", "by javascript"])
+def test_the_tutorial_runs_with_each_sdk(request, guard, flow):
     token, other = name(), name()
-    told = flow(tutorial.mount("langgraph"), token, other)
+    told = flow(request.getfixturevalue(guard).mount("langgraph"), token, other)
     created, thread = told["created"], told["thread"]
     assert set(created) == THREAD and (created["status"], created["metadata"], created["values"]) == ("idle", {"owner": token}, None)
     assert "".join(told["printed"]) == JOKE and len(told["printed"]) > 2, "piece by piece"

@@ -26,6 +26,7 @@ pub(super) const COMMAND: Descriptor = Descriptor::of::<Handlers>("handlers");
 Examples:
   doorward handlers check agentflow.json
   doorward handlers check langgraph.json --python .venv/bin/python --json
+  doorward handlers check langgraph.json --node /usr/local/bin/node
   doorward handlers check my_auth.py:hypha_startup"
 )]
 struct Handlers {
@@ -45,9 +46,12 @@ enum What {
     Check {
         /// The platform's file: an agentflow.json or a langgraph.json; or a start-up function of Hypha's, such as my_auth.py:hypha_startup
         file: PathBuf,
-        /// The interpreter [default: as `handlers.python` says]
+        /// Python [default: as `handlers.python` says]
         #[arg(long, value_name = "PATH")]
         python: Option<PathBuf>,
+        /// Node, for a file in JavaScript or TypeScript [default: as `handlers.node` says]
+        #[arg(long, value_name = "PATH")]
+        node: Option<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
@@ -55,7 +59,7 @@ enum What {
 
 impl Run for Handlers {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
-        let What::Check { file, python, output } = self.what;
+        let What::Check { file, python, node, output } = self.what;
         if let Some(function) = file.to_str().filter(|text| text.contains(':') && !file.exists()) {
             return start_up(function, python.as_deref(), &output, surroundings);
         }
@@ -63,9 +67,10 @@ impl Run for Handlers {
         let sources = Sources { environment: surroundings.environment.clone(), ..Sources::default() };
         let mut configured = sources.read()?.handlers;
         configured.python = python.or(configured.python);
+        configured.node = node.or(configured.node);
         let passed = passed(&configured, |name| surroundings.variable(name));
         let settings = settings("check", &named, &configured, &passed);
-        let interpreter = settings.python.display().to_string();
+        let interpreter = settings.interpreter.display().to_string();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let loaded = runtime.block_on(async {
             let host = Host::open(settings).await.map_err(|error| broken(&named, &error))?;
@@ -73,12 +78,13 @@ impl Run for Handlers {
         })?;
         let warnings: Vec<String> = not_remembered(&named, &configured, &loaded).into_iter().collect();
         let shown = json!({
-            "target": named.target(), "python": loaded.python, "interpreter": interpreter,
+            "target": named.target(), named.runtime.key: loaded.version, "interpreter": interpreter,
             "registers": loaded.registers, "files": loaded.files, "warnings": warnings,
         });
         output.answer(&shown, || {
             let told = [loaded.registers, warnings].concat().join("\n  ");
-            format!("{} loads with Python {} ({interpreter}).\n  {told}", named.target(), loaded.python)
+            let (target, runtime) = (named.target(), named.runtime.name);
+            format!("{target} loads with {runtime} {} ({interpreter}).\n  {told}", loaded.version)
         })
     }
 }
@@ -96,10 +102,10 @@ fn start_up(
     for begun in running::rehearse_start_up(&setup)? {
         let (loaded, registers) = (begun.loaded, begun.registers);
         let shown = json!({
-            "target": function, "python": loaded.python, "registers": registers, "files": loaded.files,
+            "target": function, "python": loaded.version, "registers": registers, "files": loaded.files,
         });
         output.answer(&shown, || {
-            format!("{function} runs with Python {}.\n  {}", loaded.python, registers.join("\n  "))
+            format!("{function} runs with Python {}.\n  {}", loaded.version, registers.join("\n  "))
         })?;
     }
     Ok(())

@@ -8,8 +8,10 @@ use super::section::{Key, Section};
 /// How processes of user code are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handlers {
-    /// The interpreter; `None` looks for one.
+    /// Python; `None` looks for one.
     pub python: Option<PathBuf>,
+    /// Node, for handlers in JavaScript and TypeScript; `None` looks for one.
+    pub node: Option<PathBuf>,
     /// Variables of the server's environment that they find in their own.
     pub pass_environment: Vec<String>,
     /// Processes for each file.
@@ -34,7 +36,12 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "python",
         "\"/srv/agents/.venv/bin/python\"",
-        "The interpreter, 3.9 or newer. Default: VIRTUAL_ENV's, that of .venv or venv beside the platform's file, or python3.",
+        "Python, 3.9 or newer. Default: VIRTUAL_ENV's, that of .venv or venv beside the platform's file, or python3.",
+    ),
+    Key::optional(
+        "node",
+        "\"/usr/local/bin/node\"",
+        "Node, 20 or newer, for handlers in JavaScript and TypeScript. Default: node on PATH.",
     ),
     Key::new(
         "pass_environment",
@@ -46,7 +53,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("start_timeout_s", "60", "Longest time to load a file, in seconds."),
     Key::new("queue", "256", "Calls under way in one process; the next is answered 503."),
     Key::new("threads", "32", "Functions that are no coroutines, at once, in one process."),
-    Key::new("memory_mb", "2048", "Most address space of one process, in MB; 0 for no limit."),
+    Key::new(
+        "memory_mb",
+        "2048",
+        "Most address space of one process, in MB; 0 for no limit. For Node, most memory.",
+    ),
     Key::new(
         "one_time_codes",
         "true",
@@ -55,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "remember_s",
         "0",
-        "How long, in seconds up to 60, it is remembered whom LangGraph's authenticate let in. Only for handlers that ask for authorization and nothing else; never past a revocation here or the token's exp.",
+        "How long, in seconds up to 60, it is remembered whom LangGraph's authenticate let in. Only for handlers in Python that ask for authorization and nothing else; never past a revocation here or the token's exp.",
     ),
 ];
 
@@ -63,6 +74,8 @@ impl Handlers {
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let given = section.is_given("python");
         let python = section.path("python");
+        let node_given = section.is_given("node");
+        let node = section.path("node");
         let pass_environment = section.variables("pass_environment");
         let workers = section.integer("workers", 1..=64);
         let timeout_ms = section.integer("timeout_ms", 10..=600_000);
@@ -73,13 +86,14 @@ impl Handlers {
         let one_time_codes = section.boolean("one_time_codes");
         let remember_s = section.integer("remember_s", 0..=60);
         section.finish();
-        if given && python.is_none() {
+        if given && python.is_none() || node_given && node.is_none() {
             return None;
         }
         let number = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
         let size = |value: Option<i64>| value.and_then(|value| usize::try_from(value).ok());
         Some(Self {
             python,
+            node,
             pass_environment: pass_environment?,
             workers: size(workers)?,
             within: Duration::from_millis(number(timeout_ms)?),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub use agentflow::{Auth, RateLimit};
 use doorward_core::secret::SecretText;
+use doorward_handlers::Runtime;
 use doorward_protocols::json::{self, Limits};
 use serde_json::{Map, Value};
 
@@ -36,6 +37,8 @@ pub struct HandlerFile {
     pub named_in: PathBuf,
     /// What it is written for, by the name of its adapter.
     pub kind: &'static str,
+    /// What it runs in.
+    pub runtime: &'static Runtime,
     /// What to load, as the platform writes it.
     pub targets: Vec<String>,
     /// Where it works: the directory of the platform's file.

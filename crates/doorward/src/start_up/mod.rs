@@ -67,6 +67,7 @@ fn file(mount: &Mount, environment: &dyn Fn(&str) -> Option<String>) -> Result<H
     Ok(HandlerFile {
         named_in: directory.clone(),
         kind: "hypha",
+        runtime: &doorward_handlers::PYTHON,
         targets: mount.startup_functions.clone(),
         environment: variables(&directory, environment)
             .map_err(|what| Problem::of(key, format!("{DOTENV}: {what}"), "correct it, or take it away"))?,

@@ -111,6 +111,7 @@ impl Variables<'_, '_> {
                 Some(HandlerFile {
                     named_in,
                     kind: "agentflow",
+                    runtime: &doorward_handlers::PYTHON,
                     targets: vec![target.to_owned()],
                     directory,
                     environment,

@@ -9,15 +9,13 @@
 use std::path::Path;
 
 use doorward_core::secret::SecretText;
+use doorward_handlers::Runtime;
 use serde_json::{Map, Value};
 
 use super::dotenv::Dotenv;
 use super::{Auth, Environment, HandlerFile, Platform, directory_of, read_object};
 use crate::config::nearest::nearest;
 use crate::config::{Problem, Problems};
-
-/// Endings of files that are not Python's.
-const JAVASCRIPT: &[&str] = &[".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 
 /// Keys that say what the agent server itself is made of and how it is built.
 const SERVER_KEYS: &[&str] = &[
@@ -164,11 +162,7 @@ pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<Handler
         let mend = "write \"auth\": {\"path\": \"./auth.py:auth\"}";
         refused("auth", "it names no file of handlers".to_owned(), mend)
     })?;
-    let file = target.rsplit_once(':').map_or(target, |(file, _)| file);
-    if JAVASCRIPT.iter().any(|ending| file.ends_with(ending)) {
-        let what = format!("{file} is JavaScript, whose handlers cannot run yet");
-        return Err(refused("auth.path", what, "write the handlers in Python"));
-    }
+    let file = target.split_once(':').map_or(target, |(file, _)| file);
     let directory = directory_of(path).map_err(|error| {
         refused("auth", error.to_string(), "put the file into a directory that can be read")
     })?;
@@ -193,6 +187,7 @@ pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<Handler
     Ok(HandlerFile {
         named_in: path.to_path_buf(),
         kind: "langgraph",
+        runtime: Runtime::of_file(file),
         targets: vec![target.to_owned()],
         directory,
         environment: variables,
