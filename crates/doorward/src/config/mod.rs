@@ -105,7 +105,7 @@ pub struct Config {
     pub sessions: Sessions,
     /// What a password must be, and what checking one may cost.
     pub passwords: Passwords,
-    /// How many failed attempts an address has.
+    /// How many failed attempts an address and a name have.
     pub limits: Limits,
     /// How many requests of a kind there may be, by name.
     pub rate_limits: BTreeMap<String, LimitRule>,
@@ -198,7 +198,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         keys: handlers::KEYS,
         doc: "User code that says who somebody is, in processes of its own.",
     },
-    SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
+    SectionRow {
+        heading: "limits",
+        keys: limits::KEYS,
+        doc: "How many failed attempts an address and a name have.",
+    },
     SectionRow { heading: "anomalies", keys: anomalies::KEYS, doc: "What to do about odd log-ins." },
     SectionRow {
         heading: "rate_limits.login",
