@@ -67,7 +67,6 @@ pub use providers::Provider;
 pub use remote_tokens::RemoteTokens;
 pub use roles::{BUILTIN_ROLES, Role};
 pub use secrets::Secrets;
-pub(crate) use section::read_secret;
 pub use section::{Key, Setting};
 pub use server::{Server, TlsFiles};
 pub use sessions::Sessions;
