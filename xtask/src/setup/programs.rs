@@ -48,6 +48,11 @@ static PROGRAMS: &[Program] = &[
         package: "postgresql",
         used_for: "the store on PostgreSQL",
     },
+    Program {
+        probe: &["redis-server", "--version"],
+        package: "redis-server",
+        used_for: "start-up files that keep sessions in Redis",
+    },
 ];
 
 /// Whether missing programs can be installed here: as root on Debian.
