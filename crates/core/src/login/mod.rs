@@ -35,7 +35,7 @@ pub use attempt::{Attempt, Ticket};
 pub use identified::Identified;
 pub use identities::Identities;
 pub use methods::{Answered, Brought, LoginMethod};
-pub use service::{Arrived, Begun, Logins, Newcomer};
+pub use service::{Arrived, Begun, Logins, Newcomer, Way};
 pub use tenant::{Settled, TENANT, Tenant};
 
 /// Log-ins that are asked of one provider at once, and those of one network; more are told to come again.

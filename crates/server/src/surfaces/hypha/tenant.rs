@@ -11,7 +11,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{login, session};
 use doorward_core::error::{Error, Kind, Result, codes};
-use doorward_core::login::{Answered, Attempt, TENANT, Tenant};
+use doorward_core::login::{Answered, Attempt, TENANT, Tenant, Way};
 use doorward_hub::{Approval, Hub};
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
@@ -95,11 +95,8 @@ pub(super) async fn begin(
         let path = own_path(request);
         let return_to = key.map_or_else(|| path.clone(), |key| format!("{path}?key={key}"));
         let permit = request.permit::<login::Begin>(Target::any())?;
-        let logins = request.engine.logins();
-        let begun = match anew {
-            true => logins.begin_anew(permit, TENANT, root, return_to).await?,
-            false => logins.begin(permit, TENANT, root, return_to).await?,
-        };
+        let way = Way { anew, ..Way::new(root, return_to) };
+        let begun = request.engine.logins().begin(permit, TENANT, way).await?;
         // A redirect would make the tenant, and whoever it sends people on to, targets of our form, which our own policy forbids.
         let url = escaped(&begun.location);
         let body = format!(
