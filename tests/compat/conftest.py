@@ -16,6 +16,20 @@ def pytest_pyfunc_call(pyfuncitem):
     except LeftOut as absent:
         pytest.skip(str(absent))
 
+
+@pytest.fixture
+def browser():
+    """A browser of the test's own, as people have it: the pages' own rules about scripts hold."""
+    from harness.browser import open_browser
+
+    try:
+        opened = open_browser()
+    except LeftOut as absent:
+        pytest.skip(str(absent))
+    yield opened
+    opened.quit()
+
+
 @pytest.fixture
 def start(tmp_path: Path):
     """Starts Doorward servers in directories of their own and stops them after the test.

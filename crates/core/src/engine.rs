@@ -33,7 +33,7 @@ use crate::identity::proofs::Proofs;
 use crate::identity::sessions::Sessions;
 use crate::identity::setup::Setup;
 use crate::identity::users::Users;
-use crate::limits::failures::FailureRule;
+use crate::limits::failures::FailureRules;
 use crate::limits::rules::{self, LimitRule, Standing};
 use crate::live::LiveGuard;
 use crate::login::attempt::Tickets;
@@ -82,8 +82,8 @@ pub struct Settings {
     pub roles: Roles,
     /// What password hashing costs.
     pub hashing: HashingSettings,
-    /// Failed attempts per address.
-    pub failures: FailureRule,
+    /// Failed attempts, per address and per name.
+    pub failures: FailureRules,
     /// The operator's limits.
     pub limits: Vec<LimitRule>,
     /// What is odd about a log-in, and what to do then.
@@ -486,7 +486,7 @@ impl Engine {
         Identities::new(self)
     }
 
-    pub(crate) fn failure_rule(&self) -> &FailureRule {
+    pub(crate) fn failure_rules(&self) -> &FailureRules {
         &self.0.settings.failures
     }
 

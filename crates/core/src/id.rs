@@ -1,8 +1,9 @@
-//! Typed identifiers: a prefix that says what it is, then a UUIDv7 (RFC 9562 §5.7) in hex.
+//! Typed identifiers: a prefix that says what it is, then a UUIDv7 (RFC 9562 §5.7) in hex; of a session the moment and 256 random bits,
+//! as Hypha's document has it.
 //!
 //! Ids are not secrets and sort by creation time. They are made only here, from a clock and a generator.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,14 +15,27 @@ use crate::random::{Random, bytes};
 /// Longest id accepted from outside, in bytes. Anything longer names nothing.
 pub const MAX_ID_BYTES: usize = 128;
 
+fn millis(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.now_ms()).unwrap_or(0)
+}
+
 fn unique(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str> {
-    let millis = u64::try_from(clock.now_ms()).unwrap_or(0);
-    let uuid = Builder::from_unix_timestamp_millis(millis, &bytes::<10>(random)).into_uuid();
+    let uuid = Builder::from_unix_timestamp_millis(millis(clock), &bytes::<10>(random)).into_uuid();
     format!("{prefix}_{}", uuid.simple()).into()
 }
 
+/// Begins as a UUIDv7 does, so that it sorts among those of before.
+fn unguessable(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str> {
+    let mut text = format!("{prefix}_{:012x}", millis(clock));
+    for byte in bytes::<32>(random) {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.into()
+}
+
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $make:ident($prefix:literal);)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -31,7 +45,7 @@ macro_rules! ids {
             /// A new, unique id.
             #[must_use]
             pub fn new(clock: &dyn Clock, random: &dyn Random) -> Self {
-                Self(unique($prefix, clock, random))
+                Self($make($prefix, clock, random))
             }
 
             /// The text form.
@@ -69,33 +83,33 @@ macro_rules! ids {
 
 ids! {
     /// A user of the local authority.
-    UserId = "usr";
+    UserId = unique("usr");
     /// A login session.
-    SessionId = "ses";
+    SessionId = unguessable("ses");
     /// A family of refresh tokens.
-    FamilyId = "fam";
+    FamilyId = unique("fam");
     /// What a provider says somebody is.
-    IdentityId = "idn";
+    IdentityId = unique("idn");
     /// An API key (its public handle, not the key).
-    ApiKeyId = "key";
+    ApiKeyId = unique("key");
     /// A signing key.
-    KeyId = "sig";
+    KeyId = unique("sig");
     /// A JWT (`jti`).
-    TokenId = "tok";
+    TokenId = unique("tok");
     /// A thread of the embedded agent server.
-    ThreadId = "thr";
+    ThreadId = unique("thr");
     /// A message in a thread.
-    MessageId = "msg";
+    MessageId = unique("msg");
     /// A run in a thread.
-    RunId = "run";
+    RunId = unique("run");
     /// One request, as told to the client and written to the audit log.
-    RequestId = "req";
+    RequestId = unique("req");
     /// Something that happened, as it is told to hooks and webhooks.
-    EventId = "evt";
+    EventId = unique("evt");
     /// What is kept in a workspace.
-    ArtifactId = "art";
+    ArtifactId = unique("art");
     /// One process on a store; audit chains are kept per node.
-    NodeId = "nod";
+    NodeId = unique("nod");
 }
 
 impl UserId {
@@ -142,5 +156,19 @@ mod tests {
         let second = UserId::new(&clock, &random);
         assert!(first.as_str().starts_with("usr_") && first.as_str().len() == 36);
         assert!(first < second);
+    }
+
+    #[test]
+    fn a_session_has_256_bits_that_nobody_could_guess_and_sorts_by_time_all_the_same() {
+        let (clock, random) = (ManualClock::new(1_700_000_000_000), SeededRandom::new(1));
+        let of_before = SessionId::from(&*unique("ses", &clock, &random));
+        clock.advance_ms(1);
+        let (first, same_moment) = (SessionId::new(&clock, &random), SessionId::new(&clock, &random));
+        assert_eq!(first.as_str().len(), "ses_".len() + 12 + 256 / 4);
+        assert_eq!(first.as_str()[..16], same_moment.as_str()[..16], "the moment");
+        assert_ne!(first.as_str()[16..], same_moment.as_str()[16..]);
+        clock.advance_ms(1);
+        assert!(of_before < first && first < SessionId::new(&clock, &random));
+        assert!(first.as_str().len() <= MAX_ID_BYTES);
     }
 }

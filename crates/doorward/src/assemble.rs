@@ -13,7 +13,7 @@ use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
 use doorward_core::events::Webhook;
 use doorward_core::identity::password::HashingSettings;
-use doorward_core::limits::failures::FailureRule;
+use doorward_core::limits::failures::{FailureRule, FailureRules};
 use doorward_core::limits::windows::Windows;
 use doorward_core::mount::Mount;
 use doorward_core::ports::{self, Handlers as _};
@@ -29,7 +29,7 @@ use self::mounts::Own;
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::command_runner::{CommandRunner, CommandSettings};
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Limits, Problems};
 use crate::directory;
 use crate::handlers::{self, Start};
 use crate::hypha;
@@ -254,16 +254,24 @@ fn settings(config: &Config) -> Result<Settings, Failure> {
         },
         limits: config.rate_limits.values().cloned().collect(),
         anomalies: anomalies(config)?,
-        failures: FailureRule {
-            allowed: config.limits.failures,
-            window_ms: i64::from(config.limits.window_s) * 1000,
-            longest_ms: i64::from(config.limits.longest_window_s) * 1000,
-        },
+        failures: failures(&config.limits),
         providers: Vec::new(),
         people: None,
         webhooks: config.webhooks.iter().map(webhook).collect(),
         longest_token_ms: longest_token_s(config).saturating_mul(1000),
     })
+}
+
+fn failures(limits: &Limits) -> FailureRules {
+    let rule = |allowed, window_s| FailureRule {
+        allowed,
+        window_ms: i64::from(window_s) * 1000,
+        longest_ms: i64::from(limits.longest_window_s) * 1000,
+    };
+    FailureRules {
+        of_address: rule(limits.failures, limits.window_s),
+        of_login: rule(limits.login_failures, limits.login_window_s),
+    }
 }
 
 /// No revocation is forgotten before the last token that it covers.

@@ -1,14 +1,13 @@
 //! What a mount that speaks Hypha has of its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use doorward_core::secret::SecretText;
 use doorward_core::tokens::Keys;
 use doorward_protocols::jose::{Algorithm, KeyError, KeySet, SecretRule, SigningKey};
 
-use crate::config::{Config, Mount, Problem, SurfaceKind, read_secret};
+use crate::config::{Config, Mount, Problem, SurfaceKind};
 use crate::secrets::{Weakness, weakness};
 
 /// The variables that hold the secret, as Hypha knows them: the first that is set counts.
@@ -41,10 +40,10 @@ pub(crate) struct SharedSecret {
 /// The secrets of the mounts that have one, by mount.
 pub(crate) type SharedSecrets = BTreeMap<String, SharedSecret>;
 
-/// Reads them: the mount's own file, or else the environment.
+/// Finds them: the mount's own, or else the environment's.
 ///
 /// # Errors
-/// What cannot be read or used, without the secret.
+/// What cannot be used, without the secret.
 pub(crate) fn secrets(
     config: &Config,
     environment: &dyn Fn(&str) -> Option<String>,
@@ -52,12 +51,8 @@ pub(crate) fn secrets(
 ) -> SharedSecrets {
     let mut found = SharedSecrets::new();
     for mount in config.mounts.iter().filter(|mount| speaks(mount)) {
-        let given = match &mount.jwt_secret_file {
-            Some(file) => Some(of_file(mount, file)),
-            None => of_environment(environment).map(Ok),
-        };
-        let read = given.map(|given| given.and_then(|(origin, text)| shared(origin, &text)));
-        match read {
+        let given = of_mount(mount).or_else(|| of_environment(environment));
+        match given.map(|(origin, text)| shared(origin, &text)) {
             None => {}
             Some(Ok(secret)) => {
                 found.insert(mount.name.clone(), secret);
@@ -68,15 +63,9 @@ pub(crate) fn secrets(
     found
 }
 
-fn of_file(mount: &Mount, file: &Path) -> Result<(String, SecretText), Problem> {
-    let key = format!("mounts.{}.jwt_secret_file", mount.name);
-    match read_secret(file) {
-        Ok(text) => Ok((key, text)),
-        Err(what) => {
-            let mend = "give the path of a readable text file that holds the secret alone";
-            Err(Problem::of(key, format!("{}: {what}", file.display()), mend))
-        }
-    }
+fn of_mount(mount: &Mount) -> Option<(String, SecretText)> {
+    let setting = if mount.jwt_secret_file.is_some() { "jwt_secret_file" } else { "jwt_secret" };
+    Some((format!("mounts.{}.{setting}", mount.name), mount.jwt_secret.clone()?))
 }
 
 /// A variable that is set to nothing is not set, as everywhere with these two.

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness.browser import let_scripts_of_the_test_run, open_browser
+from harness.browser import let_scripts_of_the_test_run
 from harness.doorward import Doorward
 
 
@@ -16,11 +16,9 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def browser():
-    browser = open_browser()
+def browser(browser):
     let_scripts_of_the_test_run(browser)
-    yield browser
-    browser.quit()
+    return browser
 
 
 class OtherSite:

@@ -4,7 +4,7 @@ import hypha_rpc
 import hypha_rpc.sync
 import pytest
 
-from harness.browser import let_scripts_of_the_test_run, open_browser, screenshot
+from harness.browser import let_scripts_of_the_test_run, screenshot
 from harness.doorward import Doorward
 from harness.hypha import LIMIT_S, Hub
 from harness.programs import node_modules, wait_until
@@ -18,13 +18,6 @@ def site(tmp_path_factory):
     site = Site(tmp_path_factory.mktemp("auth0-pages"))
     yield site
     site.stop()
-
-
-@pytest.fixture
-def browser():
-    browser = open_browser()
-    yield browser
-    browser.quit()
 
 
 def find(browser, css: str):

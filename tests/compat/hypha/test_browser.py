@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import hypha_rpc.sync
 import pytest
 
-from harness.browser import LIMIT_S, fetch, let_scripts_of_the_test_run, open_browser, screenshot
+from harness.browser import LIMIT_S, fetch, let_scripts_of_the_test_run, screenshot
 from harness.client import Client
 from harness.native import PASSWORD
-from harness.programs import LeftOut, clean_environment, node_binary, node_modules, wait_until
+from harness.programs import clean_environment, node_binary, node_modules, wait_until
 
 LOGOUT = "/public/apps/hypha-login/?logout=true&close=true"
 
@@ -47,28 +47,11 @@ PERFORM_LOGOUT = """
 """
 
 
-def opened():
-    try:
-        return open_browser()
-    except LeftOut as absent:
-        pytest.skip(str(absent))
-
-
 @pytest.fixture
-def browser():
-    """As people have it: the pages' own rules about scripts hold."""
-    browser = opened()
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def lenient():
+def lenient(browser):
     """A page of ours in it may load the client, as a front end on the same origin would."""
-    browser = opened()
     let_scripts_of_the_test_run(browser)
-    yield browser
-    browser.quit()
+    return browser
 
 
 def complaints(browser) -> list[str]:

@@ -6,12 +6,12 @@ import pytest
 from selenium.common.exceptions import NoSuchElementException
 from selenium.webdriver.common.by import By
 
-from harness.browser import LIMIT_S, open_browser
+from harness.browser import LIMIT_S
 from harness.doorward import Doorward, Refused
 from harness.front_end import FrontEnd, block
 from harness.hypha import Hub
 from harness.native import PASSWORD
-from harness.programs import LeftOut, free_port, node_modules, wait_until
+from harness.programs import free_port, node_modules, wait_until
 
 SCRIPTS = ("hypha-rpc-websocket.js", "hypha-rpc-websocket.mjs", "hypha-rpc-websocket.min.js", "hypha-rpc-websocket.min.mjs", "hypha-rpc-websocket.js.map")
 
@@ -58,16 +58,6 @@ def front(tmp_path_factory):
             front.hub.url = front.origin
             front.page("/hypha-rpc.mjs", MODULE, "text/javascript")
             yield front
-
-
-@pytest.fixture
-def browser():
-    try:
-        browser = open_browser()
-    except LeftOut as absent:
-        pytest.skip(str(absent))
-    yield browser
-    browser.quit()
 
 
 def opened(front, browser, body: str = "") -> None:

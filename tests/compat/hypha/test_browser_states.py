@@ -5,10 +5,10 @@ import json
 import pytest
 from selenium.webdriver.common.by import By
 
-from harness.browser import LIMIT_S, let_scripts_of_the_test_run, open_browser
+from harness.browser import LIMIT_S, let_scripts_of_the_test_run
 from harness.hypha import Hub
 from harness.native import PASSWORD
-from harness.programs import LeftOut, left_out, node_modules, wait_until
+from harness.programs import left_out, node_modules, wait_until
 
 PAGE = "/public/apps/hypha-login/"
 SERVICE = "/public/services/hypha-login"
@@ -44,16 +44,6 @@ PERFORM = """
     localStorage.setItem('hypha_user_profile', '{}');
     performLogout().then(() => done(localStorage.length), (error) => done(String(error)));
 """
-
-
-@pytest.fixture
-def browser():
-    try:
-        browser = open_browser()
-    except LeftOut as absent:
-        pytest.skip(str(absent))
-    yield browser
-    browser.quit()
 
 
 def started(hub) -> dict:

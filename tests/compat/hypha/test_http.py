@@ -1,4 +1,4 @@
-"""Services called over HTTP: H-048, H-049, H-050, H-051, H-138, H-141, H-142."""
+"""Services called over HTTP: H-048, H-049, H-050, H-051, H-138, H-141, H-142, H-147 (the half without OpenAPI)."""
 
 import asyncio
 import io
@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from harness.client import Client
-from harness.hypha import asked
+from harness.hypha import Visitor, asked
 
 JSON = {"Content-Type": "application/json"}
 MSGPACK = {"Content-Type": "application/msgpack"}
@@ -242,6 +242,21 @@ async def test_the_hub_says_that_it_lives_and_where_its_login_is(hub, person):
     assert (await asked(hub.http(), "GET", "/assets/config.json")).json()["user"]["is_anonymous"]
     login = await asked(hub.http(), "GET", "/login")
     assert login.status_code == 307 and login.headers["Location"].endswith("/public/apps/hypha-login/")
+
+
+async def test_whoever_knows_the_address_alone_reads_how_to_log_in_and_does(hub, person):
+    """Nothing here is known beforehand but `/assets/config.json`."""
+    told = (await asked(hub.http(), "GET", "/assets/config.json")).json()
+    service = Client(told["login_service_url"])
+    described = (await asked(service, "GET", "")).json()
+    assert {"start", "check", "report"} <= described["service_schema"].keys(), described
+    started = (await asked(service, "POST", "/start", json={})).json()
+    page = await asyncio.to_thread(Visitor(hub).sign_in, started["login_url"], person.name)
+    assert page.status_code == 200, page.text
+    token = (await asked(Client(started["check_url"]), "GET", "", params={"key": started["key"], "timeout": 0})).json()
+    as_person = Client(told["public_base_url"], token)
+    known = (await asked(as_person, "GET", "/assets/config.json")).json()
+    assert known["user"]["id"] == person.id and known["login_service_url"] == told["login_service_url"]
 
 
 async def test_functions_services_answer_requests(hub, person):

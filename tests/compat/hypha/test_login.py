@@ -1,13 +1,18 @@
-"""Logging in and out by a page, with PyPI and npm `hypha-rpc`: H-001, H-002, H-003, H-004, H-005, H-006, H-014, H-015, H-038, H-073, H-137."""
+"""Logging in and out by a page, with PyPI and npm `hypha-rpc`: H-001, H-002, H-003, H-004, H-005, H-006, H-014, H-015, H-038, H-073, H-091, H-102, H-137."""
 
 import asyncio
+import subprocess
 import time
+from uuid import uuid4
 
 import hypha_rpc.sync
 import pytest
 from hypha_rpc import login, logout
 
+from harness.client import Client, next_address
 from harness.hypha import LIMIT_S, Form, Script, Visitor, asked, until
+from harness.native import PASSWORD
+from harness.programs import clean_environment
 
 PROFILE = {"token", "workspace", "expires_in", "email", "email_verified", "name", "nickname", "user_id", "picture"}
 SERVICE = "/public/services/hypha-login"
@@ -210,6 +215,69 @@ async def test_a_wrong_password_is_said_on_the_page_and_gives_nothing(hub, perso
         assert (await checked(hub, login_of["key"])).json() is None
     right = await asyncio.to_thread(visitor.sign_in, login_of["login_url"], person.name)
     assert right.status_code == 200 and (await checked(hub, login_of["key"])).json()
+
+
+def curl(hub, address: str, url: str, *arguments: str) -> tuple[int, dict[str, str], str]:
+    """What curl gets from there, as status, headers and body: without cookies, as a program that guesses comes."""
+    own = ["curl", "--silent", "--include", "--max-time", "30", "--interface", address, "--header", f"Origin: {Visitor(hub).origin}"]
+    done = subprocess.run([*own, *arguments, url], capture_output=True, check=True, env=clean_environment())
+    head, _, body = done.stdout.decode().partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    return int(first.split()[1]), {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}, body
+
+
+async def test_the_sixth_wrong_password_of_a_name_is_told_to_wait_and_its_owner_gets_in(hub):
+    """From a network of its own each time: it is the name that is counted, whether somebody has it or not."""
+    person = hub.person(email=f"guessed-{uuid4().hex[:8]}@example.org")
+    page = f"{hub.url}/public/apps/hypha-login/"
+
+    def wrong(name: str) -> tuple[int, dict[str, str], str]:
+        fields = {"act": "sign-in", "username": name, "password": "not the password 1"}
+        return curl(hub, next_address(), page, *(part for pair in fields.items() for part in ("--data-urlencode", "=".join(pair))))
+
+    for name in (person.name, f"nobody-{uuid4().hex[:8]}@example.org"):
+        for _ in range(5):
+            status, headers, body = wrong(name)
+            assert status == 401 and headers["content-type"].startswith("text/html") and "retry-after" not in headers and "Too many" not in body
+        status, headers, body = wrong(name)
+        assert status == 429, body
+        seconds = int(headers["retry-after"])
+        assert 0 < seconds <= 300
+        assert f"Too many login attempts. Try again in {seconds} seconds." in body and 'name="password"' in body
+    right = await asyncio.to_thread(Visitor(hub).sign_in, page, person.name)
+    assert right.status_code == 200 and "You are signed in" in right.text
+    status, headers, _ = wrong(person.name)
+    assert status == 429 and headers["retry-after"], "who is let in does not make the guesses fewer"
+
+
+async def test_a_session_of_the_page_says_whose_it_is_since_when_and_from_where(hub, person):
+    visitor = Visitor(hub)
+    began_ms = time.time() * 1000
+    url, agent = f"{hub.url}/public/apps/hypha-login/", "Lab-Tablet/2.1 \t(kitchen)" + "x" * 600
+    shown = await asyncio.to_thread(visitor.open, url)
+    form = {**Form(shown.text).fields, "username": person.name, "password": PASSWORD}
+    headers = {"User-Agent": agent, "X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Real-IP": "203.0.113.9"}
+    answer = await asyncio.to_thread(visitor.open, url, "POST", data=form, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+    def listed() -> dict:
+        rows = Client(hub.server.url, person.token).get("/v1/sessions").json()["sessions"]
+        return next(row for row in rows if row["mount"] == "hypha" and row["source"] == "hypha-login")
+
+    row = await asyncio.to_thread(listed)
+    assert row["user_id"] == person.id and row["current"] is False
+    assert began_ms - 1000 <= row["created_at_ms"] <= row["last_seen_at_ms"] <= time.time() * 1000 + 1000 < row["expires_at_ms"]
+    assert row["address"] == visitor.client.address, "what a client says of its address counts from trusted proxies alone"
+    assert row["user_agent"].startswith("Lab-Tablet/2.1") and "\t" not in row["user_agent"] and 250 <= len(row["user_agent"]) <= 256
+    assert row["device"] is None, "a page gives its browser no name"
+    kind, _, digits = row["id"].partition("_")
+    assert kind == "ses" and len(bytes.fromhex(digits)) - 6 == 256 // 8, "six bytes of time, 256 random bits"
+
+    assert "You are signed in" in (await asyncio.to_thread(visitor.open, url)).text
+    assert row["last_seen_at_ms"] < (await asyncio.to_thread(listed))["last_seen_at_ms"] <= time.time() * 1000 + 1000
+    await asyncio.to_thread(visitor.sign_out, f"{url}?logout=true")
+    rows = (await asyncio.to_thread(Client(hub.server.url, person.token).get, "/v1/sessions")).json()["sessions"]
+    assert row["id"] not in [other["id"] for other in rows]
 
 
 async def test_what_a_person_types_is_no_markup(hub):

@@ -1,7 +1,10 @@
-"""Started as the document starts it: H-037, H-093, and each flag of the real server has its place in the text."""
+"""Started as the document starts it: H-037, H-093, H-148, and each flag of the real server has its place in the text."""
 
+import base64
 import re
+import secrets
 
+import jwt
 import pytest
 import requests
 from hypha_rpc import connect_to_server
@@ -100,6 +103,73 @@ def test_settings_that_the_text_names_are_taken(tmp_path):
     text = (ROOT / "docs/surfaces/hypha-server-flags.md").read_text()
     for name in re.findall(r"`mounts\.hypha\.([a-z_]+)", text):
         assert name in NAMED or name == "startup_functions", name
+
+
+#: By setting, each a secret of its own; `DOORWARD__SECTION__KEY` is its variable, and with `_FILE` that of a file with it.
+SECRETS = {
+    "secrets.master_key": secrets.token_hex(32),
+    "mounts.hypha.jwt_secret": secrets.token_hex(32),
+    "providers.company.client_secret": secrets.token_hex(16),
+    "remote_tokens.partner.secret": secrets.token_hex(16),
+    "webhooks.audit.secret": f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+    "webhooks.audit.previous_secret": f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+    "mail.password": secrets.token_hex(16),
+}
+#: What has to be said beside them.
+AROUND_SECRETS = """
+[server]
+public_url = "http://127.0.0.1"
+[store]
+path = "data/doorward.db"
+[mounts.hypha]
+[mounts.native]
+sign_up = "open"
+[mail]
+host = "127.0.0.1"
+tls = "none"
+from = "auth@example.com"
+username = "auth"
+[providers.company]
+kind = "oidc"
+issuer = "https://idp.example"
+client_id = "doorward"
+[remote_tokens.partner]
+introspection_url = "https://idp.example/introspect"
+client_id = "doorward"
+[webhooks.audit]
+url = "https://hooks.example/doorward"
+"""
+
+
+@pytest.mark.parametrize("by", ["environment", "file"])
+async def test_every_secret_comes_from_the_environment_or_from_a_file(tmp_path, by):
+    """The configuration file holds none; `config::tests` holds the list to be all there are (the store's URL has a suite of its own)."""
+    given = {}
+    for name, secret in SECRETS.items():
+        variable = f"DOORWARD__{name.replace('.', '__').upper()}"
+        if by == "environment":
+            given[variable] = secret
+        else:
+            (file := tmp_path / "keys" / name).parent.mkdir(exist_ok=True)
+            file.write_text(f"{secret}\n")
+            file.chmod(0o600)
+            given[f"{variable}_FILE"] = str(file)
+    (config := tmp_path / "doorward.toml").write_text(AROUND_SECRETS)
+    arguments = ["serve", "--listen", "127.0.0.1:0", "--config", config]
+    shown = run_command("config", "show", *arguments[-2:], cwd=tmp_path, environment=given)
+    assert shown.returncode == 0, shown.stderr
+    for name in SECRETS:
+        assert name in shown.stdout, "where it comes from is shown"
+    with Doorward(*arguments, home=tmp_path / "home", environment=given) as server:
+        hub = Hub(server)
+        async with hub.enter(hub.person()) as own:
+            token = await own.generate_token()
+        header = jwt.get_unverified_header(token)
+        claims = jwt.decode(token, SECRETS["mounts.hypha.jwt_secret"], algorithms=["HS256"], audience="hypha")
+        assert header["alg"] == "HS256" and claims["sub"]
+        said = server.log + shown.stdout + shown.stderr
+    for name, secret in SECRETS.items():
+        assert secret not in said, f"{name} is shown"
 
 
 def test_a_public_address_wants_tls(tmp_path):

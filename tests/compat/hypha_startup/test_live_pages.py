@@ -7,9 +7,9 @@ from hypha_rpc import connect_to_server, login
 from selenium.webdriver.common.by import By
 from startup import block
 
-from harness.browser import LIMIT_S, open_browser
+from harness.browser import LIMIT_S
 from harness.hypha import asked
-from harness.programs import LeftOut, wait_until
+from harness.programs import wait_until
 
 SERVICE = "/public/services/hypha-login"
 SHORTUUID = {"shortuuid.py": "import uuid as ids\n\ndef uuid():\n    return ids.uuid4().hex\n"}
@@ -17,16 +17,11 @@ ANN = {"name": "Ann", "email": "ann@example.com", "password": "correct horse"}
 
 
 @pytest.fixture
-def browser():
-    try:
-        opened = open_browser()
-    except LeftOut as absent:
-        pytest.skip(str(absent))
-    # The page asks a content network for its style; nothing here needs the internet.
-    opened.execute_cdp_cmd("Network.enable", {})
-    opened.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*cdn.tailwindcss.com*"]})
-    yield opened
-    opened.quit()
+def browser(browser):
+    """The page asks a content network for its style; nothing here needs the internet."""
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*cdn.tailwindcss.com*"]})
+    return browser
 
 
 def fill(browser, email: str, password: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import pytest
 
-from harness.browser import LIMIT_S, fetch, open_browser
+from harness.browser import LIMIT_S, fetch
 from harness.client import Client
 from harness.programs import LeftOut, node_modules, wait_until
 from harness.supabase import PASSWORD, Supabase
@@ -74,21 +74,16 @@ def file_of(path: str) -> Path | None:
     return None
 
 
-def here(make):
-    """What a fixture makes, if this machine has what it needs."""
-    try:
-        return make()
-    except LeftOut as absent:
-        pytest.skip(str(absent))
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """The tutorial's project on one server that lets pages of `site` in, and pages of `stranger` not."""
     for package in PACKAGES:
         node_modules(package)
     home = tmp_path_factory.mktemp("browser")
-    place = here(lambda: Place(home))
+    try:
+        place = Place(home)
+    except LeftOut as absent:
+        pytest.skip(str(absent))
     agent, pipe = home / "agent.py", home / "go-on"
     agent.write_text(AGENT)
     os.mkfifo(pipe)
@@ -98,13 +93,6 @@ def world(tmp_path_factory):
         mounts = f"[mounts.supabase]\n{cors}\n[mounts.langgraph]\n{cors}"
         with place.whole(f'[agents]\nrunner = "command"\ncommand = {command}\n{mounts}') as server:
             yield SimpleNamespace(server=server, supabase=Supabase(server), langgraph=server.mount("langgraph"), site=site, stranger=stranger, pipe=pipe)
-
-
-@pytest.fixture
-def browser():
-    browser = here(open_browser)
-    yield browser
-    browser.quit()
 
 
 class Page:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.browser import let_scripts_of_the_test_run, open_browser
+from harness.browser import let_scripts_of_the_test_run
 from harness.doorward import Doorward
 from harness.github import CLIENT_ID, CLIENT_SECRET, GitHub
 from harness.programs import Program, clean_environment, free_port, node_binary, node_modules, wait_until
@@ -86,8 +86,6 @@ def server(place, port, company, github):
 
 
 @pytest.fixture
-def browser():
-    browser = open_browser()
+def browser(browser):
     let_scripts_of_the_test_run(browser)
-    yield browser
-    browser.quit()
+    return browser

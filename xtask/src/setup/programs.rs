@@ -55,6 +55,11 @@ static PROGRAMS: &[Program] = &[
         used_for: "a directory of people",
     },
     Program { probe: &["ldapmodify", "-VV"], package: "ldap-utils", used_for: "changes in it" },
+    Program {
+        probe: &["redis-server", "--version"],
+        package: "redis-server",
+        used_for: "start-up files that keep sessions in Redis",
+    },
 ];
 
 /// Whether missing programs can be installed here: as root on Debian.

@@ -4,9 +4,6 @@
 
 use std::net::IpAddr;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use doorward_protocols::encoding::base64url_encode;
-
 use super::Measures;
 use crate::limits::failures::network_of;
 use crate::ports::Shared;
@@ -20,11 +17,6 @@ pub struct Tally {
     pub networks_at_account: u32,
     /// Whether this network had not failed as this account in this window.
     pub is_new: bool,
-}
-
-/// A name that was tried, as it is counted: what people type into the wrong field must not be kept anywhere.
-pub(super) fn login_name(login: &str) -> String {
-    base64url_encode(&digest(&SHA256, login.as_bytes()).as_ref()[..16])
 }
 
 fn network(address: Option<IpAddr>) -> String {

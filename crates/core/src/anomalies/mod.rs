@@ -23,9 +23,10 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::id::UserId;
 use crate::identity::model::PastLogin;
+use crate::limits::failures::login_name;
 use crate::operation::Origin;
 use crate::ports::{Locations, Nowhere};
-use failed::{login_name, note, peek};
+use failed::{note, peek};
 
 /// What the audit action of every finding begins with.
 pub(crate) const ACTION: &str = "anomaly:";

@@ -1,4 +1,4 @@
-//! Failed attempts per client address, behind [`crate::ports::Shared`].
+//! Failed attempts per client address, and per name that somebody tries to log in by, behind [`crate::ports::Shared`].
 //!
 //! The credential is always looked at first; only a *further failure* is answered "too many attempts". A stranger
 //! therefore cannot lock anybody out, and a guesser learns nothing but to wait, twice as long each time.
@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use doorward_protocols::encoding::base64url_encode;
 use parking_lot::Mutex;
 
 const SHARDS: usize = 16;
@@ -27,6 +29,23 @@ impl Default for FailureRule {
     /// 10 in a minute; an hour at most.
     fn default() -> Self {
         Self { allowed: 10, window_ms: 60_000, longest_ms: 3_600_000 }
+    }
+}
+
+/// How many failures of which kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureRules {
+    /// Of any kind, by one address.
+    pub of_address: FailureRule,
+    /// Log-ins by one name, from wherever they come.
+    pub of_login: FailureRule,
+}
+
+impl Default for FailureRules {
+    /// For an address as a rule has it by itself; for a name 5 in five minutes, as Hypha's document has it.
+    fn default() -> Self {
+        let of_address = FailureRule::default();
+        Self { of_address, of_login: FailureRule { allowed: 5, window_ms: 300_000, ..of_address } }
     }
 }
 
@@ -74,6 +93,16 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 #[must_use]
 pub fn counter_of(address: Option<IpAddr>) -> String {
     format!("failures {}", network_of(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+}
+
+/// A name that was tried, as it is counted: what people type into the wrong field must not be kept anywhere.
+pub(crate) fn login_name(folded: &str) -> String {
+    base64url_encode(&digest(&SHA256, folded.as_bytes()).as_ref()[..16])
+}
+
+/// The counter of log-ins that failed by a name, whether somebody has it or not: nobody learns which by counting.
+pub(crate) fn counter_of_login(folded: &str) -> String {
+    format!("log-ins {}", login_name(folded))
 }
 
 impl Failures {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attempt::Attempt;
 use super::identified::Identified;
 use super::methods::Answered;
-use super::service::{Begun, Logins, Purpose};
+use super::service::{Begun, Logins, Way};
 use crate::audit::Outcome;
 use crate::authz::catalogue::identity;
 use crate::engine::Engine;
@@ -65,14 +65,13 @@ impl<'e> Identities<'e> {
     pub async fn begin(
         &self,
         permit: Permit<identity::Link>,
-        (provider, redirect_uri, return_to): (&str, String, String),
+        (provider, way): (&str, Way),
         current_password: Option<&SecretText>,
     ) -> Result<Begun> {
         let mount = Arc::clone(permit.mount());
         let begun = async {
-            let (user, session) = self.proven_owner(&permit, current_password).await?;
-            let purpose = Purpose::Link(user, session);
-            Logins::new(self.engine).leave(&mount, provider, (redirect_uri, return_to), purpose).await
+            let owner = self.proven_owner(&permit, current_password).await?;
+            Logins::new(self.engine).leave(&mount, provider, way, Some(owner)).await
         };
         match begun.await {
             // Nothing is added yet; the way back asks for leave once more.

@@ -39,7 +39,7 @@ pub use directory::People;
 pub use identified::Identified;
 pub use identities::Identities;
 pub use methods::{Answered, Brought, LoginMethod};
-pub use service::{Arrived, Begun, Came, Logins, Newcomer};
+pub use service::{Arrived, Begun, Came, Logins, Newcomer, Way};
 pub use tenant::{Settled, TENANT, Tenant};
 
 /// Somebody who says who people are.

@@ -58,14 +58,21 @@ pub struct Newcomer {
     identified: Identified,
 }
 
-/// What an attempt is for.
-pub(super) enum Purpose {
-    /// To log in.
-    LogIn,
-    /// To log in as whoever the person says now.
-    LogInAnew,
-    /// To add the identity to this account, by this session of its owner's.
-    Link(UserId, SessionId),
+/// The way of a browser: there, and what comes after.
+pub struct Way {
+    /// Where the provider sends it back to.
+    pub redirect_uri: String,
+    /// Where it goes in the end: a path of ours.
+    pub return_to: String,
+    /// Whether the person says anew who they are: whom the provider has in mind is not the one.
+    pub anew: bool,
+}
+
+impl Way {
+    /// For whoever the provider has in mind.
+    pub fn new(redirect_uri: impl Into<String>, return_to: impl Into<String>) -> Self {
+        Self { redirect_uri: redirect_uri.into(), return_to: return_to.into(), anew: false }
+    }
 }
 
 /// Logging in through providers, as a service.
@@ -98,52 +105,27 @@ impl<'e> Logins<'e> {
     ///
     /// # Errors
     /// `not_found` for an unknown provider, `bad_field` for a `return_to` that is no path of ours, `provider_unavailable`.
-    pub async fn begin(
-        &self,
-        permit: Permit<login::Begin>,
-        provider: &str,
-        redirect_uri: String,
-        return_to: String,
-    ) -> Result<Begun> {
+    pub async fn begin(&self, permit: Permit<login::Begin>, provider: &str, way: Way) -> Result<Begun> {
         let mount = Arc::clone(permit.mount());
-        let begun = self.leave(&mount, provider, (redirect_uri, return_to), Purpose::LogIn).await;
+        let begun = self.leave(&mount, provider, way, None).await;
         permit.close(begun)
     }
 
-    /// As [`Logins::begin`], for somebody who wants to come as another than the provider has in mind.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn begin_anew(
-        &self,
-        permit: Permit<login::Begin>,
-        provider: &str,
-        redirect_uri: String,
-        return_to: String,
-    ) -> Result<Begun> {
-        let mount = Arc::clone(permit.mount());
-        let begun = self.leave(&mount, provider, (redirect_uri, return_to), Purpose::LogInAnew).await;
-        permit.close(begun)
-    }
-
-    /// An attempt on its way out.
+    /// An attempt on its way out: to log in, or to add the identity to an account, by a session of its owner's.
     pub(super) async fn leave(
         &self,
         mount: &Mount,
         provider: &str,
-        (redirect_uri, return_to): (String, String),
-        purpose: Purpose,
+        way: Way,
+        link: Option<(UserId, SessionId)>,
     ) -> Result<Begun> {
         let provider = self.provider(mount, provider)?;
+        let Way { redirect_uri, return_to, anew } = way;
         if !is_local_path(&return_to) {
             let message = "return_to: a path of this server, such as /docs, of at most 256 bytes.";
             return Err(Error::new(codes::BAD_FIELD).message(message));
         }
-        let anew = matches!(purpose, Purpose::LogInAnew);
-        let (link_to, session) = match purpose {
-            Purpose::Link(user, session) => (Some(user), Some(session)),
-            Purpose::LogIn | Purpose::LogInAnew => (None, None),
-        };
+        let (link_to, session) = link.unzip();
         let attempt = Attempt {
             provider: provider.name.to_string(),
             mount: mount.name.to_string(),

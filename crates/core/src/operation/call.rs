@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::RequestId;
 use crate::identity::browser::Stay;
-use crate::limits::failures::counter_of;
+use crate::limits::failures::{counter_of, counter_of_login};
 use crate::memory::revocations::Moment;
 use crate::mount::Mount;
 use crate::principal::AuthContext;
@@ -73,7 +73,7 @@ impl Engine {
                 let nobody = call(Arc::new(AuthContext::anonymous(Vec::new())));
                 let reason = error.operator_detail().unwrap_or(error.code().name).to_owned();
                 self.denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
-                Err(self.count_failure(nobody.origin.address, error).await)
+                Err(self.count_failure(nobody.origin.address, None, error).await)
             }
         }
     }
@@ -101,8 +101,13 @@ impl Engine {
         self.journal().denied(line);
     }
 
-    /// Counts a failure of this address; the answer is the error to give.
-    pub(super) async fn count_failure(&self, address: Option<IpAddr>, error: Error) -> Error {
+    /// Counts a failure of this address, and of the name that somebody tried to log in by; the answer is the error to give.
+    pub(super) async fn count_failure(
+        &self,
+        address: Option<IpAddr>,
+        login: Option<&str>,
+        error: Error,
+    ) -> Error {
         // An expired credential was good once: showing it again is no guess.
         let guess = error.status() == 401
             && ![
@@ -116,12 +121,20 @@ impl Engine {
         if !guess {
             return error;
         }
+        let (rules, now_ms) = (self.failure_rules(), self.now_ms());
         let counter = counter_of(address);
-        match self.shared().fail(&counter, self.failure_rule(), self.now_ms()).get().await {
-            None => error,
-            Some(wait_s) => Error::new(codes::TOO_MANY_FAILURES)
-                .retry_after_s(wait_s)
-                .operator(format!("last failure: {}", error.code().name)),
+        let mut wait_s = self.shared().fail(&counter, &rules.of_address, now_ms).get().await;
+        if let Some(login) = login {
+            let counter = counter_of_login(login);
+            wait_s = wait_s.max(self.shared().fail(&counter, &rules.of_login, now_ms).get().await);
+        }
+        let Some(wait_s) = wait_s else { return error };
+        let limited = Error::new(codes::TOO_MANY_FAILURES)
+            .retry_after_s(wait_s)
+            .operator(format!("last failure: {}", error.code().name));
+        match login {
+            Some(_) => limited.message(format!("Too many login attempts. Try again in {wait_s} seconds.")),
+            None => limited,
         }
     }
 }

@@ -247,12 +247,22 @@ impl Grant {
 
     /// Closes with a refusal that may be a guess, such as a wrong password: counted per address.
     #[must_use]
-    pub async fn refuse(mut self, error: Error) -> Error {
+    pub async fn refuse(self, error: Error) -> Error {
+        self.refused(None, error).await
+    }
+
+    /// Closes with the refusal of a log-in by this name, which is counted as well, whether somebody has it or not.
+    #[must_use]
+    pub async fn refuse_login(self, login: &str, error: Error) -> Error {
+        self.refused(Some(login), error).await
+    }
+
+    async fn refused(mut self, login: Option<&str>, error: Error) -> Error {
         self.closed = true;
         self.note_findings();
         let reason = Some(error.audited());
         self.call.engine.denied(self.entry(Outcome::Denied, reason));
-        self.call.engine.count_failure(self.call.origin.address, error).await
+        self.call.engine.count_failure(self.call.origin.address, login, error).await
     }
 
     /// Says that an act which leaves the store is about to be tried: on stable storage for durable actions.

@@ -53,6 +53,12 @@ impl<A: Action> Permit<A> {
         self.grant.refuse(error).await
     }
 
+    /// See [`Grant::refuse_login`].
+    #[must_use]
+    pub async fn refuse_login(self, login: &str, error: Error) -> Error {
+        self.grant.refuse_login(login, error).await
+    }
+
     /// Names the resource once it is known.
     pub fn name_resource(&mut self, id: &str) {
         self.grant.name_resource(id);

@@ -19,7 +19,7 @@ use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::identity::proofs::EmailRules;
 use doorward_core::identity::sessions::{Granted, Login};
 use doorward_core::identity::users::NewUser;
-use doorward_core::limits::failures::FailureRule;
+use doorward_core::limits::failures::FailureRules;
 use doorward_core::limits::windows::Windows;
 use doorward_core::login::Provider;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
@@ -125,7 +125,7 @@ impl House {
             roles: Roles::new(&around.roles).expect("a policy"),
             hashing: HashingSettings { memory_kib: 64, ..HashingSettings::default() },
             limits: Vec::new(),
-            failures: FailureRule::default(),
+            failures: FailureRules::default(),
             anomalies: around.anomalies,
             providers: around.providers,
             people: None,

@@ -13,7 +13,7 @@ use doorward_core::identity::browser::Stay;
 use doorward_core::identity::sessions::Login;
 use doorward_core::identity::users::{Administration, NewUser};
 use doorward_core::login::methods::{BUILTIN, Client, ClientAuth, Endpoints, Section};
-use doorward_core::login::{Answered, Arrived, Begun, Provider};
+use doorward_core::login::{Answered, Arrived, Begun, Provider, Way};
 use doorward_core::operation::Call;
 use doorward_core::ports::store::AuditQuery;
 use doorward_core::ports::store::{AuditLog as _, Identities as _, Users as _};
@@ -166,7 +166,7 @@ impl Door {
 
     async fn leave(&self) -> Away {
         let permit = self.house.nobody().await.permit(Target::any()).expect("anybody may");
-        let begun = self.house.engine.logins().begin(permit, "idp", BACK.into(), "/home".into()).await;
+        let begun = self.house.engine.logins().begin(permit, "idp", Way::new(BACK, "/home")).await;
         self.gone(begun.expect("begins"))
     }
 
@@ -436,7 +436,7 @@ async fn a_provider_that_is_away_or_talks_nonsense_is_an_error_of_its_own() {
         let door = Door::new().await;
         door.idp.said.lock().insert(path, answer.clone());
         let permit = door.house.nobody().await.permit(Target::any()).expect("anybody may");
-        let begun = door.house.engine.logins().begin(permit, "idp", BACK.into(), "/".into()).await;
+        let begun = door.house.engine.logins().begin(permit, "idp", Way::new(BACK, "/")).await;
         assert_eq!(code(begun.map(drop)), "provider_unavailable", "{answer}");
     }
     for (answer, expected) in [
@@ -459,7 +459,7 @@ async fn one_comes_back_to_a_path_of_ours_only() {
     let door = Door::new().await;
     for bad in ["https://evil.example", "//evil.example", "/\\evil.example", ""] {
         let permit = door.house.nobody().await.permit(Target::any()).expect("anybody may");
-        let begun = door.house.engine.logins().begin(permit, "idp", BACK.into(), bad.into()).await;
+        let begun = door.house.engine.logins().begin(permit, "idp", Way::new(BACK, bad)).await;
         assert_eq!(code(begun.map(drop)), "bad_field", "{bad}");
     }
 }
@@ -470,7 +470,7 @@ impl Door {
         let target = |call: &Call| call.auth.principal.owner_key();
         let permit = began.permit::<identity::Link>(Target::owned("x", &target(began)))?;
         let password = password.map(SecretText::from);
-        let where_to = ("idp", BACK.to_owned(), "/".to_owned());
+        let where_to = ("idp", Way::new(BACK, "/"));
         let begun = self.house.engine.identities().begin(permit, where_to, password.as_ref()).await;
         let away = self.gone(begun?);
         let logins = self.house.engine.logins();
@@ -623,7 +623,7 @@ async fn a_provider_that_is_away_fills_no_log() {
     door.idp.said.lock().insert("/.well-known/openid-configuration", json!({"status": 500}));
     for _ in 0..200 {
         let permit = door.house.nobody().await.permit(Target::any()).expect("anybody may");
-        let begun = door.house.engine.logins().begin(permit, "idp", BACK.into(), "/".into()).await;
+        let begun = door.house.engine.logins().begin(permit, "idp", Way::new(BACK, "/")).await;
         assert_eq!(code(begun.map(drop)), "provider_unavailable");
     }
     door.house.engine.flush(true).await.expect("written");

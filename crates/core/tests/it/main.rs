@@ -9,6 +9,7 @@ mod house;
 mod hub_tokens;
 mod identity;
 mod issuers;
+mod kept;
 mod logins;
 mod matrix;
 mod policy;

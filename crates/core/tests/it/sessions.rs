@@ -1,14 +1,30 @@
 //! Logging in and out.
 
+use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
 use doorward_core::id::UserId;
-use doorward_core::identity::sessions::Which;
+use doorward_core::identity::sessions::{Granted, Login, Which};
 use doorward_core::identity::users::Administration;
 use doorward_core::principal::Principal;
 use doorward_core::tokens::model::Revoked;
 
 use crate::house::{House, PASSWORD, Person, code};
 use crate::stepped::Stepped;
+
+/// A log-in from the `n`th of many networks.
+async fn login_from(house: &House, n: usize, login: &str, password: &str) -> doorward_core::Result<Granted> {
+    let origin = house.origin_at(&format!("198.51.100.{n}"));
+    let nobody = house.engine.authenticate(&house.mount, origin, &Presented::nothing()).await?;
+    let login = Login {
+        login: login.to_owned(),
+        password: password.into(),
+        client: None,
+        scope: None,
+        source: None,
+        device: None,
+    };
+    house.engine.sessions().login(nobody.permit(Target::any())?, login).await
+}
 
 async fn end(house: &House, who: &Person, which: Which) -> doorward_core::Result<usize> {
     let owner = Principal::local(&who.user.id).owner_key();
@@ -131,6 +147,12 @@ async fn the_list_shows_where_sessions_came_from_and_not_those_that_ended() {
     assert_eq!(sessions.len(), 2);
     assert_eq!(sessions[0].origin.address.as_deref(), Some("192.0.2.1"));
     assert_eq!(sessions[0].origin.user_agent.as_deref(), Some("test"));
+    house.clock.advance_s(7);
+    let (now_ms, seen) = (house.engine.now_ms(), list().await);
+    let last_seen_of =
+        |id| seen.iter().find(|session| session.id == id).map(|session| session.last_seen_at_ms);
+    assert_eq!(last_seen_of(ann.granted.session.clone()), Some(now_ms), "the one that asks is in use");
+    assert_eq!(last_seen_of(sessions[0].id.clone()), Some(sessions[0].last_seen_at_ms), "the other is not");
     end(&house, &ann, Which::Others(ann.granted.session.clone())).await.expect("ended");
     assert_eq!(list().await.len(), 1);
 }
@@ -139,8 +161,9 @@ async fn the_list_shows_where_sessions_came_from_and_not_those_that_ended() {
 async fn after_ten_failures_an_address_is_told_to_wait_but_a_good_credential_is_never_refused() {
     let house = House::new().await;
     let ann = house.person("ann").await;
-    for _ in 0..10 {
-        assert_eq!(code(house.login_as("ann@example.org", "wrong password", None).await), "bad_credentials");
+    for n in 0..10 {
+        let name = format!("ann{n}@example.org");
+        assert_eq!(code(house.login_as(&name, "wrong password", None).await), "bad_credentials");
     }
     let refused = house.login_as("ann@example.org", "wrong password", None).await.err().expect("refused");
     assert_eq!((refused.code().name, refused.retry_after()), ("too_many_failures", Some(60)));
@@ -153,6 +176,30 @@ async fn after_ten_failures_an_address_is_told_to_wait_but_a_good_credential_is_
     assert_eq!(code(house.bearer(ann.token()).await), "ok");
     house.clock.advance_s(60);
     assert_eq!(code(house.bearer("garbage").await), "token_invalid", "a new window");
+}
+
+#[tokio::test]
+async fn after_five_failures_in_five_minutes_a_name_is_told_to_wait_from_wherever_and_its_owner_gets_in() {
+    let house = House::new().await;
+    house.person("ann").await;
+    for name in ["ann@example.org", "nobody@example.org"] {
+        // From a different network each time, and in two spellings of one name.
+        for (n, typed) in [name, &name.to_uppercase(), name, name, name].into_iter().enumerate() {
+            let tried = login_from(&house, n, typed, "wrong password").await;
+            assert_eq!(code(tried), "bad_credentials", "{name}: {n}");
+        }
+        let refused = login_from(&house, 6, name, "wrong password").await.err().expect("refused");
+        assert_eq!((refused.code().name, refused.retry_after()), ("too_many_failures", Some(300)), "{name}");
+        assert_eq!(refused.public_message(), "Too many login attempts. Try again in 300 seconds.");
+    }
+    assert_eq!(code(login_from(&house, 7, "bob@example.org", "wrong password").await), "bad_credentials");
+    assert_eq!(code(login_from(&house, 6, "ann@example.org", PASSWORD).await), "ok", "a delay, no lock-out");
+    house.clock.advance_s(300);
+    for _ in 0..5 {
+        assert_eq!(code(login_from(&house, 8, "ann@example.org", "wrong password").await), "bad_credentials");
+    }
+    let refused = login_from(&house, 9, "ann@example.org", "wrong password").await.err().expect("refused");
+    assert_eq!(refused.retry_after(), Some(600), "whoever goes on waits twice as long");
 }
 
 /// What may happen to an account while somebody logs in to it.

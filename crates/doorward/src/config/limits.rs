@@ -1,4 +1,4 @@
-//! `[limits]`: how many failed attempts an address has; `[rate_limits.NAME]`: how many requests of a kind there may be.
+//! `[limits]`: how many failed attempts an address and a name have; `[rate_limits.NAME]`: how many requests of a kind there may be.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,18 @@ use super::problem::Problem;
 use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value};
 
-/// How many failed attempts an address has.
+/// How many failed attempts an address and a name have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Failures after which further failures are answered 429.
     pub failures: u32,
     /// The time in which they are counted.
     pub window_s: u32,
-    /// The longest that time becomes for an address that goes on.
+    /// Log-ins by one name that fail before further ones are answered 429.
+    pub login_failures: u32,
+    /// The time in which they are counted.
+    pub login_window_s: u32,
+    /// The longest such a time becomes for whoever goes on.
     pub longest_window_s: u32,
 }
 
@@ -24,9 +28,19 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("failures", "10", "Failed attempts of one address after which it is answered 429."),
     Key::new("window_s", "60", "Seconds in which they are counted. A valid credential is never refused."),
     Key::new(
+        "login_failures",
+        "5",
+        "Failed log-ins by one name or e-mail address, from anywhere, after which further failures are answered 429.",
+    ),
+    Key::new(
+        "login_window_s",
+        "300",
+        "Seconds in which those are counted. The right password lets its owner in all the same.",
+    ),
+    Key::new(
         "longest_window_s",
         "3600",
-        "For an address that goes on failing that time doubles, up to this; a quiet window forgives.",
+        "For whoever goes on failing such a time doubles, up to this; a quiet window forgives.",
     ),
 ];
 
@@ -34,11 +48,15 @@ impl Limits {
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let failures = section.integer("failures", 1..=1_000_000);
         let window_s = section.integer("window_s", 1..=86_400);
+        let login_failures = section.integer("login_failures", 1..=1_000_000);
+        let login_window_s = section.integer("login_window_s", 1..=86_400);
         let longest_window_s = section.integer("longest_window_s", 1..=86_400);
         section.finish();
         Some(Self {
             failures: u32::try_from(failures?).ok()?,
             window_s: u32::try_from(window_s?).ok()?,
+            login_failures: u32::try_from(login_failures?).ok()?,
+            login_window_s: u32::try_from(login_window_s?).ok()?,
             longest_window_s: u32::try_from(longest_window_s?).ok()?,
         })
     }

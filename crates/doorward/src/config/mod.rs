@@ -69,7 +69,6 @@ pub use providers::Provider;
 pub use remote_tokens::RemoteTokens;
 pub use roles::{BUILTIN_ROLES, Role};
 pub use secrets::Secrets;
-pub(crate) use section::read_secret;
 pub use section::{Key, Setting};
 pub use server::{Server, TlsFiles};
 pub use sessions::Sessions;
@@ -109,7 +108,7 @@ pub struct Config {
     pub sessions: Sessions,
     /// What a password must be, and what checking one may cost.
     pub passwords: Passwords,
-    /// How many failed attempts an address has.
+    /// How many failed attempts an address and a name have.
     pub limits: Limits,
     /// How many requests of a kind there may be, by name.
     pub rate_limits: BTreeMap<String, LimitRule>,
@@ -207,7 +206,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         keys: handlers::KEYS,
         doc: "User code that says who somebody is, in processes of its own.",
     },
-    SectionRow { heading: "limits", keys: limits::KEYS, doc: "How many failed attempts an address has." },
+    SectionRow {
+        heading: "limits",
+        keys: limits::KEYS,
+        doc: "How many failed attempts an address and a name have.",
+    },
     SectionRow { heading: "anomalies", keys: anomalies::KEYS, doc: "What to do about odd log-ins." },
     SectionRow {
         heading: "rate_limits.login",

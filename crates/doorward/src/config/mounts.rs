@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use doorward_core::authz::custom::Uncovered;
+use doorward_core::secret::SecretText;
 use doorward_core::start_up::NothingFound;
 use doorward_server::{MessageRate, TokenSource};
 
@@ -17,7 +18,7 @@ use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value};
 
 /// One surface at one place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Mount {
     /// Its name: a key of the ready file, and part of threads' and sessions' records.
     pub name: String,
@@ -74,6 +75,8 @@ pub struct Mount {
     /// Origins whose pages may read answers.
     pub cors_origins: Vec<String>,
     /// The secret that its tokens are signed with, where that is shared with other servers.
+    pub jwt_secret: Option<SecretText>,
+    /// The file it came from, if it came from one.
     pub jwt_secret_file: Option<PathBuf>,
     /// Functions of Python files that are run before anybody is let in, as `file.py:function` or `module:function`.
     pub startup_functions: Vec<String>,
@@ -247,10 +250,15 @@ pub(super) const KEYS: &[Key] = &[
         "[]",
         "Origins whose pages may read answers, such as https://app.example. Each is named: there is no wildcard. hypha: ALLOW_ORIGINS in the environment is its default.",
     ),
+    Key::secret(
+        "jwt_secret",
+        "\"${DOORWARD_HYPHA_JWT_SECRET}\"",
+        "hypha: the secret that its tokens are signed with (HS256); servers that share it take each other's. Default: HYPHA_JWT_SECRET or JWT_SECRET in the environment; without them, keys of our own.",
+    ),
     Key::optional(
         "jwt_secret_file",
         "\"/etc/doorward/hypha-jwt-secret\"",
-        "hypha: a file with the secret that its tokens are signed with (HS256); servers that share it take each other's. Default: HYPHA_JWT_SECRET or JWT_SECRET in the environment; without them, keys of our own.",
+        "hypha: a file that holds that secret instead. Mode 0600.",
     ),
     Key::optional(
         "client_script_dir",
@@ -378,10 +386,15 @@ impl Mount {
         let principal_jwt = section.boolean("principal_jwt");
         let agentflow = section.path("agentflow");
         let langgraph = section.path("langgraph");
-        let jwt_secret_file = section.path("jwt_secret_file");
-        if surface.is_some_and(|surface| surface != SurfaceKind::Hypha) && jwt_secret_file.is_some() {
+        let secret_given = ["jwt_secret", "jwt_secret_file"].into_iter().find(|name| section.is_given(name));
+        let jwt_secret_file =
+            section.is_given("jwt_secret_file").then(|| section.path("jwt_secret_file")).flatten();
+        let jwt_secret = secret_given.and_then(|_| section.secret("jwt_secret", "jwt_secret_file"));
+        if let Some(name) = secret_given
+            && surface.is_some_and(|surface| surface != SurfaceKind::Hypha)
+        {
             section.refuse(
-                "jwt_secret_file",
+                name,
                 "this surface's tokens are not signed with a shared secret",
                 "leave it out, or see tokens.key_files",
             );
@@ -473,7 +486,8 @@ impl Mount {
             ("upstream", upstream.is_none()),
             ("agentflow", agentflow.is_none()),
             ("langgraph", langgraph.is_none()),
-            ("jwt_secret_file", jwt_secret_file.is_none()),
+            ("jwt_secret", jwt_secret.is_none()),
+            ("jwt_secret_file", jwt_secret.is_none()),
             ("client_script_dir", client_script_dir.is_none()),
             ("trusted_header", trusted_header.is_none()),
             ("remote_tokens", remote_tokens.is_none()),
@@ -514,6 +528,7 @@ impl Mount {
             redirect_urls: redirect_urls?,
             cookie_sessions: cookie_sessions?,
             cors_origins: cors_origins?,
+            jwt_secret,
             jwt_secret_file,
             startup_functions: startup_functions?,
             startup_directory,

@@ -357,7 +357,7 @@ fn defaults(keys: &'static [Key]) -> Table {
 }
 
 /// The content of a secret file, without the line end that editors leave.
-pub(crate) fn read_secret(path: &Path) -> Result<SecretText, String> {
+fn read_secret(path: &Path) -> Result<SecretText, String> {
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;

@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::Path;
 
+use doorward_core::secret::SecretText;
+
 use super::*;
 
 fn sources(directory: &Path, text: &str) -> Sources {
@@ -234,40 +236,108 @@ fn stands_for_another(name: &str) -> bool {
     matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "introspection_url")
         || name.ends_with("secret_file")
         // Of hubs alone.
-        || matches!(name, "client_script_dir" | "oauth_callback")
+        || matches!(name, "client_script_dir" | "oauth_callback" | "jwt_secret")
 }
+
+/// Every setting with its default or sample, but this one.
+fn samples(but: Option<(&str, &str)>) -> String {
+    let section = |row: &SectionRow| {
+        let settings = row.keys.iter().filter(|key| !stands_for_another(key.name));
+        let settings = settings.filter(|key| but != Some((row.heading, key.name)));
+        let lines = settings.map(|key| {
+            let value = if key.default.is_empty() { key.sample } else { key.default };
+            assert!(!value.is_empty(), "{}", key.name);
+            format!("{} = {value}\n", key.name)
+        });
+        format!("[{}]\n{}", row.heading, lines.collect::<String>())
+    };
+    SECTIONS.iter().map(section).collect()
+}
+
+/// What the samples take from the environment.
+const OF_SAMPLES: &[(&str, &str)] = &[
+    ("DOORWARD_MASTER_KEY", "k"),
+    ("DOORWARD_STORE_URL", "u"),
+    ("DOORWARD_WEBHOOK_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+    ("DOORWARD_OLD_WEBHOOK_SECRET", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
+    ("DOORWARD_SMTP_PASSWORD", "s"),
+    ("DOORWARD_LDAP_PASSWORD", "s"),
+    ("GOOGLE_CLIENT_SECRET", "s"),
+    ("REMOTE_TOKENS_SECRET", "s"),
+];
 
 #[test]
 fn every_row_of_the_table_is_read_and_has_a_value_to_show() {
-    let text: String = SECTIONS
-        .iter()
-        .map(|row| {
-            let settings = row.keys.iter().filter(|key| !stands_for_another(key.name));
-            let lines = settings.map(|key| {
-                let value = if key.default.is_empty() { key.sample } else { key.default };
-                assert!(!value.is_empty(), "{}", key.name);
-                format!("{} = {value}\n", key.name)
-            });
-            format!("[{}]\n{}", row.heading, lines.collect::<String>())
-        })
-        .collect();
     let directory = tempfile::tempdir().expect("a directory");
-    let mut sources = sources(directory.path(), &text);
-    sources.environment = variables(&[
-        ("DOORWARD_MASTER_KEY", "k"),
-        ("DOORWARD_STORE_URL", "u"),
-        ("DOORWARD_WEBHOOK_SECRET", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
-        ("DOORWARD_OLD_WEBHOOK_SECRET", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
-        ("DOORWARD_SMTP_PASSWORD", "s"),
-        ("DOORWARD_LDAP_PASSWORD", "s"),
-        ("GOOGLE_CLIENT_SECRET", "s"),
-        ("REMOTE_TOKENS_SECRET", "s"),
-    ]);
+    let mut sources = sources(directory.path(), &samples(None));
+    sources.environment = variables(OF_SAMPLES);
     let config = sources.read().map_err(|problems| problems.to_string()).expect("the samples are good");
     for row in SECTIONS {
         for key in row.keys.iter().filter(|key| !stands_for_another(key.name)) {
             let name = format!("{}.{}", row.heading, key.name);
             assert!(config.settings.iter().any(|setting| setting.key == name), "{name} is not read");
+        }
+    }
+}
+
+/// What came of a secret, as it is shown to whoever it is for. A new one fails here until it has a line.
+fn secret_of(config: &Config, heading: &str, name: &str) -> Option<Vec<u8>> {
+    let text = |secret: &SecretText| secret.expose().as_bytes().to_vec();
+    match (heading, name) {
+        ("store", "url") => Some(text(&config.store.address())),
+        ("secrets", "master_key") => config.secrets.master_key.as_ref().map(text),
+        ("mounts.agentflow", "jwt_secret") => {
+            config.mounts.iter().find(|mount| mount.name == "hypha")?.jwt_secret.as_ref().map(text)
+        }
+        ("remote_tokens.supabase", "secret") => config.remote_tokens["supabase"].secret.as_ref().map(text),
+        ("providers.google", "client_secret") => config.providers["google"].client_secret.as_ref().map(text),
+        ("mail", "password") => config.mail.password.as_ref().map(text),
+        ("webhooks.audit", "secret") => {
+            config.webhooks["audit"].secrets.first().map(|secret| secret.expose().to_vec())
+        }
+        ("webhooks.audit", "previous_secret") => {
+            config.webhooks["audit"].secrets.get(1).map(|secret| secret.expose().to_vec())
+        }
+        _ => panic!("{heading}.{name}: a secret that this test does not know"),
+    }
+}
+
+#[test]
+fn every_secret_can_come_from_the_environment_and_from_a_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("secret");
+    let secrets = SECTIONS.iter().flat_map(|row| row.keys.iter().map(move |key| (row, key)));
+    for (row, key) in secrets.filter(|(_, key)| key.secret) {
+        let (heading, name) = (row.heading, key.name);
+        let in_file = format!("{name}_file");
+        let file = row.keys.iter().find(|key| key.name == in_file);
+        assert!(file.is_some_and(|key| !key.secret), "{heading}.{name} has no {in_file}");
+        let (text, bytes) = match heading {
+            "webhooks.audit" => ("whsec_Q0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0ND", vec![b'C'; 24]),
+            _ => ("hunter2-hunter2", b"hunter2-hunter2".to_vec()),
+        };
+        fs::write(&path, format!("{text}\n")).expect("written");
+        let section = if name == "jwt_secret" { "mounts.hypha" } else { heading };
+        let variable = |key: &str| format!("DOORWARD__{}__{key}", section.replace('.', "__")).to_uppercase();
+        for (variable, value) in
+            [(variable(name), text), (variable(&in_file), path.to_str().expect("a text"))]
+        {
+            let mut sources = sources(directory.path(), &samples(Some((heading, name))));
+            sources.environment = variables(&[OF_SAMPLES, &[(&*variable, value)]].concat());
+            let config = sources.read().map_err(|problems| format!("{variable}: {problems}")).expect("good");
+            assert_eq!(secret_of(&config, heading, name), Some(bytes.clone()), "{variable}");
+            assert!(!format!("{:?}", config.settings).contains(text), "{variable} is shown");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_is_a_secret_by_its_name_is_shown() {
+    let secret = ["secret", "password", "token", "key"];
+    for row in SECTIONS {
+        for key in row.keys.iter().filter(|key| !key.secret) {
+            let last = key.name.rsplit('_').next().unwrap_or(key.name);
+            assert!(!secret.contains(&last), "{}.{} is no secret", row.heading, key.name);
         }
     }
 }

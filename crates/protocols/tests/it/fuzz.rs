@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use doorward_protocols::hypha::{Address, Head, Stamp, value};
 use doorward_protocols::jose::jws_json::Document;
 use doorward_protocols::jose::{
     Algorithm, Claims, Expect, Header, HeaderPolicy, Jwk, JwkSet, KeySet, VerifyingKey, sign_compact,
@@ -149,6 +150,60 @@ fn base64url_has_one_spelling() {
         prop_assert_eq!(encoding::base64url_decode(encoded.as_bytes()).unwrap(), bytes);
         if let Ok(decoded) = encoding::base64url_decode(text.as_bytes()) {
             prop_assert_eq!(encoding::base64url_encode(&decoded), text);
+        }
+        Ok(())
+    });
+}
+
+/// A frame of Hypha's as a client sends one, with a tail, and a few bytes of it altered, put in, taken out or cut off.
+fn near_frames() -> impl Strategy<Value = Vec<u8>> {
+    let text = |text: &str| rmpv::Value::from(text);
+    let head = rmpv::Value::Map(vec![
+        (text("type"), text("method")),
+        (text("from"), text("ws-z/root")),
+        (text("to"), text("ws-b/y")),
+        (text("method"), text("services.default.echo")),
+        (text("session"), text("s1")),
+        (text("user"), rmpv::Value::Map(vec![(text("id"), text("root"))])),
+        (text("ctx"), rmpv::Value::Array(vec![rmpv::Value::Nil, 7.into()])),
+    ]);
+    let tail = rmpv::Value::Map(vec![(text("args"), rmpv::Value::Array(vec![text("x")]))]);
+    let good = [value::write(&head), value::write(&tail)].concat();
+    let edits = vec((any::<Index>(), 0..4u8, any::<u8>()), 0..4);
+    let edited = edits.prop_map(move |edits| {
+        let mut frame = good.clone();
+        for (position, edit, byte) in edits {
+            let at = position.index(frame.len().max(1));
+            match edit {
+                _ if frame.is_empty() => frame.push(byte),
+                0 => frame[at] = byte,
+                1 => frame.insert(at, byte),
+                2 => drop(frame.remove(at)),
+                _ => frame.truncate(at),
+            }
+        }
+        frame
+    });
+    prop_oneof![3 => edited, 1 => vec(any::<u8>(), 0..200)]
+}
+
+#[test]
+fn whatever_a_frame_says_of_its_sender_the_one_that_is_sent_on_says_what_the_server_does() {
+    let stamp = Stamp { from: "ws-a/x", to: "ws-b/y", workspace: "ws-a", user: &[0x80] };
+    hold(near_frames(), |bytes| {
+        let Ok(head) = Head::read(&bytes) else { return Ok(()) };
+        let _ = Address::read(head.to, "ws-a").map(|to| to.to_string());
+        let stamped = head.stamped(&stamp);
+        let again = Head::read(&stamped).map_err(|_| TestCaseError::fail("what is sent on is no frame"))?;
+        prop_assert_eq!((again.to, again.from), (stamp.to, Some(stamp.from)));
+        prop_assert_eq!((again.kind, again.method, again.session), (head.kind, head.method, head.session));
+        prop_assert_eq!(again.tail(), head.tail());
+        if let Ok((map, tail)) = value::read_first(&stamped) {
+            let pairs = map.as_map().map_or(&[][..], Vec::as_slice);
+            let said = |name: &str| pairs.iter().filter(|(key, _)| key.as_str() == Some(name)).count();
+            prop_assert!(["from", "to", "ws", "user"].iter().all(|name| said(name) == 1));
+            prop_assert!(["ctx", "context"].iter().all(|name| said(name) == 0));
+            prop_assert_eq!(tail, head.tail());
         }
         Ok(())
     });

@@ -5,6 +5,7 @@ use doorward_core::authz::catalogue::identity;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::IdentityId;
 use doorward_core::identity::model::Identity;
+use doorward_core::login::Way;
 use doorward_core::secret::SecretText;
 use http::StatusCode;
 use serde::Deserialize;
@@ -60,7 +61,7 @@ pub(super) async fn begin(mut request: Request) -> Result<Answer> {
     };
     let return_to =
         body.return_to.unwrap_or_else(|| format!("{}/v1/me/identities", request.site.public_prefix));
-    let where_to = (body.provider.as_str(), redirect_uri, return_to);
+    let where_to = (body.provider.as_str(), Way::new(redirect_uri, return_to));
     let begun = request.engine.identities().begin(permit, where_to, body.current_password.as_ref()).await?;
     Ok(sent_away(&begun, StatusCode::OK))
 }

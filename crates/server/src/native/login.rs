@@ -3,7 +3,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{identity, login, session};
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::login::{Answered, Attempt, Begun};
+use doorward_core::login::{Answered, Attempt, Begun, Way};
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -86,7 +86,11 @@ pub(super) async fn begin(request: Request) -> Result<Answer> {
         let provider = request.param("provider")?;
         let (query, redirect_uri) = (request.query()?, redirect_uri(&request, provider)?);
         let permit = request.permit::<login::Begin>(Target::any())?;
-        request.engine.logins().begin(permit, provider, redirect_uri, return_to(&request, &query)).await
+        request
+            .engine
+            .logins()
+            .begin(permit, provider, Way::new(redirect_uri, return_to(&request, &query)))
+            .await
     };
     match begun.await {
         Ok(begun) => Ok(sent_away(&begun, StatusCode::SEE_OTHER)),

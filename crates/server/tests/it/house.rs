@@ -13,7 +13,7 @@ use doorward_core::clock::ManualClock;
 use doorward_core::engine::{Parts, Settings};
 use doorward_core::identity::password::{HashingSettings, PasswordPolicy};
 use doorward_core::identity::users::NewUser;
-use doorward_core::limits::failures::FailureRule;
+use doorward_core::limits::failures::FailureRules;
 use doorward_core::limits::rules::LimitRule;
 use doorward_core::limits::windows::Windows;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
@@ -79,7 +79,7 @@ async fn engine_with(limits: Vec<LimitRule>) -> Engine {
         anomalies: Default::default(),
         providers: Vec::new(),
         people: None,
-        failures: FailureRule::default(),
+        failures: FailureRules::default(),
         webhooks: Vec::new(),
         longest_token_ms: 86_400_000,
     };

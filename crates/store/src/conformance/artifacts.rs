@@ -5,30 +5,10 @@ use doorward_core::ports::store::NoteKind;
 use doorward_core::ports::{Conflict, Write};
 use serde_json::json;
 
-use super::samples::{HOSTILE, NOW_MS, object};
-use super::workspaces::workspace;
+use super::samples::{HOSTILE, artifact, object, workspace};
 use super::{Handle, Open, one, put, refused};
 
 const OWNER: &str = "local|usr_a";
-
-fn artifact(workspace: &str, alias: &str, parent: Option<&str>) -> Artifact {
-    Artifact {
-        id: format!("art_{workspace}_{alias}"),
-        workspace: workspace.to_owned(),
-        alias: alias.to_owned(),
-        parent: parent.map(str::to_owned),
-        kind: "generic".to_owned(),
-        manifest: object(json!({"name": format!("\u{1F600} {alias}"), "deep": [1, {"a": null}]})),
-        config: object(json!({"permissions": {"*": "r"}})),
-        comment: "first".to_owned(),
-        created_by: "usr_a".to_owned(),
-        maker: "usr_b".to_owned(),
-        created_at_ms: NOW_MS,
-        changed_at_ms: NOW_MS + 1,
-        revision: 1,
-        views: 0,
-    }
-}
 
 fn insert(artifact: &Artifact) -> Write {
     bounded(artifact, 100, 1 << 20)

@@ -10,8 +10,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::chains::{chains_hold, lines_of};
-use super::samples::{NOW_MS, family, line, object, sealed_key, session, thread, user};
-use super::workspaces::workspace;
+use super::samples::{NOW_MS, family, line, object, sealed_key, session, thread, user, workspace};
 use super::{Handle, Open, put};
 
 /// Racers in each test.

@@ -1,11 +1,15 @@
 //! Things to write: complete, with every optional member present, and different by name.
 
+use std::collections::BTreeMap;
+
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
+use doorward_core::artifacts::Artifact;
 use doorward_core::audit::entry::{AuditEntry, Outcome};
 use doorward_core::id::SessionId;
 use doorward_core::identity::model::{ApiKey, ApiKeyKind, Identity, Moving, Session, SessionOrigin, User};
 use doorward_core::ports::Write;
 use doorward_core::tokens::model::{Family, Revocation, Revoked, SealedKey};
+use doorward_core::workspaces::Workspace;
 use serde_json::{Map, Value, json};
 
 /// The moment of every sample, in milliseconds since the epoch.
@@ -222,5 +226,42 @@ pub fn identity(name: &str, owner: &str) -> Identity {
         shown: Some(format!("{name}@idp.example")),
         created_at_ms: NOW_MS,
         last_used_at_ms: NOW_MS + 1,
+    }
+}
+
+/// A workspace that stays, of nobody but its owner.
+#[must_use]
+pub fn workspace(id: &str, owner: &str) -> Workspace {
+    Workspace {
+        id: id.to_owned(),
+        name: format!("Dr. {id} \u{1F600}"),
+        description: "line\nand line".to_owned(),
+        owner: owner.to_owned(),
+        owner_ids: vec![owner.to_owned(), "x\"y".to_owned()],
+        persistent: true,
+        created_at_ms: NOW_MS,
+        details: object(json!({"icon": "https://a/b.png", "covers": ["x"], "config": {"deep": [1, null]}})),
+        members: BTreeMap::new(),
+    }
+}
+
+/// An artifact, on its own or within another of its workspace.
+#[must_use]
+pub fn artifact(workspace: &str, alias: &str, parent: Option<&str>) -> Artifact {
+    Artifact {
+        id: format!("art_{workspace}_{alias}"),
+        workspace: workspace.to_owned(),
+        alias: alias.to_owned(),
+        parent: parent.map(str::to_owned),
+        kind: "generic".to_owned(),
+        manifest: object(json!({"name": format!("\u{1F600} {alias}"), "deep": [1, {"a": null}]})),
+        config: object(json!({"permissions": {"*": "r"}})),
+        comment: "first".to_owned(),
+        created_by: "usr_a".to_owned(),
+        maker: "usr_b".to_owned(),
+        created_at_ms: NOW_MS,
+        changed_at_ms: NOW_MS + 1,
+        revision: 1,
+        views: 0,
     }
 }

@@ -9,22 +9,8 @@ use doorward_core::workspaces::members::LABEL;
 use doorward_core::workspaces::{Member, Permission, Workspace};
 use serde_json::json;
 
-use super::samples::{HOSTILE, NOW_MS, object, user};
+use super::samples::{HOSTILE, NOW_MS, object, user, workspace};
 use super::{Handle, Open, one, put, refused};
-
-pub(super) fn workspace(id: &str, owner: &str) -> Workspace {
-    Workspace {
-        id: id.to_owned(),
-        name: format!("Dr. {id} \u{1F600}"),
-        description: "line\nand line".to_owned(),
-        owner: owner.to_owned(),
-        owner_ids: vec![owner.to_owned(), "x\"y".to_owned()],
-        persistent: true,
-        created_at_ms: NOW_MS,
-        details: object(json!({"icon": "https://a/b.png", "covers": ["x"], "config": {"deep": [1, null]}})),
-        members: BTreeMap::new(),
-    }
-}
 
 fn insert(workspace: &Workspace, most: u32) -> Write {
     Write::InsertWorkspace { workspace: workspace.clone(), most }

@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use doorward_core::artifacts::ArtifactQuery;
 use doorward_core::authz::filter::Filter;
 use doorward_core::ports::store::{
-    ApiKeys, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Delivery, DeliveryQueue, Families,
-    Identities, OwnershipClaims, Page, SealedKeys, Sessions, ThreadOrder, ThreadSort, Threads, Users,
+    ApiKeys, Artifacts, AuditLog, AuditQuery, Batch, Change, Changes, Codes, Commit, Delivery, DeliveryQueue,
+    Families, Identities, NoteKind, Notes, OwnershipClaims, Page, SealedKeys, Sessions, ThreadOrder,
+    ThreadSort, Threads, Users, Workspaces,
 };
 use doorward_core::ports::{Durability, StoreFuture, Write};
+use doorward_core::workspaces::members::LABEL;
+use doorward_core::workspaces::{Member, Permission, Workspace};
 use doorward_store::backend::{Answer, Backend, EachRows, Rows, Sqlite, Step, Value};
 use doorward_store::conformance::samples::{
-    NOW_MS, api_key, family, identity, line, message, revocation, run, sealed_key, session, thread, user,
+    NOW_MS, api_key, artifact, family, identity, line, message, revocation, run, sealed_key, session, thread,
+    user, workspace,
 };
 use doorward_store::{Options, SqlStore};
 use serde_json::json;
@@ -74,6 +79,9 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
     let red = Filter::Eq("team".into(), "red".into());
     let sort = ThreadSort { by: ThreadOrder::UpdatedAt, ascending: false };
     let own_ids = ["1".to_owned(), "2".to_owned()];
+    let member = Filter::Contains(LABEL.into(), "local|usr_a".into());
+    let either = Filter::Or(vec![own.clone(), member.clone()]);
+    let typed = ArtifactQuery { parent: Some("one".into()), kind: Some("user".into()), offset: 5, limit: 10 };
     let since = |principal: Option<&str>| AuditQuery {
         since_ms: Some(NOW_MS),
         principal: principal.map(str::to_owned),
@@ -118,6 +126,16 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         "owned_among": store.owned_among("m", "thread", &own_ids, "a");
         "audit since": store.audit(since(None));
         "audit of a principal": store.audit(since(Some("local|usr_a")));
+        "workspace": store.workspace("team-a");
+        "workspaces of an owner": store.workspaces(&own, page());
+        "workspaces of a member": store.workspaces(&member, page());
+        "workspaces of either": store.workspaces(&either, page());
+        "workspaces": store.workspaces(&Filter::Everything, page());
+        "artifact": store.artifact("team-a", "one");
+        "artifacts": store.artifacts("team-a", &ArtifactQuery { limit: 10, ..ArtifactQuery::default() });
+        "artifacts of a type": store.artifacts("team-a", &typed);
+        "count_artifacts": store.count_artifacts("team-a", &typed);
+        "notes": store.notes("team-a", NoteKind::Env);
         "due_deliveries": store.due_deliveries("audit", NOW_MS, 64);
         "prune": store.prune(NOW_MS);
     }
@@ -139,6 +157,20 @@ fn delivery() -> Delivery {
         attempts: 0,
         due_ms: NOW_MS,
     }
+}
+
+fn member() -> Member {
+    Member { permission: Permission::Read, handle: "mem_a".into() }
+}
+
+fn delete_artifact(recursive: bool) -> Write {
+    let (workspace, alias) = ("team-a".into(), "one".into());
+    Write::DeleteArtifact { workspace, alias, id: "art_team-a_one".into(), recursive }
+}
+
+fn set_note(value: Option<Vec<u8>>) -> Write {
+    let (workspace, owner, name) = ("team-a".into(), "local|usr_a".into(), "n".into());
+    Write::SetNote { workspace, owner, kind: NoteKind::Env, name, value, most: 9 }
 }
 
 fn writes() -> Vec<(&'static str, Write)> {
@@ -202,6 +234,40 @@ fn writes() -> Vec<(&'static str, Write)> {
         ),
         ("Audit", line("nod_a", "user:read")),
         ("Announce", Write::Announce(Change::Keys)),
+        (
+            "InsertWorkspace",
+            Write::InsertWorkspace { workspace: workspace("team-n", "local|usr_a"), most: 9 },
+        ),
+        ("ChangeWorkspace", {
+            let (to, seen) = (workspace("team-a", "local|usr_a"), workspace("team-a", "local|usr_a"));
+            let members = BTreeMap::from([("local|usr_b".to_owned(), member())]);
+            Write::ChangeWorkspace { to: Box::new(Workspace { members, ..to }), seen: Box::new(seen) }
+        }),
+        (
+            "InsertArtifact",
+            Write::InsertArtifact {
+                artifact: Box::new(artifact("team-a", "n", Some("one"))),
+                owner: "local|usr_a".into(),
+                most: 9,
+                most_bytes: 1 << 20,
+            },
+        ),
+        (
+            "ChangeArtifact",
+            Write::ChangeArtifact {
+                to: Box::new(artifact("team-a", "one", None)),
+                id: "art_team-a_one".into(),
+                revision: 1,
+                most_bytes: 1 << 20,
+            },
+        ),
+        ("CountViews", Write::CountViews { id: "art_team-a_one".into(), views: 3 }),
+        ("DeleteArtifact", delete_artifact(false)),
+        ("DeleteArtifact with what is in it", delete_artifact(true)),
+        ("SetNote", set_note(Some(vec![1]))),
+        ("SetNote to nothing", set_note(None)),
+        ("EmptyWorkspace", Write::EmptyWorkspace { id: "team-a".into() }),
+        ("DeleteWorkspace", Write::DeleteWorkspace { id: "team-a".into(), owner: "local|usr_a".into() }),
         ("QueueDelivery", Write::QueueDelivery(delivery())),
         (
             "LeaseDelivery",
@@ -244,7 +310,12 @@ fn looks_at_everything(name: &str, step: &str) -> bool {
         ("prune", "SCAN changes USING COVERING INDEX"),
         // An index that holds nothing but unfinished runs.
         ("InterruptRuns", "SCAN run USING INDEX run_unfinished"),
-        // Rows that a subquery has just made.
+        // Rows that a subquery has just made: one sum, or what was found so far.
+        ("InsertArtifact", "SCAN kept"),
+        ("ChangeArtifact", "SCAN kept"),
+        ("SetNote", "SCAN kept"),
+        ("InsertWorkspace", "SCAN made"),
+        ("DeleteArtifact with what is in it", "SCAN below"),
         ("", "SCAN SUBQUERY"),
         ("", "SCAN CONSTANT ROW"),
     ];
@@ -315,6 +386,14 @@ async fn single_rows_are_found_by_their_own_index() {
                 "SEARCH ownership USING INDEX sqlite_autoindex_ownership_1 (mount=? AND resource=? AND id=?)",
             ],
         ),
+        ("workspace", vec!["SEARCH workspace USING INDEX sqlite_autoindex_workspace_1 (id=?)"]),
+        (
+            "artifact",
+            vec!["SEARCH artifact USING INDEX sqlite_autoindex_artifact_1 (workspace=? AND alias=?)"],
+        ),
+        ("artifacts", vec!["SEARCH artifact USING INDEX artifact_parent (workspace=? AND parent=?)"]),
+        ("CountViews", vec!["SEARCH artifact USING INDEX artifact_id (id=?)"]),
+        ("notes", vec!["SEARCH note USING INDEX sqlite_autoindex_note_1 (workspace=? AND kind=?)"]),
         ("changes_after", vec!["SEARCH changes USING INDEX sqlite_autoindex_changes_1 (seq>?)"]),
     ] {
         let [sql] = &statements[name][..] else { panic!("{name} is one statement") };

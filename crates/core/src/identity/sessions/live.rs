@@ -41,11 +41,25 @@ impl Engine {
 
     /// A session that goes on, without using it: asking what a token is worth keeps nobody logged in.
     pub(crate) async fn session_unused(&self, id: &SessionId, now_ms: i64) -> Result<Option<Session>> {
-        // The moment it was last seen reaches the store later.
-        let in_memory = self.memory().caches.sessions.get(id);
-        let seen_at_ms = in_memory.map_or(i64::MIN, |copy| copy.last_seen_at_ms.load(Ordering::Acquire));
+        // Before the store is asked: what is dropped from memory meanwhile is in the store by then.
+        let seen_at_ms = self.seen_here(id);
         let session = self.store().session(id).await?;
         Ok(session.filter(|session| goes_on(session, session.last_seen_at_ms.max(seen_at_ms), now_ms)))
+    }
+
+    /// When this process last saw a session used; that reaches the store later.
+    fn seen_here(&self, id: &SessionId) -> i64 {
+        let in_memory = self.memory().caches.sessions.get(id);
+        in_memory.map_or(i64::MIN, |copy| copy.last_seen_at_ms.load(Ordering::Acquire))
+    }
+
+    /// Those of the store's answer that go on, each with when it was last used.
+    pub(super) fn going_on(&self, sessions: Vec<Session>, now_ms: i64) -> Vec<Session> {
+        let seen = sessions.into_iter().map(|session| {
+            let last_seen_at_ms = session.last_seen_at_ms.max(self.seen_here(&session.id));
+            Session { last_seen_at_ms, ..session }
+        });
+        seen.filter(|session| goes_on(session, session.last_seen_at_ms, now_ms)).collect()
     }
 
     /// Notes that a session is used; false when it may have ended and the store has to be asked.

@@ -150,7 +150,7 @@ impl Sessions<'_> {
                 }
                 if error.code().kind == Kind::Unauthenticated {
                     permit.suspect(self.engine.odd_failure(&folded, &origin).await);
-                    return Err(permit.refuse(error).await);
+                    return Err(permit.refuse_login(&folded, error).await);
                 }
                 permit.close(Err(error))
             }
@@ -224,10 +224,11 @@ impl Sessions<'_> {
         permit.name_principal(Principal::local(&user.id), method);
         if findings.iter().any(|finding| finding.blocks) {
             permit.suspect(findings);
-            if let Some(typed) = &typed {
-                permit.suspect(self.engine.odd_failure(typed, &origin).await);
-            }
-            return Err(permit.refuse(Error::new(refusal)).await);
+            let Some(typed) = &typed else {
+                return Err(permit.refuse(Error::new(refusal)).await);
+            };
+            permit.suspect(self.engine.odd_failure(typed, &origin).await);
+            return Err(permit.refuse_login(typed, Error::new(refusal)).await);
         }
         // After the verdict: a refusal must not take longer for being of the right password.
         if let Some(password) = &rehash {

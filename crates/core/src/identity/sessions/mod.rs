@@ -206,11 +206,8 @@ impl<'e> Sessions<'e> {
             return permit.close(Err(error));
         }
         let now_ms = self.engine.now_ms();
-        let found = self.engine.store().sessions_of(user, now_ms).await.map(|mut sessions| {
-            sessions.retain(|session| now_ms < session.last_seen_at_ms.saturating_add(session.idle_limit_ms));
-            sessions
-        });
-        permit.close(found.map_err(Into::into))
+        let found = self.engine.store().sessions_of(user, now_ms).await;
+        permit.close(found.map(|sessions| self.engine.going_on(sessions, now_ms)).map_err(Into::into))
     }
 
     /// Who a session belongs to, so that a permit can be asked for it.

@@ -10,7 +10,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{login, session};
 use doorward_core::error::{Error, Kind, Result, codes};
-use doorward_core::login::{Answered, Attempt, Settled};
+use doorward_core::login::{Answered, Attempt, Settled, Way};
 use doorward_hub::Hub;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
@@ -62,10 +62,8 @@ pub(super) async fn leave_for(
         let return_to = leaving.key.map_or_else(|| path.clone(), |key| format!("{path}?key={key}"));
         let permit = request.permit::<login::Begin>(Target::any())?;
         let logins = request.engine.logins();
-        let begun = match leaving.anew {
-            true => logins.begin_anew(permit, provider, redirect_uri, return_to).await?,
-            false => logins.begin(permit, provider, redirect_uri, return_to).await?,
-        };
+        let way = Way { anew: leaving.anew, ..Way::new(redirect_uri, return_to) };
+        let begun = logins.begin(permit, provider, way).await?;
         // A redirect would make the others, and whoever they send people on to, targets of our form, which our own policy forbids.
         let url = escaped(&begun.location);
         let body = format!(

@@ -30,7 +30,7 @@ use super::{COOKIE_NAME, caller, hub, moved, providers, tenant};
 use crate::http::browser::cookie;
 use crate::http::page::{escaped, page};
 use crate::http::pairs::Pairs;
-use crate::http::respond::{Answer, PagePolicy};
+use crate::http::respond::{Answer, PagePolicy, error_headers};
 use crate::request::Request;
 
 /// The cookie by which a browser is known that opened a program's link.
@@ -269,7 +269,9 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
             }
             Err(error) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-                return Ok(form(&request, waiting, (Some(error.public_message()), false), status));
+                let mut answer = form(&request, waiting, (Some(error.public_message()), false), status);
+                error_headers(request.site.style, &error, request.about(), answer.headers_mut());
+                return Ok(answer);
             }
         }
     };

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs a command beside a Doorward that has one start-up file, and stops it again:
+#
+#     with-doorward.sh my_auth.py:hypha_startup python3 client.py
+#
+# The command finds HYPHA_URL, where hypha-rpc's `server_url` leads, and DOORWARD_URL, where Doorward's own API is. The binary is
+# DOORWARD_BIN's, or `doorward` on the PATH. What the server says is shown when something fails.
+set -euo pipefail
+
+startup=$1
+shift
+work=$(mktemp -d)
+server=
+
+stop() {
+  code=$?
+  if [ -n "$server" ]; then
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  if [ "$code" -ne 0 ] && [ -f "$work/doorward.log" ]; then
+    cat "$work/doorward.log" >&2
+  fi
+  rm -rf "$work"
+  exit "$code"
+}
+trap stop EXIT
+
+"${DOORWARD_BIN:-doorward}" dev --listen 127.0.0.1:0 --mount hypha=127.0.0.1:0 --data-dir "$work/data" \
+  --ready-file "$work/ready.json" --startup-functions "$startup" >"$work/doorward.log" 2>&1 &
+server=$!
+# The file is there once the server answers.
+until [ -s "$work/ready.json" ]; do
+  kill -0 "$server" 2>/dev/null || { echo "Doorward did not start:" >&2; exit 1; }
+  sleep 0.05
+done
+read_url='import json, sys; ready = json.load(open(sys.argv[1])); print(ready["url"].rstrip("/"), ready["mounts"]["hypha"].rstrip("/"))'
+read -r DOORWARD_URL HYPHA_URL < <(python3 -c "$read_url" "$work/ready.json")
+export DOORWARD_URL HYPHA_URL
+# The client says on standard output what it cannot connect to, and when a connection ends.
+export HYPHA_LOGLEVEL=${HYPHA_LOGLEVEL:-CRITICAL}
+"$@"
