@@ -214,7 +214,8 @@ pub enum Write {
     DeleteArtifact { workspace: String, alias: String, id: String, recursive: bool },
     /// Counts looks at an artifact; no conflict if it is gone.
     CountViews { id: String, views: i64 },
-    /// Removes everything that is kept in a workspace; no conflict if that is nothing.
+    /// Removes everything that is kept in a workspace that is no row; no conflict if that is nothing. Conflicts: `Exists` if it is a row, which
+    /// goes by its owner's leave alone.
     EmptyWorkspace { id: String },
     /// Notes something of a workspace under a name, or forgets it; at most `most` of a kind. Conflicts: `TooMany`; `Missing` if the workspace is gone or
     /// another's.

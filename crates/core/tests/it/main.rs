@@ -23,3 +23,4 @@ mod start_up;
 mod stepped;
 mod users;
 mod workspaces;
+mod workspaces_anew;

@@ -224,6 +224,8 @@ pub async fn a_deleted_workspace_takes_what_it_keeps_along(open: Open<'_>) {
     put(&store, vec![Write::DeleteWorkspace { id: "team-a".into(), owner: OWNER.into() }]).await;
     put(&store, vec![Write::EmptyWorkspace { id: "ws-user-usr_a".into() }]).await;
     put(&store, vec![Write::EmptyWorkspace { id: "ws-user-usr_a".into() }]).await;
+    // What is a row is removed with it, and with its owner's leave.
+    assert_eq!(refused(&store, vec![Write::EmptyWorkspace { id: "team-b".into() }]).await, Conflict::Exists);
     for (id, kept) in [("team-a", 0), ("ws-user-usr_a", 0), ("team-b", 1)] {
         assert_eq!(store.artifacts(id, &within(None)).await.expect("a list").len(), kept, "{id}");
         assert_eq!(store.notes(id, NoteKind::Env).await.expect("a list").len(), kept, "{id}");

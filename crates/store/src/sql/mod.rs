@@ -105,7 +105,7 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
             artifacts::delete(workspace, alias, id, recursive, to);
         }
         Write::CountViews { id, views } => to.push(artifacts::count_views(id, views)),
-        Write::EmptyWorkspace { id } => artifacts::empty(&id, to),
+        Write::EmptyWorkspace { id } => artifacts::empty_own(&id, to),
         Write::SetNote { workspace, owner, kind, name, value, most } => {
             artifacts::set_note(artifacts::Note { workspace, owner, kind, name, value, most }, to);
         }
