@@ -72,11 +72,12 @@ pub(super) async fn generate(asked: Asked) -> Result<Value, Fault> {
         client_id: client.map(Arc::from),
         extra,
         confined: true,
+        ..WorkspaceScope::default()
     };
     let wanted = HubToken { workspaces: scope, ttl_s: Some(ttl_s), kind: Kind::Child, email, roles: None };
     let held = asked.hub.permission(&asked.peer.call, &room).unwrap_or(Permission::Read);
     let call = asked.hub.known(&asked.peer.call, &room).knowing_workspace(&room.id, held);
-    let made = asked.hub.token(&call, wanted).await;
+    let made = asked.hub.token_in(&room, &call, wanted).await;
     let made = leave.close(made)?;
     Ok(made.token.expose().as_str().into())
 }
