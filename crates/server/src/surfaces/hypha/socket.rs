@@ -325,6 +325,10 @@ impl Stay {
         if !self.bucket.take(now) {
             return Some((1008, "Rate limit exceeded. Please slow down.".into()));
         }
+        // They cost what a message costs, and are no sign of life.
+        if matches!(message, Message::Ping(_) | Message::Pong | Message::Part) {
+            return None;
+        }
         self.heard = now;
         self.sending = match message {
             Message::Binary(bytes) => match self.sender.hand_in(bytes) {
