@@ -172,9 +172,7 @@ impl Hub {
         let to = to.to_string();
         let pending = self.0.pending.lock();
         match head.method {
-            Some(method) if method.starts_with("services.built-in.") => {
-                pending.any_at(&to)
-            }
+            Some(method) if method.starts_with("services.built-in.") => pending.any_at(&to),
             Some(method) => {
                 let session = method.split('.').next().unwrap_or_default();
                 pending.get(session).is_some_and(|pending| *pending.address == *to)

@@ -82,7 +82,8 @@ impl Hub {
         }
         let id = self.where_to(&call, wanted)?;
         // Whether there is one is nobody's business who may not be in it: what is counted differs, and nothing that is told.
-        let refused = |why| Refused::failed(why, format!("'Workspace {id} does not exist or is not accessible'"));
+        let refused =
+            |why| Refused::failed(why, format!("'Workspace {id} does not exist or is not accessible'"));
         let room = self.room(&id, &call).await?.ok_or_else(|| refused(Why::Missing))?;
         let denied = || refused(Why::Denied);
         let Some(permission) = self.permission(&call, &room) else {
@@ -159,7 +160,8 @@ impl Hub {
     ) -> Option<Link> {
         let share = self.0.space.share(call.origin.address);
         let (outbox, outgoing) = outbox(self.0.counts.let_go(), Arc::clone(&share));
-        let peer = Arc::new(Peer::new(Arc::clone(room), client.into(), call, permission, user, outbox, share));
+        let peer =
+            Arc::new(Peer::new(Arc::clone(room), client.into(), call, permission, user, outbox, share));
         {
             let mut rooms = self.0.rooms.write();
             if room.has_ended() {

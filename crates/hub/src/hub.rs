@@ -10,6 +10,7 @@ use doorward_core::authz::catalogue::{Action, workspace};
 use doorward_core::authz::{Target, decide};
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
+use doorward_core::limits::shares::Shares;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use doorward_core::principal::{Principal, PrincipalKind};
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) start_up: RwLock<Option<Arc<str>>>,
     /// What they put in the place of our login service.
     pub(crate) login: RwLock<Option<Arc<CustomLogin>>>,
+    /// Who has how many calls of it under way.
+    pub(crate) login_calls: Shares,
     pub(crate) counts: Counters,
 }
 
@@ -87,6 +90,7 @@ impl Hub {
             logins: Pendings::default(),
             start_up: RwLock::default(),
             login: RwLock::default(),
+            login_calls: Shares::default(),
             counts: Counters::default(),
         }));
         hub.keep(Workspace {

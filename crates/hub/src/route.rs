@@ -17,10 +17,10 @@ use futures_util::future::BoxFuture;
 use rmpv::Value;
 
 use crate::args::Args;
+use crate::built_in::Whole;
 use crate::caller::in_parts;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
-use crate::built_in::Whole;
 use crate::outbox::{NotAdded, Out, Unsent};
 use crate::peer::Peer;
 use crate::room::Room;

@@ -39,12 +39,7 @@ pub(crate) struct Held {
 
 impl Space {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self {
-            most,
-            used: AtomicUsize::new(0),
-            shares: Mutex::default(),
-            freed: Notify::new(),
-        })
+        Arc::new(Self { most, used: AtomicUsize::new(0), shares: Mutex::default(), freed: Notify::new() })
     }
 
     /// The share of a client's network. Clients without a known address are one network.

@@ -116,7 +116,11 @@ impl Visit {
         Self {
             hub: self.hub.clone(),
             peer: Arc::clone(&self.peer),
-            _outgoing: outbox(self.hub.0.counts.let_go(), self.hub.0.space.share(self.peer.call.origin.address)).1,
+            _outgoing: outbox(
+                self.hub.0.counts.let_go(),
+                self.hub.0.space.share(self.peer.call.origin.address),
+            )
+            .1,
         }
     }
 

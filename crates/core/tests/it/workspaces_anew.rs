@@ -63,7 +63,10 @@ async fn nothing_that_was_issued_for_a_workspace_opens_a_later_one_of_its_name()
     assert_eq!(code(lent.permit::<workspace::Use>(Target::owned(TEAM, &owner))), "ok");
     // And the first one's owner goes on as who they are.
     let anns = hub.back(&again(&hub, ann.token()).await).await;
-    assert_eq!(code(again(&hub, &anns).await.permit::<workspace::Use>(Target::owned(TEAM, &owner))), "not_found");
+    assert_eq!(
+        code(again(&hub, &anns).await.permit::<workspace::Use>(Target::owned(TEAM, &owner))),
+        "not_found"
+    );
 }
 
 #[tokio::test]

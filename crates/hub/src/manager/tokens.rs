@@ -6,6 +6,7 @@ use std::sync::Arc;
 use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{token, workspace};
+use doorward_core::start_up::{StandsFor, TokenHooks};
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
 use doorward_protocols::hypha::address::is_name;
@@ -112,13 +113,23 @@ pub(super) async fn revoke(asked: Asked) -> Result<Value, Fault> {
     let text = asked.args.needed_text("token")?;
     asked.may::<workspace::Manage>(&asked.peer.room)?;
     // A text of the start-up files' ends with the token of ours that it stands for.
-    let ours = asked.hub.0.settings.hooks.as_ref().and_then(|hooks| hooks.stands_for(text));
+    let ours = match &asked.hub.0.settings.hooks {
+        Some(hooks) => hooks.stands_for(text).await?,
+        None => None,
+    };
     if ours.is_none() && !is_to_be_ended_here(&asked, text).await {
         return Err(Fault::value("this token is none of the hub's: it is ended where it was made"));
     }
     let permit = asked.peer.call.permit::<token::Surrender>(Target::any())?;
-    let text = ours.as_ref().map_or(text, |ours| ours.expose().as_str());
-    asked.hub.engine().tokens().surrender(permit, text, None).await?;
+    let tokens = asked.hub.engine().tokens();
+    match ours {
+        Some(StandsFor::Ours(ours)) => {
+            tokens.surrender_with(permit, ours.expose(), TokenHooks::handle_of(text)).await?;
+        }
+        // Like a token that has ended, it is nothing to do.
+        Some(StandsFor::Ended) => permit.close(Ok(()))?,
+        None => tokens.surrender(permit, text, None).await?,
+    }
     Ok(Value::Nil)
 }
 

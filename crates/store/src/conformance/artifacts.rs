@@ -1,7 +1,7 @@
 //! What is kept in workspaces, and what is noted of them.
 
 use doorward_core::artifacts::{Artifact, ArtifactQuery};
-use doorward_core::ports::store::NoteKind;
+use doorward_core::ports::store::{NoteKind, StandIn};
 use doorward_core::ports::{Conflict, Write};
 use serde_json::json;
 
@@ -202,6 +202,31 @@ pub async fn a_workspace_keeps_so_many_and_so_much(open: Open<'_>) {
     assert_eq!(refused(&store, vec![grow(500)]).await, Conflict::TooMany);
     assert_eq!(store.artifact("team-a", "a").await.expect("a read"), Some(seen));
     put(&store, vec![grow(5_000)]).await;
+}
+
+/// What a text stands for is found by its hash alone, is replaced, and is known for a while without the token after its end.
+pub async fn a_stand_in_is_kept_and_known_beyond_its_end(open: Open<'_>) {
+    let store = one(open);
+    let keep = |first: u8, sealed: &[u8], until_ms| Write::KeepStandIn {
+        hash: [first; 32],
+        kept: StandIn { sealed: sealed.to_vec(), until_ms },
+    };
+    put(&store, vec![keep(1, b"one", 1_000), keep(2, &[0, 255], 9_000)]).await;
+    let found = |first: u8| store.stand_in([first; 32]);
+    assert_eq!(found(2).await.expect("a read"), Some(StandIn { sealed: vec![0, 255], until_ms: 9_000 }));
+    assert_eq!(found(3).await.expect("a read"), None);
+    put(&store, vec![keep(1, b"another", 2_000)]).await;
+    assert_eq!(
+        found(1).await.expect("a read"),
+        Some(StandIn { sealed: b"another".to_vec(), until_ms: 2_000 })
+    );
+    let counted = async |now_ms, most| store.stand_ins(now_ms, most).await.expect("a count");
+    assert_eq!((counted(1_999, 9).await, counted(2_000, 9).await, counted(0, 1).await), (2, 1, 1));
+    store.prune(2_000).await.expect("pruned");
+    assert_eq!(found(1).await.expect("a read"), Some(StandIn { sealed: Vec::new(), until_ms: 2_000 }));
+    assert_eq!(found(2).await.expect("a read").map(|kept| kept.sealed), Some(vec![0, 255]));
+    store.prune(2_000 + 8 * 86_400_000).await.expect("pruned");
+    assert_eq!((found(1).await.expect("a read"), found(2).await.expect("a read")), (None, None));
 }
 
 /// Nothing of a workspace is left to whoever makes one of the same id.

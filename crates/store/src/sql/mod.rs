@@ -15,6 +15,7 @@ mod revocations;
 mod runs;
 mod sealed_keys;
 mod sessions;
+mod stand_ins;
 mod threads;
 mod users;
 mod workspaces;
@@ -109,6 +110,7 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::SetNote { workspace, owner, kind, name, value, most } => {
             artifacts::set_note(artifacts::Note { workspace, owner, kind, name, value, most }, to);
         }
+        Write::KeepStandIn { hash, kept } => to.push(stand_ins::keep(hash, kept)),
         Write::QueueDelivery(delivery) => to.push(deliveries::queue(delivery)),
         Write::LeaseDelivery { webhook, id, due_ms, until_ms } => {
             to.push(deliveries::lease(webhook, id, due_ms, until_ms));
