@@ -373,7 +373,11 @@ impl Engine {
         handles.any(|id| revocations.holds(Key::of_token(id)))
             || auth.session.as_ref().is_some_and(|id| revocations.holds(Key::of_session(id.as_str())))
             || principals.any(|one| revocations.applied_since(Key::of_principal(&one.owner_key()), since))
-            || auth.workspaces.ends_with.iter().any(|id| revocations.applied_since(Key::of_workspace(id), since))
+            || auth
+                .workspaces
+                .ends_with
+                .iter()
+                .any(|id| revocations.applied_since(Key::of_workspace(id), since))
     }
 
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {

@@ -51,8 +51,13 @@ async fn what_is_no_message_is_told_of_one_by_one_and_bounded_before_the_first()
         told.push(said(&mut server).await.expect("read").0);
     }
     let whole = [b"a", &large[..], b"b"].concat();
-    let expected =
-        [Message::Pong, Message::Ping("there?".into()), Message::Part, Message::Part, Message::Binary(whole.into())];
+    let expected = [
+        Message::Pong,
+        Message::Ping("there?".into()),
+        Message::Part,
+        Message::Part,
+        Message::Binary(whole.into()),
+    ];
     assert_eq!(told, expected);
     let (mut client, mut server, _) = pair(MOST);
     client.write_all(&frame(0x8a, b"").repeat(MOST_BESIDE)).await.expect("sent");

@@ -145,7 +145,8 @@ impl Arrival {
 
     /// Finds out who it is, by the token it comes back with, the one it was given, or what the handshake showed, and lets them in.
     async fn let_in(&self, hello: &Hello) -> Result<(Link, Access), Refused> {
-        let text = hello.reconnection_token.as_ref().or(hello.token.as_ref()).map(|text| text.expose().as_str());
+        let text =
+            hello.reconnection_token.as_ref().or(hello.token.as_ref()).map(|text| text.expose().as_str());
         let text =
             text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)).filter(|text| !text.is_empty());
         let seen = Seen(&self.request.headers);

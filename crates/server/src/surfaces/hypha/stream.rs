@@ -60,9 +60,9 @@ pub(super) async fn open(request: Request) -> Result<Answer> {
     let shown = shown(&request).await.inspect_err(|_| hub.count_refused(Why::Credential))?;
     let call = match &hello.reconnection_token {
         None => shown.clone(),
-        Some(text) => {
-            coming_back(&request, &shown, text.expose()).await.inspect_err(|_| hub.count_refused(Why::Credential))?
-        }
+        Some(text) => coming_back(&request, &shown, text.expose())
+            .await
+            .inspect_err(|_| hub.count_refused(Why::Credential))?,
     };
     match let_in(&request, &hub, &hello, call, &shown).await {
         Ok(answer) => Ok(answer),
