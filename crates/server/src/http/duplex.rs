@@ -24,6 +24,8 @@ use super::frames::{Broken, MAX_CONTROL, Message, Opcode, Reader, write_head};
 const READ: usize = 64 << 10;
 /// What is held of a frame that is not whole is moved to a buffer of its own size when the one it came in is so much larger.
 const SPARE: usize = 8 << 10;
+/// How much more than what has come of a frame is made room for.
+const GROWTH: usize = 4;
 /// Frames that are no message which may come before a first one.
 const MOST_BESIDE: usize = 64;
 /// Parts that are written at once.
@@ -150,9 +152,9 @@ impl Duplex {
         if held.is_empty() {
             *held = BytesMut::with_capacity(READ);
         } else {
-            // What was announced costs nothing to announce: room grows with what has come.
+            // What was announced costs nothing to announce: room grows with what has come, in so few steps that little is moved.
             let come = self.reader.held.len();
-            let missing = self.reader.missing().min(come);
+            let missing = self.reader.missing().min(GROWTH * come);
             self.reader.held.reserve(missing.max(READ.saturating_sub(come)).max(1));
         }
         let read = pin!(self.io.read_buf(&mut self.reader.held)).poll(cx);
