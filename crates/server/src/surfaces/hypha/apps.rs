@@ -137,7 +137,6 @@ fn is_visited(request: &Request) -> bool {
 fn of_another_site(request: &Request) -> Answer {
     let query = request.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
     let (prefix, path) = (&request.site.public_prefix, request.path.as_str());
-    let path = path.strip_prefix(&*request.site.prefix).unwrap_or(path);
     let body = format!(
         "<p>A page of another site sent you to an application here, which is told who you are.</p>\n\
          <p><a href=\"{}\">Go on</a></p>\n",
