@@ -178,7 +178,7 @@ async def test_a_workspace_that_is_anothers_or_missing_is_refused(hub, person):
         assert len(told) == 1, "whether there is one is not told"
         async with hub.wire() as wire:
             answer = await wire.hello(workspace=other.workspace)
-            assert answer["type"] == "error" and "Permission denied" in answer["message"], answer
+            assert answer["type"] == "error" and "is not accessible" in answer["message"], answer
 
 
 async def test_ping_and_refresh_token_are_answered_in_text(hub, person):
