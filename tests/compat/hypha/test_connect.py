@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from hypha_rpc.rpc import RemoteException
 from websockets.exceptions import InvalidStatus
 
 from harness.hypha import LIMIT_S, Refusal, asked, until
@@ -176,6 +177,10 @@ async def test_a_workspace_that_is_anothers_or_missing_is_refused(hub, person):
                 code, reason = await wire.closed()
                 assert code == 1001 and answer["message"].startswith(reason)
         assert len(told) == 1, "whether there is one is not told"
+        async with hub.enter(person) as server:
+            for workspace in (other.workspace, "no-such-workspace"):
+                with pytest.raises(RemoteException, match=f"PermissionError: Permission denied for workspace {workspace}"):
+                    await server.list_clients(workspace)
         async with hub.wire() as wire:
             answer = await wire.hello(workspace=other.workspace)
             assert answer["type"] == "error" and "is not accessible" in answer["message"], answer

@@ -28,7 +28,7 @@ impl StandIns for SqlStore {
 
     fn stand_ins(&self, now_ms: i64, most: u32) -> StoreFuture<'_, u32> {
         Box::pin(async move {
-            let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM stand_in WHERE until_ms > $1 LIMIT $2) AS some";
+            let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM stand_in WHERE until_ms > $1 LIMIT $2) AS counted";
             let read = |row: crate::backend::Row<'_>| Ok(u32::try_from(row.i64(0)?).unwrap_or(u32::MAX));
             Ok(self.one(sql, &[now_ms.into(), i64::from(most).into()], read).await?.unwrap_or_default())
         })
