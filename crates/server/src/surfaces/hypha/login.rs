@@ -363,7 +363,7 @@ fn ask_to_leave(request: &Request, close: bool) -> Answer {
     let close = if close { "<input type=\"hidden\" name=\"close\" value=\"true\">\n" } else { "" };
     let body = format!(
         "<p>A page of another site sent you here to sign out. The programs that you let in from this browser are signed out too.</p>\n\
-         <form method=\"post\" action=\"{path}\">\n{close}<button name=\"act\" value=\"sign-out\" autofocus>Sign out</button>\n</form>\n\
+         <form method=\"post\" action=\"{path}\">\n{close}<button name=\"act\" value=\"sign-out\">Sign out</button>\n</form>\n\
          <p><a href=\"{path}\">Stay signed in</a></p>\n"
     );
     styled(request, StatusCode::OK, "Sign out?", &body, None)
