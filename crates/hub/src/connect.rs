@@ -82,8 +82,10 @@ impl Hub {
         }
         let id = self.where_to(&call, wanted)?;
         // Whether there is one is nobody's business who may not be in it: what is counted differs, and nothing that is told.
-        let refused =
-            |why| Refused::failed(why, format!("'Workspace {id} does not exist or is not accessible'"));
+        let refused = |why| {
+            let what = format!("Permission denied for workspace {id}: it does not exist or is not accessible");
+            Refused::failed(why, what)
+        };
         let room = self.room(&id, &call).await?.ok_or_else(|| refused(Why::Missing))?;
         let denied = || refused(Why::Denied);
         let Some(permission) = self.permission(&call, &room) else {

@@ -170,9 +170,8 @@ fn refusal(hello: &Hello, refused: &Refused) -> Answer {
         Why::Protocol | Why::Name => StatusCode::BAD_REQUEST,
         Why::Credential => StatusCode::UNAUTHORIZED,
         Why::Bound if hello.reconnection_token.is_some() => StatusCode::UNAUTHORIZED,
-        Why::Bound => StatusCode::FORBIDDEN,
-        // Nobody is told which of the two it is.
-        Why::Denied | Why::Missing => StatusCode::NOT_FOUND,
+        // Whether there is such a workspace is not told by these.
+        Why::Bound | Why::Denied | Why::Missing => StatusCode::FORBIDDEN,
         Why::Taken => StatusCode::CONFLICT,
         Why::Failed => StatusCode::SERVICE_UNAVAILABLE,
     };
