@@ -83,7 +83,8 @@ impl Hub {
         let id = self.where_to(&call, wanted)?;
         // Whether there is one is nobody's business who may not be in it: what is counted differs, and nothing that is told.
         let refused = |why| {
-            let what = format!("Permission denied for workspace {id}: it does not exist or is not accessible");
+            let what =
+                format!("Permission denied for workspace {id}: it does not exist or is not accessible");
             Refused::failed(why, what)
         };
         let room = self.room(&id, &call).await?.ok_or_else(|| refused(Why::Missing))?;
