@@ -360,6 +360,7 @@ impl Engine {
         let mut keys: Vec<Key> = actors.map(|one| Key::of_principal(&one.owner_key())).collect();
         keys.extend(auth.credential.iter().chain(&auth.descent.handles).map(|id| Key::of_token(id)));
         keys.extend(auth.session.as_ref().map(|id| Key::of_session(id.as_str())));
+        keys.extend(auth.workspaces.ends_with.iter().map(|id| Key::of_workspace(id)));
         keys.push(Key::of(&crate::tokens::model::Revoked::All));
         self.memory().live.register(keys)
     }
@@ -372,6 +373,11 @@ impl Engine {
         handles.any(|id| revocations.holds(Key::of_token(id)))
             || auth.session.as_ref().is_some_and(|id| revocations.holds(Key::of_session(id.as_str())))
             || principals.any(|one| revocations.applied_since(Key::of_principal(&one.owner_key()), since))
+            || auth
+                .workspaces
+                .ends_with
+                .iter()
+                .any(|id| revocations.applied_since(Key::of_workspace(id), since))
     }
 
     pub(crate) fn api_key_mac(&self, key: &str) -> [u8; 32] {

@@ -284,6 +284,7 @@ fn placed(setup: &Setup, mounted: &Mounted) -> Result<MountAt, Failure> {
             _ => config.cors_origins.clone(),
         },
         message_rate: config.message_rate,
+        waiting_bytes: config.waiting_bytes,
         token_sources: config.token_sources.clone(),
         docs: config.docs,
         hooks: mounted.start_up.as_ref().map(|start_up| std::sync::Arc::clone(&start_up.hooks)),

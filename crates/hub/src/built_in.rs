@@ -12,7 +12,8 @@ use crate::args::Args;
 use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::provided::{self, Asked, Provided, Row};
-use crate::route::Said;
+use crate::route::{Said, no_room};
+use crate::space::{Held, Share};
 
 /// Most bytes of messages in parts from one client.
 const MOST_BYTES: usize = 16 << 20;
@@ -81,25 +82,39 @@ async fn get_service(asked: Asked) -> Result<Value, Fault> {
     Ok(found.object(&asked.hub, &asked.at))
 }
 
+/// What a part takes beside its bytes.
+const EACH: usize = 128;
+
 /// Messages of one client that are not whole.
-#[derive(Default)]
 pub(crate) struct Chunks {
     messages: HashMap<String, Parts>,
     bytes: usize,
+    /// What its network has of the room of all.
+    share: Arc<Share>,
+}
+
+/// A message that is whole, with the room that it takes until it has gone on.
+pub(crate) struct Whole {
+    pub(crate) bytes: Vec<u8>,
+    _held: Vec<Held>,
 }
 
 struct Parts {
-    parts: HashMap<usize, Vec<u8>>,
+    parts: HashMap<usize, (Vec<u8>, Held)>,
     since: Instant,
 }
 
 impl Parts {
     fn bytes(&self) -> usize {
-        self.parts.values().map(Vec::len).sum()
+        self.parts.values().map(|(part, _)| part.len()).sum()
     }
 }
 
 impl Chunks {
+    pub(crate) fn new(share: Arc<Share>) -> Self {
+        Self { messages: HashMap::new(), bytes: 0, share }
+    }
+
     fn begin(&mut self, key: &str) -> Result<(), Fault> {
         self.messages.retain(|_, parts| parts.since.elapsed() < PATIENCE);
         self.bytes = self.messages.values().map(Parts::bytes).sum();
@@ -120,26 +135,28 @@ impl Chunks {
         if index >= MOST_PARTS {
             return Err(Fault::value("a message has at most 256 parts"));
         }
-        let before = parts.parts.get(&index).map_or(0, Vec::len);
+        let before = parts.parts.get(&index).map_or(0, |(part, _)| part.len());
         if self.bytes - before + part.len() > MOST_BYTES {
             return Err(Fault::value("messages in parts take at most 16 MiB"));
         }
+        let held = self.share.hold(part.len() + EACH).ok_or_else(no_room)?;
         self.bytes = self.bytes - before + part.len();
-        parts.parts.insert(index, part.to_vec());
+        parts.parts.insert(index, (part.to_vec(), held));
         Ok(())
     }
 
-    fn take(&mut self, key: &str) -> Result<Vec<u8>, Fault> {
+    fn take(&mut self, key: &str) -> Result<Whole, Fault> {
         let mut parts =
             self.messages.remove(key).ok_or_else(|| Fault::key("there is no message of this key"))?;
         self.bytes -= parts.bytes();
-        let mut whole = Vec::with_capacity(parts.bytes());
+        let (mut bytes, mut all) = (Vec::with_capacity(parts.bytes()), Vec::with_capacity(parts.parts.len()));
         for index in 0..parts.parts.len() {
-            let part =
-                parts.parts.remove(&index).ok_or_else(|| Fault::value("a part of the message is missing"))?;
-            whole.extend_from_slice(&part);
+            let missing = || Fault::value("a part of the message is missing");
+            let (part, held) = parts.parts.remove(&index).ok_or_else(missing)?;
+            bytes.extend_from_slice(&part);
+            all.push(held);
         }
-        Ok(whole)
+        Ok(Whole { bytes, _held: all })
     }
 
     /// Takes a part of a message that goes to somebody else.
@@ -231,6 +248,7 @@ fn bytes_of(value: &Value) -> Result<&[u8], Fault> {
 async fn process(asked: Asked) -> Result<Value, Fault> {
     asked.beat()?;
     let whole = asked.peer.chunks.lock().take(asked.key()?)?;
+    let Whole { bytes: whole, _held } = whole;
     let (hub, peer, at): (Hub, Arc<_>, String) = (asked.hub, asked.peer, asked.at);
     doorward_protocols::hypha::Head::read(&whole).map_err(|error| Fault::value(error.to_string()))?;
     // It says itself where it is for; what counts is where its parts came. A message of parts of parts ends here.
@@ -249,15 +267,17 @@ async fn process(asked: Asked) -> Result<Value, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::Space;
 
     #[test]
     fn parts_make_a_whole_in_their_order_and_take_no_more_than_their_room() {
-        let mut chunks = Chunks::default();
+        let space = Space::new(64 << 20);
+        let mut chunks = Chunks::new(space.share(None));
         chunks.begin("a").expect("room");
         chunks.put("a", Some(1), b"b").expect("room");
         chunks.put("a", Some(0), b"a").expect("room");
         assert!(chunks.begin("a").is_err(), "it is there");
-        assert_eq!(chunks.take("a").expect("whole"), b"ab");
+        assert_eq!(chunks.take("a").expect("whole").bytes, b"ab");
         assert!(chunks.take("a").is_err() && chunks.put("a", None, b"x").is_err());
         chunks.begin("b").expect("room");
         chunks.put("b", Some(1), b"x").expect("room");
@@ -273,5 +293,14 @@ mod tests {
             chunks.begin(&key.to_string()).expect("room");
         }
         assert!(chunks.begin("more").is_err());
+        let held = space.used();
+        assert!(((16 << 20)..(17 << 20)).contains(&held));
+        drop(chunks);
+        assert_eq!(space.used(), 0, "who leaves leaves nothing behind");
+        let _rest = space.share(Some([192, 0, 2, 1].into())).hold(32 << 20).expect("half");
+        let _more = space.share(Some([192, 0, 2, 2].into())).hold(32 << 20).expect("the other half");
+        let mut chunks = Chunks::new(space.share(None));
+        chunks.begin("a").expect("a key");
+        assert!(chunks.put("a", None, b"x").is_err_and(|fault| fault.message.contains("try again")));
     }
 }

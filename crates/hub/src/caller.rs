@@ -13,10 +13,12 @@ use rmpv::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::calls::Pending;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
-use crate::outbox::Out;
+use crate::outbox::{Out, Unsent};
 use crate::peer::Peer;
+use crate::route::no_room;
 
 /// How long a client may be silent about a call.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -28,15 +30,6 @@ const PART: usize = 256 << 10;
 const SLACK: usize = 1 << 10;
 /// Most that waits of one conversation.
 const MOST_WAITING: usize = 64;
-
-/// What comes back for a call.
-pub(crate) struct Pending {
-    /// The only one who may answer.
-    target: String,
-    /// Where answers go to.
-    address: String,
-    sender: mpsc::Sender<Incoming>,
-}
 
 /// What the other side says in a conversation.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +131,7 @@ impl Hub {
     ) -> Result<Conversation, Fault> {
         let session = self.fresh_name("");
         let (sender, incoming) = mpsc::channel(MOST_WAITING);
-        let pending = Pending { target: target.to_owned(), address: speaker.from.to_owned(), sender };
+        let pending = Pending { target: target.into(), address: speaker.from.into(), sender };
         self.0.pending.lock().insert(session.clone(), pending);
         let conversation = Conversation {
             hub: self.clone(),
@@ -179,12 +172,10 @@ impl Hub {
         let to = to.to_string();
         let pending = self.0.pending.lock();
         match head.method {
-            Some(method) if method.starts_with("services.built-in.") => {
-                pending.values().any(|pending| pending.address == to)
-            }
+            Some(method) if method.starts_with("services.built-in.") => pending.any_at(&to),
             Some(method) => {
                 let session = method.split('.').next().unwrap_or_default();
-                pending.get(session).is_some_and(|pending| pending.address == to)
+                pending.get(session).is_some_and(|pending| *pending.address == *to)
             }
             None => false,
         }
@@ -195,7 +186,7 @@ impl Hub {
         let Some((ours, name)) = method.split_once('.') else { return };
         let sender = {
             let pending = self.0.pending.lock();
-            let found = pending.get(ours).filter(|pending| pending.target == peer.address);
+            let found = pending.get(ours).filter(|pending| *pending.target == *peer.address);
             found.map(|pending| pending.sender.clone())
         };
         let Some(sender) = sender else { return };
@@ -208,7 +199,7 @@ impl Hub {
     /// An answer in parts is on its way.
     pub(crate) fn heard_of(&self, address: &str, session: &str) {
         let pending = self.0.pending.lock();
-        if let Some(found) = pending.get(session).filter(|pending| pending.target == address) {
+        if let Some(found) = pending.get(session).filter(|pending| *pending.target == *address) {
             let beat = Incoming { name: "heartbeat".to_owned(), args: Vec::new(), session: None };
             let _ = found.sender.try_send(beat);
         }
@@ -216,8 +207,7 @@ impl Hub {
 
     /// Tells whoever waits for a client that it left.
     pub(crate) fn abandon(&self, address: &str) {
-        let mut pending = self.0.pending.lock();
-        pending.retain(|_, pending| pending.target != address);
+        self.0.pending.lock().abandon(address);
     }
 }
 
@@ -337,7 +327,10 @@ impl Conversation {
         let gone = || Fault::other(format!("Target peer {} is not connected", self.target));
         let (workspace, client) = self.target.split_once('/').unwrap_or((PUBLIC, &self.target));
         let peer = self.hub.live_room(workspace).and_then(|room| room.peer(client)).ok_or_else(gone)?;
-        peer.outbox.send(Out::Frame(frame.into())).await.map_err(|_| gone())
+        peer.outbox.send(Out::Frame(frame.into())).await.map_err(|why| match why {
+            Unsent::Gone => gone(),
+            Unsent::NoRoom => no_room(),
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
 use doorward_core::operation::Call;
+use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
 use doorward_protocols::hypha::address::is_name;
@@ -24,16 +25,16 @@ pub(crate) const RECONNECT_S: i64 = 172_800;
 const ALIVE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a client says first.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[derive(Clone, Default, serde::Deserialize)]
 pub struct Hello {
     /// The name it wants.
     pub client_id: Option<String>,
     /// Where to.
     pub workspace: Option<String>,
     /// Its token.
-    pub token: Option<String>,
+    pub token: Option<SecretText>,
     /// What it was given to come back with.
-    pub reconnection_token: Option<String>,
+    pub reconnection_token: Option<SecretText>,
 }
 
 impl Hub {
@@ -68,7 +69,7 @@ impl Hub {
         }
         if scope.is_specialised() {
             return Err(Refused::failed(
-                Why::Denied,
+                Why::Bound,
                 format!(
                     "Specialized token with scopes {:?} cannot be used for general workspace access",
                     scope.extra
@@ -80,10 +81,14 @@ impl Hub {
             return Err(Refused::failed(Why::Bound, "this reconnection token is for another workspace"));
         }
         let id = self.where_to(&call, wanted)?;
-        let missing =
-            || Refused::failed(Why::Missing, format!("'Workspace {id} does not exist or is not accessible'"));
-        let room = self.room(&id, &call).await?.ok_or_else(missing)?;
-        let denied = || Refused::failed(Why::Denied, format!("Permission denied for workspace: {id}"));
+        // Whether there is one is nobody's business who may not be in it: what is counted differs, and nothing that is told.
+        let refused = |why| {
+            let what =
+                format!("Permission denied for workspace {id}: it does not exist or is not accessible");
+            Refused::failed(why, what)
+        };
+        let room = self.room(&id, &call).await?.ok_or_else(|| refused(Why::Missing))?;
+        let denied = || refused(Why::Denied);
         let Some(permission) = self.permission(&call, &room) else {
             // The decision is asked for once more for its line in the audit log.
             let owner = room.owner();
@@ -156,10 +161,15 @@ impl Hub {
         permission: Permission,
         user: UserInfo,
     ) -> Option<Link> {
-        let (outbox, outgoing) = outbox(self.0.counts.let_go());
-        let peer = Arc::new(Peer::new(Arc::clone(room), client.into(), call, permission, user, outbox));
+        let share = self.0.space.share(call.origin.address);
+        let (outbox, outgoing) = outbox(self.0.counts.let_go(), Arc::clone(&share));
+        let peer =
+            Arc::new(Peer::new(Arc::clone(room), client.into(), call, permission, user, outbox, share));
         {
             let mut rooms = self.0.rooms.write();
+            if room.has_ended() {
+                return None;
+            }
             // It may have been forgotten since it was found.
             rooms.entry(Arc::clone(&room.id)).or_insert_with(|| Arc::clone(room));
             let mut peers = room.peers.write();
@@ -185,12 +195,13 @@ impl Hub {
         let room = &peer.room;
         {
             let mut peers = room.peers.write();
+            // Whoever came under its name since offers services of its own, and is called: nothing of that is taken away.
             if peers.get(&peer.id).is_some_and(|there| Arc::ptr_eq(there, peer)) {
+                room.services.write().retain(|(client, _), _| *client != peer.id);
+                self.abandon(&peer.address);
                 peers.remove(&peer.id);
             }
         }
-        room.services.write().retain(|(client, _), _| *client != peer.id);
-        self.abandon(&peer.address);
         self.tell(room, "client_disconnected", &json!({"id": &*peer.id, "workspace": &*room.id}));
         self.forget(room);
     }
@@ -206,6 +217,7 @@ impl Hub {
 
     /// Sends everybody out of a room and forgets it.
     pub(crate) fn unload(&self, room: &Arc<Room>, why: &str) {
+        room.end();
         let peers: Vec<_> = room.peers.read().values().cloned().collect();
         for peer in peers {
             peer.outbox.close(1001, why);
@@ -255,7 +267,7 @@ impl Hub {
             roles: None,
         };
         let call = peer.call.knowing_workspace(&peer.room.id, peer.permission);
-        let issued = self.token(&call, wanted).await?;
+        let issued = self.token_in(&peer.room, &call, wanted).await?;
         Ok(issued.token.expose().to_owned())
     }
 }

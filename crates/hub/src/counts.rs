@@ -37,6 +37,8 @@ pub struct Counts {
     pub services: usize,
     /// Programs that wait for a person to let them in.
     pub logins: usize,
+    /// What is taken of the room for messages that wait.
+    pub waiting_bytes: usize,
     /// Messages that clients have sent.
     pub routed: u64,
     /// Clients that were let go because they did not read.
@@ -66,6 +68,7 @@ impl Hub {
             workspaces: rooms.len(),
             services,
             logins: self.waiting_logins(),
+            waiting_bytes: self.0.space.used(),
             routed: counters.routed.load(Ordering::Relaxed),
             let_go: counters.let_go.load(Ordering::Relaxed),
             refused: Why::ALL.map(|why| (why, counters.refused[why as usize].load(Ordering::Relaxed))),

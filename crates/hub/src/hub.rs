@@ -9,7 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use doorward_core::authz::catalogue::{Action, workspace};
 use doorward_core::authz::{Target, decide};
 use doorward_core::engine::Engine;
-use doorward_core::error::Result;
+use doorward_core::error::{Error, Result, codes};
+use doorward_core::limits::shares::Shares;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use doorward_core::principal::{Principal, PrincipalKind};
@@ -19,10 +20,11 @@ use doorward_core::tokens::{HubToken, Issued};
 use doorward_core::workspaces::{Permission, Workspace, names};
 use parking_lot::{Mutex, RwLock};
 
-use crate::caller::Pending;
+use crate::calls::Calls;
 use crate::counts::Counters;
 use crate::login::Pendings;
 use crate::room::Room;
+use crate::space::Space;
 use crate::start_up::CustomLogin;
 
 /// The workspace that everybody sees.
@@ -38,6 +40,8 @@ pub struct Settings {
     pub base_url: String,
     /// Version of Hypha that clients are told.
     pub version: &'static str,
+    /// Most bytes of messages that wait, or are not whole, of all clients together. The clients of one network have half of it.
+    pub waiting_bytes: usize,
     /// What start-up files registered for tokens.
     pub hooks: Option<Arc<TokenHooks>>,
 }
@@ -51,12 +55,16 @@ pub(crate) struct Inner {
     pub(crate) manager_id: String,
     pub(crate) rooms: RwLock<HashMap<Arc<str>, Arc<Room>>>,
     /// Calls that we made and that are not answered, by session.
-    pub(crate) pending: Mutex<HashMap<String, Pending>>,
+    pub(crate) pending: Mutex<Calls>,
+    /// What waits takes room of this.
+    pub(crate) space: Arc<Space>,
     pub(crate) logins: Pendings,
     /// The client of the start-up files, once there was one.
     pub(crate) start_up: RwLock<Option<Arc<str>>>,
     /// What they put in the place of our login service.
     pub(crate) login: RwLock<Option<Arc<CustomLogin>>>,
+    /// Who has how many calls of it under way.
+    pub(crate) login_calls: Shares,
     pub(crate) counts: Counters,
 }
 
@@ -70,6 +78,7 @@ impl Hub {
     pub fn new(engine: Engine, settings: Settings) -> Self {
         let server_id = name(&engine, "");
         let manager_id = format!("manager-{server_id}");
+        let space = Space::new(settings.waiting_bytes);
         let hub = Self(Arc::new(Inner {
             engine,
             settings,
@@ -77,9 +86,11 @@ impl Hub {
             manager_id,
             rooms: RwLock::default(),
             pending: Mutex::default(),
+            space,
             logins: Pendings::default(),
             start_up: RwLock::default(),
             login: RwLock::default(),
+            login_calls: Shares::default(),
             counts: Counters::default(),
         }));
         hub.keep(Workspace {
@@ -136,6 +147,19 @@ impl Hub {
             Some(hooks) => hooks.token(profile, call, wanted).await,
             None => self.engine().hub_token(profile, call, wanted).await,
         }
+    }
+
+    /// As [`Hub::token`], of one that is given something in this room's workspace.
+    ///
+    /// # Errors
+    /// As there; `token_revoked` when the workspace is no more.
+    pub(crate) async fn token_in(&self, room: &Room, call: &Call, wanted: HubToken) -> Result<Issued> {
+        let issued = self.token(call, wanted).await?;
+        // Looked at last: what was issued before the workspace went has ended with that, and what is issued later would not.
+        if room.has_ended() {
+            return Err(Error::new(codes::TOKEN_REVOKED).message("The workspace was removed."));
+        }
+        Ok(issued)
     }
 
     /// How many clients are connected.
@@ -218,10 +242,13 @@ impl Hub {
     /// Forgets a room that nobody is in and that is found again when it is asked for: one of the store's, or somebody's own. One that is kept
     /// nowhere else goes with its last client ([`Hub::leave`]), and not because somebody looked.
     pub(crate) fn tidy(&self, room: &Arc<Room>) {
-        let found_again = room.workspace.read().persistent || names::is_own(&room.id);
-        if found_again {
+        if self.is_found_again(room) {
             self.forget(room);
         }
+    }
+
+    fn is_found_again(&self, room: &Room) -> bool {
+        names::is_own(&room.id) || room.workspace.read().persistent
     }
 
     /// Forgets a room if nobody is in it.
@@ -229,6 +256,10 @@ impl Hub {
         let mut rooms = self.0.rooms.write();
         let there = rooms.get(&room.id).is_some_and(|there| Arc::ptr_eq(there, room));
         if there && &*room.id != PUBLIC && room.peers.read().is_empty() {
+            if !self.is_found_again(room) {
+                // Another may be made under its name from now on.
+                room.end();
+            }
             rooms.remove(&room.id);
         }
     }

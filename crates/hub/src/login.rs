@@ -18,6 +18,7 @@ use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
 use doorward_core::operation::Call;
 use doorward_core::principal::{Principal, PrincipalKind};
+use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::WorkspaceScope;
 use doorward_protocols::hypha::address::is_name;
@@ -127,7 +128,8 @@ impl Pending {
 
 #[derive(Clone)]
 struct Delivery {
-    token: String,
+    token: SecretText,
+    /// What goes along with it where the program asked for all there is; the token is put in when it is handed out.
     profile: Value,
 }
 
@@ -263,7 +265,13 @@ async fn check(asked: Asked) -> Result<Value, Fault> {
             if pending.done.is_some() {
                 // Taken out under the lock: whoever comes second finds no such key.
                 let done = pendings.remove(key).and_then(|pending| pending.done).ok_or_else(invalid)?;
-                return Ok(if profile { done.profile } else { done.token.into() });
+                let Delivery { token, profile: mut told } = done;
+                let token = Value::from(token.expose().as_str());
+                if !profile {
+                    return Ok(token);
+                }
+                value::set(&mut told, "token", token);
+                return Ok(told);
             }
             Arc::clone(&pending.told)
         };
@@ -339,9 +347,10 @@ impl Hub {
                 let room = self.room(name, call).await?.ok_or_else(denied)?;
                 let permission = self.permission(call, &room).ok_or_else(denied)?;
                 let owner = room.owner();
-                let call = joined.insert(self.known(call, &room).into_owned());
+                let call = self.known(call, &room).into_owned();
                 let leave = call.permit::<workspace::Read>(Target::owned(&room.id, &owner));
                 leave.map_err(|_| denied())?.close(Ok(()))?;
+                let (call, room) = joined.insert((call, room));
                 WorkspaceScope {
                     current: Some(Arc::clone(&room.id)),
                     given: BTreeMap::from([(Arc::clone(&room.id), permission)]),
@@ -350,7 +359,7 @@ impl Hub {
                 }
             }
         };
-        let call = joined.as_ref().unwrap_or(call);
+        let call = joined.as_ref().map_or(call, |(call, _)| call);
         let home = workspace.map_or_else(|| self.own_workspace(call), str::to_owned);
         let wanted = HubToken {
             workspaces: scope,
@@ -364,13 +373,16 @@ impl Hub {
             _ => None,
         };
         let known = held.zip(workspace).map(|(held, name)| call.knowing_workspace(name, held));
-        let made = self.token(known.as_ref().unwrap_or(call), wanted).await?;
-        let token = made.token.expose().to_owned();
+        let known = known.as_ref().unwrap_or(call);
+        let made = match &joined {
+            Some((_, room)) => self.token_in(room, known, wanted).await?,
+            None => self.token(known, wanted).await?,
+        };
+        let token = made.token;
         let person = Person::of(self, call).await;
         let text = |text: Option<String>| text.map_or(Value::Nil, Value::from);
         let (email, name) = (text(person.email), text(person.name));
         let profile = value::map([
-            ("token", token.as_str().into()),
             ("workspace", home.as_str().into()),
             ("expires_in", made.expires_in_s.into()),
             ("email", email.clone()),

@@ -1,4 +1,5 @@
 //! What waits to be sent to a client, bounded in bytes: a slow reader holds up whoever writes to it, for a moment, and is then let go.
+//! What waits for all of them is bounded too ([`crate::space`]): where that is full it is the sender who is told.
 //!
 //! One lock for each client, held to put something in or take it out; nothing is allocated for a client that nothing waits for.
 
@@ -13,10 +14,16 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::space::Share;
+
 /// Most bytes that wait for one client.
 const MOST_BYTES: usize = 16 << 20;
 /// What a waiting frame costs beside its bytes.
 const EACH: usize = 256;
+/// So much may wait for a client without a part of the room of all, so that answers and signs of life reach whoever reads.
+const FREE: usize = 4 << 10;
+/// What is taken of the room of all at once.
+const PIECE: usize = 64 << 10;
 /// How long a sender waits for room.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Room for so many that wait is kept for the next ones; what a burst took beyond it is given back.
@@ -46,17 +53,24 @@ impl Out {
     }
 }
 
-/// The client is gone, or too slow to stay.
+/// Why something does not reach a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Gone;
+pub(crate) enum Unsent {
+    /// The client is gone, or too slow to stay.
+    Gone,
+    /// What waits in the hub takes all the room there is.
+    NoRoom,
+}
 
 /// Why something was not added.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotAdded {
     /// The client is gone.
     Gone,
-    /// There is no room for it now.
+    /// There is no room for it now: too much waits for this client.
     Full(Out),
+    /// There is no room for it now: too much waits for all of them.
+    NoRoom(Out),
 }
 
 #[derive(Default)]
@@ -64,19 +78,46 @@ struct Waiting {
     queue: VecDeque<Out>,
     /// Cost of what is queued, and of what was taken out and may not have been sent yet.
     bytes: usize,
+    /// What of it is taken of the room of all.
+    reserved: usize,
     closed: bool,
     /// Nobody takes anything out any more.
     abandoned: bool,
     reader: Option<Waker>,
 }
 
-#[derive(Default)]
+impl Waiting {
+    /// What so many bytes take of the room of all.
+    fn pieces(bytes: usize) -> usize {
+        bytes.saturating_sub(FREE).next_multiple_of(PIECE)
+    }
+
+    /// Takes what is missing of the room of all for so many bytes; the answer is whether it was there.
+    fn reserve(&mut self, bytes: usize, share: &Share) -> bool {
+        let missing = Self::pieces(bytes).saturating_sub(self.reserved);
+        let has = missing == 0 || share.take(missing);
+        if has {
+            self.reserved += missing;
+        }
+        has
+    }
+
+    /// Gives back what is not needed, but for a piece that the next message would take again.
+    fn release(&mut self, share: &Share) {
+        let kept = if self.bytes == 0 { 0 } else { Self::pieces(self.bytes) + PIECE };
+        let spare = self.reserved.saturating_sub(kept);
+        self.reserved -= spare;
+        share.give(spare);
+    }
+}
+
 struct Shared {
     waiting: Mutex<Waiting>,
     /// Told whenever something was sent.
     sent: Notify,
     /// Counts those who were let go because they did not read.
     let_go: Arc<AtomicU64>,
+    share: Arc<Share>,
 }
 
 /// The end that is written to.
@@ -90,50 +131,62 @@ pub(crate) struct Outgoing {
     at_hand: usize,
 }
 
-/// An outbox. `let_go` counts whoever does not read what is in it.
-pub(crate) fn outbox(let_go: Arc<AtomicU64>) -> (Outbox, Outgoing) {
-    let shared = Arc::new(Shared { let_go, ..Shared::default() });
+/// An outbox of somebody whose share of the room of all this is. `let_go` counts whoever does not read what is in it.
+pub(crate) fn outbox(let_go: Arc<AtomicU64>, share: Arc<Share>) -> (Outbox, Outgoing) {
+    let shared = Arc::new(Shared { waiting: Mutex::default(), sent: Notify::new(), let_go, share });
     (Outbox(Arc::clone(&shared)), Outgoing { shared, at_hand: 0 })
 }
 
 impl Outbox {
     /// Adds something, once there is room.
-    pub(crate) async fn send(&self, out: Out) -> Result<(), Gone> {
+    pub(crate) async fn send(&self, out: Out) -> Result<(), Unsent> {
         let mut out = match self.offer(out) {
             Ok(()) => return Ok(()),
-            Err(NotAdded::Gone) => return Err(Gone),
-            Err(NotAdded::Full(out)) => out,
+            Err(NotAdded::Gone) => return Err(Unsent::Gone),
+            Err(NotAdded::Full(out) | NotAdded::NoRoom(out)) => out,
         };
+        let mut is_full = false;
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
-                let sent = self.0.sent.notified();
-                match self.offer(out) {
+                let (sent, freed) = (self.0.sent.notified(), self.0.share.freed().notified());
+                (out, is_full) = match self.offer(out) {
                     Ok(()) => return Ok(()),
-                    Err(NotAdded::Gone) => return Err(Gone),
-                    Err(NotAdded::Full(again)) => out = again,
+                    Err(NotAdded::Gone) => return Err(Unsent::Gone),
+                    Err(NotAdded::Full(again)) => (again, true),
+                    Err(NotAdded::NoRoom(again)) => (again, false),
+                };
+                tokio::select! {
+                    () = sent => {}
+                    () = freed => {}
                 }
-                sent.await;
             }
         });
         match waited.await {
             Ok(done) => done,
-            Err(_) => Err(self.let_go()),
+            Err(_) if is_full => Err(self.let_go()),
+            Err(_) => Err(Unsent::NoRoom),
         }
     }
 
     /// Adds something at once or lets the client go: for what nobody can wait for.
-    pub(crate) fn push(&self, out: Out) -> Result<(), Gone> {
+    pub(crate) fn push(&self, out: Out) -> Result<(), Unsent> {
         self.offer(out).map_err(|not_added| match not_added {
-            NotAdded::Full(_) => self.let_go(),
-            NotAdded::Gone => Gone,
+            NotAdded::Full(_) | NotAdded::NoRoom(_) => self.let_go(),
+            NotAdded::Gone => Unsent::Gone,
         })
     }
 
-    fn let_go(&self) -> Gone {
+    /// Lets the client go, who does not read.
+    pub(crate) fn let_go(&self) -> Unsent {
         if self.close(1008, "too slow: messages are not read") {
             self.0.let_go.fetch_add(1, Ordering::Relaxed);
         }
-        Gone
+        Unsent::Gone
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.waiting.lock().bytes
     }
 
     /// Adds something if there is room.
@@ -148,7 +201,11 @@ impl Outbox {
             if waiting.bytes + cost > MOST_BYTES && waiting.bytes > 0 {
                 return Err(NotAdded::Full(out));
             }
-            waiting.bytes += cost;
+            let bytes = waiting.bytes + cost;
+            if !waiting.reserve(bytes, &self.0.share) {
+                return Err(NotAdded::NoRoom(out));
+            }
+            waiting.bytes = bytes;
             waiting.queue.push_back(out);
             waiting.reader.take()
         };
@@ -171,6 +228,7 @@ impl Outbox {
             let close = Out::Close(code, reason.to_owned());
             waiting.bytes += close.cost();
             waiting.queue.push_back(close);
+            waiting.release(&self.0.share);
             waiting.reader.take()
         };
         if let Some(reader) = reader {
@@ -227,7 +285,10 @@ impl Outgoing {
     /// Says that everything that was taken out was sent.
     pub(crate) fn sent(&mut self) {
         if self.at_hand > 0 {
-            self.shared.waiting.lock().bytes -= std::mem::take(&mut self.at_hand);
+            let mut waiting = self.shared.waiting.lock();
+            waiting.bytes -= std::mem::take(&mut self.at_hand);
+            waiting.release(&self.shared.share);
+            drop(waiting);
             self.shared.sent.notify_waiters();
         }
     }
@@ -239,6 +300,8 @@ impl Drop for Outgoing {
             let mut waiting = self.shared.waiting.lock();
             waiting.abandoned = true;
             waiting.queue = VecDeque::new();
+            waiting.bytes = 0;
+            waiting.release(&self.shared.share);
             waiting.reader = None;
         }
         self.shared.sent.notify_waiters();
@@ -248,6 +311,7 @@ impl Drop for Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::Space;
 
     fn frame(bytes: usize) -> Out {
         Out::Frame(Bytes::from(vec![0; bytes]))
@@ -255,21 +319,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_does_not_read_is_let_go_and_holds_no_more_than_its_room() {
-        let (outbox, mut outgoing) = outbox(Arc::default());
+        let (outbox, mut outgoing) = outbox(Arc::default(), Space::new(64 << 20).share(None));
         for _ in 0..15 {
             outbox.send(frame(1 << 20)).await.expect("there is room");
         }
-        assert_eq!(outbox.send(frame(1 << 20)).await, Err(Gone));
+        assert_eq!(outbox.send(frame(1 << 20)).await, Err(Unsent::Gone));
         assert!(outbox.0.waiting.lock().bytes <= MOST_BYTES);
-        assert_eq!(outbox.push(frame(1)), Err(Gone));
+        assert_eq!(outbox.push(frame(1)), Err(Unsent::Gone));
         assert_eq!(outbox.0.let_go.load(Ordering::Relaxed), 1, "it is counted once");
         assert!(matches!(outgoing.next().await, Some(Out::Close(1008, _))));
-        assert_eq!(outbox.send(frame(1)).await, Err(Gone));
+        assert_eq!(outbox.send(frame(1)).await, Err(Unsent::Gone));
     }
 
     #[tokio::test]
     async fn whoever_waits_for_room_goes_on_when_something_was_sent() {
-        let (outbox, mut outgoing) = outbox(Arc::default());
+        let (outbox, mut outgoing) = outbox(Arc::default(), Space::new(64 << 20).share(None));
         for _ in 0..15 {
             outbox.send(frame(1 << 20)).await.expect("there is room");
         }
@@ -280,11 +344,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_all_the_room_is_taken_small_messages_pass_and_senders_are_told() {
+        let space = Space::new(4 << 20);
+        let share = |last: u8| space.share(Some([192, 0, 2, last].into()));
+        let (slow, mut unread) = outbox(Arc::default(), share(1));
+        let mut sent = 0;
+        while slow.offer(frame(100 << 10)).is_ok() {
+            sent += 100 << 10;
+        }
+        assert!(((1 << 20)..=(2 << 20) + FREE).contains(&sent), "half is the most of one network: {sent}");
+        let (other, mut outgoing) = outbox(Arc::default(), share(2));
+        assert_eq!(other.send(frame(100 << 10)).await, Ok(()), "others have theirs");
+        assert!(outgoing.next().await.is_some());
+        // Another takes the rest, and what is free is free.
+        let rest = share(3).hold((4 << 20) - space.used()).expect("the rest");
+        outgoing.sent();
+        let more = share(4).hold((4 << 20) - space.used());
+        assert_eq!(other.send(frame(100 << 10)).await, Err(Unsent::NoRoom), "the sender is told");
+        assert!(!other.is_closed(), "and nobody is let go for it");
+        assert_eq!(other.send(frame(1 << 10)).await, Ok(()));
+        let waiting = tokio::spawn(async move { other.send(frame(100 << 10)).await });
+        tokio::task::yield_now().await;
+        drop(rest);
+        assert_eq!(waiting.await.expect("no panic"), Ok(()), "who waits goes on when there is room");
+        drop((more, outgoing));
+        while slow.bytes() > 0 {
+            unread.next().await.expect("what waits");
+            unread.sent();
+        }
+        drop(unread);
+        assert_eq!(space.used(), 0, "all of it was given back");
+    }
+
+    #[tokio::test]
     async fn what_is_larger_than_all_the_room_passes_alone() {
-        let (outbox, mut outgoing) = outbox(Arc::default());
+        let (outbox, mut outgoing) = outbox(Arc::default(), Space::new(64 << 20).share(None));
         outbox.send(frame(MOST_BYTES + 1)).await.expect("nothing else waits");
         assert!(outgoing.next().await.is_some());
         drop(outgoing);
-        assert_eq!(outbox.send(frame(1)).await, Err(Gone));
+        assert_eq!(outbox.send(frame(1)).await, Err(Unsent::Gone));
     }
 }

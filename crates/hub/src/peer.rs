@@ -15,6 +15,7 @@ use crate::built_in::Chunks;
 use crate::hub::Hub;
 use crate::outbox::{Out, Outbox, Outgoing};
 use crate::room::Room;
+use crate::space::Share;
 use crate::user::{UserInfo, packed};
 
 /// Calls of one client to the server that are under way at once.
@@ -51,6 +52,7 @@ impl Peer {
         permission: Permission,
         user: UserInfo,
         outbox: Outbox,
+        share: Arc<Share>,
     ) -> Self {
         Self {
             address: format!("{}/{id}", room.id),
@@ -62,7 +64,7 @@ impl Peer {
             user,
             outbox,
             subscriptions: RwLock::default(),
-            chunks: Mutex::default(),
+            chunks: Mutex::new(Chunks::new(share)),
             calls: Arc::new(Semaphore::new(MOST_CALLS)),
             left: AtomicBool::new(false),
         }

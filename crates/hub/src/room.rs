@@ -1,6 +1,7 @@
 //! A workspace while somebody is in it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub(crate) struct Room {
     /// What clients noted of themselves.
     pub(crate) diary: Mutex<Diary>,
     packed_root: OnceLock<Bytes>,
+    /// The workspace is no more, whatever still holds this.
+    ended: AtomicBool,
 }
 
 impl Room {
@@ -38,7 +41,23 @@ impl Room {
             service_types: RwLock::default(),
             diary: Mutex::default(),
             packed_root: OnceLock::new(),
+            ended: AtomicBool::new(false),
         }
+    }
+
+    /// Says that the workspace is no more: nothing is issued for it from now on.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes that back: it was not removed after all.
+    pub(crate) fn go_on(&self) {
+        self.ended.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the workspace is no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// The server as a caller here, as frames carry it.

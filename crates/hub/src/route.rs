@@ -17,10 +17,11 @@ use futures_util::future::BoxFuture;
 use rmpv::Value;
 
 use crate::args::Args;
+use crate::built_in::Whole;
 use crate::caller::in_parts;
 use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
-use crate::outbox::{Gone, NotAdded, Out};
+use crate::outbox::{NotAdded, Out, Unsent};
 use crate::peer::Peer;
 use crate::room::Room;
 use crate::user::UserInfo;
@@ -28,14 +29,17 @@ use crate::user::UserInfo;
 /// Tails of at least this size go on where they came; smaller ones are copied, because they would keep alive what they came in with others.
 const LARGE: usize = 64 << 10;
 
+/// More than what waits for a client that reads.
+const MUCH: usize = 1 << 20;
+
 /// What is to be done with a frame.
 enum Step {
     /// It goes to a client.
     Pass(Arc<Peer>, Out),
     /// A part of a message was taken.
     Took,
-    /// The message that came in parts goes to a client, as these frames.
-    Whole(Arc<Peer>, Vec<Vec<u8>>),
+    /// The message that came in parts goes to a client, as these frames; what came takes its room until they have gone.
+    Whole(Arc<Peer>, Vec<Vec<u8>>, Whole),
     /// It is for the server, at this address.
     Serve(String),
     /// It goes nowhere: whoever waits for an answer is told why.
@@ -65,7 +69,7 @@ impl Hub {
             Step::Done => return Ok(None),
             Step::Pass(there, out) => match there.outbox.offer(out) {
                 Ok(()) => return Ok(None),
-                Err(NotAdded::Full(out)) => Step::Pass(there, out),
+                Err(NotAdded::Full(out) | NotAdded::NoRoom(out)) => Step::Pass(there, out),
                 Err(NotAdded::Gone) => Step::Refuse(gone(peer, &head)),
             },
             other => other,
@@ -82,17 +86,40 @@ impl Hub {
             Step::Serve(at) => return self.serve(peer, &at, frame).await,
             Step::Refuse(fault) => fault,
             Step::Took => return self.took(peer, &head).await,
-            Step::Whole(there, frames) => match hand_over(&there, frames).await {
+            Step::Whole(there, frames, _held) => match hand_over(&there, frames).await {
                 Ok(()) => return self.took(peer, &head).await,
-                Err(Gone) => gone(peer, &head),
+                Err(why) => self.unsent(why, peer, &head),
             },
             // Whoever is too slow is let go; the sender hears of it as of anybody who left.
             Step::Pass(there, out) => match there.outbox.send(out).await {
                 Ok(()) => return,
-                Err(Gone) => gone(peer, &head),
+                Err(why) => self.unsent(why, peer, &head),
             },
         };
         self.undeliverable(peer, &head, fault).await;
+    }
+
+    /// Why a message goes nowhere that was to go to a client.
+    fn unsent(&self, why: Unsent, peer: &Peer, head: &Head<'_>) -> Fault {
+        match why {
+            Unsent::Gone => gone(peer, head),
+            Unsent::NoRoom => {
+                self.make_room();
+                no_room()
+            }
+        }
+    }
+
+    /// All the room is taken, and nobody gave any back for as long as a sender waits: whoever reads least is let go.
+    fn make_room(&self) {
+        let rooms: Vec<_> = self.0.rooms.read().values().cloned().collect();
+        let slowest = rooms
+            .iter()
+            .flat_map(|room| room.peers.read().values().cloned().collect::<Vec<_>>())
+            .max_by_key(|peer| peer.outbox.bytes());
+        if let Some(slowest) = slowest.filter(|peer| peer.outbox.bytes() >= MUCH) {
+            slowest.outbox.let_go();
+        }
     }
 
     fn step(&self, peer: &Arc<Peer>, head: &Head<'_>, frame: &Bytes) -> Step {
@@ -135,8 +162,8 @@ impl Hub {
                     return Step::Took;
                 }
                 Ok(Said::Whole(whole)) => {
-                    let whole = self.looked_at(peer, other.as_ref(), to.client, &whole, &stamp);
-                    return whole.map_or_else(Step::Refuse, |frames| Step::Whole(there, frames));
+                    let frames = self.looked_at(peer, other.as_ref(), to.client, &whole.bytes, &stamp);
+                    return frames.map_or_else(Step::Refuse, |frames| Step::Whole(there, frames, whole));
                 }
                 Err(fault) => return Step::Refuse(fault),
             }
@@ -285,7 +312,7 @@ pub(crate) enum Said {
     /// A part of a message; who waits in this session wants to hear that it is on its way.
     Part(Option<String>),
     /// The last of a message that came in parts.
-    Whole(Vec<u8>),
+    Whole(Whole),
 }
 
 /// What methods begin with by which messages come in parts.
@@ -311,7 +338,7 @@ fn called(stamp: &Stamp<'_>, method: &str) -> Vec<u8> {
     head
 }
 
-async fn hand_over(there: &Peer, frames: Vec<Vec<u8>>) -> Result<(), Gone> {
+async fn hand_over(there: &Peer, frames: Vec<Vec<u8>>) -> Result<(), Unsent> {
     for frame in frames {
         there.outbox.send(Out::Frame(frame.into())).await?;
     }
@@ -321,6 +348,11 @@ async fn hand_over(there: &Peer, frames: Vec<Vec<u8>>) -> Result<(), Gone> {
 /// A sign of life in a session. It names nothing else than one.
 fn beats(stamp: &Stamp<'_>, session: &str) -> Vec<u8> {
     called(stamp, &format!("{session}.heartbeat"))
+}
+
+/// All the room for what waits is taken.
+pub(crate) fn no_room() -> Fault {
+    Fault::other("the hub has no room for more messages that wait; try again later")
 }
 
 /// Whether they left or never were is told to nobody.

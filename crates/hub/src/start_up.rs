@@ -26,6 +26,8 @@ use crate::user::UserInfo;
 pub(crate) const NAMED: &str = "start-up-";
 /// Longest time that a method may take, as long as its process says that it works on it.
 const LONGEST: Duration = Duration::from_secs(600);
+/// Calls of it that one network may have under way: a quarter of what its process takes at once, and more than may wait for a person.
+const OF_ONE_NETWORK: u32 = 256;
 /// Most methods of a login service.
 const MOST_METHODS: usize = 100;
 
@@ -89,6 +91,10 @@ impl CustomLogin {
 
     /// Calls a method of its, for whoever is asking.
     pub(crate) async fn call(&self, hub: &Hub, peer: &Peer, name: &str, args: Args) -> Result<Value, Fault> {
+        let busy =
+            || Fault::other("too many calls of the login service are under way from here; try again later");
+        let share = hub.0.login_calls.take(peer.call.origin.address, OF_ONE_NETWORK);
+        let _share = share.ok_or_else(busy)?;
         let missing = || Fault::key(format!("Method not found: {name}"));
         let (service, _) = self.methods.as_ref().filter(|_| self.has(name)).ok_or_else(missing)?;
         if name == "report" {

@@ -93,7 +93,8 @@ impl Hub {
         let missing = || Fault::key(format!("Workspace '{home}' not found"));
         let room = self.room(&home, &call).await?.ok_or_else(missing)?;
         let permission = self.permission(&call, &room).unwrap_or(Permission::Read);
-        let (outbox, outgoing) = outbox(self.0.counts.let_go());
+        let share = self.0.space.share(call.origin.address);
+        let (outbox, outgoing) = outbox(self.0.counts.let_go(), Arc::clone(&share));
         let id = self.fresh_name("client-");
         let authority = &self.mount().tokens.authority;
         let user = UserInfo::of(
@@ -103,7 +104,7 @@ impl Hub {
             Some(&id),
             Person::of(self, &call).await.email,
         );
-        let peer = Arc::new(Peer::new(room, id.into(), call, permission, user, outbox));
+        let peer = Arc::new(Peer::new(room, id.into(), call, permission, user, outbox, share));
         Ok(Visit { hub: self.clone(), peer, _outgoing: outgoing })
     }
 }
@@ -115,7 +116,11 @@ impl Visit {
         Self {
             hub: self.hub.clone(),
             peer: Arc::clone(&self.peer),
-            _outgoing: outbox(self.hub.0.counts.let_go()).1,
+            _outgoing: outbox(
+                self.hub.0.counts.let_go(),
+                self.hub.0.space.share(self.peer.call.origin.address),
+            )
+            .1,
         }
     }
 

@@ -60,6 +60,8 @@ pub struct MountAt {
     pub token_sources: Vec<TokenSource>,
     /// How many messages a client may send that stays connected.
     pub message_rate: MessageRate,
+    /// Most bytes of messages of a hub's that wait or are not whole.
+    pub waiting_bytes: usize,
     /// Whether pages that describe the surface are shown, where it has any.
     pub docs: bool,
     /// What the embedded agent is called, where clients ask for a graph.
@@ -388,7 +390,13 @@ fn site(
     let hub = surface.connects.then(|| {
         let origin = public_origin.as_deref().unwrap_or(&around.own);
         let base_url = format!("{origin}{public_prefix}");
-        let settings = HubSettings { mount: Arc::clone(&mount), base_url, version: HYPHA_VERSION, hooks };
+        let settings = HubSettings {
+            mount: Arc::clone(&mount),
+            base_url,
+            version: HYPHA_VERSION,
+            waiting_bytes: at.waiting_bytes,
+            hooks,
+        };
         let hub = Hub::new(engine.clone(), settings);
         around.metrics.hub(&mount.name, hub.clone());
         hub

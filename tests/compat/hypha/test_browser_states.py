@@ -2,10 +2,11 @@
 
 import json
 
+import hypha_rpc.sync
 import pytest
 from selenium.webdriver.common.by import By
 
-from harness.browser import LIMIT_S, let_scripts_of_the_test_run
+from harness.browser import LIMIT_S, let_scripts_of_the_test_run, screenshot
 from harness.hypha import Hub
 from harness.native import PASSWORD
 from harness.programs import left_out, node_modules, wait_until
@@ -112,6 +113,45 @@ def test_the_logout_address_clears_the_cookie_and_stays_open_unless_told_to_clos
     assert not any(cookie["value"] for cookie in browser.get_cookies() if "session" in cookie["name"] or cookie["name"] == "access_token")
     assert who(browser, hub).startswith("anonymouz-") and len(browser.window_handles) == 1
     assert complaints(browser) == []
+
+
+def follow(browser, address: str) -> None:
+    """A link on a page of another site."""
+    browser.get(f"data:text/html,<a id=link href='{address}'>here</a>")
+    browser.find_element(By.ID, "link").click()
+    wait_until(lambda: browser.current_url.startswith("http") and browser.find_elements(By.TAG_NAME, "main"), "where it leads", limit_s=LIMIT_S)
+
+
+def is_usable(browser) -> None:
+    let_scripts_of_the_test_run(browser)
+    browser.execute_script((node_modules("axe-core") / "axe-core" / "axe.min.js").read_text())
+    found = browser.execute_async_script("axe.run().then((result) => arguments[0](result.violations.map((one) => one.id)))")
+    assert found == []
+
+
+def test_links_of_another_site_are_followed_by_hand(hub, person, browser, tmp_path):
+    token, done = sign_in(browser, hub, person), []
+
+    def index(event, context=None):
+        done.append(event["user"]["id"])
+        return {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<main>the application</main>"}
+
+    with hypha_rpc.sync.connect_to_server({"server_url": hub.url, "token": person.token}) as server:
+        server.register_service({"id": "app", "type": "functions", "config": {"visibility": "public"}, "index": index})
+        follow(browser, f"{hub.url}/{person.workspace}/apps/app/")
+        assert browser.title == "Go on?" and done == []
+        screenshot(browser, tmp_path / "go-on.png")
+        is_usable(browser)
+        browser.find_element(By.LINK_TEXT, "Go on").click()
+        wait_until(lambda: "the application" in browser.page_source, "the application's own answer", limit_s=LIMIT_S)
+        assert done == [person.id]
+    follow(browser, f"{hub.url}{PAGE}?logout=true")
+    assert browser.title == "Sign out?" and status_of(hub, token) == 200
+    screenshot(browser, tmp_path / "sign-out.png")
+    is_usable(browser)
+    browser.find_element(By.TAG_NAME, "button").click()
+    wait_until(lambda: "You are signed out here" in browser.page_source, "the end of the stay", limit_s=LIMIT_S)
+    assert who(browser, hub).startswith("anonymouz-") and status_of(hub, token) == 401
 
 
 def test_all_of_it_works_without_tls_at_the_documents_address(start, browser):

@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from hypha_rpc.rpc import RemoteException
 from websockets.exceptions import InvalidStatus
 
 from harness.hypha import LIMIT_S, Refusal, asked, until
@@ -167,15 +168,22 @@ async def test_a_token_for_one_client_is_refused_to_another(hub, person):
 async def test_a_workspace_that_is_anothers_or_missing_is_refused(hub, person):
     other = hub.person()
     async with hub.enter(other):
-        for workspace, words in [(other.workspace, "Permission denied for workspace"), ("no-such-workspace", "does not exist")]:
+        told = set()
+        for workspace in (other.workspace, "no-such-workspace"):
             async with hub.wire() as wire:
                 answer = await wire.hello(token=person.token, workspace=workspace)
-                assert answer["type"] == "error" and words in answer["message"], answer
+                assert answer["type"] == "error" and "does not exist or is not accessible" in answer["message"], answer
+                told.add(answer["message"].replace(workspace, ""))
                 code, reason = await wire.closed()
                 assert code == 1001 and answer["message"].startswith(reason)
+        assert len(told) == 1, "whether there is one is not told"
+        async with hub.enter(person) as server:
+            for workspace in (other.workspace, "no-such-workspace"):
+                with pytest.raises(RemoteException, match=f"PermissionError: Permission denied for workspace {workspace}"):
+                    await server.list_clients(workspace)
         async with hub.wire() as wire:
             answer = await wire.hello(workspace=other.workspace)
-            assert answer["type"] == "error" and "Permission denied" in answer["message"], answer
+            assert answer["type"] == "error" and "is not accessible" in answer["message"], answer
 
 
 async def test_ping_and_refresh_token_are_answered_in_text(hub, person):

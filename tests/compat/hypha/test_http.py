@@ -363,3 +363,28 @@ async def test_a_link_of_another_site_calls_no_function_in_anybodys_name(hub, pe
         assert answer.status_code == status, said
     nobody = await asked(hub.http(), "GET", "/public/services/hypha-login/profile", headers={"Sec-Fetch-Site": "cross-site"})
     assert nobody.json()["is_anonymous"]
+
+
+async def test_a_link_of_another_site_to_an_application_is_followed_by_hand(hub, person):
+    done = []
+    cookie = {"Cookie": f"access_token={person.token}"}
+    visited = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    async with hub.enter(person) as server:
+
+        async def act(event, context=None):
+            done.append((event["user"]["id"], event["query_string"]))
+            return {"status": 200, "body": "done"}
+
+        await server.register_service({"id": "app", "type": "functions", "config": {"visibility": "public"}, "act": act})
+        path = f"/{person.workspace}/apps/app/act"
+        page = await asked(hub.http(), "GET", f"{path}?x=1&y=%22", headers={**cookie, **visited})
+        assert page.status_code == 200 and "Go on" in page.text and done == []
+        assert f'href="/hypha{path}?x=1&amp;y=%22"' in page.text
+        for said in ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, {"Sec-Fetch-Site": "same-site"}):
+            assert (await asked(hub.http(), "GET", path, headers={**cookie, **said})).status_code == 403
+        assert (await asked(hub.http(), "POST", path, headers={**cookie, **visited, "Origin": "https://evil.example"})).status_code == 403
+        assert done == []
+        for said in ({"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {}):
+            assert (await asked(hub.http(), "GET", path, headers={**cookie, **said})).text == "done"
+        assert [who for who, _ in done] == [person.id] * 3
+        assert (await asked(hub.http(), "GET", path, headers=visited)).text == "done", "nobody in particular does no harm"

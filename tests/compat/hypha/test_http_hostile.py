@@ -84,7 +84,7 @@ async def test_whether_a_stranger_has_a_stream_is_told_to_nobody(hub, person):
         assert own.status_code == 400 and "GET /rpc" in detail(own), "clients try again after 400"
 
 
-@pytest.mark.parametrize(("query", "status"), [({"reconnection_token": "junk"}, 401), ({"workspace": "ws-nowhere"}, 404), ({"client_id": "a/b"}, 400), ({"client_id": "x" * 200}, 400)], ids=str)
+@pytest.mark.parametrize(("query", "status"), [({"reconnection_token": "junk"}, 401), ({"workspace": "ws-nowhere"}, 403), ({"client_id": "a/b"}, 400), ({"client_id": "x" * 200}, 400)], ids=str)
 async def test_streams_that_are_not_opened_say_why_by_their_status(hub, person, query, status):
     async with Line(hub, person.token, **query) as line:
         assert line.answer.status_code == status and line.answer.json()["detail"], line.answer.text

@@ -340,6 +340,27 @@ async def test_visiting_the_logout_address_ends_the_session_and_the_tokens_it_ap
     assert (await asked(person.http, "GET", "/assets/config.json")).status_code == 200
 
 
+async def test_a_link_of_another_site_asks_before_it_signs_anybody_out(hub, person):
+    page = Page(hub, person)
+    token = await log_in(hub, person, page)
+    url = f"{hub.url}/public/apps/hypha-login/?logout=true&close=true"
+    led = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+    async def good():
+        return (await asked(hub.http(token), "GET", "/assets/config.json")).status_code
+
+    for said in (led, {**led, "Referer": "https://evil.example/"}, {"Referer": "https://evil.example/"}):
+        asks = await asyncio.to_thread(page.visitor.open, url, headers=said)
+        assert asks.status_code == 200 and "Sign out?" in asks.text and await good() == 200
+    form = {**Form(asks.text).fields, "act": "sign-out"}
+    assert form["close"] == "true"
+    forged = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    answer = await asyncio.to_thread(lambda: page.visitor.request("POST", url.split("?")[0], data=form, headers=forged))
+    assert answer.status_code == 403 and await good() == 200
+    answer = await asyncio.to_thread(page.visitor.submit, url, asks.text, act="sign-out")
+    assert answer.status_code == 200 and "signed out" in answer.text and await good() == 401
+
+
 async def test_the_logout_address_alone_ends_nothing(hub, person):
     token = await log_in(hub, person)
     await asyncio.to_thread(Visitor(hub).open, f"{hub.url}/public/apps/hypha-login/?logout=true&close=true")

@@ -7,7 +7,7 @@ import pytest
 from hypha_rpc import connect_to_server, login
 from startup import block
 
-from harness.hypha import Visitor, asked
+from harness.hypha import Refusal, Visitor, asked, until
 
 SERVICE = "/public/services/hypha-login"
 
@@ -109,3 +109,32 @@ async def hold(hub) -> None:
         start, check = service["start"], service["check"]
         begun = await wire.call(start["_rtarget"], start["_rmethod"])
         await wire.call(check["_rtarget"], check["_rmethod"], begun["key"], kwargs={"timeout": 60, "profile": False})
+
+
+async def test_one_address_takes_no_more_than_its_share_of_the_login_service(live):
+    text = """
+        import asyncio
+        async def slow():
+            await asyncio.sleep(60)
+        async def quick():
+            return "here"
+        async def hypha_startup(server):
+            await server.register_auth_service(slow=slow, quick=quick)
+    """
+    hub = live({"my_auth.py": text})
+    async with contextlib.AsyncExitStack() as stack:
+        many, other = await hub.wired(stack, hub.person()), await hub.wired(stack, hub.person())
+        service = await many.ask_hub("get_service", "public/hypha-login")
+        slow, quick = service["slow"], service["quick"]
+        for _ in range(300):
+            await many.start(slow["_rtarget"], slow["_rmethod"])
+
+        async def refused() -> bool:
+            try:
+                await many.call(quick["_rtarget"], quick["_rmethod"])
+            except Refusal as why:
+                return "too many calls of the login service are under way from here" in str(why)
+            return False
+
+        await until(refused, "all of them are under way")
+        assert await other.call(quick["_rtarget"], quick["_rmethod"]) == "here", "another address has its own"

@@ -103,6 +103,7 @@ codes! {
     UNSUPPORTED_MEDIA = "unsupported_media_type", Unsupported, "The body's media type is not supported here.", "Send application/json, uncompressed.";
 
     TOO_MANY_FAILURES = "too_many_failures", Limited, "Too many attempts", "Wait as long as Retry-After says. A valid credential is never refused.";
+    TOO_MANY_STAND_INS = "too_many_stand_ins", Limited, "As many tokens of the start-up files are out as may be at once.", "Wait until some have ended; make them for a shorter time.";
     RATE_LIMITED = "rate_limited", Limited, "Too many requests", "Wait as long as Retry-After says.";
     MAIL_TOO_SOON = "mail_too_soon", Limited, "This address was written to a moment ago.", "Wait as long as Retry-After says; one letter a minute goes to an address.";
     HASHING_BUSY = "hashing_busy", Limited, "Too many password checks are waiting.", "Retry after a second.";

@@ -2,6 +2,6 @@
 
 pub mod failures;
 pub mod rules;
-pub(crate) mod shares;
+pub mod shares;
 mod used;
 pub mod windows;

@@ -10,17 +10,18 @@ use super::failures::network_of;
 
 /// Who holds how many.
 #[derive(Clone, Default)]
-pub(crate) struct Shares(Arc<Mutex<HashMap<IpAddr, u32>>>);
+pub struct Shares(Arc<Mutex<HashMap<IpAddr, u32>>>);
 
 /// A place that is held.
-pub(crate) struct Share {
+pub struct Share {
     shares: Shares,
     network: IpAddr,
 }
 
 impl Shares {
     /// A place for a client, unless its network holds `most` already. Clients without a known address are one network.
-    pub(crate) fn take(&self, from: Option<IpAddr>, most: u32) -> Option<Share> {
+    #[must_use]
+    pub fn take(&self, from: Option<IpAddr>, most: u32) -> Option<Share> {
         let network = network_of(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
         let mut held = self.0.lock();
         let count = held.entry(network).or_insert(0);

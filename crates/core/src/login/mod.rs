@@ -40,7 +40,7 @@ pub use identified::Identified;
 pub use identities::Identities;
 pub use methods::{Answered, Brought, LoginMethod};
 pub use service::{Arrived, Begun, Came, Logins, Newcomer, Way};
-pub use tenant::{Settled, TENANT, Tenant};
+pub use tenant::{TENANT, Tenant};
 
 /// Somebody who says who people are.
 pub struct Provider {

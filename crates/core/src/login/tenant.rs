@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! begin ─► tenant ─► back with a code ─ opened, spent ─► ID token of this attempt, access token for the mount
-//!                                                              └─► the mount's chain, as for any bearer ─► a token of the mount's
+//!                                                              └─► the mount's chain, as for any bearer ─► the caller
 //! ```
 //! So a person is the same principal, with the same roles, whether a page or a program shows the tenant's word, and has no account here.
 
@@ -17,7 +17,6 @@ use crate::authn::{Offered, Place, Presented};
 use crate::authz::catalogue::session;
 use crate::error::{Error, Kind, Result, codes};
 use crate::operation::{Call, Permit};
-use crate::tokens::{HubToken, HubTokenKind, Issued};
 
 /// The name of every mount's tenant among providers. None that is configured by name can be called so.
 pub const TENANT: &str = "_tenant";
@@ -53,14 +52,6 @@ impl Tenant {
     }
 }
 
-/// Somebody whom the tenant sent back.
-pub struct Settled {
-    /// The caller, by the token.
-    pub call: Call,
-    /// A token of the mount's for the browser to keep.
-    pub token: Issued,
-}
-
 impl Logins<'_> {
     /// Where the page is that an attempt goes on at: a path of ours, without its query. For whoever answers where all of a server's
     /// tenants send people.
@@ -90,13 +81,13 @@ impl Logins<'_> {
         mut permit: Permit<session::Login>,
         attempt: &Attempt,
         answered: &Answered,
-    ) -> Result<Settled> {
+    ) -> Result<Call> {
         permit.name_resource(&attempt.provider);
         match self.let_in(&permit, attempt, answered).await {
-            Ok(settled) => {
-                permit.name_resource(&settled.call.auth.principal.owner_key());
+            Ok(call) => {
+                permit.name_resource(&call.auth.principal.owner_key());
                 permit.commit(Vec::new()).await?;
-                Ok(settled)
+                Ok(call)
             }
             Err(error) if error.code().kind == Kind::Unauthenticated => Err(permit.refuse(error).await),
             Err(error) => permit.close(Err(error)),
@@ -108,7 +99,7 @@ impl Logins<'_> {
         permit: &Permit<session::Login>,
         attempt: &Attempt,
         answered: &Answered,
-    ) -> Result<Settled> {
+    ) -> Result<Call> {
         let (mount, origin) = (permit.mount(), &permit.call().origin);
         let brought = self.bring(mount, attempt, answered, origin.address).await?;
         if brought.unconfirmed {
@@ -134,16 +125,7 @@ impl Logins<'_> {
         if *found.authority != *said.authority || *found.subject != *said.subject {
             return Err(refused("its access token is of another person than its ID token"));
         }
-        let wanted = HubToken {
-            workspaces: call.auth.workspaces.clone(),
-            ttl_s: Some(mount.tokens.max_ttl_s),
-            kind: HubTokenKind::SameSubject,
-            email: None,
-            roles: None,
-        };
-        let token = self.engine().hub_token(&mount.tokens, &call, wanted).await?;
-        let call = known(token.token.expose()).await?;
-        Ok(Settled { call, token })
+        Ok(call)
     }
 }
 

@@ -22,6 +22,7 @@ enum Kind {
     Token,
     Session,
     Principal,
+    Workspace,
     All,
     Work,
 }
@@ -33,7 +34,7 @@ pub struct Key(u64);
 impl Key {
     /// The kind's part is worked out once: a token is asked about by three names.
     fn hash(kind: Kind, subject: &[u8]) -> Self {
-        static STARTS: OnceLock<[DefaultHasher; 5]> = OnceLock::new();
+        static STARTS: OnceLock<[DefaultHasher; 6]> = OnceLock::new();
         let starts = STARTS.get_or_init(|| {
             let seed = RandomState::new();
             // Eight bytes are one round of the hash, so that what follows starts on a boundary.
@@ -55,6 +56,7 @@ impl Key {
             Revoked::Token(jti) => Self::of_token(jti),
             Revoked::Session(id) => Self::of_session(id),
             Revoked::Principal(owner_key) => Self::of_principal(owner_key),
+            Revoked::Workspace(id) => Self::of_workspace(id),
             Revoked::All => Self::hash(Kind::All, b""),
         }
     }
@@ -75,6 +77,12 @@ impl Key {
     #[must_use]
     pub fn of_principal(owner_key: &str) -> Self {
         Self::hash(Kind::Principal, owner_key.as_bytes())
+    }
+
+    /// Of a workspace, and so of what was given in it.
+    #[must_use]
+    pub fn of_workspace(id: &str) -> Self {
+        Self::hash(Kind::Workspace, id.as_bytes())
     }
 
     /// Of work that can be ended by a name of its own.
@@ -147,7 +155,7 @@ pub struct Handles {
     pub token: Option<Key>,
     /// Its session, if it has one.
     pub session: Option<Key>,
-    /// Its principal.
+    /// Its principal, or a workspace that it was given something in.
     pub principal: Key,
     /// When it was issued, in seconds; without it the token counts as older than every revocation.
     pub issued_at_s: Option<i64>,
@@ -193,7 +201,7 @@ impl Revocations {
             }
             return key;
         }
-        if matches!(revoked, Revoked::Principal(_)) {
+        if revoked.is_up_to_its_moment() {
             self.newest_principal_ms.fetch_max(at_ms, Ordering::AcqRel);
         }
         let Shard { occupied, times: shard } = self.shard(key);
@@ -208,7 +216,7 @@ impl Revocations {
         drop(shard);
         // After the entry itself: whoever takes a moment from here on is refused by the entry. What is told again, as the
         // feed does, is no new revocation.
-        if matches!(revoked, Revoked::Principal(_)) && known_ms.is_none_or(|known_ms| known_ms < at_ms) {
+        if revoked.is_up_to_its_moment() && known_ms.is_none_or(|known_ms| known_ms < at_ms) {
             let mut principals = self.order.principals.write();
             let place = self.order.applied.fetch_add(1, Ordering::AcqRel) + 1;
             principals.insert(key.0, place);
@@ -326,6 +334,25 @@ impl Default for Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_workspace_covers_what_was_given_there_before_it() {
+        let set = Revocations::new();
+        let of = |id: &str, issued_at_s| Handles {
+            token: None,
+            session: None,
+            principal: Key::of_workspace(id),
+            issued_at_s: Some(issued_at_s),
+        };
+        let before = set.moment();
+        set.insert(&Revoked::Workspace("team-a".into()), 10_500, 99_000);
+        assert!(set.cover(&of("team-a", 10)) && !set.cover(&of("team-a", 11)));
+        assert!(!set.cover(&of("team-b", 10)), "another's");
+        assert!(!set.cover_since(Key::of_principal("team-a"), 10), "a principal of that name");
+        assert_eq!(set.earliest_issue_s(Key::of_workspace("team-a")), Some(11));
+        assert!(set.applied_since(Key::of_workspace("team-a"), before));
+        assert!(!set.applied_since(Key::of_workspace("team-a"), set.moment()));
+    }
 
     fn handles(issued_at_s: Option<i64>) -> Handles {
         Handles {

@@ -214,8 +214,11 @@ pub enum Write {
     DeleteArtifact { workspace: String, alias: String, id: String, recursive: bool },
     /// Counts looks at an artifact; no conflict if it is gone.
     CountViews { id: String, views: i64 },
-    /// Removes everything that is kept in a workspace; no conflict if that is nothing.
+    /// Removes everything that is kept in a workspace that is no row; no conflict if that is nothing. Conflicts: `Exists` if it is a row, which
+    /// goes by its owner's leave alone.
     EmptyWorkspace { id: String },
+    /// Keeps what a text of this hash stands for, in place of what it stood for before.
+    KeepStandIn { hash: [u8; 32], kept: StandIn },
     /// Notes something of a workspace under a name, or forgets it; at most `most` of a kind. Conflicts: `TooMany`; `Missing` if the workspace is gone or
     /// another's.
     SetNote {
@@ -349,7 +352,7 @@ pub trait Changes: Send + Sync {
     fn changes_after(&self, seq: ChangeSeq, limit: u32) -> StoreFuture<'_, Vec<(ChangeSeq, Change)>>;
     /// Calls `each` for every revocation that still covers a live token at `now_ms`.
     fn each_revocation<'a>(&'a self, now_ms: i64, each: EachRevocation<'a>) -> StoreFuture<'a, ()>;
-    /// Removes revocations, codes, changes and deliveries that no longer matter at `now_ms`; returns how many rows went.
+    /// Removes revocations, codes, changes, deliveries and stand-ins that no longer matter at `now_ms`; returns how many rows went.
     fn prune(&self, now_ms: i64) -> StoreFuture<'_, u64>;
 }
 
@@ -486,6 +489,23 @@ pub trait Notes: Send + Sync {
     fn notes<'a>(&'a self, workspace: &'a str, kind: NoteKind) -> StoreFuture<'a, Vec<(String, Vec<u8>)>>;
 }
 
+/// What a text of a start-up file's stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandIn {
+    /// A token of ours, sealed; empty for one that has ended a while ago.
+    pub sealed: Vec<u8>,
+    /// When that ends.
+    pub until_ms: i64,
+}
+
+/// Texts that stand for tokens of ours.
+pub trait StandIns: Send + Sync {
+    /// What the text of this hash stands for; also after its end, for a while.
+    fn stand_in(&self, hash: [u8; 32]) -> StoreFuture<'_, Option<StandIn>>;
+    /// How many have not ended at `now_ms`; none is counted beyond `most`.
+    fn stand_ins(&self, now_ms: i64, most: u32) -> StoreFuture<'_, u32>;
+}
+
 /// What to look for in the audit log; absent members match everything.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
@@ -557,6 +577,7 @@ pub trait Store:
     + Workspaces
     + Artifacts
     + Notes
+    + StandIns
     + AuditLog
     + DeliveryQueue
 {
@@ -577,6 +598,7 @@ impl<T> Store for T where
         + Workspaces
         + Artifacts
         + Notes
+        + StandIns
         + AuditLog
         + DeliveryQueue
 {

@@ -123,6 +123,7 @@ fn narrowed(said: WorkspaceScope, base: Option<&AuthContext>, own: &str) -> Work
         client_id: base.client_id.clone().or(said.client_id),
         given,
         extra: said.extra,
+        ends_with: base.ends_with.clone(),
         confined: base.confined || for_one,
     }
 }

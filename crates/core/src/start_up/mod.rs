@@ -3,12 +3,13 @@
 //! ```text
 //! request ─ get_token? ─► text ─ parse_token ─► UserInfo ─ joined with what Doorward itself knows of the text ─► AuthContext
 //!                                  └ may ask for Doorward's own reading (`_parse_token`) and name it in its answer
-//! a token is due ─► Doorward makes its own ─ generate_token ─► the file's text, which stands for Doorward's as long as this process lives
+//! a token is due ─► Doorward makes its own ─ generate_token ─► the file's text, which stands for Doorward's and ends with it
 //! ```
 //! What Doorward knows only takes away: a text that stands for a token of Doorward's ends with it and is confined as it is. The files are
 //! the operator's code; what they vouch for is believed, but for roles that nobody here can be given.
 
 mod answers;
+mod kept;
 mod merge;
 mod user;
 
@@ -19,16 +20,20 @@ use quick_cache::sync::Cache;
 use serde_json::{Value, json};
 
 pub use answers::StartUpAnswers;
+pub use kept::StandsFor;
 pub use user::Vouched;
+
+use self::kept::Kept;
 
 use crate::authn::{Chain, Offered, Place, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::limits::shares::Shares;
 use crate::memory::revocations::{Handles, Key};
 use crate::operation::Call;
 use crate::ports::Handlers;
 use crate::ports::handlers::HandlerFault;
-use crate::principal::AuthContext;
+use crate::principal::{AuthContext, PrincipalKind};
 use crate::random::bytes;
 use crate::secret::SecretText;
 use crate::tokens::seen::key_of;
@@ -40,8 +45,6 @@ use crate::workspaces::UserInfo;
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// Readings of Doorward's own that a file's function may still name.
 const READINGS: usize = 4_096;
-/// Texts of the files' that stand for tokens of ours.
-const MADE: usize = 65_536;
 
 /// What is registered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,7 +79,9 @@ pub struct TokenHooks {
     registered: RwLock<Registered>,
     /// The texts that were read, by the name that the reading was given.
     readings: Cache<String, Arc<SecretText>>,
-    made: Cache<[u8; 32], Arc<SecretText>>,
+    made: Kept,
+    /// Tokens that are being made, by who asks for them.
+    shares: Shares,
 }
 
 impl TokenHooks {
@@ -90,6 +95,8 @@ impl TokenHooks {
         nothing_found: NothingFound,
     ) -> Self {
         Self {
+            made: Kept::new(engine.clone(), Arc::clone(&authority)),
+            shares: Shares::default(),
             engine,
             authority,
             handlers,
@@ -97,7 +104,6 @@ impl TokenHooks {
             nothing_found,
             registered: RwLock::default(),
             readings: Cache::new(READINGS),
-            made: Cache::new(MADE),
         }
     }
 
@@ -117,8 +123,13 @@ impl TokenHooks {
     }
 
     /// How many questions may be under way at once.
-    pub(crate) fn places(&self) -> usize {
+    fn places(&self) -> usize {
         self.handlers.places()
+    }
+
+    /// How many of them one network may have, so that it keeps nobody out.
+    pub(crate) fn of_one_network(&self) -> u32 {
+        u32::try_from(self.places() / 2).unwrap_or(u32::MAX).max(1)
     }
 
     /// The text that `get_token` finds in a request.
@@ -141,9 +152,9 @@ impl TokenHooks {
     /// The function's own refusal; `token_expired`, `token_revoked`; `handler_unavailable`, `handler_invalid`.
     pub(crate) async fn read(&self, text: &str) -> Result<Arc<AuthContext>> {
         // What Doorward knows of it is looked at first: what has ended is not even asked about.
-        let key = key_of(text);
-        let stands_for = match self.made.get(&key) {
-            Some(ours) => Some(self.own_reading(ours.expose()).await?),
+        let stands_for = match self.made.find(text).await? {
+            Some(StandsFor::Ours(ours)) => Some(self.own_reading(ours.expose()).await?),
+            Some(StandsFor::Ended) => return Err(Error::new(codes::TOKEN_EXPIRED)),
             None => None,
         };
         let answer = self.ask("parse_token", json!({ "token": text })).await?;
@@ -158,7 +169,7 @@ impl TokenHooks {
         if let Some(reading) = named.as_ref().filter(|_| !changed && stands_for.is_none()) {
             return Ok(Arc::clone(reading));
         }
-        let handle = format!("hook_{}", hex(&key[..16]));
+        let handle = Self::handle_of(text);
         let base = stands_for.or(named);
         let auth = merge::joined(&self.engine, &self.authority, base.as_deref(), user, handle);
         merge::is_not_ours(&auth, &self.authority, base.as_deref()).map_err(invalid)?;
@@ -217,6 +228,12 @@ impl TokenHooks {
         if !self.registered().generate {
             return Ok(ours);
         }
+        // One network cannot take the places of all others.
+        let share = self.shares.take(call.origin.address, self.of_one_network());
+        let _share = share.ok_or_else(|| {
+            let why = "one network has its share of tokens under way";
+            Error::new(codes::HANDLER_AWAY).operator(why).retry_after_s(1)
+        })?;
         let auth = self.own_reading(ours.token.expose()).await?;
         let handle = self.keep_reading(ours.token.expose());
         let asked = json!({ "user": self.shown(&auth), "handle": handle, "expires_in": ours.expires_in_s });
@@ -229,14 +246,25 @@ impl TokenHooks {
             self.makes_none("generate_token must give a text of at most 8 KiB without spaces".to_owned())
         })?;
         let Issued { token, id, expires_in_s, expires_at_s } = ours;
-        self.made.insert(key_of(text), Arc::new(token));
+        let visitor = std::iter::once(&auth.principal)
+            .chain(&auth.actors)
+            .any(|one| one.kind == PrincipalKind::Anonymous);
+        self.made.keep(text, token, expires_at_s, visitor).await?;
         Ok(Issued { token: SecretText::from(text), id, expires_in_s, expires_at_s })
     }
 
-    /// The token of ours that a text of the files' stands for, as long as that is known: what ends it ends the text.
+    /// The token of ours that a text of the files' stands for: what ends it ends the text.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stands_for(&self, text: &str) -> Result<Option<StandsFor>> {
+        self.made.find(text).await
+    }
+
+    /// What is made of a text is revoked by this, as by the handle of a token.
     #[must_use]
-    pub fn stands_for(&self, text: &str) -> Option<Arc<SecretText>> {
-        self.made.get(&key_of(text))
+    pub fn handle_of(text: &str) -> String {
+        format!("hook_{}", hex(&key_of(text)[..16]))
     }
 
     fn makes_none(&self, what: String) -> Error {

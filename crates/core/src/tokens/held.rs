@@ -16,6 +16,7 @@ use crate::id::{SessionId, UserId};
 use crate::memory::revocations::Handles;
 use crate::mount::Mount;
 use crate::operation::Permit;
+use crate::ports::store::Write;
 use crate::ports::{Conflict, StoreError};
 use crate::principal::{LOCAL, Principal};
 
@@ -107,8 +108,30 @@ impl Tokens<'_> {
     /// `wrong_client` when the refresh token was given to a client of another name; the store's.
     pub async fn surrender(
         &self,
-        mut permit: Permit<token::Surrender>,
+        permit: Permit<token::Surrender>,
         text: &str,
+        client: Option<&str>,
+    ) -> Result<()> {
+        self.end(permit, (text, None), client).await
+    }
+
+    /// As [`Tokens::surrender`], of a token that another text stands for: what was made of that text, which is revoked by `handle`, ends too.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn surrender_with(
+        &self,
+        permit: Permit<token::Surrender>,
+        text: &str,
+        handle: String,
+    ) -> Result<()> {
+        self.end(permit, (text, Some(handle)), None).await
+    }
+
+    async fn end(
+        &self,
+        mut permit: Permit<token::Surrender>,
+        (text, beside): (&str, Option<String>),
         client: Option<&str>,
     ) -> Result<()> {
         let mount = std::sync::Arc::clone(permit.mount());
@@ -118,7 +141,7 @@ impl Tokens<'_> {
             Err(error) => return permit.close(Err(error)),
         };
         permit.name_principal(held.principal(), "token_itself");
-        let writes = match &held {
+        let writes: Vec<Write> = match &held {
             Held::Access { id, expires_at_s, .. } => {
                 permit.name_resource(id);
                 let until_ms = expires_at_s.saturating_add(AFTER_END_S).saturating_mul(1000);
@@ -130,8 +153,9 @@ impl Tokens<'_> {
                 // What renews it has its id, and may have been made a moment ago.
                 let at_ms = self.engine().now_ms();
                 let until_ms = at_ms.saturating_add((max_ttl_s + AFTER_END_S).saturating_mul(1000));
-                let revoked = Revoked::Token(read.id.clone());
-                revoke_writes(Revocation { revoked, at_ms, until_ms }).into()
+                let ids = std::iter::once(read.id.clone()).chain(beside);
+                let revoked = ids.map(|id| Revocation { revoked: Revoked::Token(id), at_ms, until_ms });
+                revoked.flat_map(revoke_writes).collect()
             }
             Held::Refresh { family, .. } => {
                 permit.name_resource(family.id.as_str());

@@ -55,6 +55,8 @@ pub enum Revoked {
     Session(String),
     /// Every token of a principal ([`crate::principal::Principal::owner_key`]) issued up to then.
     Principal(String),
+    /// Every token that was given something in a workspace of this id, issued up to then: one of that name that is made later is another.
+    Workspace(String),
     /// Every token issued up to then.
     All,
 }
@@ -67,8 +69,15 @@ impl Revoked {
             Self::Token(jti) => ("token", jti),
             Self::Session(id) => ("session", id),
             Self::Principal(key) => ("principal", key),
+            Self::Workspace(id) => ("workspace", id),
             Self::All => ("all", ""),
         }
+    }
+
+    /// Whether it covers what was issued up to its moment, and nothing later.
+    #[must_use]
+    pub fn is_up_to_its_moment(&self) -> bool {
+        matches!(self, Self::Principal(_) | Self::Workspace(_) | Self::All)
     }
 
     /// Reads the stored spelling; `None` if the kind is unknown.
@@ -78,6 +87,7 @@ impl Revoked {
             "token" => Self::Token(subject.to_owned()),
             "session" => Self::Session(subject.to_owned()),
             "principal" => Self::Principal(subject.to_owned()),
+            "workspace" => Self::Workspace(subject.to_owned()),
             "all" => Self::All,
             _ => return None,
         })
@@ -89,7 +99,7 @@ impl Revoked {
 pub struct Revocation {
     /// What it covers.
     pub revoked: Revoked,
-    /// Tokens issued at or before this moment are refused ([`Revoked::Principal`] and [`Revoked::All`]).
+    /// Tokens issued at or before this moment are refused ([`Revoked::is_up_to_its_moment`]).
     pub at_ms: i64,
     /// From here on every covered token has expired by itself and the row may go.
     pub until_ms: i64,

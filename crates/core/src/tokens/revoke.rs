@@ -39,7 +39,7 @@ pub(crate) fn moment_ms(engine: &Engine, revoked: &Revoked) -> i64 {
     let now_ms = engine.now_ms();
     let revocations = &engine.memory().revocations;
     let earlier_ms = match revoked {
-        Revoked::Principal(key) => revocations.earliest_ms(Key::of_principal(key)),
+        Revoked::Principal(_) | Revoked::Workspace(_) => revocations.earliest_ms(Key::of(revoked)),
         // A token of anybody may carry the second after that one's revocation.
         Revoked::All => revocations.earliest_ms(Key::of_principal("")).max(revocations.newest_principal_ms()),
         Revoked::Token(_) | Revoked::Session(_) => return now_ms,
@@ -118,7 +118,8 @@ impl<'e> Tokens<'e> {
                     Err(Error::new(codes::BAD_FIELD).message(message))
                 }
             },
-            Revoked::Token(_) | Revoked::All => Ok(()),
+            // Of workspaces that the hub alone knows nothing is kept.
+            Revoked::Token(_) | Revoked::Workspace(_) | Revoked::All => Ok(()),
         }
     }
 

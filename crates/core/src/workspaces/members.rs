@@ -19,7 +19,6 @@ use crate::operation::{Grant, Permit};
 use crate::ports::store::{Page, Write};
 use crate::ports::{Conflict, StoreError};
 use crate::principal::Principal;
-use crate::tokens::held::AFTER_END_S;
 use crate::tokens::model::{Revocation, Revoked};
 use crate::tokens::revoke::revoke_writes;
 
@@ -99,8 +98,7 @@ impl Workspaces<'_> {
     /// Revokes what hangs on memberships that are no more.
     pub(super) fn ended(&self, grant: &Grant, seen: &Workspace, to: Option<&Workspace>) -> Vec<Write> {
         let at_ms = self.engine.now_ms();
-        let longest_s = grant.mount().tokens.max_ttl_s.saturating_add(AFTER_END_S);
-        let until_ms = at_ms.saturating_add(longest_s.saturating_mul(1000));
+        let until_ms = self.remembered_until_ms(grant, at_ms);
         let stays = |handle: &Arc<str>| {
             to.is_some_and(|to| to.members.values().any(|member| member.handle == *handle))
         };

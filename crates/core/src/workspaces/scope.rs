@@ -21,6 +21,8 @@ pub struct WorkspaceScope {
     pub client_id: Option<Arc<str>>,
     /// What services make of it. Nothing is decided by them here.
     pub extra: Vec<Arc<str>>,
+    /// Workspaces of others with which it ends: what was given in one is nothing in a later one of that name.
+    pub ends_with: Vec<Arc<str>>,
     /// Whether what was given is all that it reaches: not even what its holder owns, and nothing else here.
     pub confined: bool,
 }
@@ -47,6 +49,7 @@ impl From<Scope> for WorkspaceScope {
             given: scope.workspaces.into_iter().map(|(name, permission)| (name.into(), permission)).collect(),
             client_id: scope.client_id.map(Into::into),
             extra: scope.extra.into_iter().map(Into::into).collect(),
+            ends_with: Vec::new(),
             confined: false,
         }
     }

@@ -14,6 +14,9 @@ use crate::identity::validate;
 use crate::operation::{Grant, Permit};
 use crate::ports::store::{Page, Write};
 use crate::ports::{Conflict, StoreError};
+use crate::tokens::held::AFTER_END_S;
+use crate::tokens::model::{Revocation, Revoked};
+use crate::tokens::revoke::{moment_ms, revoke_writes};
 
 /// How often a change is tried that others get before.
 pub(super) const TRIES: usize = 8;
@@ -102,10 +105,14 @@ impl Workspaces<'_> {
         for _ in 0..TRIES {
             let prepared = async {
                 Ok(match self.engine.store().workspace(&made.id).await? {
-                    None if !made.persistent => (made.clone(), Vec::new()),
                     None => {
-                        let workspace = made.clone();
-                        (made.clone(), vec![Write::InsertWorkspace { workspace, most: MOST_OF_ONE }])
+                        // What was given in one of this name that is no more is nothing here.
+                        let mut writes = self.anew(&permit, &made.id);
+                        if made.persistent {
+                            let workspace = made.clone();
+                            writes.push(Write::InsertWorkspace { workspace, most: MOST_OF_ONE });
+                        }
+                        (made.clone(), writes)
                     }
                     Some(_) if !overwrite => return Err(exists(&made.id)),
                     Some(seen) => {
@@ -139,6 +146,24 @@ impl Workspaces<'_> {
             }
         }
         permit.close(Err(Error::new(codes::CONFLICT)))
+    }
+
+    /// Ends what was given in earlier workspaces of a name that anybody can make. One's own is nobody else's later.
+    fn anew(&self, grant: &Grant, id: &str) -> Vec<Write> {
+        if names::is_own(id) { Vec::new() } else { self.outlived(grant, id) }
+    }
+
+    /// Ends what others were given in a workspace up to now.
+    fn outlived(&self, grant: &Grant, id: &str) -> Vec<Write> {
+        let revoked = Revoked::Workspace(id.to_owned());
+        let at_ms = moment_ms(self.engine, &revoked);
+        revoke_writes(Revocation { until_ms: self.remembered_until_ms(grant, at_ms), revoked, at_ms }).into()
+    }
+
+    /// Until when it has to be known that what tokens are made of has ended.
+    pub(super) fn remembered_until_ms(&self, grant: &Grant, at_ms: i64) -> i64 {
+        let longest_s = grant.mount().tokens.max_ttl_s.saturating_add(AFTER_END_S);
+        at_ms.saturating_add(longest_s.saturating_mul(1000))
     }
 
     /// The workspaces that stay and that the caller owns or was given, in the order of their ids; at most 200.
@@ -214,13 +239,19 @@ impl Workspaces<'_> {
     /// Removes everything that is kept in a workspace that is no row of its own, such as somebody's own one.
     ///
     /// # Errors
-    /// `not_found` for what the leave does not reach; the store's.
+    /// `not_found` for what the leave does not reach; `conflict` for one that has become a row; the store's.
     pub async fn empty(&self, mut permit: Permit<workspace::Delete>, id: &str, owner: &str) -> Result<()> {
         permit.name_resource(id);
         if let Err(error) = permit.must_reach(id, owner) {
             return permit.close(Err(error));
         }
-        Ok(permit.commit(vec![Write::EmptyWorkspace { id: id.to_owned() }]).await?)
+        let mut writes = self.outlived(&permit, id);
+        writes.push(Write::EmptyWorkspace { id: id.to_owned() });
+        match permit.commit(writes).await {
+            // Somebody made it one that stays meanwhile, and put things in it.
+            Err(StoreError::Conflict(Conflict::Exists)) => Err(Error::new(codes::CONFLICT)),
+            other => Ok(other?),
+        }
     }
 
     /// Removes a workspace that stays. Who is in it, and what they offer, is the hub's to end.
@@ -234,6 +265,7 @@ impl Workspaces<'_> {
         };
         permit.name_resource(&found.id);
         let mut writes = self.ended(&permit, &found, None);
+        writes.extend(self.outlived(&permit, &found.id));
         writes.push(Write::DeleteWorkspace { id: found.id, owner: found.owner });
         match permit.commit(writes).await {
             Err(StoreError::Conflict(Conflict::Missing)) => Err(not_found()),

@@ -30,9 +30,9 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789ABCDEF-shared";
 const WEEK_S: i64 = 7 * 86_400;
 
 /// A house with a mount for a hub.
-struct Hub {
-    house: House,
-    mount: Arc<Mount>,
+pub(crate) struct Hub {
+    pub(crate) house: House,
+    pub(crate) mount: Arc<Mount>,
     /// Each request comes from an address of its own, so that refusals are not counted together.
     asked: AtomicU8,
 }
@@ -44,7 +44,7 @@ fn fixed(secret: &[u8]) -> Keys {
 }
 
 impl Hub {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let house = House::new().await;
         let keys = Keys::Ring(house.engine.ring("sign:native", Algorithm::ES256).await.expect("a ring"));
         Self::over(house, keys)
@@ -83,14 +83,14 @@ impl Hub {
         Self { house, mount, asked: AtomicU8::new(0) }
     }
 
-    async fn show(&self, text: &str) -> Result<Call> {
+    pub(crate) async fn show(&self, text: &str) -> Result<Call> {
         let offered = Some(Offered { place: Place::Bearer, text });
         let presented = Presented { offered, headers: &NoHeaders, ..Presented::nothing() };
         let origin = self.house.origin_at(&format!("192.0.2.{}", self.asked.fetch_add(1, Ordering::Relaxed)));
         self.house.engine.authenticate(&self.mount, origin, &presented).await
     }
 
-    async fn visitor(&self) -> Call {
+    pub(crate) async fn visitor(&self) -> Call {
         let presented = Presented::nothing();
         self.house
             .engine
@@ -99,17 +99,17 @@ impl Hub {
             .expect("somebody new")
     }
 
-    async fn make(&self, call: &Call, wanted: HubToken) -> Result<Issued> {
+    pub(crate) async fn make(&self, call: &Call, wanted: HubToken) -> Result<Issued> {
         self.house.engine.hub_token(&self.mount.tokens, call, wanted).await
     }
 
     /// A token to come back with.
-    async fn back(&self, call: &Call) -> String {
+    pub(crate) async fn back(&self, call: &Call) -> String {
         self.make(call, same()).await.expect("made").token.expose().clone()
     }
 
     /// A token for one workspace.
-    async fn child(&self, call: &Call, id: &str, permission: Permission) -> Result<String> {
+    pub(crate) async fn child(&self, call: &Call, id: &str, permission: Permission) -> Result<String> {
         self.make(call, child(id, permission)).await.map(|issued| issued.token.expose().clone())
     }
 
@@ -145,7 +145,7 @@ impl Hub {
     }
 }
 
-fn same() -> HubToken {
+pub(crate) fn same() -> HubToken {
     HubToken {
         workspaces: WorkspaceScope::default(),
         ttl_s: None,
@@ -155,7 +155,7 @@ fn same() -> HubToken {
     }
 }
 
-fn given(id: &str, permission: Permission) -> WorkspaceScope {
+pub(crate) fn given(id: &str, permission: Permission) -> WorkspaceScope {
     WorkspaceScope {
         current: Some(id.into()),
         given: [(id.into(), permission)].into(),
@@ -163,11 +163,11 @@ fn given(id: &str, permission: Permission) -> WorkspaceScope {
     }
 }
 
-fn child(id: &str, permission: Permission) -> HubToken {
+pub(crate) fn child(id: &str, permission: Permission) -> HubToken {
     HubToken { kind: HubTokenKind::Child, workspaces: given(id, permission), ..same() }
 }
 
-fn own(call: &Call) -> String {
+pub(crate) fn own(call: &Call) -> String {
     names::own(&call.auth.principal, "hypha")
 }
 

@@ -24,3 +24,4 @@ mod start_up;
 mod stepped;
 mod users;
 mod workspaces;
+mod workspaces_anew;

@@ -7,15 +7,16 @@ use doorward_core::authn::built_in::Answers;
 use doorward_core::authn::methods::{Section, build};
 use doorward_core::authn::{Authenticator, Chain, Headers, Line, NoHeaders, Offered, Place, Presented};
 use doorward_core::authz::Target;
-use doorward_core::authz::catalogue::{user, workspace};
+use doorward_core::authz::catalogue::{token, user, workspace};
 use doorward_core::error::Result;
 use doorward_core::identity::sessions::Which;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use doorward_core::ports::Handlers;
 use doorward_core::ports::handlers::{BuiltIns, HandlerFault, Refused};
+use doorward_core::ports::store::Changes as _;
 use doorward_core::principal::PrincipalKind;
-use doorward_core::start_up::{NothingFound, Registered, StartUpAnswers, TokenHooks};
+use doorward_core::start_up::{NothingFound, Registered, StandsFor, StartUpAnswers, TokenHooks};
 use doorward_core::tokens::hub::HUB_TOKEN;
 use doorward_core::tokens::{HubToken, HubTokenKind, Keys, TokenProfile};
 use doorward_core::workspaces::{Permission, WorkspaceScope, names};
@@ -88,7 +89,18 @@ const ALL: Registered = Registered { get: false, parse: true, generate: true };
 
 impl Hub {
     async fn new(none: NothingFound) -> Self {
-        let house = House::new().await;
+        Self::over(House::new().await, Arc::new(File::default()), none).await
+    }
+
+    /// The server is started anew over the same store, and its file with what it kept.
+    async fn started_anew(&self) -> Self {
+        let house = self.house.neighbour().await;
+        let hub = Self::over(house, Arc::clone(&self.file), NothingFound::Usual).await;
+        hub.hooks.register(self.hooks.registered());
+        hub
+    }
+
+    async fn over(house: House, file: Arc<File>, none: NothingFound) -> Self {
         let keys = Keys::Ring(house.engine.ring("sign:native", Algorithm::ES256).await.expect("a ring"));
         let base = house.mount_like();
         let methods = || -> Vec<Arc<dyn Authenticator>> {
@@ -113,7 +125,6 @@ impl Hub {
                 method("own_token", section(own, Some(&base.tokens.keys))),
             ]
         };
-        let file = Arc::new(File::default());
         let handlers = Arc::clone(&file) as Arc<dyn Handlers>;
         let hooks =
             TokenHooks::new(house.engine.clone(), "hypha".into(), handlers, Chain::new(methods()), none);
@@ -327,6 +338,40 @@ async fn a_child_stays_confined_whatever_the_file_makes_of_its_text() {
     assert!(call.auth.workspaces.confined && !call.auth.administrative);
     let given: Vec<_> = call.auth.workspaces.given.iter().map(|(name, one)| (&**name, *one)).collect();
     assert_eq!(given, [(&*own, Permission::Read)]);
+}
+
+#[tokio::test]
+async fn what_a_text_stands_for_is_known_after_a_restart_and_beyond_its_end() {
+    let first = Hub::of(ALL).await;
+    let ann = first.ann().await;
+    let own = names::own(&ann.auth.principal, "hypha");
+    let child = || {
+        let workspaces = WorkspaceScope { confined: true, ..scope(&[(&own, Permission::Read)], Some(&own)) };
+        HubToken { kind: HubTokenKind::Child, ..same(workspaces) }
+    };
+    let (one, two) =
+        (first.token(&ann, child()).await.expect("made"), first.token(&ann, child()).await.expect("made"));
+    let hub = first.started_anew().await;
+    hub.says(|_| {
+        Ok(json!({"user": {"id": "other", "roles": ["admin"], "scope": {"workspaces": {"*": "a"}}}}))
+    });
+    let call = hub.show(&one).await.expect("let in");
+    assert!(call.auth.workspaces.confined && call.auth.workspaces.given.is_empty(), "as it was made");
+    // Ending it ends what was made of it, whatever the text says by then.
+    let Ok(Some(StandsFor::Ours(ours))) = hub.hooks.stands_for(&one).await else { panic!("a token of ours") };
+    let permit = call.permit::<token::Surrender>(Target::any()).expect("may");
+    let tokens = hub.house.engine.tokens();
+    tokens.surrender_with(permit, ours.expose(), TokenHooks::handle_of(&one)).await.expect("ended");
+    assert_eq!(code(hub.show(&one).await), "token_revoked");
+    assert!(call.is_revoked(), "of whoever is connected by it");
+    // It runs out in the middle of the file's own dream of it, and is cleared out: it stays ended.
+    assert_eq!(code(hub.show(&two).await), "ok");
+    hub.house.clock.advance_s(2 * 86_400);
+
+    hub.house.store.prune(hub.house.engine.now_ms()).await.expect("pruned");
+    let again = hub.started_anew().await;
+    assert_eq!(code(again.show(&two).await), "token_expired");
+    assert_eq!(code(again.show("a text of the file's own").await), "ok");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use doorward_core::secret::SecretText;
 use doorward_core::start_up::NothingFound;
 use doorward_server::{MessageRate, TokenSource};
 
-use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream};
+use self::values::{header, message_rate, node, origins, prefix, token_sources, upstream, waiting_bytes};
 use super::auth0::{self, Auth0};
 use super::problem::Problem;
 use super::section::{Key, Reading, Section};
@@ -48,6 +48,8 @@ pub struct Mount {
     pub token_sources: Vec<TokenSource>,
     /// How many messages a client may send.
     pub message_rate: MessageRate,
+    /// How much may wait in a hub.
+    pub waiting_bytes: usize,
     /// Longest life of tokens that others issue.
     pub max_token_life_s: Option<i64>,
     /// Whether tokens that others issue must expire.
@@ -209,6 +211,11 @@ pub(super) const KEYS: &[Key] = &[
         "hypha: messages that a connected client may send in a second over time; whoever sends more is closed with 1008.",
     ),
     Key::new("message_burst", "2000", "hypha: messages that it may send at once."),
+    Key::new(
+        "waiting_mib",
+        "256",
+        "hypha: MiB that messages take altogether which wait for clients or come in parts; the clients of one address have half of it. A sender that finds no room is told so.",
+    ),
     Key::optional(
         "max_token_life_s",
         "604800",
@@ -442,6 +449,7 @@ impl Mount {
         let allow_anonymous = section.boolean("allow_anonymous");
         let trusted_header = header(&mut section);
         let message_rate = message_rate(&mut section);
+        let waiting_bytes = waiting_bytes(&mut section);
         let token_sources = token_sources(&mut section, trusted_header.as_deref());
         let max_token_life_s = match section.is_given("max_token_life_s") {
             true => Some(section.integer("max_token_life_s", 1..=315_360_000)?),
@@ -515,6 +523,7 @@ impl Mount {
             trusted_header,
             token_sources: token_sources?,
             message_rate: message_rate?,
+            waiting_bytes: waiting_bytes?,
             max_token_life_s,
             require_exp: require_exp?,
             min_password_chars,

@@ -124,13 +124,15 @@ impl Asked {
             Some(name) if name == &*self.peer.room.id => Ok(Arc::clone(&self.peer.room)),
             Some(name) => {
                 let found = self.hub.room(name, &self.peer.call).await?;
-                let missing = || Fault::key(format!("Workspace {name} does not exist or is not accessible"));
+                // What one may not even see and what there is not are answered alike.
+                let missing = || Fault::permission(format!("Permission denied for workspace {name}"));
                 let room = found.ok_or_else(missing)?;
-                // What one may not even see is not there.
                 if self.hub.permission(&self.peer.call, &room).is_none() {
                     let denied = self.may::<doorward_core::authz::catalogue::workspace::Read>(&room);
                     self.hub.tidy(&room);
-                    return Err(denied.err().unwrap_or_else(missing));
+                    // The line in the audit log says which it was.
+                    drop(denied);
+                    return Err(missing());
                 }
                 Ok(room)
             }

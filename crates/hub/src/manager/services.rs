@@ -40,6 +40,8 @@ pub(super) async fn register(asked: Asked) -> Result<Value, Fault> {
         return Ok(Value::Nil);
     }
     let replaced = {
+        // In the order in which whoever leaves takes them.
+        let peers = room.peers.read();
         let mut services = room.services.write();
         let key = (Arc::clone(&peer.id), service.name.clone());
         let mine = services.keys().filter(|(client, _)| *client == peer.id).count();
@@ -58,7 +60,7 @@ pub(super) async fn register(asked: Asked) -> Result<Value, Fault> {
             )));
         }
         // Whoever left in the meantime offers nothing.
-        if room.peer(&peer.id).is_none_or(|there| !Arc::ptr_eq(&there, peer)) {
+        if peers.get(&peer.id).is_none_or(|there| !Arc::ptr_eq(there, peer)) {
             return Err(Fault::other("the client left"));
         }
         services.insert(key, Arc::clone(&service)).is_some()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{token, workspace};
+use doorward_core::start_up::{StandsFor, TokenHooks};
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
 use doorward_protocols::hypha::address::is_name;
@@ -72,11 +73,12 @@ pub(super) async fn generate(asked: Asked) -> Result<Value, Fault> {
         client_id: client.map(Arc::from),
         extra,
         confined: true,
+        ..WorkspaceScope::default()
     };
     let wanted = HubToken { workspaces: scope, ttl_s: Some(ttl_s), kind: Kind::Child, email, roles: None };
     let held = asked.hub.permission(&asked.peer.call, &room).unwrap_or(Permission::Read);
     let call = asked.hub.known(&asked.peer.call, &room).knowing_workspace(&room.id, held);
-    let made = asked.hub.token(&call, wanted).await;
+    let made = asked.hub.token_in(&room, &call, wanted).await;
     let made = leave.close(made)?;
     Ok(made.token.expose().as_str().into())
 }
@@ -111,13 +113,23 @@ pub(super) async fn revoke(asked: Asked) -> Result<Value, Fault> {
     let text = asked.args.needed_text("token")?;
     asked.may::<workspace::Manage>(&asked.peer.room)?;
     // A text of the start-up files' ends with the token of ours that it stands for.
-    let ours = asked.hub.0.settings.hooks.as_ref().and_then(|hooks| hooks.stands_for(text));
+    let ours = match &asked.hub.0.settings.hooks {
+        Some(hooks) => hooks.stands_for(text).await?,
+        None => None,
+    };
     if ours.is_none() && !is_to_be_ended_here(&asked, text).await {
         return Err(Fault::value("this token is none of the hub's: it is ended where it was made"));
     }
     let permit = asked.peer.call.permit::<token::Surrender>(Target::any())?;
-    let text = ours.as_ref().map_or(text, |ours| ours.expose().as_str());
-    asked.hub.engine().tokens().surrender(permit, text, None).await?;
+    let tokens = asked.hub.engine().tokens();
+    match ours {
+        Some(StandsFor::Ours(ours)) => {
+            tokens.surrender_with(permit, ours.expose(), TokenHooks::handle_of(text)).await?;
+        }
+        // Like a token that has ended, it is nothing to do.
+        Some(StandsFor::Ended) => permit.close(Ok(()))?,
+        None => tokens.surrender(permit, text, None).await?,
+    }
     Ok(Value::Nil)
 }
 

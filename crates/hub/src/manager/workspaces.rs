@@ -194,11 +194,16 @@ pub(super) async fn delete(asked: Asked) -> Result<Value, Fault> {
     }
     let permit = asked.leave::<workspace::Delete>(&room)?;
     let stored = asked.hub.engine().workspaces().find(&room.id).await?.is_some();
-    if stored {
-        asked.hub.engine().workspaces().delete(permit, &room.id).await?;
-    } else {
-        let owner = room.owner();
-        asked.hub.engine().workspaces().empty(permit, &room.id, &owner).await?;
+    let workspaces = asked.hub.engine().workspaces();
+    // Before it is gone: what was issued up to then is ended by its going, and nothing is issued later by whoever is still at it.
+    room.end();
+    let removed = match stored {
+        true => workspaces.delete(permit, &room.id).await,
+        false => workspaces.empty(permit, &room.id, &room.owner()).await,
+    };
+    if let Err(error) = removed {
+        room.go_on();
+        return Err(error.into());
     }
     asked.hub.tell(&room, "workspace_deleted", &json!({"id": &*room.id, "workspace": &*room.id}));
     asked.hub.unload(&room, "the workspace was removed");

@@ -12,7 +12,8 @@ use doorward_core::operation::Call;
 use doorward_protocols::http_auth::parse_cookies;
 use http::Method;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN, REFERER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 
 use super::extract::{Media, media};
@@ -92,6 +93,10 @@ pub(crate) fn own_origin(headers: &HeaderMap, public: Option<&str>) -> bool {
     else {
         return false;
     };
+    is_ours(origin, headers, public)
+}
+
+fn is_ours(origin: &str, headers: &HeaderMap, public: Option<&str>) -> bool {
     match (public, headers.get(HOST).and_then(|host| host.to_str().ok())) {
         (Some(public), _) => origin == public,
         (None, Some(host)) => {
@@ -120,6 +125,37 @@ pub(crate) fn foreign(
         Some(_) => true,
         None => origin.is_some() && !own_origin(headers, public),
     }
+}
+
+/// Whether a page of another origin led a browser here by a link, and none that is let in. Somebody who types an address, or a program that
+/// opens it, is led by nobody. Browsers that say nothing of the way (on plain connections to other machines) show the page by its
+/// `Referer`, unless that page hides itself.
+pub(crate) fn is_led_by_others(
+    headers: &HeaderMap,
+    public: Option<&str>,
+    listed: impl Fn(&HeaderValue) -> bool,
+) -> bool {
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if matches!(site, Some(b"same-origin" | b"none")) {
+        return false;
+    }
+    let Some(page) = headers.get(REFERER) else { return site.is_some() };
+    let Some(origin) = page.to_str().ok().and_then(origin_of) else { return true };
+    let is_listed = HeaderValue::from_str(origin).is_ok_and(|origin| listed(&origin));
+    !is_listed && !is_ours(origin, headers, public)
+}
+
+/// Whether a browser shows what it asks for as a page of its own.
+pub(crate) fn is_shown_as_a_page(headers: &HeaderMap) -> bool {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|said| said == value);
+    says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+}
+
+/// Scheme and authority of an address.
+fn origin_of(address: &str) -> Option<&str> {
+    let begin = address.find("://")? + 3;
+    let end = address[begin..].find(['/', '?', '#']).map_or(address.len(), |end| begin + end);
+    Some(&address[..end])
 }
 
 /// What a request came with.
@@ -185,6 +221,35 @@ mod tests {
             );
         }
         map
+    }
+
+    #[test]
+    fn who_led_a_browser_here_is_told_by_what_browsers_say() {
+        let listed = |origin: &HeaderValue| origin == "https://app.example";
+        let page = |referer: &'static str| ("referer", referer);
+        for (name, said, expected) in [
+            ("typed, or opened by a program", &[("sec-fetch-site", "none")][..], false),
+            ("a page of ours", &[("sec-fetch-site", "same-origin")], false),
+            ("another site", &[("sec-fetch-site", "cross-site")], true),
+            ("a sibling", &[("sec-fetch-site", "same-site"), page("https://x.auth.example/")], true),
+            (
+                "one that is listed",
+                &[("sec-fetch-site", "cross-site"), page("https://app.example/a?b")],
+                false,
+            ),
+            (
+                "one that looks like it",
+                &[("sec-fetch-site", "cross-site"), page("https://app.example.evil/")],
+                true,
+            ),
+            ("by the page alone", &[page("https://evil.example")], true),
+            ("ours by the page alone", &[page("https://auth.example/x")], false),
+            ("no address", &[page("evil")], true),
+            ("nothing is said", &[], false),
+        ] {
+            let led = is_led_by_others(&headers(said), Some("https://auth.example"), listed);
+            assert_eq!(led, expected, "{name}");
+        }
     }
 
     #[test]

@@ -24,6 +24,10 @@ use super::frames::{Broken, MAX_CONTROL, Message, Opcode, Reader, write_head};
 const READ: usize = 64 << 10;
 /// What is held of a frame that is not whole is moved to a buffer of its own size when the one it came in is so much larger.
 const SPARE: usize = 8 << 10;
+/// How much more than what has come of a frame is made room for.
+const GROWTH: usize = 4;
+/// Frames that are no message which may come before a first one.
+const MOST_BESIDE: usize = 64;
 /// Parts that are written at once.
 const PARTS: usize = 32;
 /// How long a message may take from its first byte to its last.
@@ -111,15 +115,21 @@ impl Duplex {
         message.into_iter().chain(write).min()
     }
 
-    /// The next message, with the room that it takes for as long as it is at hand. Pings are answered here, and no message.
+    /// The next message, with the room that it takes for as long as it is at hand; or what is no message, for whoever counts. Pings are
+    /// answered here.
     pub(crate) fn poll_message(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(Message, Option<Room>), Ended>> {
         loop {
             match self.reader.next().inspect_err(|_| self.broken = true)? {
-                Some(Message::Ping(payload)) => self.pong = Some(payload),
-                Some(Message::Pong) => {}
+                // What is not whole keeps its room and its time.
+                Some(beside @ (Message::Ping(_) | Message::Pong | Message::Part)) => {
+                    if let Message::Ping(payload) = &beside {
+                        self.pong = Some(payload.clone());
+                    }
+                    return Poll::Ready(Ok((beside, None)));
+                }
                 Some(message) => {
                     self.begun = None;
                     self.has_closed |= matches!(message, Message::Close);
@@ -142,9 +152,10 @@ impl Duplex {
         if held.is_empty() {
             *held = BytesMut::with_capacity(READ);
         } else {
-            let missing = self.reader.missing();
-            let more = READ.saturating_sub(self.reader.held.len());
-            self.reader.held.reserve(missing.max(more).max(1));
+            // What was announced costs nothing to announce: room grows with what has come, in so few steps that little is moved.
+            let come = self.reader.held.len();
+            let missing = self.reader.missing().min(GROWTH * come);
+            self.reader.held.reserve(missing.max(READ.saturating_sub(come)).max(1));
         }
         let read = pin!(self.io.read_buf(&mut self.reader.held)).poll(cx);
         if read.is_pending() {
@@ -256,11 +267,19 @@ impl Duplex {
         self.pong.is_some() && self.stalled.is_none()
     }
 
-    /// The next message.
+    /// The next message of a client that has not said much yet.
     pub(crate) async fn message(&mut self) -> Result<Message, Ended> {
+        let mut beside = 0;
         poll_fn(|cx| {
             loop {
                 let next = self.poll_message(cx);
+                if let Poll::Ready(Ok((Message::Ping(_) | Message::Pong | Message::Part, _))) = next {
+                    beside += 1;
+                    if beside > MOST_BESIDE {
+                        return Poll::Ready(Err(Ended::NoFrame));
+                    }
+                    continue;
+                }
                 if next.is_ready() || !self.is_pinged() {
                     return next.map(|next| next.map(|(message, _)| message));
                 }

@@ -7,6 +7,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Longest payload of a control frame (§5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
+/// Parts of messages that are smaller are told of: browsers and libraries send larger ones, of 16 KiB at least.
+const SMALL_PART: usize = 1 << 10;
 /// Longest head of a frame of ours, which has no mask.
 const MAX_HEAD: usize = 10;
 
@@ -20,13 +22,15 @@ pub(crate) enum Opcode {
     Pong = 0xa,
 }
 
-/// What the client said, whole.
+/// What the client said, whole; or that it said something which is no message and costs the reading of a frame all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Message {
     Text(String),
     Binary(Bytes),
     Ping(Bytes),
     Pong,
+    /// A part of a message, so small that there may be any number of them.
+    Part,
     Close,
 }
 
@@ -110,7 +114,7 @@ impl Reader {
         self.held.len() + self.parts.as_ref().map_or(0, |(_, parts)| parts.len())
     }
 
-    /// The next message; `None` while it is not whole.
+    /// The next message, or what is none; `None` while it is not whole.
     ///
     /// # Errors
     /// [`Broken`]; nothing is read after it.
@@ -148,6 +152,9 @@ impl Reader {
             };
             if !head.last {
                 self.parts = Some((opcode, if before == 0 { BytesMut::from(&whole[..]) } else { whole }));
+                if head.payload < SMALL_PART {
+                    return Ok(Some(Message::Part));
+                }
                 continue;
             }
             return match opcode {
@@ -248,7 +255,9 @@ mod tests {
         let expected = [
             Message::Binary("one".into()),
             Message::Text("zwei \u{e9}".into()),
+            Message::Part,
             Message::Ping("between".into()),
+            Message::Part,
             Message::Binary("three".into()),
             Message::Pong,
             Message::Binary(large[..300].to_vec().into()),

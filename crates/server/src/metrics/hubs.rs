@@ -38,6 +38,9 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("hub_workspaces", "Workspaces of the hub that are in memory", |counts| wide(counts.workspaces)),
     ("hub_services", "Services that clients of the hub offer", |counts| wide(counts.services)),
     ("hub_logins_waiting", "Programs that wait for a person to let them in", |counts| wide(counts.logins)),
+    ("hub_waiting_bytes", "Bytes of the room for messages that wait, or are not whole", |counts| {
+        wide(counts.waiting_bytes)
+    }),
 ];
 
 const COUNTERS: &[(&str, &str, Read)] = &[

@@ -22,6 +22,7 @@ fn at(mount: &Arc<Mount>, at: At) -> MountAt {
         cors_origins: Vec::new(),
         token_sources: Vec::new(),
         message_rate: doorward_server::MessageRate::default(),
+        waiting_bytes: 64 << 20,
         docs: false,
         graphs: Graphs::default(),
         hooks: None,

@@ -1,7 +1,7 @@
 //! What is kept in workspaces, and what is noted of them.
 
 use doorward_core::artifacts::{Artifact, ArtifactQuery};
-use doorward_core::ports::store::NoteKind;
+use doorward_core::ports::store::{NoteKind, StandIn};
 use doorward_core::ports::{Conflict, Write};
 use serde_json::json;
 
@@ -184,6 +184,31 @@ pub async fn a_workspace_keeps_so_many_and_so_much(open: Open<'_>) {
     put(&store, vec![grow(5_000)]).await;
 }
 
+/// What a text stands for is found by its hash alone, is replaced, and is known for a while without the token after its end.
+pub async fn a_stand_in_is_kept_and_known_beyond_its_end(open: Open<'_>) {
+    let store = one(open);
+    let keep = |first: u8, sealed: &[u8], until_ms| Write::KeepStandIn {
+        hash: [first; 32],
+        kept: StandIn { sealed: sealed.to_vec(), until_ms },
+    };
+    put(&store, vec![keep(1, b"one", 1_000), keep(2, &[0, 255], 9_000)]).await;
+    let found = |first: u8| store.stand_in([first; 32]);
+    assert_eq!(found(2).await.expect("a read"), Some(StandIn { sealed: vec![0, 255], until_ms: 9_000 }));
+    assert_eq!(found(3).await.expect("a read"), None);
+    put(&store, vec![keep(1, b"another", 2_000)]).await;
+    assert_eq!(
+        found(1).await.expect("a read"),
+        Some(StandIn { sealed: b"another".to_vec(), until_ms: 2_000 })
+    );
+    let counted = async |now_ms, most| store.stand_ins(now_ms, most).await.expect("a count");
+    assert_eq!((counted(1_999, 9).await, counted(2_000, 9).await, counted(0, 1).await), (2, 1, 1));
+    store.prune(2_000).await.expect("pruned");
+    assert_eq!(found(1).await.expect("a read"), Some(StandIn { sealed: Vec::new(), until_ms: 2_000 }));
+    assert_eq!(found(2).await.expect("a read").map(|kept| kept.sealed), Some(vec![0, 255]));
+    store.prune(2_000 + 8 * 86_400_000).await.expect("pruned");
+    assert_eq!((found(1).await.expect("a read"), found(2).await.expect("a read")), (None, None));
+}
+
 /// Nothing of a workspace is left to whoever makes one of the same id.
 pub async fn a_deleted_workspace_takes_what_it_keeps_along(open: Open<'_>) {
     let store = one(open);
@@ -204,6 +229,8 @@ pub async fn a_deleted_workspace_takes_what_it_keeps_along(open: Open<'_>) {
     put(&store, vec![Write::DeleteWorkspace { id: "team-a".into(), owner: OWNER.into() }]).await;
     put(&store, vec![Write::EmptyWorkspace { id: "ws-user-usr_a".into() }]).await;
     put(&store, vec![Write::EmptyWorkspace { id: "ws-user-usr_a".into() }]).await;
+    // What is a row is removed with it, and with its owner's leave.
+    assert_eq!(refused(&store, vec![Write::EmptyWorkspace { id: "team-b".into() }]).await, Conflict::Exists);
     for (id, kept) in [("team-a", 0), ("ws-user-usr_a", 0), ("team-b", 1)] {
         assert_eq!(store.artifacts(id, &within(None)).await.expect("a list").len(), kept, "{id}");
         assert_eq!(store.notes(id, NoteKind::Env).await.expect("a list").len(), kept, "{id}");

@@ -122,6 +122,7 @@ macro_rules! conformance {
             artifacts: what_is_within_an_artifact_goes_only_with_leave,
             artifacts: a_workspace_keeps_so_many_and_so_much,
             artifacts: a_deleted_workspace_takes_what_it_keeps_along,
+            artifacts: a_stand_in_is_kept_and_known_beyond_its_end,
             artifacts: notes_are_set_forgotten_and_bounded,
             parallelism: an_owner_never_has_too_many_workspaces,
             transactions: a_conflict_leaves_nothing_of_its_batch,

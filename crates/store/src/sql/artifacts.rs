@@ -145,6 +145,16 @@ pub(super) fn empty(workspace: &str, to: &mut Vec<Step>) {
     to.push(Step::any("DELETE FROM note WHERE workspace = $1", owned![workspace]));
 }
 
+/// As [`empty`], of a workspace that is no row.
+pub(super) fn empty_own(workspace: &str, to: &mut Vec<Step>) {
+    to.push(Step::row(
+        "SELECT 1 FROM (SELECT COUNT(*) AS held FROM workspace WHERE id = $1) AS made WHERE held = 0",
+        owned![workspace],
+        Conflict::Exists,
+    ));
+    empty(workspace, to);
+}
+
 /// A note of a workspace, as it is to be set.
 pub(super) struct Note {
     pub(super) workspace: String,

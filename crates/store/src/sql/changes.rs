@@ -12,6 +12,8 @@ use crate::backend::{Row, Rows, Step, Value, owned};
 pub(crate) const KEPT_CHANGES: i64 = 65_536;
 /// Deliveries for webhooks that nobody has configured for so long are for nobody.
 const KEPT_DELIVERIES_MS: i64 = 30 * 86_400_000;
+/// So long a text that stood for a token is still refused after its end.
+const KEPT_STAND_INS_MS: i64 = 7 * 86_400_000;
 /// Rows removed in one transaction, so that clearing out never holds up other writers for long.
 const PRUNED_AT_ONCE: i64 = 2_000;
 /// Before the kind of a revocation in `changes.kind`.
@@ -115,6 +117,16 @@ impl Changes for SqlStore {
                     "DELETE FROM code WHERE (purpose, hash) IN \
                      (SELECT purpose, hash FROM code WHERE expires_at_ms <= $1 ORDER BY expires_at_ms LIMIT $2)",
                     now_ms,
+                ),
+                (
+                    "UPDATE stand_in SET sealed = substr(sealed, 1, 0) WHERE hash IN (SELECT hash FROM stand_in \
+                     WHERE until_ms <= $1 AND length(sealed) > 0 ORDER BY until_ms LIMIT $2)",
+                    now_ms,
+                ),
+                (
+                    "DELETE FROM stand_in WHERE hash IN \
+                     (SELECT hash FROM stand_in WHERE until_ms <= $1 ORDER BY until_ms LIMIT $2)",
+                    now_ms - KEPT_STAND_INS_MS,
                 ),
                 (
                     "DELETE FROM delivery WHERE (webhook, id) IN \

@@ -15,6 +15,7 @@ mod revocations;
 mod runs;
 mod sealed_keys;
 mod sessions;
+mod stand_ins;
 mod threads;
 mod users;
 mod workspaces;
@@ -105,10 +106,11 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
             artifacts::delete(workspace, alias, id, recursive, to);
         }
         Write::CountViews { id, views } => to.push(artifacts::count_views(id, views)),
-        Write::EmptyWorkspace { id } => artifacts::empty(&id, to),
+        Write::EmptyWorkspace { id } => artifacts::empty_own(&id, to),
         Write::SetNote { workspace, owner, kind, name, value, most } => {
             artifacts::set_note(artifacts::Note { workspace, owner, kind, name, value, most }, to);
         }
+        Write::KeepStandIn { hash, kept } => to.push(stand_ins::keep(hash, kept)),
         Write::QueueDelivery(delivery) => to.push(deliveries::queue(delivery)),
         Write::LeaseDelivery { webhook, id, due_ms, until_ms } => {
             to.push(deliveries::lease(webhook, id, due_ms, until_ms));

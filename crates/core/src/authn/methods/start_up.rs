@@ -47,8 +47,7 @@ impl Authenticator for StartUp {
         }
         Answer::Later(Box::pin(async move {
             // One network cannot take the places of all others.
-            let most = u32::try_from(self.hooks.places() / 2).unwrap_or(u32::MAX).max(1);
-            let Some(_share) = self.shares.take(presented.client, most) else {
+            let Some(_share) = self.shares.take(presented.client, self.hooks.of_one_network()) else {
                 let why = "one network has its share of calls under way";
                 return Outcome::Rejected(Error::new(codes::HANDLER_AWAY).operator(why).retry_after_s(1));
             };

@@ -138,6 +138,10 @@ impl Read {
             let own = names::own(actors.last().unwrap_or(&principal), authority);
             workspaces.given.retain(|name, _| **name == *own);
         }
+        // Nobody else can make a workspace of the name of one's own.
+        let own = names::own(&principal, authority);
+        let others = workspaces.given.keys().filter(|name| ***name != *EVERY && ***name != *own);
+        workspaces.ends_with = others.cloned().collect();
         workspaces.confined = child || matches!(claims.get("confined"), Some(Value::Bool(true)));
         let handles = claims.get_str("par").unwrap_or_default();
         let handles: Vec<Arc<str>> = handles.split_ascii_whitespace().map(Arc::from).collect();
@@ -164,14 +168,11 @@ impl Read {
         })
     }
 
-    /// What it can be revoked by: itself with its session and subject, each credential it was made from, and each principal it acts for.
+    /// What it can be revoked by: itself with its session and subject, each credential it was made from, each principal it acts for, and
+    /// each workspace of others that it was given something in.
     pub(crate) fn handles(&self) -> (Handles, Vec<Handles>) {
-        let of = |principal: &Principal| Handles {
-            token: None,
-            session: None,
-            principal: Key::of_principal(&principal.owner_key()),
-            issued_at_s: self.issued_at_s,
-        };
+        let by = |key| Handles { token: None, session: None, principal: key, issued_at_s: self.issued_at_s };
+        let of = |principal: &Principal| by(Key::of_principal(&principal.owner_key()));
         let first = Handles {
             token: Some(Key::of_token(&self.id)),
             session: self.session.as_ref().map(|id| Key::of_session(id.as_str())),
@@ -182,7 +183,8 @@ impl Read {
             .handles
             .iter()
             .map(|id| Handles { token: Some(Key::of_token(id)), ..of(&self.principal) });
-        (first, made_from.chain(self.actors.iter().map(of)).collect())
+        let workspaces = self.workspaces.ends_with.iter().map(|id| by(Key::of_workspace(id)));
+        (first, made_from.chain(self.actors.iter().map(of)).chain(workspaces).collect())
     }
 
     /// Whether anything that it can be revoked by was.

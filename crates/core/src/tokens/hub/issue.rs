@@ -99,8 +99,9 @@ impl Engine {
         // 2. A token made in the second of a revocation must not fall under it.
         let revocations = &self.memory().revocations;
         let people = std::iter::once(&lineage.principal).chain(&lineage.actors);
-        let earliest =
-            people.filter_map(|one| revocations.earliest_issue_s(Key::of_principal(&one.owner_key())));
+        let people = people.map(|one| Key::of_principal(&one.owner_key()));
+        let places = wanted.workspaces.given.keys().map(|id| Key::of_workspace(id));
+        let earliest = people.chain(places).filter_map(|key| revocations.earliest_issue_s(key));
         let iat = earliest.max().map_or(now_s, |earliest| earliest.max(now_s));
         let exp = ends_at_s.map_or(iat + ttl_s, |end| end.min(iat + ttl_s));
         if exp <= now_s {
@@ -157,6 +158,10 @@ impl Engine {
             put("confined", true.into());
         } else if auth.administrative {
             put("administrative", true.into());
+        }
+        // What ended meanwhile must not go on under a later moment of issue.
+        if call.is_revoked() {
+            return Err(Error::new(codes::TOKEN_REVOKED));
         }
         let token = sign_compact(&*profile.keys.signer()?, HUB_TOKEN, &claims)
             .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))?;

@@ -102,6 +102,12 @@ pub(super) fn message_rate(section: &mut Section<'_>) -> Option<MessageRate> {
     Some(MessageRate { each_second: u32::try_from(each_second?).ok()?, burst: u32::try_from(burst?).ok()? })
 }
 
+/// How much may wait in a hub, in bytes.
+pub(super) fn waiting_bytes(section: &mut Section<'_>) -> Option<usize> {
+    let mib = section.integer("waiting_mib", 64..=65_536)?;
+    usize::try_from(mib).ok()?.checked_mul(1 << 20)
+}
+
 /// Places where callers may show who they are, in their order; none for the surface's own. `proxied` is the header in which a proxy
 /// names whom it let in.
 pub(super) fn token_sources(section: &mut Section<'_>, proxied: Option<&str>) -> Option<Vec<TokenSource>> {

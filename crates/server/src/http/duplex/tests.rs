@@ -19,8 +19,68 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&head[..], &[0; 4], payload].concat()
 }
 
-async fn next(server: &mut Duplex) -> Result<(Message, Option<Room>), Ended> {
+async fn said(server: &mut Duplex) -> Result<(Message, Option<Room>), Ended> {
     poll_fn(|cx| server.poll_message(cx)).await
+}
+
+/// The next message that is one.
+async fn next(server: &mut Duplex) -> Result<(Message, Option<Room>), Ended> {
+    loop {
+        match said(server).await? {
+            (Message::Ping(_) | Message::Pong | Message::Part, _) => {}
+            whole => return Ok(whole),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_told_of_one_by_one_and_bounded_before_the_first() {
+    let (mut client, mut server, _) = pair(MOST);
+    let large = vec![1; 2 << 10];
+    let all = [
+        frame(0x8a, b""),
+        frame(0x89, b"there?"),
+        frame(0x02, b""),
+        frame(0x00, b"a"),
+        frame(0x00, &large),
+        frame(0x80, b"b"),
+    ];
+    client.write_all(&all.concat()).await.expect("sent");
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        told.push(said(&mut server).await.expect("read").0);
+    }
+    let whole = [b"a", &large[..], b"b"].concat();
+    let expected = [
+        Message::Pong,
+        Message::Ping("there?".into()),
+        Message::Part,
+        Message::Part,
+        Message::Binary(whole.into()),
+    ];
+    assert_eq!(told, expected);
+    let (mut client, mut server, _) = pair(MOST);
+    client.write_all(&frame(0x8a, b"").repeat(MOST_BESIDE)).await.expect("sent");
+    client.write_all(&frame(0x81, b"hello")).await.expect("sent");
+    assert_eq!(server.message().await, Ok(Message::Text("hello".into())));
+    client.write_all(&frame(0x00, b"").repeat(1)).await.expect("sent");
+    assert_eq!(server.message().await, Err(Ended::NoFrame), "it goes on with nothing");
+    let (mut client, mut server, _) = pair(MOST);
+    client.write_all(&frame(0x8a, b"").repeat(MOST_BESIDE + 1)).await.expect("sent");
+    assert_eq!(server.message().await, Err(Ended::NoFrame));
+}
+
+#[tokio::test]
+async fn a_frame_that_is_announced_takes_no_memory_before_it_comes() {
+    let (mut client, mut server, _) = pair(MOST);
+    let announced = frame(0x82, &vec![0; MOST]);
+    client.write_all(&announced[..20]).await.expect("sent");
+    assert!(timeout(Duration::from_millis(20), next(&mut server)).await.is_err());
+    let held = server.reader.held.capacity();
+    assert!(held <= 2 * READ, "{held} bytes for twenty");
+    client.write_all(&announced[20..]).await.expect("sent");
+    let (message, _) = next(&mut server).await.expect("whole");
+    assert!(matches!(message, Message::Binary(bytes) if bytes.len() == MOST));
 }
 
 #[tokio::test]

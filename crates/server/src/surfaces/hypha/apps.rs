@@ -14,12 +14,14 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue,
     SET_COOKIE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use rmpv::Value;
 
 use super::object::{Callable, member};
-use super::{asgi, caller, fault, hub};
+use super::{asgi, caller, fault, hub, login};
 use crate::http::body::Body;
+use crate::http::browser::is_shown_as_a_page;
+use crate::http::page::escaped;
 use crate::http::respond::{Answer, PagePolicy};
 use crate::request::Request;
 
@@ -86,6 +88,17 @@ async fn of_service(
         }
         (offer, _) => offer,
     };
+    // The login page is where people come back to, from wherever they signed in; the operator's own code looks for itself who asks.
+    let looks_itself = match &offer {
+        Offer::Ours(ours) => ours.id() == "hypha-login",
+        Offer::Of(service, target) => hub.is_of_start_up(service, target),
+    };
+    if !looks_itself && let Err(error) = caller::must_be_asked_by_a_page_of_ours(&request) {
+        return match is_visited(&request) {
+            true => Ok(of_another_site(&request)),
+            false => Err(error),
+        };
+    }
     let operators = match &offer {
         Offer::Ours(_) => true,
         Offer::Of(service, target) => hub.is_of_start_up(service, target),
@@ -113,6 +126,23 @@ async fn of_service(
         }
     };
     Ok(done.unwrap_or_else(|error| fault::answer(&error)))
+}
+
+/// Whether somebody followed a link to a page.
+fn is_visited(request: &Request) -> bool {
+    request.method == Method::GET && is_shown_as_a_page(&request.headers)
+}
+
+/// For whoever followed a link of another site to an application, which would do in their name what the link says: they go on by themselves.
+fn of_another_site(request: &Request) -> Answer {
+    let query = request.query.as_ref().map_or_else(String::new, |query| format!("?{query}"));
+    let (prefix, path) = (&request.site.public_prefix, request.path.as_str());
+    let body = format!(
+        "<p>A page of another site sent you to an application here, which is told who you are.</p>\n\
+         <p><a href=\"{}\">Go on</a></p>\n",
+        escaped(&format!("{prefix}{path}{query}"))
+    );
+    login::styled(request, StatusCode::OK, "Go on?", &body, None)
 }
 
 /// A request for an application. `body` is what a function gets of it.

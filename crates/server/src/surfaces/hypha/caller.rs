@@ -6,7 +6,7 @@ use doorward_core::identity::browser::Provenance;
 use doorward_core::operation::{Call, Origin};
 
 use super::COOKIE_NAME;
-use crate::http::browser::{cookie, foreign};
+use crate::http::browser::{self, cookie, foreign};
 use crate::request::Request;
 
 /// Who is asking.
@@ -53,7 +53,25 @@ pub(super) fn must_be_asked_by_a_page_of_ours(request: &Request) -> Result<()> {
     if call.auth.is_anonymous() || explicit {
         return Ok(());
     }
+    call.made_by_own_page(by_ours(request))
+}
+
+fn by_ours(request: &Request) -> Provenance<'_> {
     let public = request.site.public_origin.as_deref();
     let own_origin = !foreign(&request.headers, public, |origin| request.site.cors.lists(origin));
-    call.made_by_own_page(Provenance { own_origin, says_origin: true, csrf_token: None, needs_token: false })
+    Provenance { own_origin, says_origin: true, csrf_token: None, needs_token: false }
+}
+
+/// As [`must_be_asked_by_a_page_of_ours`], whoever is asking: for a form of our own.
+///
+/// # Errors
+/// `cross_site`.
+pub(super) fn must_be_of_our_page(request: &Request) -> Result<()> {
+    request.call()?.made_by_own_page(by_ours(request))
+}
+
+/// Whether a page of another site led a browser here.
+pub(super) fn is_led_by_others(request: &Request) -> bool {
+    let public = request.site.public_origin.as_deref();
+    browser::is_led_by_others(&request.headers, public, |origin| request.site.cors.lists(origin))
 }

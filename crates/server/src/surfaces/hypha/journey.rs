@@ -10,7 +10,9 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{login, session};
 use doorward_core::error::{Error, Kind, Result, codes};
-use doorward_core::login::{Answered, Attempt, Settled, Way};
+use doorward_core::login::{Answered, Attempt, Way};
+use doorward_core::operation::Call;
+use doorward_core::tokens::Issued;
 use doorward_hub::Hub;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
@@ -93,6 +95,14 @@ fn elsewhere(request: &Request, opened_at: &str, back_to: &str) -> Option<Answer
         escaped(&format!("{allowed}{path}")),
     );
     Some(styled(request, StatusCode::BAD_REQUEST, "The addresses do not match", &body, None))
+}
+
+/// Somebody who came back.
+pub(super) struct Settled {
+    /// The caller, by the token.
+    pub(super) call: Call,
+    /// What the browser keeps.
+    pub(super) token: Issued,
 }
 
 /// A browser is back: `settle` says who came, and with which token they stay.

@@ -1,7 +1,8 @@
 //! The page where people sign in and let programs in: `/public/apps/hypha-login/`.
 //!
 //! ```text
-//! ?key=…          a program waits: sign in, see what it wants, allow it      ?logout=true   the stay of this browser ends
+//! ?key=…          a program waits: sign in, see what it wants, allow it      ?logout=true   the stay of this browser ends; whom a page
+//!                                                                                           of another site sent is asked first
 //! (neither)       sign in, for the pages of this server
 //! ```
 //! Who is signed in stands in the cookie `access_token`, which is one of our tokens and ends with the log-in that it was made of. The first
@@ -168,6 +169,9 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
     }
     if query.text("logout").is_some_and(|text| text == "true") {
         let close = query.text("close").is_some_and(|text| text == "true");
+        if caller::is_led_by_others(&request) {
+            return Ok(ask_to_leave(&request, close));
+        }
         return log_out(&request, &hub, close).await;
     }
     if key_of(&query).is_none()
@@ -202,6 +206,7 @@ struct Sent {
     act: String,
     provider: String,
     anew: bool,
+    close: bool,
     at: String,
     username: String,
     email: String,
@@ -216,6 +221,7 @@ impl Sent {
             act: text("act"),
             provider: text("provider"),
             anew: form.text("anew") == Some("true"),
+            close: form.text("close") == Some("true"),
             at: text("at"),
             username: text("username"),
             email: text("email"),
@@ -231,6 +237,10 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         return apps::page_of_start_up(request).await;
     }
     let sent = Sent::read(&Pairs::form(&request.bytes().await?)?);
+    if sent.act == "sign-out" {
+        caller::must_be_of_our_page(&request)?;
+        return log_out(&request, &hub, sent.close).await;
+    }
     let (mark, cookie) = mark(&request, &hub);
     if cookie.is_some() && sent.key.is_some() {
         // Whoever did not open the link in this browser has no form for it.
@@ -347,6 +357,18 @@ pub(super) fn forget(request: &Request, hub: &Hub, answer: &mut Answer) {
 
 pub(super) fn forget_key(answer: &mut Answer, name: &str, attributes: &str) {
     keep(answer, format!("{name}={attributes}; Max-Age=0"));
+}
+
+/// Asks whoever a page of another site sent here whether they want to leave: nobody is signed out by a link that they followed.
+fn ask_to_leave(request: &Request, close: bool) -> Answer {
+    let path = escaped(&own_path(request));
+    let close = if close { "<input type=\"hidden\" name=\"close\" value=\"true\">\n" } else { "" };
+    let body = format!(
+        "<p>A page of another site sent you here to sign out. The programs that you let in from this browser are signed out too.</p>\n\
+         <form method=\"post\" action=\"{path}\">\n{close}<button name=\"act\" value=\"sign-out\">Sign out</button>\n</form>\n\
+         <p><a href=\"{path}\">Stay signed in</a></p>\n"
+    );
+    styled(request, StatusCode::OK, "Sign out?", &body, None)
 }
 
 /// Ends the log-in that this browser keeps, with everything that was made from it.

@@ -3,10 +3,10 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::session;
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::login::{Provider, Settled};
+use doorward_core::login::Provider;
 
 use super::hub;
-use super::journey::{Leaving, come_back, leave_for, refused};
+use super::journey::{Leaving, Settled, come_back, leave_for, refused};
 use super::login::{LONGEST_STAY_S, own_path, token_of_stay};
 use super::tenant;
 use crate::coming_back::come_in;

@@ -145,7 +145,8 @@ impl Arrival {
 
     /// Finds out who it is, by the token it comes back with, the one it was given, or what the handshake showed, and lets them in.
     async fn let_in(&self, hello: &Hello) -> Result<(Link, Access), Refused> {
-        let text = hello.reconnection_token.as_deref().or(hello.token.as_deref());
+        let text =
+            hello.reconnection_token.as_ref().or(hello.token.as_ref()).map(|text| text.expose().as_str());
         let text =
             text.map(|text| text.strip_prefix("Bearer ").unwrap_or(text)).filter(|text| !text.is_empty());
         let seen = Seen(&self.request.headers);
@@ -324,6 +325,10 @@ impl Stay {
         }
         if !self.bucket.take(now) {
             return Some((1008, "Rate limit exceeded. Please slow down.".into()));
+        }
+        // They cost what a message costs, and are no sign of life.
+        if matches!(message, Message::Ping(_) | Message::Pong | Message::Part) {
+            return None;
         }
         self.heard = now;
         self.sending = match message {

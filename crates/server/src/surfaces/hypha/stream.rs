@@ -55,14 +55,14 @@ pub(super) async fn open(request: Request) -> Result<Answer> {
         client_id: Some(given("client_id").unwrap_or_else(fresh)),
         workspace: given("workspace"),
         token: None,
-        reconnection_token: given("reconnection_token"),
+        reconnection_token: given("reconnection_token").map(SecretText::new),
     };
     let shown = shown(&request).await.inspect_err(|_| hub.count_refused(Why::Credential))?;
     let call = match &hello.reconnection_token {
         None => shown.clone(),
-        Some(text) => {
-            coming_back(&request, &shown, text).await.inspect_err(|_| hub.count_refused(Why::Credential))?
-        }
+        Some(text) => coming_back(&request, &shown, text.expose())
+            .await
+            .inspect_err(|_| hub.count_refused(Why::Credential))?,
     };
     match let_in(&request, &hub, &hello, call, &shown).await {
         Ok(answer) => Ok(answer),
@@ -170,8 +170,8 @@ fn refusal(hello: &Hello, refused: &Refused) -> Answer {
         Why::Protocol | Why::Name => StatusCode::BAD_REQUEST,
         Why::Credential => StatusCode::UNAUTHORIZED,
         Why::Bound if hello.reconnection_token.is_some() => StatusCode::UNAUTHORIZED,
-        Why::Bound | Why::Denied => StatusCode::FORBIDDEN,
-        Why::Missing => StatusCode::NOT_FOUND,
+        // Whether there is such a workspace is not told by these.
+        Why::Bound | Why::Denied | Why::Missing => StatusCode::FORBIDDEN,
         Why::Taken => StatusCode::CONFLICT,
         Why::Failed => StatusCode::SERVICE_UNAVAILABLE,
     };

@@ -10,10 +10,11 @@ use doorward_core::authz::catalogue::session;
 use doorward_core::error::Result;
 use doorward_core::login::{TENANT, Tenant};
 use doorward_hub::{Approval, Hub};
-use http::StatusCode;
+use http::{Method, StatusCode};
 
-use super::journey::{Leaving, SCRIPT, come_back, leave_for, redirect, refused};
-use super::login::{attributes, forget, forget_key, keep, own_path, scripted, styled, wants};
+use super::caller;
+use super::journey::{Leaving, SCRIPT, Settled, come_back, leave_for, redirect, refused};
+use super::login::{attributes, forget, forget_key, keep, own_path, scripted, styled, token_of_stay, wants};
 use crate::http::browser::cookie;
 use crate::http::page::escaped;
 use crate::http::pairs::Pairs;
@@ -81,7 +82,11 @@ pub(super) fn is_back(request: &Request, query: &Pairs) -> bool {
 pub(super) async fn back(request: &Request, hub: &Hub, query: &Pairs) -> Result<Answer> {
     come_back(request, hub, TENANT, query, async |attempt, answered| {
         let permit = request.permit::<session::Login>(Target::any())?;
-        request.engine.logins().settle(permit, attempt, answered).await
+        let call = request.engine.logins().settle(permit, attempt, answered).await?;
+        // As everybody gets it here; and the caller by that, so that what they let in from this browser ends with it.
+        let token = token_of_stay(request, hub, &call, request.site.mount.tokens.max_ttl_s).await?;
+        let call = caller::by_text(request, (*call.origin).clone(), Some(token.token.expose())).await?;
+        Ok(Settled { call, token })
     })
     .await
 }
@@ -89,7 +94,18 @@ pub(super) async fn back(request: &Request, hub: &Hub, query: &Pairs) -> Result<
 /// Sends a browser whose stay here has ended to the tenant, to end it there; `close` says that its window is to be closed in the end.
 pub(super) fn leave(request: &Request, hub: &Hub, tenant: &Tenant, close: bool) -> Result<Answer> {
     let page = format!("{}{}", request.own_origin()?, own_path(request));
-    let mut answer = redirect(&tenant.logout_url(&page));
+    let away = tenant.logout_url(&page);
+    // As in `begin`: where a form of ours leads by a redirect is our own policy's business.
+    let mut answer = match request.method == Method::POST {
+        true => {
+            let url = escaped(&away);
+            let body = format!(
+                "<meta http-equiv=\"refresh\" content=\"0;url={url}\">\n<p>On to where you signed in: <a href=\"{url}\">continue</a></p>\n"
+            );
+            styled(request, StatusCode::OK, "One moment", &body, None)
+        }
+        false => redirect(&away),
+    };
     forget(request, hub, &mut answer);
     if close {
         keep(&mut answer, format!("{CLOSING}=1; Max-Age=300{}", attributes(request, hub)));
