@@ -9,6 +9,7 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
+use zxcvbn::feedback::Warning;
 
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
@@ -48,18 +49,20 @@ impl PasswordPolicy {
     pub fn check(&self, password: &SecretText, names: &[&str]) -> Result<()> {
         let refused =
             |reason, text: String| Err(Error::new(codes::WEAK_PASSWORD).message(text).because(reason));
-        let weak = |text: &str| refused(COMMON, text.to_owned());
         if password.expose().len() > MAX_BYTES {
-            return refused(LENGTH, format!("A password has at most {} characters here.", self.max_chars));
+            return refused(TOO_LONG, format!("A password has at most {} characters here.", self.max_chars));
         }
         let normal = normalize(password);
         let text = normal.expose();
         let count = text.chars().count();
         if count < self.min_chars {
-            return refused(LENGTH, format!("A password has at least {} characters here.", self.min_chars));
+            return refused(
+                TOO_SHORT,
+                format!("A password has at least {} characters here.", self.min_chars),
+            );
         }
         if count > self.max_chars {
-            return refused(LENGTH, format!("A password has at most {} characters here.", self.max_chars));
+            return refused(TOO_LONG, format!("A password has at most {} characters here.", self.max_chars));
         }
         if self.obvious {
             return Ok(());
@@ -68,14 +71,14 @@ impl PasswordPolicy {
         if let Some(first) = characters.next()
             && characters.all(|c| c == first)
         {
-            return weak("The password is one character, repeated.");
+            return refused(REPEATED, "The password is one character, repeated.".to_owned());
         }
         let folded = Secret::new(text.to_lowercase());
         if PLACEHOLDERS.contains(&folded.expose().as_str()) {
-            return weak("The password is one that instructions print.");
+            return refused(PRINTED, "The password is one that instructions print.".to_owned());
         }
-        if names.iter().any(|name| !name.is_empty() && folded.expose() == name) {
-            return weak("The password is the name of its owner.");
+        if parts_of(names).any(|name| *folded.expose() == name.to_lowercase()) {
+            return refused(OWN_NAME, "The password is the name of its owner.".to_owned());
         }
         Ok(())
     }
@@ -86,28 +89,63 @@ impl PasswordPolicy {
             return Ok(());
         }
         let looked_at: SecretText = Secret::new(password.expose().chars().take(ESTIMATED_CHARS).collect());
-        let found = zxcvbn::zxcvbn(looked_at.expose(), names);
+        let names: Vec<&str> = parts_of(names).collect();
+        let found = zxcvbn::zxcvbn(looked_at.expose(), &names);
         if u8::from(found.score()) >= self.min_strength {
             return Ok(());
         }
         let mut text = "The password is too easy to guess.".to_owned();
+        let mut reason = GUESSABLE;
         if let Some(feedback) = found.feedback() {
+            if feedback.warning().is_some_and(is_common) {
+                reason = COMMON;
+            }
             let warning = feedback.warning().map(|warning| warning.to_string());
             for part in warning.into_iter().chain(feedback.suggestions().iter().map(ToString::to_string)) {
                 text.push(' ');
                 text.push_str(&part);
             }
         }
-        Err(Error::new(codes::WEAK_PASSWORD).message(text).because(GUESSABLE))
+        Err(Error::new(codes::WEAK_PASSWORD).message(text).because(reason))
     }
 }
 
-/// Why a password is weak: too short or long, among those that everybody knows, or of too few kinds of characters to be hard to guess.
-pub const LENGTH: &str = "length";
-/// See [`LENGTH`].
-pub const COMMON: &str = "pwned";
-/// See [`LENGTH`].
-pub const GUESSABLE: &str = "characters";
+/// Why a password is weak: it has too few characters.
+pub const TOO_SHORT: &str = "too_short";
+/// Why a password is weak: it has more characters than are looked at.
+pub const TOO_LONG: &str = "too_long";
+/// Why a password is weak: it is one character, repeated.
+pub const REPEATED: &str = "repeated";
+/// Why a password is weak: instructions print it.
+pub const PRINTED: &str = "printed";
+/// Why a password is weak: it is what its owner is called, or the part of the e-mail address before the `@`.
+pub const OWN_NAME: &str = "own_name";
+/// Why a password is weak: it is a word, or among those that many people have.
+pub const COMMON: &str = "common";
+/// Why a password is weak: otherwise easy to guess.
+pub const GUESSABLE: &str = "guessable";
+
+/// What somebody is called, and what stands before the `@` of an address.
+fn parts_of<'n>(names: &'n [&str]) -> impl Iterator<Item = &'n str> {
+    let local = |name: &'n str| name.split_once('@').map(|(local, _)| local);
+    names
+        .iter()
+        .flat_map(move |&name| std::iter::once(name).chain(local(name)))
+        .filter(|name| !name.is_empty())
+}
+
+fn is_common(warning: Warning) -> bool {
+    matches!(
+        warning,
+        Warning::ThisIsATop10Password
+            | Warning::ThisIsATop100Password
+            | Warning::ThisIsACommonPassword
+            | Warning::ThisIsSimilarToACommonlyUsedPassword
+            | Warning::AWordByItselfIsEasyToGuess
+            | Warning::NamesAndSurnamesByThemselvesAreEasyToGuess
+            | Warning::CommonNamesAndSurnamesAreEasyToGuess
+    )
+}
 
 /// How much of a password is estimated; more only makes it stronger.
 const ESTIMATED_CHARS: usize = 64;
@@ -366,6 +404,8 @@ mod tests {
         {
             let error = judge(weak, 2).await.expect_err(weak);
             assert!(error.is(codes::WEAK_PASSWORD) && !error.public_message().contains(weak), "{error:?}");
+            let common = ["12345678", "Password1", "qwertyuiop"].contains(&weak);
+            assert_eq!(error.reason() == Some(COMMON), common, "{weak}: {:?}", error.reason());
             judge(weak, 0).await.expect("0 takes anything");
         }
         judge("correct horse battery", 2).await.expect("strong enough");
@@ -382,8 +422,11 @@ mod tests {
             ("repeated", "aaaaaaaaaa", false),
             ("printed by setup", "CHOOSE-ONE", false),
             ("its owner", "Ann@example.org", false),
+            ("its owner's address, in part", "Ann.Smith", false),
+            ("what its owner is called", "ann smithson", false),
         ] {
-            assert_eq!(policy.check(&password.into(), &["ann@example.org"]).is_ok(), good, "{name}");
+            let names = ["ann@example.org", "ann.smith@example.org", "Ann Smithson"];
+            assert_eq!(policy.check(&password.into(), &names).is_ok(), good, "{name}");
         }
         assert!(policy.check(&Secret::new("x1".repeat(513)), &[]).is_err());
     }
