@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
 use zxcvbn::feedback::Warning;
 
+use super::hashes::{ForeignHash, HashFault, IMPORTED, cost};
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
 use crate::random::{Random, bytes};
@@ -209,7 +210,7 @@ pub enum Compared {
     Wrong,
     /// It is.
     Right,
-    /// It is, and its hash was made with other settings than today's: hash it again.
+    /// It is, and its hash was made with other settings than today's, or by another system: hash it again.
     RightButOld,
 }
 
@@ -314,7 +315,34 @@ impl Hashing {
         .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))
     }
 
-    /// Compares. Without a hash, for somebody unknown, it costs the same and is wrong.
+    /// A hash of another system as it is kept until its owner's first log-in. A bare SHA-256 takes its turn in the pool.
+    ///
+    /// # Errors
+    /// `hashing_busy` when too many wait.
+    pub async fn keep(&self, random: &dyn Random, hash: ForeignHash) -> Result<String> {
+        let hash = match hash.under() {
+            None => hash,
+            Some((bare, made)) => {
+                let salt: [u8; 16] = bytes(random);
+                // Settings beyond what a hash may cost that comes from elsewhere would make one that is not read back.
+                let within = u64::from(self.params.m_cost()) <= cost::MEMORY_KIB
+                    && u64::from(self.params.m_cost()) * u64::from(self.params.t_cost()) <= cost::ARGON2_WORK;
+                let over = self
+                    .run(None, move |argon2| {
+                        let argon2 = if within { argon2 } else { Argon2::default() };
+                        argon2.hash_password_with_salt(bare.expose(), &salt).map(|phc| phc.to_string())
+                    })
+                    .await?
+                    .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))?;
+                made(&over)?
+            }
+        };
+        let text = hash.to_text().ok_or(HashFault::Unsupported)?;
+        Ok(format!("{IMPORTED}{text}"))
+    }
+
+    /// Compares. Without a hash, for somebody unknown, it costs the same and is wrong. With a hash of another system it costs that and what
+    /// one of ours does, right or wrong: never less than for an account of our own, and more only by what the other system chose.
     ///
     /// # Errors
     /// `hashing_busy` when too many wait.
@@ -327,14 +355,24 @@ impl Hashing {
         // Too long to be anybody's; it costs what every wrong one costs.
         let too_long = password.expose().len() > MAX_BYTES;
         let (password, phc) = if too_long { (&Secret::new(String::new()), None) } else { (password, phc) };
+        let typed = Secret::new(password.expose().clone());
         let password = normalize(password);
         let params = self.params.clone();
         self.run(from, move |argon2| {
+            // Its result does not matter, its time does.
+            let spend = || argon2.hash_password_with_salt(password.expose().as_bytes(), &[0; 16]).is_ok();
             let Some(phc) = phc else {
-                // The result does not matter, the time does.
-                let _ = argon2.hash_password_with_salt(password.expose().as_bytes(), &[0; 16]);
+                spend();
                 return Compared::Wrong;
             };
+            if let Some(text) = phc.strip_prefix(IMPORTED) {
+                let hash = ForeignHash::read(text).ok();
+                let right = hash.as_ref().is_some_and(|hash| hash.matches(typed.expose().as_bytes()));
+                if !hash.is_some_and(|hash| hash.costs_like_ours()) {
+                    spend();
+                }
+                return if right { Compared::RightButOld } else { Compared::Wrong };
+            }
             let Ok(parsed) = PasswordHash::new(&phc) else { return Compared::Wrong };
             if argon2.verify_password(password.expose().as_bytes(), &parsed).is_err() {
                 return Compared::Wrong;

@@ -21,5 +21,6 @@ mod sessions;
 mod signing_keys;
 mod start_up;
 mod stepped;
+mod transfer;
 mod users;
 mod workspaces;
