@@ -178,6 +178,7 @@ impl Users<'_> {
             user_metadata: incoming.user_metadata,
             roles: incoming.roles,
             admin_metadata,
+            ..NewUser::default()
         };
         // 1. The rules that hold for every account.
         let (mut user, _) = self.prepare(grant.mount(), new, None).await?;
