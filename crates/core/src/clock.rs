@@ -94,6 +94,59 @@ pub fn rfc3339(at_ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// The milliseconds of a moment as RFC 3339 and databases write it: `2026-11-25T00:44:43.53+01:00`, `2026-11-25 00:44:43+00`, or ending
+/// in `Z`. Without a zone it is UTC. `None` for anything else, and for years outside of 1900 to 9999.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<i64> {
+    let digits = |part: &str, width: usize| {
+        (part.len() == width && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i64>().ok())?
+    };
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
+    let mut parts = date.split('-');
+    let (year, month) = (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?);
+    let day = digits(parts.next()?, 2)?;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let longest = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        1..=12 => 31,
+        _ => return None,
+    };
+    if parts.next().is_some() || !(1900..=9999).contains(&year) || !(1..=longest).contains(&day) {
+        return None;
+    }
+    let (time, zone_s) = match rest.strip_suffix(['Z', 'z']) {
+        Some(time) => (time, 0),
+        None => match rest.rfind(['+', '-']) {
+            Some(at) => {
+                let (hours, minutes) = rest[at + 1..].split_once(':').unwrap_or((&rest[at + 1..], "00"));
+                let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+                let ahead_s =
+                    if hours < 24 && minutes < 60 { hours * 3600 + minutes * 60 } else { return None };
+                (&rest[..at], if rest.as_bytes()[at] == b'-' { -ahead_s } else { ahead_s })
+            }
+            None => (rest, 0),
+        },
+    };
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let millis: i64 = format!("{fraction:0<3}")[..3].parse().ok()?;
+    let mut parts = clock.split(':').map(|part| digits(part, 2));
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // The way back from `rfc3339`: years begin in March.
+    let years = year - i64::from(month <= 2);
+    let (era, year_of_era) = (years.div_euclid(400), years.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days =
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+    Some((days * 86_400 + hour * 3600 + minute * 60 + second - zone_s) * 1000 + millis)
+}
+
 /// A moment in UTC with microseconds and without a zone, as Python's servers write it: `2026-11-25T00:44:43.532000`.
 #[must_use]
 pub fn with_micros(at_ms: i64) -> String {
@@ -115,6 +168,41 @@ mod tests {
             (253_402_300_799_000, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(at_ms), expected);
+            let seconds = at_ms.div_euclid(1000) * 1000;
+            assert_eq!(from_rfc3339(expected), Some(seconds), "{expected}");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_as_others_write_them() {
+        for text in [
+            "2023-05-01T10:00:00.25Z",
+            "2023-05-01 10:00:00.25+00",
+            "2023-05-01T12:30:00.250123+02:30",
+            "2023-05-01 04:00:00.250-06",
+            "2023-05-01T10:00:00.25",
+        ] {
+            assert_eq!(from_rfc3339(text), Some(1_682_935_200_250), "{text}");
+        }
+        for bad in [
+            "",
+            "infinity",
+            "2023-05-01",
+            "2023-02-29T00:00:00Z",
+            "2023-13-01T00:00:00Z",
+            "2023-05-00T00:00:00Z",
+            "2023-05-01T24:00:00Z",
+            "2023-05-01T10:00Z",
+            "2023-05-01T10:00:00.Z",
+            "2023-05-01T10:00:00+2",
+            "2023-05-01T10:00:00+99",
+            "10000-05-01T10:00:00Z",
+            "0001-05-01T10:00:00Z",
+            "2023-5-1T10:00:00Z",
+            "2023-05-01T10:00:00é",
+            "２０２３-05-01T10:00:00Z",
+        ] {
+            assert_eq!(from_rfc3339(bad), None, "{bad}");
         }
     }
 }

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod accounts;
 mod administrator;
 pub mod assemble;
 pub mod cli;

@@ -158,7 +158,7 @@ def test_a_server_without_starttls_gets_neither_password_nor_letter(serve):
 def test_serve_refuses_weak_passwords_with_reasons(serve):
     with listening(Sink()) as port:
         supabase = serve(section(port))
-        for password, reason in [(PASSWORD, "pwned"), ("short", "length"), ("qwertyuiop", "characters")]:
+        for password, reason in [(PASSWORD, "pwned"), ("short", "length"), ("qwertyuiop", "pwned"), ("xyzxyzxyz", "characters")]:
             answer = sign_up(supabase, address(), password)
             assert answer.status_code == 422, answer.text
             assert (answer.json()["error_code"], answer.json()["weak_password"]) == ("weak_password", {"reasons": [reason]})

@@ -141,6 +141,8 @@ catalogue! {
         Read = "read", Read, Buffered;
         /// Seeing all accounts.
         List = "list", Admin, Buffered;
+        /// Taking all accounts out, with the hashes of their passwords. Does not imply making them elsewhere.
+        Export = "export", Admin, Durable;
         /// Changing name, address, password and user metadata. Does not imply roles, admin metadata or disabling.
         Update = "update", Write, Durable;
         /// Changing roles, admin metadata, and whether the account is disabled.

@@ -42,6 +42,11 @@ codes! {
     NOT_REFRESH = "not_a_refresh_token", Invalid, "Not a refresh token", "Send the refresh token of the log-in; an access token cannot be exchanged.";
     UNSUPPORTED_GRANT = "unsupported_grant_type", Invalid, "This grant type is not supported.", "Use password or refresh_token.";
     NAMELESS = "nameless", Invalid, "Updating password of an anonymous user without an email or phone is not allowed", "Give an e-mail address with it.";
+    HASH_UNSUPPORTED = "hash_unsupported", Invalid, "The password hash is of a kind that is not known here.", "docs/reference/import.md lists those that are; import the account without its hash and let its owner set a new password.";
+    HASH_MALFORMED = "hash_malformed", Invalid, "The password hash is not spelled as its kind is.", "Export it again; it may have been cut.";
+    HASH_TOO_COSTLY = "hash_too_costly", Invalid, "Checking the password hash would take too long or too much memory.", "docs/reference/import.md has the bounds; import the account without its hash and let its owner set a new password.";
+    HASH_TOO_WEAK = "hash_too_weak", Invalid, "The password hash is made with so little work that who has it has the password.", "Import the account without its hash and let its owner set a new password.";
+    ADMINISTRATOR_UNASKED = "administrator_unasked", Invalid, "The row makes an administrator.", "Look whether it should; say --with-admins to take administrators too.";
     SAME_PASSWORD = "same_password", Invalid, "The new password is the present one.", "Choose another one.";
 
     CREDENTIALS_MISSING = "credentials_missing", Unauthenticated, "This needs a credential.", "Send a Bearer token or an API key.";
@@ -87,6 +92,7 @@ codes! {
     EMAIL_TAKEN = "email_taken", Conflict, "This e-mail address is taken.", "Log in, or use another one.";
     USERNAME_TAKEN = "username_taken", Conflict, "This user name is taken.", "Use another one.";
     PHONE_TAKEN = "phone_taken", Conflict, "This phone number is taken.", "Use another one.";
+    ID_TAKEN = "id_taken", Conflict, "There is another account with this id.", "Look at it with `doorward user show`; an import changes no account that is there.";
     ACCOUNT_EXISTS = "account_exists", Conflict, "There is an account with this e-mail address, and this provider does not open it yet.", "Log in as before, then add the provider with POST /v1/me/identities. If the account is not yours, an administrator can free the address.";
     IDENTITY_TAKEN = "identity_taken", Conflict, "This identity opens another account.", "Remove it there first.";
     LAST_WAY_IN = "last_way_in", Conflict, "Nothing else opens this account.", "Set a password or add another provider first.";

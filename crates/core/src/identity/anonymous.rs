@@ -59,7 +59,7 @@ impl Sessions<'_> {
             writes: Vec::new(),
             refusal: codes::LOGIN_REFUSED,
             typed: None,
-            rehash: None,
+            renewal: None,
         };
         let permit = call.permit::<session::Login>(Target::any())?;
         let (_, granted) = self.begin(permit, arrival, Keep::Tokens { client, scope: None }).await?;

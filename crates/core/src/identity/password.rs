@@ -9,7 +9,9 @@ use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization as _;
+use zxcvbn::feedback::Warning;
 
+use super::hashes::{ForeignHash, HashFault, IMPORTED, cost};
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
 use crate::random::{Random, bytes};
@@ -48,18 +50,20 @@ impl PasswordPolicy {
     pub fn check(&self, password: &SecretText, names: &[&str]) -> Result<()> {
         let refused =
             |reason, text: String| Err(Error::new(codes::WEAK_PASSWORD).message(text).because(reason));
-        let weak = |text: &str| refused(COMMON, text.to_owned());
         if password.expose().len() > MAX_BYTES {
-            return refused(LENGTH, format!("A password has at most {} characters here.", self.max_chars));
+            return refused(TOO_LONG, format!("A password has at most {} characters here.", self.max_chars));
         }
         let normal = normalize(password);
         let text = normal.expose();
         let count = text.chars().count();
         if count < self.min_chars {
-            return refused(LENGTH, format!("A password has at least {} characters here.", self.min_chars));
+            return refused(
+                TOO_SHORT,
+                format!("A password has at least {} characters here.", self.min_chars),
+            );
         }
         if count > self.max_chars {
-            return refused(LENGTH, format!("A password has at most {} characters here.", self.max_chars));
+            return refused(TOO_LONG, format!("A password has at most {} characters here.", self.max_chars));
         }
         if self.obvious {
             return Ok(());
@@ -68,14 +72,14 @@ impl PasswordPolicy {
         if let Some(first) = characters.next()
             && characters.all(|c| c == first)
         {
-            return weak("The password is one character, repeated.");
+            return refused(REPEATED, "The password is one character, repeated.".to_owned());
         }
         let folded = Secret::new(text.to_lowercase());
         if PLACEHOLDERS.contains(&folded.expose().as_str()) {
-            return weak("The password is one that instructions print.");
+            return refused(PRINTED, "The password is one that instructions print.".to_owned());
         }
-        if names.iter().any(|name| !name.is_empty() && folded.expose() == name) {
-            return weak("The password is the name of its owner.");
+        if parts_of(names).any(|name| *folded.expose() == name.to_lowercase()) {
+            return refused(OWN_NAME, "The password is the name of its owner.".to_owned());
         }
         Ok(())
     }
@@ -86,28 +90,63 @@ impl PasswordPolicy {
             return Ok(());
         }
         let looked_at: SecretText = Secret::new(password.expose().chars().take(ESTIMATED_CHARS).collect());
-        let found = zxcvbn::zxcvbn(looked_at.expose(), names);
+        let names: Vec<&str> = parts_of(names).collect();
+        let found = zxcvbn::zxcvbn(looked_at.expose(), &names);
         if u8::from(found.score()) >= self.min_strength {
             return Ok(());
         }
         let mut text = "The password is too easy to guess.".to_owned();
+        let mut reason = GUESSABLE;
         if let Some(feedback) = found.feedback() {
+            if feedback.warning().is_some_and(is_common) {
+                reason = COMMON;
+            }
             let warning = feedback.warning().map(|warning| warning.to_string());
             for part in warning.into_iter().chain(feedback.suggestions().iter().map(ToString::to_string)) {
                 text.push(' ');
                 text.push_str(&part);
             }
         }
-        Err(Error::new(codes::WEAK_PASSWORD).message(text).because(GUESSABLE))
+        Err(Error::new(codes::WEAK_PASSWORD).message(text).because(reason))
     }
 }
 
-/// Why a password is weak: too short or long, among those that everybody knows, or of too few kinds of characters to be hard to guess.
-pub const LENGTH: &str = "length";
-/// See [`LENGTH`].
-pub const COMMON: &str = "pwned";
-/// See [`LENGTH`].
-pub const GUESSABLE: &str = "characters";
+/// Why a password is weak: it has too few characters.
+pub const TOO_SHORT: &str = "too_short";
+/// Why a password is weak: it has more characters than are looked at.
+pub const TOO_LONG: &str = "too_long";
+/// Why a password is weak: it is one character, repeated.
+pub const REPEATED: &str = "repeated";
+/// Why a password is weak: instructions print it.
+pub const PRINTED: &str = "printed";
+/// Why a password is weak: it is what its owner is called, or the part of the e-mail address before the `@`.
+pub const OWN_NAME: &str = "own_name";
+/// Why a password is weak: it is a word, or among those that many people have.
+pub const COMMON: &str = "common";
+/// Why a password is weak: otherwise easy to guess.
+pub const GUESSABLE: &str = "guessable";
+
+/// What somebody is called, and what stands before the `@` of an address.
+fn parts_of<'n>(names: &'n [&str]) -> impl Iterator<Item = &'n str> {
+    let local = |name: &'n str| name.split_once('@').map(|(local, _)| local);
+    names
+        .iter()
+        .flat_map(move |&name| std::iter::once(name).chain(local(name)))
+        .filter(|name| !name.is_empty())
+}
+
+fn is_common(warning: Warning) -> bool {
+    matches!(
+        warning,
+        Warning::ThisIsATop10Password
+            | Warning::ThisIsATop100Password
+            | Warning::ThisIsACommonPassword
+            | Warning::ThisIsSimilarToACommonlyUsedPassword
+            | Warning::AWordByItselfIsEasyToGuess
+            | Warning::NamesAndSurnamesByThemselvesAreEasyToGuess
+            | Warning::CommonNamesAndSurnamesAreEasyToGuess
+    )
+}
 
 /// How much of a password is estimated; more only makes it stronger.
 const ESTIMATED_CHARS: usize = 64;
@@ -171,7 +210,7 @@ pub enum Compared {
     Wrong,
     /// It is.
     Right,
-    /// It is, and its hash was made with other settings than today's: hash it again.
+    /// It is, and its hash was made with other settings than today's, or by another system: hash it again.
     RightButOld,
 }
 
@@ -276,7 +315,34 @@ impl Hashing {
         .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))
     }
 
-    /// Compares. Without a hash, for somebody unknown, it costs the same and is wrong.
+    /// A hash of another system as it is kept until its owner's first log-in. A bare SHA-256 takes its turn in the pool.
+    ///
+    /// # Errors
+    /// `hashing_busy` when too many wait.
+    pub async fn keep(&self, random: &dyn Random, hash: ForeignHash) -> Result<String> {
+        let hash = match hash.under() {
+            None => hash,
+            Some((bare, made)) => {
+                let salt: [u8; 16] = bytes(random);
+                // Settings beyond what a hash may cost that comes from elsewhere would make one that is not read back.
+                let within = u64::from(self.params.m_cost()) <= cost::MEMORY_KIB
+                    && u64::from(self.params.m_cost()) * u64::from(self.params.t_cost()) <= cost::ARGON2_WORK;
+                let over = self
+                    .run(None, move |argon2| {
+                        let argon2 = if within { argon2 } else { Argon2::default() };
+                        argon2.hash_password_with_salt(bare.expose(), &salt).map(|phc| phc.to_string())
+                    })
+                    .await?
+                    .map_err(|error| Error::new(codes::INTERNAL).caused_by(error))?;
+                made(&over)?
+            }
+        };
+        let text = hash.to_text().ok_or(HashFault::Unsupported)?;
+        Ok(format!("{IMPORTED}{text}"))
+    }
+
+    /// Compares. Without a hash, for somebody unknown, it costs the same and is wrong. With a hash of another system it costs that and what
+    /// one of ours does, right or wrong: never less than for an account of our own, and more only by what the other system chose.
     ///
     /// # Errors
     /// `hashing_busy` when too many wait.
@@ -289,14 +355,24 @@ impl Hashing {
         // Too long to be anybody's; it costs what every wrong one costs.
         let too_long = password.expose().len() > MAX_BYTES;
         let (password, phc) = if too_long { (&Secret::new(String::new()), None) } else { (password, phc) };
+        let typed = Secret::new(password.expose().clone());
         let password = normalize(password);
         let params = self.params.clone();
         self.run(from, move |argon2| {
+            // Its result does not matter, its time does.
+            let spend = || argon2.hash_password_with_salt(password.expose().as_bytes(), &[0; 16]).is_ok();
             let Some(phc) = phc else {
-                // The result does not matter, the time does.
-                let _ = argon2.hash_password_with_salt(password.expose().as_bytes(), &[0; 16]);
+                spend();
                 return Compared::Wrong;
             };
+            if let Some(text) = phc.strip_prefix(IMPORTED) {
+                let hash = ForeignHash::read(text).ok();
+                let right = hash.as_ref().is_some_and(|hash| hash.matches(typed.expose().as_bytes()));
+                if !hash.is_some_and(|hash| hash.costs_like_ours()) {
+                    spend();
+                }
+                return if right { Compared::RightButOld } else { Compared::Wrong };
+            }
             let Ok(parsed) = PasswordHash::new(&phc) else { return Compared::Wrong };
             if argon2.verify_password(password.expose().as_bytes(), &parsed).is_err() {
                 return Compared::Wrong;
@@ -366,6 +442,8 @@ mod tests {
         {
             let error = judge(weak, 2).await.expect_err(weak);
             assert!(error.is(codes::WEAK_PASSWORD) && !error.public_message().contains(weak), "{error:?}");
+            let common = ["12345678", "Password1", "qwertyuiop"].contains(&weak);
+            assert_eq!(error.reason() == Some(COMMON), common, "{weak}: {:?}", error.reason());
             judge(weak, 0).await.expect("0 takes anything");
         }
         judge("correct horse battery", 2).await.expect("strong enough");
@@ -382,8 +460,11 @@ mod tests {
             ("repeated", "aaaaaaaaaa", false),
             ("printed by setup", "CHOOSE-ONE", false),
             ("its owner", "Ann@example.org", false),
+            ("its owner's address, in part", "Ann.Smith", false),
+            ("what its owner is called", "ann smithson", false),
         ] {
-            assert_eq!(policy.check(&password.into(), &["ann@example.org"]).is_ok(), good, "{name}");
+            let names = ["ann@example.org", "ann.smith@example.org", "Ann Smithson"];
+            assert_eq!(policy.check(&password.into(), &names).is_ok(), good, "{name}");
         }
         assert!(policy.check(&Secret::new("x1".repeat(513)), &[]).is_err());
     }

@@ -287,7 +287,7 @@ impl<'e> Logins<'e> {
             writes: vec![touch],
             refusal: codes::LOGIN_REFUSED,
             typed: None,
-            rehash: None,
+            renewal: None,
         };
         let sessions = self.engine.sessions();
         let (session, _) = sessions.begin(permit, arrival, Keep::Cookie).await?;

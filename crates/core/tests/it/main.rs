@@ -22,6 +22,7 @@ mod sessions;
 mod signing_keys;
 mod start_up;
 mod stepped;
+mod transfer;
 mod users;
 mod workspaces;
 mod workspaces_anew;

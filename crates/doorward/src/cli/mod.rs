@@ -15,7 +15,7 @@ pub(crate) use inside::{Inside, inside};
 pub(crate) use moment::{moment, moment_or, span_s};
 pub use options::Surroundings;
 pub(crate) use options::{ReadyOptions, ServerOptions, StoreOptions};
-pub(crate) use output::{Output, table};
+pub(crate) use output::{Output, new_file, table};
 pub(crate) use password::PasswordSource;
 
 use crate::commands::BUILTIN;

@@ -1,6 +1,8 @@
 //! What a command answers: a table for people, JSON for programs.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
@@ -30,6 +32,20 @@ impl Output {
             other => Ok(other?),
         }
     }
+}
+
+/// A file that is not there yet, for its owner alone: what commands write into files names people.
+pub(crate) fn new_file(path: &Path) -> Result<BufWriter<File>, Failure> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(BufWriter::new).map_err(|error| {
+        Failure::refused(
+            format!("{}: {error}", path.display()),
+            "name a file that is not there yet, in a directory that can be written",
+        )
+    })
 }
 
 /// Columns that line up. Control characters of foreign texts are shown, not obeyed.

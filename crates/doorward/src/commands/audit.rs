@@ -1,7 +1,6 @@
 //! `doorward audit`: who did what.
 
-use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,7 +12,8 @@ use doorward_core::ports::store::AuditQuery;
 use serde_json::json;
 
 use crate::cli::{
-    Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside, moment, span_s, table,
+    Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside, moment, new_file, span_s,
+    table,
 };
 use crate::clock::SystemClock;
 
@@ -218,18 +218,4 @@ fn export(
 fn line(out: &mut dyn Write, record: &AuditRecord) -> std::io::Result<()> {
     serde_json::to_writer(&mut *out, record)?;
     out.write_all(b"\n")
-}
-
-/// A file that is not there yet, for its owner alone: the log names people.
-fn new_file(path: &Path) -> Result<BufWriter<File>, Failure> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(BufWriter::new).map_err(|error| {
-        Failure::refused(
-            format!("{}: {error}", path.display()),
-            "name a file that is not there yet, in a directory that can be written",
-        )
-    })
 }

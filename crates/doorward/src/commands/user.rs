@@ -1,5 +1,7 @@
 //! `doorward user`: people's accounts.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{identity, user};
@@ -10,6 +12,7 @@ use doorward_core::ports::store::Page;
 use doorward_core::principal::Principal;
 use serde_json::json;
 
+use crate::accounts::{Export, Import, export, import, role_names};
 use crate::cli::{
     Descriptor, Failure, Inside, Output, PasswordSource, Run, StoreOptions, Surroundings, inside, moment,
     table,
@@ -29,6 +32,7 @@ Examples:
   doorward user create --username ada --role admin
   doorward user list --json
   doorward user disable ada@example.com
+  doorward user import accounts.jsonl --dry-run
   echo 'a new long password' | doorward user set-password ada --password-stdin"
 )]
 struct Users {
@@ -142,6 +146,50 @@ enum What {
         #[command(flatten)]
         common: Common,
     },
+    /// Take accounts of another system in, with the hashes of their passwords
+    ///
+    /// The file is JSON: an array of objects, or one object a line. Each account is made whole or not at all, and none that is there is
+    /// changed, so the same file may be imported again. Its owner logs in with the password of before; the hash then becomes argon2id.
+    /// Fails if rows were refused, when the others are in. Formats and codes: docs/reference/import.md.
+    #[command(after_help = "Examples:\n  doorward user import accounts.jsonl --dry-run\n  \
+        doorward user import users.json --format hypha --map-role editor=user --report refused.jsonl\n  \
+        psql \"$DATABASE_URL\" -Atc 'select row_to_json(u) from auth.users u' | doorward user import -")]
+    Import {
+        /// The file; - is standard input
+        file: PathBuf,
+        /// users, hypha, supabase or auth0 [default: told by the members of the first row]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Say what would happen, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// A role of the file and what it is called here; may be repeated
+        #[arg(long = "map-role", value_name = "THERE=HERE", value_parser = role_names)]
+        role_names: Vec<(String, String)>,
+        /// Take accounts with the role admin, too
+        #[arg(long)]
+        with_admins: bool,
+        /// Write every refused row to this new file: its line and why
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Write every account as a line of JSON, as `user import` takes it
+    ///
+    /// Sessions, API keys and what providers say of people stay here.
+    #[command(after_help = "Examples:\n  doorward user export > accounts.jsonl\n  \
+        doorward user export --with-password-hashes --output accounts.jsonl")]
+    Export {
+        /// Write to this new file, for its owner alone, instead of to standard output
+        #[arg(long = "output", value_name = "FILE")]
+        output_file: Option<PathBuf>,
+        /// Write the hashes of passwords, too: whoever has them can guess; never to a terminal
+        #[arg(long)]
+        with_password_hashes: bool,
+        #[command(flatten)]
+        common: Common,
+    },
 }
 
 impl Run for Users {
@@ -185,6 +233,15 @@ impl Run for Users {
                 Administration { roles: Some(roles), ..Administration::default() },
                 surroundings,
             ),
+            What::Import { file, format, dry_run, role_names, with_admins, report, common } => {
+                let administrators = with_admins;
+                let wanted = Import { file, format, dry_run, role_names, administrators, report };
+                import(&wanted, &common.store, common.output, surroundings)
+            }
+            What::Export { output_file, with_password_hashes, common } => {
+                let wanted = Export { file: output_file, with_hashes: with_password_hashes };
+                export(&wanted, &common.store, common.output, surroundings)
+            }
             What::Delete { named, yes } => delete(&named, yes, surroundings),
             What::SetPassword { named, password } => set_password(&named, password, surroundings),
         }

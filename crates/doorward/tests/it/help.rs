@@ -20,6 +20,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "identities",
             "unlink",
             "set-roles",
+            "import",
+            "export",
         ],
     ),
     ("key", &["create", "list", "revoke"]),

@@ -1,5 +1,6 @@
 //! The program as a person runs it.
 
+mod accounts;
 mod agents;
 mod commands;
 mod dev;

@@ -152,6 +152,9 @@ impl Style for Problems {
             "code": code.name,
             "request_id": about.request_id,
         });
+        if let Some(reason) = error.reason() {
+            problem["reason"] = reason.into();
+        }
         if let Some(name) = error.oauth() {
             problem["error"] = name.into();
             problem["error_description"] = error.public_message().into();

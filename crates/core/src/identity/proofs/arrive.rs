@@ -147,7 +147,7 @@ impl Proofs<'_> {
             writes,
             refusal: codes::LOGIN_REFUSED,
             typed: None,
-            rehash: None,
+            renewal: None,
         };
         match self.engine.sessions().begin(permit, arrival, Keep::Tokens { client, scope: None }).await? {
             (_, Some(granted)) => Ok(Arrived::In(Box::new(granted))),

@@ -15,8 +15,8 @@ use crate::identity::password::Compared;
 use crate::identity::validate::fold;
 use crate::login::directory::{Entered, METHOD};
 use crate::memory::revocations::Key;
-use crate::operation::Permit;
-use crate::ports::store::Write;
+use crate::operation::{Origin, Permit};
+use crate::ports::store::{Conflict, StoreError, Write};
 use crate::principal::Principal;
 use crate::secret::SecretText;
 
@@ -51,8 +51,14 @@ pub(crate) struct Arrival {
     pub(crate) refusal: &'static Code,
     /// The name that was typed, where the proof could be guessed: a refusal counts as every wrong guess does.
     pub(crate) typed: Option<String>,
-    /// The password, where its hash is to be renewed.
-    pub(crate) rehash: Option<SecretText>,
+    /// The hash to be renewed.
+    pub(crate) renewal: Option<Renewal>,
+}
+
+/// A password that was right, and the hash it was compared with, which is not one as we make them today.
+pub(crate) struct Renewal {
+    password: SecretText,
+    phc: String,
 }
 
 /// Whose password it was.
@@ -62,8 +68,8 @@ struct Proven {
     method: &'static str,
     /// What must still hold when the session begins, and what changes with it.
     writes: Vec<Write>,
-    /// Whether its hash was made with other settings than today's.
-    old: bool,
+    /// The hash, where it is not one as we make them today. Its renewal expects it, so `writes` do not.
+    old: Option<String>,
 }
 
 /// What a log-in leaves with its client.
@@ -131,6 +137,7 @@ impl Sessions<'_> {
         match checked {
             Ok(Proven { user, method, writes, old }) => {
                 let source = login.source.or_else(|| Some(method.to_owned()));
+                let renewal = old.map(|phc| Renewal { password: login.password, phc });
                 let arrival = Arrival {
                     user,
                     method,
@@ -139,7 +146,7 @@ impl Sessions<'_> {
                     writes,
                     refusal: codes::BAD_CREDENTIALS,
                     typed: Some(folded),
-                    rehash: old.then_some(login.password),
+                    renewal,
                 };
                 self.begin(permit, arrival, keep).await
             }
@@ -179,10 +186,12 @@ impl Sessions<'_> {
         let compared = self.engine.hashing().compare(password, phc.clone(), from).await?;
         let proven = match (tried.clone(), phc, compared) {
             (Some(user), Some(phc), Compared::Right | Compared::RightButOld) => {
-                let old = compared == Compared::RightButOld;
                 // A password changed since it was read makes this log-in one with the old password.
-                let expected = Write::ExpectPassword { user: user.id.clone(), phc };
-                Some(Proven { user, method: "password", writes: vec![expected], old })
+                let (old, writes) = match compared == Compared::RightButOld {
+                    true => (Some(phc), Vec::new()),
+                    false => (None, vec![Write::ExpectPassword { user: user.id.clone(), phc }]),
+                };
+                Some(Proven { user, method: "password", writes, old })
             }
             // A password of ours stands before the directory's, whatever was typed.
             (_, Some(_), _) => None,
@@ -190,7 +199,7 @@ impl Sessions<'_> {
                 let entered = self.engine.logins().by_directory(permit, login, password).await?;
                 entered.map(|Entered { user, writes }| {
                     *tried = Some(user.clone());
-                    Proven { user, method: METHOD, writes, old: false }
+                    Proven { user, method: METHOD, writes, old: None }
                 })
             }
         };
@@ -200,6 +209,18 @@ impl Sessions<'_> {
                 Err(Error::new(codes::USER_DISABLED))
             }
             Some(proven) => Ok(proven),
+        }
+    }
+
+    /// What must hold when the session begins after all, though another log-in renewed the hash first: several programs of one person log
+    /// in at once. Refused if it was not renewed but changed.
+    async fn renewed_meanwhile(&self, user: &User, password: &SecretText, origin: &Origin) -> Result<Write> {
+        let phc = self.engine.store().password(&user.id).await?;
+        match (self.engine.hashing().compare(password, phc.clone(), origin.address).await?, phc) {
+            (Compared::Right | Compared::RightButOld, Some(phc)) => {
+                Ok(Write::ExpectPassword { user: user.id.clone(), phc })
+            }
+            _ => Err(StoreError::Conflict(Conflict::Stale).into()),
         }
     }
 
@@ -215,7 +236,7 @@ impl Sessions<'_> {
     ) -> Result<(Session, Option<Granted>)> {
         let mount = Arc::clone(permit.mount());
         let origin = Arc::clone(&permit.call().origin);
-        let Arrival { user, method, source, device, mut writes, refusal, typed, rehash } = arrival;
+        let Arrival { user, method, source, device, mut writes, refusal, typed, renewal } = arrival;
         let findings = match self.engine.odd_login(&user.id, &origin).await {
             Ok(findings) => findings,
             Err(error) => return permit.close(Err(error)),
@@ -231,17 +252,16 @@ impl Sessions<'_> {
             return Err(permit.refuse_login(typed, Error::new(refusal)).await);
         }
         // After the verdict: a refusal must not take longer for being of the right password.
-        if let Some(password) = &rehash {
-            let hashing = self.engine.hashing();
-            match hashing.hash(self.engine.random(), password, origin.address).await {
-                Ok(phc) => writes.push(Write::SetPassword {
-                    user: user.id.clone(),
-                    phc,
-                    at_ms: self.engine.now_ms(),
-                }),
-                Err(error) => return permit.close(Err(error)),
+        let renewed = match &renewal {
+            Some(Renewal { password, .. }) => {
+                let hashing = self.engine.hashing();
+                match hashing.hash(self.engine.random(), password, origin.address).await {
+                    Ok(phc) => Some(phc),
+                    Err(error) => return permit.close(Err(error)),
+                }
             }
-        }
+            None => None,
+        };
         // A stay that begins in the moment of a revocation must not fall under it.
         let principal = Key::of_principal(&Principal::local(&user.id).owner_key());
         let earliest_ms = self.engine.memory().revocations.earliest_ms(principal);
@@ -286,8 +306,27 @@ impl Sessions<'_> {
         if let (Some(granted), Some(family)) = (&granted, &family) {
             tell_tokens(&mut permit, granted, Some(family.expires_at_ms));
         }
-        writes.push(Write::InsertSession(session.clone()));
-        writes.extend(family.map(Write::InsertFamily));
+        let begun = || {
+            let family = family.clone().map(Write::InsertFamily);
+            std::iter::once(Write::InsertSession(session.clone())).chain(family)
+        };
+        if let (Some(Renewal { password, phc }), Some(renewed)) = (renewal, renewed) {
+            let renewing = [
+                Write::ExpectPassword { user: user.id.clone(), phc },
+                Write::SetPassword { user: user.id.clone(), phc: renewed, at_ms: self.engine.now_ms() },
+            ];
+            match permit.attempt(renewing.into_iter().chain(begun()).collect()).await {
+                Ok(()) => return Ok((session, granted)),
+                Err(StoreError::Conflict(Conflict::Stale)) => {
+                    match self.renewed_meanwhile(&user, &password, &origin).await {
+                        Ok(expected) => writes.push(expected),
+                        Err(error) => return permit.close(Err(error)),
+                    }
+                }
+                Err(error) => return permit.close(Err(error.into())),
+            }
+        }
+        writes.extend(begun());
         permit.commit(writes).await?;
         Ok((session, granted))
     }

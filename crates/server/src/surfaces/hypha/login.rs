@@ -267,8 +267,8 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         match signed_in(&request).await? {
             Some(call) => (call, None),
             None => {
-                let why = Some("Please sign in again.");
-                return Ok(form(&request, waiting, (why, false), StatusCode::UNAUTHORIZED));
+                let why = Refused { text: "Please sign in again.", code: None, reason: None };
+                return Ok(form(&request, waiting, (Some(why), false), StatusCode::UNAUTHORIZED));
             }
         }
     } else {
@@ -279,7 +279,7 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
             }
             Err(error) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-                let mut answer = form(&request, waiting, (Some(error.public_message()), false), status);
+                let mut answer = form(&request, waiting, (Some(Refused::of(&error)), false), status);
                 error_headers(request.site.style, &error, request.about(), answer.headers_mut());
                 return Ok(answer);
             }
@@ -421,22 +421,40 @@ pub(super) fn wants(approval: &Approval) -> String {
     )
 }
 
+/// Why a form is there again: a sentence for people, and for programs the code and which of its reasons it is.
+#[derive(Clone, Copy)]
+struct Refused<'e> {
+    text: &'e str,
+    code: Option<&'static str>,
+    reason: Option<&'static str>,
+}
+
+impl<'e> Refused<'e> {
+    fn of(error: &'e Error) -> Self {
+        Self { text: error.public_message(), code: Some(error.code().name), reason: error.reason() }
+    }
+}
+
 fn form(
     request: &Request,
     waiting: Option<(&str, &Approval)>,
-    (refused, anew): (Option<&str>, bool),
+    (refused, anew): (Option<Refused<'_>>, bool),
     status: StatusCode,
 ) -> Answer {
     if let Some(tenant) = tenant::of(request) {
-        return tenant::form(request, tenant, waiting, (refused, anew), status);
+        return tenant::form(request, tenant, waiting, (refused.map(|refused| refused.text), anew), status);
     }
     let path = escaped(&own_path(request));
     let key = waiting.map_or_else(String::new, |(key, _)| {
         format!("<input type=\"hidden\" name=\"key\" value=\"{}\">\n", escaped(key))
     });
     let mut body = waiting.map_or_else(String::new, |(_, approval)| wants(approval));
-    if let Some(refused) = refused {
-        body.push_str(&format!("<p class=\"refused\" role=\"alert\">{}</p>\n", escaped(refused)));
+    if let Some(Refused { text, code, reason }) = refused {
+        let marked = |name: &str, value: Option<&str>| {
+            value.map_or_else(String::new, |value| format!(" data-{name}=\"{}\"", escaped(value)))
+        };
+        let marks = format!("{}{}", marked("code", code), marked("reason", reason));
+        body.push_str(&format!("<p class=\"refused\" role=\"alert\"{marks}>{}</p>\n", escaped(text)));
     }
     let button = if waiting.is_some() { "Sign in and allow" } else { "Sign in" };
     body.push_str(&format!(

@@ -17,15 +17,23 @@ pub(super) struct Flaw<'a> {
     msg: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
+    /// More about it, where FastAPI has such things: `{"reason": …}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ctx: Option<Value>,
 }
 
 impl<'a> Flaw<'a> {
     pub(super) fn new(part: &'a str, name: &'a str, msg: &'a str, kind: &'a str) -> Self {
-        Self { loc: vec![part, name], msg, kind }
+        Self { loc: vec![part, name], msg, kind, ctx: None }
     }
 
     pub(super) fn whole(part: &'a str, msg: &'a str, kind: &'a str) -> Self {
-        Self { loc: vec![part], msg, kind }
+        Self { loc: vec![part], msg, kind, ctx: None }
+    }
+
+    /// Says which of its kind's few reasons it is.
+    pub(super) fn because(self, reason: Option<&str>) -> Self {
+        Self { ctx: reason.map(|reason| json!({ "reason": reason })), ..self }
     }
 
     fn missing(part: &'a str, name: &'a str) -> Self {

@@ -38,12 +38,8 @@ fn detail(error: &Error) -> &str {
 impl Style for Details {
     fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
         if error.is(codes::WEAK_PASSWORD) {
-            return unprocessable(&[Flaw::new(
-                "body",
-                "password",
-                error.public_message(),
-                error.code().name,
-            )]);
+            let flaw = Flaw::new("body", "password", error.public_message(), error.code().name);
+            return unprocessable(&[flaw.because(error.reason())]);
         }
         if [codes::BAD_FIELD, codes::BAD_JSON, codes::UNSUPPORTED_MEDIA].iter().any(|code| error.is(code)) {
             return unprocessable(&[Flaw::whole("body", error.public_message(), error.code().name)]);

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use doorward_core::error::{Code, Error, Kind, codes};
+use doorward_core::identity::password;
 use doorward_protocols::http_auth::Challenge;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -148,6 +149,15 @@ fn answer(fault: &Fault<'_>, more: Value, about: About<'_>) -> Answer {
     answer
 }
 
+/// A reason of ours in GoTrue's words.
+fn weakness(reason: &str) -> &'static str {
+    match reason {
+        password::TOO_SHORT | password::TOO_LONG => "length",
+        password::GUESSABLE => "characters",
+        _ => "pwned",
+    }
+}
+
 impl Style for GoTrue {
     fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
         let mut fault = fault(error);
@@ -158,7 +168,7 @@ impl Style for GoTrue {
         let more = match error.code().kind {
             Kind::Internal => json!({ "error_id": about.request_id }),
             _ if error.is(codes::WEAK_PASSWORD) => {
-                json!({ "weak_password": { "reasons": Vec::from_iter(error.reason()) } })
+                json!({ "weak_password": { "reasons": Vec::from_iter(error.reason().map(weakness)) } })
             }
             _ => Value::Null,
         };
