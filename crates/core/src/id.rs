@@ -98,6 +98,8 @@ ids! {
     TokenId = unique("tok");
     /// A thread of the embedded agent server.
     ThreadId = unique("thr");
+    /// An item of the embedded agent server's store.
+    ItemId = unique("itm");
     /// A message in a thread.
     MessageId = unique("msg");
     /// A run in a thread.

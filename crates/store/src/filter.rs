@@ -24,6 +24,15 @@ pub struct Labelled {
 /// Longest key and value that `label_value` holds (migration 0007).
 const INDEXED: usize = 200;
 
+/// Whether a filter lets through one owner's resources alone.
+pub(crate) fn is_of_one_owner(filter: &Filter) -> bool {
+    match filter {
+        Filter::Owner(_) => true,
+        Filter::And(parts) => parts.iter().any(|part| matches!(part, Filter::Owner(_))),
+        _ => false,
+    }
+}
+
 /// Appends the condition for `filter` to `sql` and its values to `params`.
 ///
 /// True for exactly the rows whose labels [`Filter::matches`].

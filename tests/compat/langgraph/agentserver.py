@@ -46,6 +46,11 @@ TUTORIAL = """
         return filters
 """
 
+#: Nothing covers what callers do, so that it is each caller's own.
+UNCOVERED = TUTORIAL.partition("@auth.on")[0]
+#: Where the gateway says whose a thing of the real server is.
+STAMP = "doorward_owner"
+
 
 #: The tutorial's file as JavaScript has it: Supabase is asked who a token is, and what somebody makes is theirs.
 TUTORIAL_IN_JAVASCRIPT = """
@@ -111,6 +116,10 @@ def doorward(home: Path, project: Project | Path | None, python: str = "bare", m
     named = [] if project is None else ["--langgraph", project.settings if isinstance(project, Project) else project]
     arguments = ["--listen", "127.0.0.1:0", "--config", config, "--mount", "langgraph=127.0.0.1:0", *named]
     return Doorward(mode, *arguments, home=home, environment=environment)
+
+
+def gateway(home: Path, upstream: str, handlers: str = TUTORIAL, more: str = "") -> Doorward:
+    return doorward(home, Project(home / "app").use().write("auth.py", handlers), mount=f'upstream = "{upstream}"\n{more}')
 
 
 class RealServer:

@@ -1,6 +1,7 @@
 """Projects with handlers, served by Doorward and by the real agent server; users are Bearer tokens."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import requests
 
 sys.path.append(str(Path(__file__).parent))
 
-from agentserver import APP, TUTORIAL, TUTORIAL_IN_JAVASCRIPT, Project, RealServer, doorward
+from agentserver import APP, TUTORIAL, TUTORIAL_IN_JAVASCRIPT, UNCOVERED, Project, RealServer, doorward, gateway
+from harness.client import Client
 from harness.doorward import Doorward
 from harness.programs import LeftOut, left_out, node_modules
 from harness.recorder import Recorder
@@ -106,3 +108,48 @@ def real(tmp_path_factory):
         yield server
     finally:
         server.program.stop()
+
+
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory):
+    """The real server without auth, for gateways."""
+    server = RealServer(tmp_path_factory.mktemp("open-server"), guarded=False)
+    try:
+        yield server.wait()
+    finally:
+        server.program.stop()
+
+
+@pytest.fixture(scope="session")
+def tutorial_gateway(tmp_path_factory, upstream):
+    with gateway(tmp_path_factory.mktemp("gateway"), upstream.url) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def uncovered_gateway(tmp_path_factory, upstream):
+    with gateway(tmp_path_factory.mktemp("uncovered"), upstream.url, UNCOVERED) as server:
+        yield server
+
+
+@pytest.fixture(params=["tutorial_gateway", "uncovered_gateway"])
+def door(request):
+    """Once where a handler's filter says whose a thing is, and once where the stamp does."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def at_both(tutorial_gateway, uncovered_gateway):
+    """A check at both doors at once: each run takes the real server a second, whoever else waits."""
+
+    def at_once(check) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(check, (tutorial_gateway, uncovered_gateway)))
+
+    return at_once
+
+
+@pytest.fixture
+def behind(upstream) -> Client:
+    """The server behind, round the gateway."""
+    return Client(upstream.url)

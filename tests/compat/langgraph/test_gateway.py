@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 import test_stranger
-from agentserver import TUTORIAL, Project, RealServer, anyone, conversation, doorward, events, say, until_status, user
+from agentserver import STAMP, TUTORIAL, UNCOVERED, Project, RealServer, anyone, conversation, events, gateway, say, until_status, user
 from test_runs import Someone, Stream
 from test_start import served
 from test_stranger import ASSISTANT, TAG, TEXT, Nobody, Stranger, attempts
@@ -27,59 +27,6 @@ from harness.client import Client
 from harness.doorward import Doorward
 from harness.programs import free_port, wait_until
 from harness.recorder import Recorder
-
-STAMP = "doorward_owner"
-#: Nothing covers what callers do, so that the stamp alone says whose a thing is.
-UNCOVERED = TUTORIAL.partition("@auth.on")[0]
-
-
-def gateway(home, upstream: str, handlers: str = TUTORIAL, more: str = "") -> Doorward:
-    return doorward(home, Project(home / "app").use().write("auth.py", handlers), mount=f'upstream = "{upstream}"\n{more}')
-
-
-@pytest.fixture(scope="module")
-def upstream(tmp_path_factory):
-    server = RealServer(tmp_path_factory.mktemp("open-server"), guarded=False)
-    try:
-        yield server.wait()
-    finally:
-        server.program.stop()
-
-
-@pytest.fixture(scope="module")
-def tutorial_gateway(tmp_path_factory, upstream):
-    with gateway(tmp_path_factory.mktemp("gateway"), upstream.url) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def uncovered_gateway(tmp_path_factory, upstream):
-    with gateway(tmp_path_factory.mktemp("uncovered"), upstream.url, UNCOVERED) as server:
-        yield server
-
-
-@pytest.fixture(params=["tutorial_gateway", "uncovered_gateway"])
-def door(request):
-    """Once where a handler's filter says whose a thing is, and once where the stamp does."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def at_both(tutorial_gateway, uncovered_gateway):
-    """A check at both doors at once: each run takes the real server a second, whoever else waits."""
-
-    def at_once(check) -> None:
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(check, (tutorial_gateway, uncovered_gateway)))
-
-    return at_once
-
-
-@pytest.fixture
-def behind(upstream) -> Client:
-    """The server behind, round the gateway."""
-    return Client(upstream.url)
-
 
 # The tutorial ---------------------------------------------------------------------------------
 
@@ -563,7 +510,7 @@ def test_a_server_that_is_down_is_a_502_that_tells_nothing(tmp_path):
             assert not [word for word in (str(port), "127.0.0.1", caller.token, "user-ann") if word in answer.text + str(answer.headers)]
         assert told == {'{"detail":"The agent server cannot be reached."}'}
         assert anyone(server).post("/threads", json={}).status_code == 401
-        assert caller.post("/store/items", json={}).status_code == 404
+        assert caller.post("/runs/crons", json={}).status_code == 404
 
 
 def test_a_request_after_the_servers_own_error_is_answered_as_ever(tutorial_gateway):

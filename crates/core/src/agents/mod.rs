@@ -1,6 +1,9 @@
 //! The embedded agent server, and who owns what an upstream keeps.
 
+pub mod changing;
+pub mod document;
 pub mod feed;
+pub mod items;
 pub mod model;
 pub mod ownership;
 pub mod runner;
@@ -49,6 +52,8 @@ pub struct Agents {
     pub feeds: feed::Feeds,
     turns: turns::Turns,
     later: Waiting,
+    /// One after the other, who first looks at something that is kept elsewhere and then changes it.
+    pub changing: changing::Changing,
     rolled_back: Mutex<HashSet<RunId>>,
 }
 

@@ -292,7 +292,7 @@ catalogue! {
         /// Mending the state a broken run left.
         Fix = "fix", Write, Durable;
     }
-    /// Long-term memory upstream.
+    /// Long-term memory, here or upstream.
     store {
         /// Seeing a memory.
         Read = "read", Read, Buffered;

@@ -122,7 +122,7 @@ fn spelled_once(value: &Value) -> Option<String> {
 }
 
 /// Equality of JSON; numbers are equal by their value, as in Python (`1` and `1.0`).
-fn equal(a: &Value, b: &Value) -> bool {
+pub(crate) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || same_number(a, b),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),

@@ -1,6 +1,7 @@
 //! What the engine asks of the world: traits that other crates implement.
 
 pub mod directory;
+pub mod documents;
 pub mod handlers;
 pub mod locations;
 pub mod mailer;

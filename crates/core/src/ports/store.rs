@@ -10,6 +10,8 @@
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
+use super::documents::Documents;
+use crate::agents::document::Document;
 use crate::agents::model::{Message, Run, RunStatus, Thread};
 use crate::artifacts::{Artifact, ArtifactQuery};
 use crate::audit::entry::{AuditEntry, AuditRecord, Outcome};
@@ -229,6 +231,14 @@ pub enum Write {
         value: Option<Vec<u8>>,
         most: u32,
     },
+    /// Adds a document, of which its owner has at most `most` of its kind and in them `most_bytes`. Conflicts: `Exists`, `TooMany`.
+    InsertDocument { document: Box<Document>, most: u32, most_bytes: u64 },
+    /// Replaces metadata, body and times of the document with this id if it is of this revision. Conflicts: `Stale`, `TooMany`.
+    ChangeDocument { to: Box<Document>, revision: i64, most_bytes: u64 },
+    /// Puts off when a document that is due is due; no conflict if it is gone, or due later.
+    DeferDocument { id: String, due_at_ms: i64 },
+    /// Removes a document. Conflict: `Missing`.
+    DeleteDocument(String),
     /// Queues an event for a webhook; no conflict if it is queued already.
     QueueDelivery(Delivery),
     /// Takes a delivery that is still due at `due_ms` until `until_ms`. Conflict: `Stale`.
@@ -578,6 +588,7 @@ pub trait Store:
     + Artifacts
     + Notes
     + StandIns
+    + Documents
     + AuditLog
     + DeliveryQueue
 {
@@ -599,6 +610,7 @@ impl<T> Store for T where
         + Artifacts
         + Notes
         + StandIns
+        + Documents
         + AuditLog
         + DeliveryQueue
 {

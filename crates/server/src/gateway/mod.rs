@@ -225,6 +225,20 @@ pub(crate) async fn look(request: &Request, grant: &Grant, path: String) -> Resu
     look_with(request, grant, own_request(request, grant, Method::GET, path, None)).await
 }
 
+/// As [`look`], with a query.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn look_at(
+    request: &Request,
+    grant: &Grant,
+    path: String,
+    query: String,
+) -> Result<Buffered> {
+    let outbound = own_request(request, grant, Method::GET, path, None);
+    look_with(request, grant, Outbound { query: Some(query), ..outbound }).await
+}
+
 /// As [`look`], where looking takes a body.
 ///
 /// # Errors

@@ -29,6 +29,7 @@ pub mod artifacts;
 pub mod audit;
 pub mod chains;
 pub mod deliveries;
+pub mod documents;
 pub mod filters;
 pub mod identities;
 pub mod identity;
@@ -109,6 +110,11 @@ macro_rules! conformance {
             deliveries: what_is_due_comes_in_order_for_its_webhook_alone,
             deliveries: a_lease_is_had_once,
             deliveries: old_deliveries_are_cleared_out,
+            documents: a_document_comes_back_as_written,
+            documents: a_change_of_a_document_sees_what_it_changes,
+            documents: documents_are_found_where_they_stand,
+            documents: an_owner_has_so_many_documents,
+            documents: what_is_due_is_found_and_cleared_out,
             workspaces: a_workspace_is_one_owners,
             workspaces: a_change_of_a_workspace_sees_what_it_changes,
             workspaces: an_owner_has_so_many_workspaces,
@@ -183,6 +189,7 @@ mod tests {
             ("artifacts", include_str!("artifacts.rs")),
             ("audit", include_str!("audit.rs")),
             ("deliveries", include_str!("deliveries.rs")),
+            ("documents", include_str!("documents.rs")),
             ("filters", include_str!("filters.rs")),
             ("identity", include_str!("identity.rs")),
             ("parallelism", include_str!("parallelism.rs")),

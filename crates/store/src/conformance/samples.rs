@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use doorward_core::agents::document::{Document, Kind};
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
 use doorward_core::artifacts::Artifact;
 use doorward_core::audit::entry::{AuditEntry, Outcome};
@@ -263,5 +264,25 @@ pub fn artifact(workspace: &str, alias: &str, parent: Option<&str>) -> Artifact 
         changed_at_ms: NOW_MS + 1,
         revision: 1,
         views: 0,
+    }
+}
+
+/// An item `doc_NAME` of OWNER at a place, which it shares with nobody.
+#[must_use]
+pub fn document(name: &str, owner: &str, place: &str, metadata: Value) -> Document {
+    Document {
+        id: format!("doc_{name}"),
+        kind: Kind::Item,
+        mount: "native".into(),
+        owner: owner.into(),
+        place: place.into(),
+        name: format!("name of {name}"),
+        sharing: "own".into(),
+        metadata: object(metadata),
+        body: object(json!({"value": {"n": 1, "deep": [1, {"a": null}]}, "ttl_ms": 5})),
+        revision: 1,
+        created_at_ms: NOW_MS,
+        updated_at_ms: NOW_MS + 1,
+        due_at_ms: Some(NOW_MS + HOUR_MS),
     }
 }

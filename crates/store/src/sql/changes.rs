@@ -4,7 +4,7 @@ use doorward_core::ports::store::{Change, ChangeSeq, Changes};
 use doorward_core::ports::{Durability, StoreError, StoreFuture};
 use doorward_core::tokens::model::{Revocation, Revoked};
 
-use super::revocations;
+use super::{documents, revocations};
 use crate::SqlStore;
 use crate::backend::{Row, Rows, Step, Value, owned};
 
@@ -148,7 +148,14 @@ impl Changes for SqlStore {
                     }
                 }
             }
-            Ok(gone)
+            loop {
+                let steps = documents::prune(now_ms, PRUNED_AT_ONCE).into();
+                let removed = self.backend.transact(steps, Durability::Buffered).await?;
+                gone += removed;
+                if removed == 0 {
+                    return Ok(gone);
+                }
+            }
         })
     }
 }

@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod codes;
 mod deliveries;
+mod documents;
 mod families;
 mod identities;
 mod labels;
@@ -111,6 +112,14 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
             artifacts::set_note(artifacts::Note { workspace, owner, kind, name, value, most }, to);
         }
         Write::KeepStandIn { hash, kept } => to.push(stand_ins::keep(hash, kept)),
+        Write::InsertDocument { document, most, most_bytes } => {
+            documents::insert(&document, most, most_bytes, to)?;
+        }
+        Write::ChangeDocument { to: changed, revision, most_bytes } => {
+            documents::change(&changed, revision, most_bytes, to)?;
+        }
+        Write::DeferDocument { id, due_at_ms } => to.push(documents::defer(id, due_at_ms)),
+        Write::DeleteDocument(id) => documents::delete(id, to),
         Write::QueueDelivery(delivery) => to.push(deliveries::queue(delivery)),
         Write::LeaseDelivery { webhook, id, due_ms, until_ms } => {
             to.push(deliveries::lease(webhook, id, due_ms, until_ms));

@@ -18,12 +18,7 @@ const SELECT: &str = "SELECT thread.id, thread.mount, thread.owner, thread.name,
 
 /// Within one owner's threads labels are looked at row by row; over a whole mount they are found by their value.
 fn many(filter: &Filter) -> Labelled {
-    let of_one_owner = match filter {
-        Filter::Owner(_) => true,
-        Filter::And(parts) => parts.iter().any(|part| matches!(part, Filter::Owner(_))),
-        _ => false,
-    };
-    Labelled { many: !of_one_owner, ..THREAD }
+    Labelled { many: !filter::is_of_one_owner(filter), ..THREAD }
 }
 
 fn resource(id: &ThreadId) -> String {

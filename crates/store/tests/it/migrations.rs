@@ -118,7 +118,7 @@ async fn a_schema_that_is_behind_is_brought_up_to_date_or_refused() {
     let last = MIGRATIONS.last().expect("there are migrations");
     file.outsider()
         .execute_batch(&format!(
-            "DROP TABLE stand_in; DELETE FROM migration WHERE version = {}",
+            "DROP TABLE document; DELETE FROM migration WHERE version = {}",
             last.version
         ))
         .expect("the newest migration can be undone");

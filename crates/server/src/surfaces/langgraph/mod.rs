@@ -14,6 +14,7 @@ mod search;
 mod service;
 mod state;
 mod stateless;
+mod store;
 mod stream;
 pub(super) mod style;
 mod threads;

@@ -1,13 +1,14 @@
-//! Every route, with the embedded agent server and in front of the real one. Crons, the store, MCP and A2A are not among them.
+//! Every route, with the embedded agent server and in front of the real one. Crons, MCP and A2A are not among them.
 
-use doorward_core::authz::catalogue::{Action, assistant, run, thread};
+use doorward_core::authz::catalogue::{Action, assistant, run, store as store_actions, thread};
 use http::Method;
 
-use super::{assistants, ids, runs, search, service, state, stateless, threads, upstream};
+use super::{assistants, ids, runs, search, service, state, stateless, store, threads, upstream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
@@ -95,6 +96,15 @@ pub(crate) static EMBEDDED: &[Route] = &[
     }),
     Route::guarded(GET, "/assistants/{assistant}/subgraphs", &[assistant::Read::DEF], |r| {
         Box::pin(assistants::subgraphs(r))
+    }),
+    Route::guarded(PUT, "/store/items", &[store_actions::Write::DEF], |r| Box::pin(store::put(r))),
+    Route::guarded(GET, "/store/items", &[store_actions::Read::DEF], |r| Box::pin(store::get(r))),
+    Route::guarded(DELETE, "/store/items", &[store_actions::Delete::DEF], |r| Box::pin(store::delete(r))),
+    Route::guarded(POST, "/store/items/search", &[store_actions::Search::DEF], |r| {
+        Box::pin(store::search(r))
+    }),
+    Route::guarded(POST, "/store/namespaces", &[store_actions::ListNamespaces::DEF], |r| {
+        Box::pin(store::namespaces(r))
     }),
 ];
 
@@ -230,5 +240,16 @@ pub(crate) static UPSTREAM: &[Route] = &[
     }),
     Route::guarded(POST, "/assistants/{assistant}/latest", &[assistant::Update::DEF], |r| {
         Box::pin(upstream::assistants::latest(r))
+    }),
+    Route::guarded(PUT, "/store/items", &[store_actions::Write::DEF], |r| Box::pin(upstream::store::put(r))),
+    Route::guarded(GET, "/store/items", &[store_actions::Read::DEF], |r| Box::pin(upstream::store::get(r))),
+    Route::guarded(DELETE, "/store/items", &[store_actions::Delete::DEF], |r| {
+        Box::pin(upstream::store::delete(r))
+    }),
+    Route::guarded(POST, "/store/items/search", &[store_actions::Search::DEF], |r| {
+        Box::pin(upstream::store::search(r))
+    }),
+    Route::guarded(POST, "/store/namespaces", &[store_actions::ListNamespaces::DEF], |r| {
+        Box::pin(upstream::store::namespaces(r))
     }),
 ];

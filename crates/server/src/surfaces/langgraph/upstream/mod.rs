@@ -4,7 +4,7 @@
 //! request ─ leave, handlers ─► look: whose is it? ─► rebuilt request ─► upstream ─► answer, filtered where it lists
 //! ```
 //! What owns a thing stands in its metadata there: what handlers write, and a stamp of ours beside it for what they do not cover. Routes
-//! that no table names are not reachable: `/internal/*`, `/deploy`, `/docs`, `/metrics`, the store, crons, MCP, A2A.
+//! that no table names are not reachable: `/internal/*`, `/deploy`, `/docs`, `/metrics`, crons, MCP, A2A.
 
 pub(super) mod assistants;
 pub(crate) mod graphs_own;
@@ -13,6 +13,7 @@ pub(super) mod runs;
 mod scrub;
 pub(super) mod search;
 pub(super) mod state;
+pub(super) mod store;
 pub(super) mod threads;
 
 use std::time::Duration;
