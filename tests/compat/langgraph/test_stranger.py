@@ -39,6 +39,7 @@ class Owner:
         self.run = self.client.post(f"/threads/{self.thread}/runs", json={**say(TEXT), "metadata": {"tag": TAG}, "stream_resumable": True}).json()["run_id"]
         self.client.get(f"/threads/{self.thread}/runs/{self.run}/join").raise_for_status()
         self.checkpoint = self.client.get(f"/threads/{self.thread}/state").json()["checkpoint"]["checkpoint_id"]
+        self.assistant = self.client.post("/assistants", json={"graph_id": "agent", "name": TEXT, "metadata": {"tag": TAG}}).json()["assistant_id"]
         # Under the owner's name: the real server has one store for all, and this one is also what others are shown of it.
         self.space = f"s-{os.urandom(6).hex()}"
         self.client.put("/store/items", json={"namespace": [self.space, "notes"], "key": "k", "value": {"text": TEXT, "tag": TAG}}).raise_for_status()
@@ -57,6 +58,9 @@ class Owner:
             ("POST", "/threads/search", {"limit": 100, "sort_by": "created_at"}),
             ("POST", "/threads/count", {}),
             ("POST", "/assistants/search", {}),
+            ("GET", f"/assistants/{self.assistant}", None),
+            ("GET", f"/assistants/{self.assistant}/schemas", None),
+            ("POST", f"/assistants/{self.assistant}/versions", {}),
             ("GET", f"/store/items?namespace={self.space}.notes&key=k", None),
             ("POST", "/store/items/search", {"namespace_prefix": [self.space]}),
             ("POST", "/store/namespaces", {"prefix": [self.space]}),
@@ -77,6 +81,8 @@ def attempts(owner: Owner, mine: dict, forged: str) -> list[tuple[str, str, obje
     body = {**say("x"), "metadata": {"owner": forged}}
     at = f"/threads/{thread}"
     own = f"/threads/{mine['thread']}"
+    assistant, theirs = f"/assistants/{owner.assistant}", {"graph_id": "agent", "metadata": {"owner": forged}}
+    run_theirs = {**say("x"), "assistant_id": owner.assistant}
     return [
         ("GET /ok", "/ok", None, 200),
         ("GET /info", "/info", None, 200),
@@ -154,6 +160,20 @@ def attempts(owner: Owner, mine: dict, forged: str) -> list[tuple[str, str, obje
         ("GET /assistants/{assistant}/graph", f"/assistants/{ASSISTANT}/graph", None, 404),
         ("GET /assistants/{assistant}/schemas", f"/assistants/{ASSISTANT}/schemas", None, 404),
         ("GET /assistants/{assistant}/subgraphs", f"/assistants/{ASSISTANT}/subgraphs", None, 404),
+        ("POST /assistants", "/assistants", {**theirs, "assistant_id": owner.assistant}, 409),
+        ("POST /assistants", "/assistants", {**theirs, "assistant_id": owner.assistant, "if_exists": "do_nothing"}, 409),
+        ("GET /assistants/{assistant}", assistant, None, 404),
+        ("PATCH /assistants/{assistant}", assistant, {"name": "taken", "metadata": {"owner": forged}}, 404),
+        ("DELETE /assistants/{assistant}", assistant, None, 404),
+        ("DELETE /assistants/{assistant}", f"{assistant}?delete_threads=true", None, {404, 422}),
+        *((f"GET /assistants/{{assistant}}/{what}", f"{assistant}/{what}", None, 404) for what in ("graph", "schemas", "subgraphs")),
+        ("POST /assistants/{assistant}/versions", f"{assistant}/versions", {}, 404),
+        ("POST /assistants/{assistant}/latest", f"{assistant}/latest", {"version": 1}, 404),
+        ("PATCH /assistants/{assistant}", f"/assistants/{ASSISTANT}", {"name": "taken"}, 404),
+        ("DELETE /assistants/{assistant}", f"/assistants/{ASSISTANT}", None, 404),
+        *((f"POST /threads/{{thread}}/runs{kind}", f"{own}/runs{kind}", run_theirs, 404) for kind in ("", "/wait", "/stream")),
+        *((f"POST /runs{kind}", f"/runs{kind}", run_theirs, 404) for kind in ("", "/wait", "/stream")),
+        ("POST /runs/batch", "/runs/batch", [run_theirs], 404),
         # What is not there is `null`, an empty list, or gone already, as on the real server.
         ("GET /store/items", f"/store/items?namespace={owner.space}.notes&key=k", None, 200),
         ("GET /store/items", f"/store/items?namespace={owner.space}.notes&key=k&refresh_ttl=true", None, 200),
@@ -181,7 +201,7 @@ class Stranger:
 class Nobody:
     """Ids that nothing has."""
 
-    thread, empty, run, checkpoint = (str(uuid.uuid4()) for _ in range(4))
+    thread, empty, run, checkpoint, assistant = (str(uuid.uuid4()) for _ in range(5))
     space = "nothing"
 
 
@@ -271,18 +291,18 @@ def test_what_is_anothers_is_answered_like_what_is_not_there(standing_in, owner)
     stranger = Stranger(standing_in)
 
     def told(of) -> list:
-        ids = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>", of.space: "<space>"}
+        ids = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>", of.space: "<space>", of.assistant: "<assistant>"}
         answers = []
         for route, path, body, status in attempts(of, stranger.ids, owner.owner):
             # A name that is taken is the one thing that creating tells, as on the real server; it is an id nobody guesses.
             making = isinstance(body, dict) and body.get("if_not_exists") == "create"
-            if route in ("POST /threads", "GET /threads/{thread}/state/{checkpoint}") or isinstance(status, set) or making:
+            if route in ("POST /threads", "POST /assistants", "GET /threads/{thread}/state/{checkpoint}") or isinstance(status, set) or making:
                 continue
             answer = stranger.does(route, path, body)
             text = answer.text
             for value, shown in ids.items():
                 text = text.replace(value, shown)
-            answers.append((route, path.replace(of.thread, "<thread>").replace(of.run, "<run>").replace(of.checkpoint, "<checkpoint>").replace(of.space, "<space>"), answer.status_code, text if status in (404, 409) else ""))
+            answers.append((route, path.replace(of.thread, "<thread>").replace(of.run, "<run>").replace(of.checkpoint, "<checkpoint>").replace(of.space, "<space>").replace(of.assistant, "<assistant>"), answer.status_code, text if status in (404, 409) else ""))
         return answers
 
     assert told(owner) == told(Nobody)
@@ -294,7 +314,7 @@ DIFFERENT = {
     "POST /threads/<thread>/state checkpoint": (422, 404, "forks of an earlier checkpoint are not supported, and said before anything is looked at"),
     "POST /threads/<own>/state checkpoint": (422, 200, "forks of an earlier checkpoint are not supported"),
     "POST /threads/<own>/history checkpoint": (422, 200, "a history of another namespace is not supported"),
-    "POST /store/items/search": (200, 500, "the real server fails at the search of a store under a handler's filter, where others have items without its member"),
+    "DELETE /assistants/<assistant>?delete_threads=true": (422, 404, "threads are deleted one by one, and that is said before anything is looked at"),
     "POST /runs/cancel status": (422, 404, "runs are cancelled by their ids"),
     "POST /runs/wait?from=moment": (422, 200, "a run goes on from its thread's end; the real server looks for the other moment in a new thread, and begins anew"),
     "GET /threads/<own>/runs/<run>/join": (404, 200, "a run of another thread is not there; the real server answers the own thread's state"),
@@ -307,12 +327,12 @@ DIFFERENT = {
 def test_the_walk_has_the_real_servers_statuses(standing_in, real):
     def told(server) -> list[tuple]:
         owner, stranger = Owner(server), Stranger(server)
-        names = {owner.thread: "<thread>", owner.run: "<run>", owner.checkpoint: "<checkpoint>", owner.owner: "<owner>", owner.space: "<space>"}
+        names = {owner.thread: "<thread>", owner.run: "<run>", owner.checkpoint: "<checkpoint>", owner.owner: "<owner>", owner.space: "<space>", owner.assistant: "<assistant>"}
         names[stranger.ids["thread"]] = "<own>"
         answers = []
         for route, path, body, _ in attempts(owner, stranger.ids, owner.owner):
-            if isinstance(body, dict) and "filter" in body:
-                # The real server lays the handler's filter beside the client's in a way that its own store cannot read, and cuts the line.
+            if route == "POST /store/items/search":
+                # The real server fails at a search of its store under a handler's filter, and cuts the line behind it.
                 continue
             answer = stranger.does(route, path, body)
             text = str(said(answer)) if answer.status_code >= 400 else ""

@@ -177,6 +177,19 @@ pub(super) fn reached(grant: &Grant, found: &Document) -> bool {
     grant.condition().is_none() || grant.matches(&found.seen())
 }
 
+/// The document with this id, if the grant reaches it.
+///
+/// # Errors
+/// `not_found`, also for somebody else's.
+pub(super) async fn visible(engine: &Engine, grant: &Grant, kind: Kind, id: &str) -> Result<Document> {
+    let hidden = || Error::new(codes::NOT_FOUND);
+    if id.len() > crate::id::MAX_ID_BYTES {
+        return Err(hidden());
+    }
+    let found = engine.store().document(&grant.mount().name, kind, id, grant.filter()).await?;
+    found.filter(|one| reached(grant, one) && !one.is_over(engine.now_ms())).ok_or_else(hidden)
+}
+
 /// What is looked for among documents.
 pub(super) struct Looked {
     pub(super) place: Option<Place>,

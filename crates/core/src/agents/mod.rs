@@ -1,5 +1,6 @@
 //! The embedded agent server, and who owns what an upstream keeps.
 
+pub mod assistants;
 pub mod changing;
 pub mod document;
 pub mod feed;

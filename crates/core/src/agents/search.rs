@@ -210,7 +210,7 @@ fn asked_for(search: &Search) -> Filter {
 }
 
 /// Whether metadata holds what is wanted: objects in part, everything else exactly, `null` never.
-fn holds(metadata: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
+pub(super) fn holds(metadata: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
     wanted.iter().all(|(name, wanted)| match (metadata.get(name), wanted) {
         (Some(Value::Object(has)), Value::Object(wanted)) => holds(has, wanted),
         (Some(_), Value::Null) | (None, _) => false,

@@ -103,6 +103,7 @@ codes! {
     ARTIFACT_NOT_EMPTY = "artifact_not_empty", Conflict, "Other artifacts are within this one.", "Remove them first, or say recursive.";
     TOO_MANY_ARTIFACTS = "too_many_artifacts", Conflict, "The workspace keeps as many artifacts as it may, or as much in them.", "Remove some; 10,000 are allowed, and 64 MiB.";
     TOO_MANY_ITEMS = "too_many_items", Conflict, "The owner keeps as many items as one may, or as much in them.", "Remove some; 10,000 are allowed, and 64 MiB.";
+    TOO_MANY_ASSISTANTS = "too_many_assistants", Conflict, "The owner has as many assistants as one may have, or as much in them.", "Delete some; 1,000 are allowed, and 32 MiB.";
     THREAD_BUSY = "thread_busy", Conflict, "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.", "Wait for the run, cancel it, or send another multitask_strategy.";
     LAST_ADMIN = "last_admin", Conflict, "This is the only administrator.", "Make another administrator first.";
 

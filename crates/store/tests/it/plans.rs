@@ -407,6 +407,22 @@ async fn single_rows_are_found_by_their_own_index() {
         ("family", vec!["SEARCH family USING INDEX sqlite_autoindex_family_1 (id=?)"]),
         ("threads by owner", vec!["SEARCH thread USING INDEX thread_owner (mount=? AND owner=? AND id<?)"]),
         (
+            "sorted threads by label",
+            vec![
+                "SEARCH thread USING INDEX thread_mount (mount=? AND id=?)",
+                "LIST SUBQUERY 1",
+                "SEARCH label USING COVERING INDEX label_value (key=? AND value=? AND item=?)",
+                "USE TEMP B-TREE FOR ORDER BY",
+            ],
+        ),
+        (
+            "sorted threads of an owner",
+            vec![
+                "SEARCH thread USING INDEX thread_owner (mount=? AND owner=?)",
+                "USE TEMP B-TREE FOR ORDER BY",
+            ],
+        ),
+        (
             "owner_of",
             vec![
                 "SEARCH ownership USING INDEX sqlite_autoindex_ownership_1 (mount=? AND resource=? AND id=?)",

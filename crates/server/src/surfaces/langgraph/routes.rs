@@ -44,15 +44,24 @@ pub(crate) static EMBEDDED: &[Route] = &[
     Route::guarded(POST, "/threads/{thread}/history", &[thread::Read::DEF], |r| {
         Box::pin(state::post_history(r))
     }),
-    Route::guarded(POST, "/threads/{thread}/runs", &[run::Create::DEF, thread::Create::DEF], |r| {
-        Box::pin(runs::create(r))
-    }),
-    Route::guarded(POST, "/threads/{thread}/runs/wait", &[run::Create::DEF, thread::Create::DEF], |r| {
-        Box::pin(runs::wait(r))
-    }),
-    Route::guarded(POST, "/threads/{thread}/runs/stream", &[run::Create::DEF, thread::Create::DEF], |r| {
-        Box::pin(runs::stream(r))
-    }),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(runs::create(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs/wait",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(runs::wait(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs/stream",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(runs::stream(r)),
+    ),
     Route::guarded(
         GET,
         "/threads/{thread}/runs",
@@ -73,21 +82,36 @@ pub(crate) static EMBEDDED: &[Route] = &[
         Box::pin(runs::cancel(r))
     }),
     Route::guarded(POST, "/runs/cancel", &[run::Cancel::DEF], |r| Box::pin(runs::cancel_named(r))),
-    Route::guarded(POST, "/runs", &[run::Create::DEF, thread::Create::DEF], |r| {
+    Route::guarded(POST, "/runs", &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(stateless::create(r))
     }),
-    Route::guarded(POST, "/runs/wait", &[run::Create::DEF, thread::Create::DEF], |r| {
+    Route::guarded(POST, "/runs/wait", &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(stateless::wait(r))
     }),
-    Route::guarded(POST, "/runs/stream", &[run::Create::DEF, thread::Create::DEF], |r| {
-        Box::pin(stateless::stream(r))
-    }),
-    Route::guarded(POST, "/runs/batch", &[run::Create::DEF, thread::Create::DEF], |r| {
-        Box::pin(stateless::batch(r))
+    Route::guarded(
+        POST,
+        "/runs/stream",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(stateless::stream(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/runs/batch",
+        &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(stateless::batch(r)),
+    ),
+    Route::guarded(POST, "/assistants", &[assistant::Create::DEF, assistant::Read::DEF], |r| {
+        Box::pin(assistants::create(r))
     }),
     Route::guarded(POST, "/assistants/search", &[assistant::List::DEF], |r| Box::pin(assistants::search(r))),
     Route::guarded(POST, "/assistants/count", &[assistant::List::DEF], |r| Box::pin(assistants::count(r))),
     Route::guarded(GET, "/assistants/{assistant}", &[assistant::Read::DEF], |r| Box::pin(assistants::get(r))),
+    Route::guarded(PATCH, "/assistants/{assistant}", &[assistant::Update::DEF], |r| {
+        Box::pin(assistants::update(r))
+    }),
+    Route::guarded(DELETE, "/assistants/{assistant}", &[assistant::Delete::DEF], |r| {
+        Box::pin(assistants::delete(r))
+    }),
     Route::guarded(GET, "/assistants/{assistant}/graph", &[assistant::Read::DEF], |r| {
         Box::pin(assistants::graph(r))
     }),
@@ -96,6 +120,12 @@ pub(crate) static EMBEDDED: &[Route] = &[
     }),
     Route::guarded(GET, "/assistants/{assistant}/subgraphs", &[assistant::Read::DEF], |r| {
         Box::pin(assistants::subgraphs(r))
+    }),
+    Route::guarded(POST, "/assistants/{assistant}/versions", &[assistant::Read::DEF], |r| {
+        Box::pin(assistants::versions(r))
+    }),
+    Route::guarded(POST, "/assistants/{assistant}/latest", &[assistant::Update::DEF], |r| {
+        Box::pin(assistants::latest(r))
     }),
     Route::guarded(PUT, "/store/items", &[store_actions::Write::DEF], |r| Box::pin(store::put(r))),
     Route::guarded(GET, "/store/items", &[store_actions::Read::DEF], |r| Box::pin(store::get(r))),

@@ -56,6 +56,7 @@ pub(super) struct Begun {
 /// A request that was read and fits.
 pub(super) struct Read {
     graph: String,
+    assistant: String,
     metadata: Map<String, Value>,
     kwargs: Value,
     modes: Vec<Mode>,
@@ -72,17 +73,17 @@ pub(super) struct Read {
 ///
 /// # Errors
 /// 422 for what does not fit, 404 for an assistant that there is not.
-pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
+pub(super) async fn read(request: &Request, body: &Body, place: &Place) -> Result<Read> {
     body.cannot(BEYOND)?;
     let named = match body.member("assistant_id") {
         None => return Err(Error::new(codes::BAD_FIELD).message("\"assistant_id\" is a required property")),
         Some(Value::String(named)) => named,
         Some(_) => return Err(bad("assistant_id", "is a text")),
     };
-    let graph = assistants::graph_of(request, named)?;
+    let meant = assistants::meant(request, named).await?;
     let modes = Mode::read(body.member("stream_mode"))?;
     let resumable = body.flag("stream_resumable")?;
-    let mut config = body.object("config")?.cloned().unwrap_or_default();
+    let mut config = laid_over(meant.version.config, body.object("config")?);
     if let Some(Value::Object(configurable)) = config.get_mut("configurable") {
         configurable.retain(|name, _| !RESERVED.contains(&name.as_str()));
     }
@@ -100,7 +101,7 @@ pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read
         "input": body.member("input").cloned().unwrap_or_default(),
         "command": null,
         "config": config,
-        "context": body.maybe_object("context")?.cloned().unwrap_or_default(),
+        "context": laid_over(meant.version.context, body.maybe_object("context")?),
         "stream_mode": modes.iter().map(|mode| mode.name()).collect::<Vec<_>>(),
         "interrupt_before": null,
         "interrupt_after": null,
@@ -115,7 +116,8 @@ pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read
     // Handlers may change it, so it is read again once they were asked; what cannot be read is refused before any of a batch is begun.
     input(&kwargs)?;
     Ok(Read {
-        graph,
+        graph: meant.version.graph,
+        assistant: meant.id,
         metadata: body.maybe_object("metadata")?.cloned().unwrap_or_default(),
         kwargs,
         modes,
@@ -138,7 +140,7 @@ pub(super) fn read(request: &Request, body: &Body, place: &Place) -> Result<Read
 pub(super) async fn begin(request: &mut Request, place: Place) -> Result<Begun> {
     request.may::<run::Create>()?;
     let body = Body::read(request).await?;
-    let read = read(request, &body, &place)?;
+    let read = read(request, &body, &place).await?;
     begin_as(request, place, read).await
 }
 
@@ -148,7 +150,7 @@ pub(super) async fn begin(request: &mut Request, place: Place) -> Result<Begun> 
 /// As there.
 pub(super) async fn begin_as(request: &Request, place: Place, read: Read) -> Result<Begun> {
     let id = RunId::from(ids::fresh(&request.engine).to_string());
-    let assistant = ids::assistant_of(&read.graph).to_string();
+    let assistant = read.assistant;
     let mut shown = read.kwargs;
     show_caller(request, &mut shown)?;
     let (strategy, turn) = read.turn;
@@ -233,6 +235,22 @@ pub(super) async fn begin_as(request: &Request, place: Place, read: Read) -> Res
         resumable: read.resumable,
         cancel_on_disconnect: read.cancel_on_disconnect,
     })
+}
+
+/// What a run says over what its assistant does, member by member.
+fn laid_over(
+    mut of_assistant: Map<String, Value>,
+    of_run: Option<&Map<String, Value>>,
+) -> Map<String, Value> {
+    for (name, value) in of_run.into_iter().flatten() {
+        match (of_assistant.get_mut(name), value) {
+            (Some(Value::Object(under)), Value::Object(over)) => under.extend(over.clone()),
+            _ => {
+                of_assistant.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    of_assistant
 }
 
 /// Where a run's configuration keeps what a graph may look at.

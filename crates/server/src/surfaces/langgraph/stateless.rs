@@ -46,11 +46,13 @@ pub(super) async fn batch(mut request: Request) -> Result<Answer> {
         return Err(Error::new(codes::BAD_FIELD).message("A batch holds 1 to 16 runs."));
     }
     // All of them fit, or none is begun.
-    let read = |item: Value| match item {
-        Value::Object(members) => run_request::read(&request, &Body(members), &ALONE),
-        _ => Err(Error::new(codes::BAD_FIELD).message("A batch is a list of objects.")),
-    };
-    let read = items.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let mut read = Vec::with_capacity(items.len());
+    for item in items {
+        let Value::Object(members) = item else {
+            return Err(Error::new(codes::BAD_FIELD).message("A batch is a list of objects."));
+        };
+        read.push(run_request::read(&request, &Body(members), &ALONE).await?);
+    }
     let mut begun = Vec::with_capacity(read.len());
     for one in read {
         begun.push(views::run(&run_request::begin_as(&request, ALONE, one).await?.run));
