@@ -1,5 +1,6 @@
 //! What the engine asks of the world: traits that other crates implement.
 
+pub mod deliveries;
 pub mod directory;
 pub mod documents;
 pub mod handlers;

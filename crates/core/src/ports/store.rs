@@ -10,13 +10,13 @@
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
+pub use super::deliveries::{Delivery, DeliveryQueue};
 use super::documents::Documents;
 use crate::agents::document::Document;
 use crate::agents::model::{Message, Run, RunStatus, Thread};
 use crate::artifacts::{Artifact, ArtifactQuery};
 use crate::audit::entry::{AuditEntry, AuditRecord, Outcome};
 use crate::authz::filter::Filter;
-use crate::events::webhooks::Waiting;
 use crate::id::{
     ApiKeyId, FamilyId, IdentityId, KeyId, MessageId, NodeId, RunId, SessionId, ThreadId, UserId,
 };
@@ -537,38 +537,6 @@ pub trait AuditLog: Send + Sync {
     fn audit(&self, query: AuditQuery) -> StoreFuture<'_, Vec<AuditRecord>>;
     /// Calls `each` for every line of every node in chain order.
     fn each_audit<'a>(&'a self, each: Box<dyn FnMut(AuditRecord) + Send + 'a>) -> StoreFuture<'a, ()>;
-}
-
-/// An event on its way to a webhook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// The event's id.
-    pub id: String,
-    /// The webhook's name.
-    pub webhook: String,
-    /// The event's name.
-    pub event: String,
-    /// When it happened.
-    pub at_ms: i64,
-    /// What is sent.
-    pub body: String,
-    /// How often it was tried in vain.
-    pub attempts: i64,
-    /// When it is to be tried.
-    pub due_ms: i64,
-}
-
-/// Events on their way to webhooks.
-pub trait DeliveryQueue: Send + Sync {
-    /// What is due for a webhook, the longest due first.
-    fn due_deliveries<'a>(
-        &'a self,
-        webhook: &'a str,
-        now_ms: i64,
-        limit: u32,
-    ) -> StoreFuture<'a, Vec<Delivery>>;
-    /// How much waits, by webhook.
-    fn waiting_deliveries(&self) -> StoreFuture<'_, Vec<Waiting>>;
 }
 
 /// Everything durable. Implemented by whatever implements the parts.
