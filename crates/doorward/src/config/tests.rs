@@ -291,6 +291,7 @@ fn secret_of(config: &Config, heading: &str, name: &str) -> Option<Vec<u8>> {
         }
         ("remote_tokens.supabase", "secret") => config.remote_tokens["supabase"].secret.as_ref().map(text),
         ("providers.google", "client_secret") => config.providers["google"].client_secret.as_ref().map(text),
+        ("ldap", "bind_password") => config.ldap.bind_password.as_ref().map(text),
         ("mail", "password") => config.mail.password.as_ref().map(text),
         ("webhooks.audit", "secret") => {
             config.webhooks["audit"].secrets.first().map(|secret| secret.expose().to_vec())

@@ -339,6 +339,7 @@ fn looks_at_everything(name: &str, step: &str) -> bool {
         ("ChangeArtifact", "SCAN kept"),
         ("SetNote", "SCAN kept"),
         ("InsertWorkspace", "SCAN made"),
+        ("EmptyWorkspace", "SCAN made"),
         ("DeleteArtifact with what is in it", "SCAN below"),
         ("", "SCAN SUBQUERY"),
         // A count and a sum: one row.

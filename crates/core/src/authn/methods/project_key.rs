@@ -2,7 +2,7 @@
 //!
 //! It stands before the methods that say who somebody is: 1. where a letter's link leads, nobody has a key; 2. no key, or a wrong one, is
 //! refused whatever else is shown; 3. clients repeat their key as the Bearer token while nobody is logged in, which is then nobody; 4. the
-//! service key as the Bearer token is the operator's own program, which administers accounts and nothing else (`docs/adr/0024`).
+//! service key as the Bearer token is the operator's own program, which administers accounts and nothing else (`docs/adr/0022`).
 
 use std::sync::Arc;
 
