@@ -9,6 +9,7 @@ use super::users::{Users, another_admin, is_admin, merge};
 use super::validate;
 use crate::authn::methods::project_key;
 use crate::authz::catalogue::{self, Access, user};
+use crate::authz::roles::{Reach, USER};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::events::catalogue as events;
@@ -115,6 +116,10 @@ impl Users<'_> {
             let out = user.is_kept_out(self.engine.now_ms());
             if out {
                 beside.extend(self.end_everything(&user.id));
+            }
+            if was.roles != user.roles && self.engine.reaches_far(&user.roles) {
+                // A link that a mount's key made for a plain account must not open what it becomes.
+                beside.extend(super::proofs::end_all_writes(id));
             }
             if out || password.is_some() {
                 beside.extend(self.engine.sessions().end_writes(&user.id, None).await?);
@@ -227,16 +232,18 @@ impl Engine {
         if grant.auth().method != project_key::METHOD {
             return Ok(());
         }
-        let administers = |action: &&&catalogue::ActionDef| {
-            action.access == Access::Admin || action.resource == "user" || action.resource == "session"
-        };
-        let far = catalogue::ALL.iter().filter(administers).any(|action| {
-            let reach = self.roles().reach(&user.roles, action);
+        if self.reaches_far(&user.roles) { Err(Error::new(codes::BEYOND_KEY)) } else { Ok(()) }
+    }
+
+    /// Whether roles reach further than one's own things: they administer, or reach what is anybody's and no plain user reaches so.
+    pub(crate) fn reaches_far(&self, roles: &[Arc<str>]) -> bool {
+        let plain: [Arc<str>; 1] = [USER.into()];
+        catalogue::ALL.iter().any(|action| {
+            let reach = self.roles().reach(roles, action);
             match action.access {
                 Access::Admin => reach.is_some(),
-                _ => reach == Some(crate::authz::roles::Reach::Any),
+                _ => reach == Some(Reach::Any) && self.roles().reach(&plain, action) != Some(Reach::Any),
             }
-        });
-        if far { Err(Error::new(codes::BEYOND_KEY)) } else { Ok(()) }
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::model::User;
-use super::own_account::OwnChanges;
+use super::own_account::{OwnChanges, whole_owner};
 use super::password::Compared;
 use super::proofs::end_earlier_writes;
 use super::validate;
@@ -196,6 +196,11 @@ impl<'e> Users<'e> {
         password: &SecretText,
         from: Option<IpAddr>,
     ) -> Result<Write> {
+        if self.engine.is_of_directory(&user.id).await? {
+            // With one of ours they would stay when the directory lets them go.
+            let message = "The password of this account is the directory's; change it there.";
+            return Err(Error::new(codes::FORBIDDEN).message(message));
+        }
         let names: Vec<&str> = [&user.email, &user.username, &user.display_name]
             .into_iter()
             .flatten()
@@ -305,7 +310,7 @@ impl<'e> Users<'e> {
     /// Sets a password. Whoever changes their own proves the old one; every session but the caller's ends.
     ///
     /// # Errors
-    /// `bad_credentials`, `weak_password`, `not_found`, `hashing_busy`.
+    /// `bad_credentials`, `weak_password`, `not_found`, `hashing_busy`, `login_too_old`, `nameless`, `forbidden`.
     pub async fn set_password(
         &self,
         permit: Permit<user::Update>,
@@ -325,7 +330,17 @@ impl<'e> Users<'e> {
                 return Err(Error::new(codes::FORBIDDEN).message(message));
             }
             if own {
-                self.engine.prove_password(id, current, address).await?;
+                if user.anonymous {
+                    // A password without a name to type it with opens nothing.
+                    return Err(Error::new(codes::NAMELESS));
+                }
+                // Where there is no old one to show, a log-in a moment old stands for it.
+                let (_, session) = whole_owner(&permit)?;
+                if !self.engine.prove_password(id, current, address).await?
+                    && !self.engine.is_fresh(&session).await?
+                {
+                    return Err(Error::new(codes::LOGIN_TOO_OLD));
+                }
             }
             let write = self.password_write(&mount, &user, new, address).await?;
             let keep = own.then(|| permit.auth().session.clone()).flatten();

@@ -188,6 +188,30 @@ impl<'e> ApiKeys<'e> {
         key.map(|key| key.owner).ok_or_else(|| Error::new(codes::NOT_FOUND))
     }
 
+    fn revoke_writes(&self, key: ApiKey) -> Vec<Write> {
+        let at_ms = self.engine.now_ms();
+        // By its handle too: streams know the credential that let them in by that.
+        let revoked = Revoked::Token(key.id.as_str().to_owned());
+        let until_ms = at_ms + self.engine.longest_token_ms();
+        let mut writes =
+            vec![Write::RevokeApiKey { id: key.id, at_ms }, Write::Announce(Change::ApiKey(key.mac))];
+        writes.extend(revoke_writes(Revocation { revoked, at_ms, until_ms }));
+        writes
+    }
+
+    /// What ends every key of an account.
+    pub(crate) async fn end_writes(&self, owner: &UserId) -> Result<Vec<Write>> {
+        let (mut writes, mut after) = (Vec::new(), None);
+        loop {
+            let keys = self.engine.store().api_keys(Some(owner), Page { after, limit: 200 }).await?;
+            let Some(last) = keys.last().map(|key| key.id.as_str().to_owned()) else { return Ok(writes) };
+            for key in keys.into_iter().filter(|key| key.revoked_at_ms.is_none()) {
+                writes.extend(self.revoke_writes(key));
+            }
+            after = Some(last);
+        }
+    }
+
     /// Revokes a key; the next request with it is refused.
     ///
     /// # Errors
@@ -203,16 +227,7 @@ impl<'e> ApiKeys<'e> {
         match found {
             Err(error) => permit.close(Err(error)),
             Ok(key) => {
-                let at_ms = self.engine.now_ms();
-                let mut writes = vec![
-                    Write::RevokeApiKey { id: id.clone(), at_ms },
-                    Write::Announce(Change::ApiKey(key.mac)),
-                ];
-                // By its handle too: streams know the credential that let them in by that.
-                let revoked = Revoked::Token(id.as_str().to_owned());
-                let until_ms = at_ms + self.engine.longest_token_ms();
-                writes.extend(revoke_writes(Revocation { revoked, at_ms, until_ms }));
-                Ok(permit.commit(writes).await?)
+                Ok(permit.commit(self.revoke_writes(key)).await?)
             }
         }
     }

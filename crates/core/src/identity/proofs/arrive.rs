@@ -91,7 +91,13 @@ impl Proofs<'_> {
             let claimed = self.claimed(shown).await?;
             let purpose = self.purpose(&claimed, purposes).await?;
             let (whose, what) = (claimed.user.id.clone(), claimed.what);
-            let proven = self.proven(claimed, purpose, confirms)?;
+            let first = confirms && claimed.user.email_confirmed_at_ms.is_none();
+            let mut proven = self.proven(claimed, purpose, confirms)?;
+            if first && purpose.is_from_outside()
+                && let Proven::Whole(user, writes) = &mut proven
+            {
+                writes.extend(self.ways_in_of_before(&user.id).await?);
+            }
             Ok::<_, Error>((whose, what, purpose, proven))
         };
         let (whose, what, purpose, proven) = match found.await {
@@ -155,6 +161,17 @@ impl Proofs<'_> {
         }
     }
 
+    /// What ends when somebody proves for the first time that the address of an account is theirs, and did not make it: whoever did must
+    /// keep no way in.
+    async fn ways_in_of_before(&self, user: &UserId) -> Result<Vec<Write>> {
+        let mut writes = self.engine.sessions().end_writes(user, None).await?;
+        for identity in self.engine.store().identities_of(user).await? {
+            writes.push(Write::DeleteIdentity { id: identity.id, user: user.clone() });
+        }
+        writes.extend(self.engine.api_keys().end_writes(user).await?);
+        Ok(writes)
+    }
+
     async fn claimed(&self, shown: &Shown<'_>) -> Result<Claimed> {
         let none = || Error::new(codes::CODE_SPENT);
         let mut names_another = false;
@@ -181,6 +198,9 @@ impl Proofs<'_> {
         };
         if user.is_kept_out(self.engine.now_ms()) {
             return Err(Error::new(codes::USER_DISABLED));
+        }
+        if self.engine.is_of_directory(&user.id).await? {
+            return Err(none());
         }
         Ok(Claimed { user, address, names_another, what, secret })
     }
@@ -218,7 +238,7 @@ impl Proofs<'_> {
             }
         } else if user.email_confirmed_at_ms.is_none()
             && confirms
-            && matches!(purpose, Purpose::MagicLink | Purpose::Invite)
+            && purpose.is_from_outside()
         {
             // Whoever signed up with somebody else's address must not keep a password of the account.
             writes.push(Write::DropPassword { user: user.id.clone() });

@@ -1,5 +1,7 @@
 //! Asking: a code into the store, a letter on its way.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value};
 
 use super::Proofs;
@@ -9,10 +11,13 @@ use crate::authz::Target;
 use crate::authz::catalogue::{login, user};
 use crate::error::{Error, Result, codes};
 use crate::identity::model::User;
+use crate::identity::password::Compared;
 use crate::identity::users::NewUser;
 use crate::mount::SignUp;
 use crate::operation::Permit;
-use crate::ports::{Conflict, StoreError};
+use crate::ports::store::Write;
+use crate::ports::{Batch, Conflict, StoreError};
+use crate::secret::SecretText;
 
 /// What asking came to. It does not say whether there is an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +51,7 @@ impl Proofs<'_> {
         if let Some(many) = self.too_many(permit.call()).await {
             return permit.close(Err(many));
         }
+        let typed = new.password.clone();
         let prepared = self.engine.users().sign_up_writes(&permit, new).await.and_then(|(user, writes)| {
             let address = user
                 .email
@@ -55,6 +61,10 @@ impl Proofs<'_> {
         });
         let (user, address, mut writes) = match prepared {
             Ok(prepared) => prepared,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let doubt = match self.doubted(&address, typed.as_ref(), permit.call().origin.address).await {
+            Ok(doubt) => doubt,
             Err(error) => return permit.close(Err(error)),
         };
         let asked = Asked { at_ms: self.engine.now_ms() };
@@ -71,6 +81,9 @@ impl Proofs<'_> {
             Err(StoreError::Conflict(Conflict::EmailTaken)) => {
                 let taken: Result<()> = permit.close(Err(Error::new(codes::EMAIL_TAKEN)));
                 drop(taken);
+                if let Some(write) = doubt {
+                    self.engine.commit(Batch::durable(vec![write])).await?;
+                }
                 if self.is_soon(&address).await.is_none() {
                     let permit = call.permit::<login::Begin>(Target::any())?;
                     self.ask_holder(permit, Purpose::SignUp, &address, links).await?;
@@ -79,6 +92,30 @@ impl Proofs<'_> {
             Err(error) => return permit.close(Err(error.into())),
         }
         Ok((user, asked))
+    }
+
+    /// What ends the password of an account that waits to be confirmed, where somebody signs up for its address with another one: nobody
+    /// knows yet whose it is, and the holder who opens the letter must not confirm a stranger's. It costs the same whether there is such an
+    /// account.
+    async fn doubted(
+        &self,
+        address: &str,
+        typed: Option<&SecretText>,
+        from: Option<IpAddr>,
+    ) -> Result<Option<Write>> {
+        let Some(typed) = typed else { return Ok(None) };
+        let waiting = self.engine.store().user_by_login(address).await?;
+        let waiting = waiting.filter(|user| {
+            user.email.as_deref() == Some(address) && user.email_confirmed_at_ms.is_none()
+        });
+        let phc = match &waiting {
+            Some(user) => self.engine.store().password(&user.id).await?,
+            None => None,
+        };
+        let has_one = phc.is_some();
+        let compared = self.engine.hashing().compare(typed, phc, from).await?;
+        let doubted = waiting.filter(|_| has_one && compared == Compared::Wrong);
+        Ok(doubted.map(|user| Write::DropPassword { user: user.id }))
     }
 
     /// Writes to an address, if it is an account's: to log in without the password, or once more to confirm it. Whether it is one, nobody
@@ -172,6 +209,12 @@ impl Proofs<'_> {
                 && (purpose != Purpose::SignUp || user.email_confirmed_at_ms.is_none())
         };
         let Some(user) = found.filter(wanted) else { return permit.close(Ok(())) };
+        match self.engine.is_of_directory(&user.id).await {
+            Ok(false) => {}
+            // Who comes by the directory comes by it alone.
+            Ok(true) => return permit.close(Ok(())),
+            Err(error) => return permit.close(Err(error)),
+        }
         let call = permit.call().clone();
         let Made { token, digits, writes } = self.made(purpose, &user.id, address);
         permit.name_resource(user.id.as_str());

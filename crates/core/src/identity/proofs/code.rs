@@ -35,6 +35,11 @@ pub enum Purpose {
 const OPENING: [Purpose; 4] = [Purpose::SignUp, Purpose::Recovery, Purpose::MagicLink, Purpose::Invite];
 
 impl Purpose {
+    /// Whether whoever asked for the letter need not be who made the account.
+    pub(super) fn is_from_outside(self) -> bool {
+        matches!(self, Self::MagicLink | Self::Invite | Self::Recovery)
+    }
+
     /// The word for it in links.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -145,7 +150,7 @@ pub(crate) fn end_earlier_writes(user: &UserId) -> Vec<Write> {
 }
 
 /// The writes that end every proof of an account: whoever has come in by one needs no other.
-pub(super) fn end_all_writes(user: &UserId) -> Vec<Write> {
+pub(crate) fn end_all_writes(user: &UserId) -> Vec<Write> {
     let others = [Purpose::EmailChange, Purpose::EmailChangeCurrent, Purpose::Reauthentication];
     OPENING.into_iter().chain(others).flat_map(|purpose| end_writes(purpose, user)).collect()
 }

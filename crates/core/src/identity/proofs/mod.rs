@@ -23,7 +23,7 @@ pub use links::{LinkFor, MadeLink};
 pub use redirects::Redirects;
 pub use write::Links;
 
-pub(crate) use code::end_earlier_writes;
+pub(crate) use code::{end_all_writes, end_earlier_writes};
 
 use std::sync::Arc;
 

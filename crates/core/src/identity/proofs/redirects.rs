@@ -21,13 +21,16 @@ impl Redirects {
     #[must_use]
     pub fn choose(&self, wanted: Option<&str>, own: &str) -> String {
         let site = self.site.as_deref().unwrap_or(own);
-        let wanted = wanted.map(without_fragment).filter(|url| self.lets(url, site));
+        let wanted = wanted.map(without_fragment).filter(|url| self.lets(url, site, own));
         wanted.unwrap_or_else(|| without_fragment(site)).to_owned()
     }
 
-    fn lets(&self, url: &str, site: &str) -> bool {
+    /// Our own origin is let through as the site exactly, and by patterns: other people's pages stand beneath it, a hub's among them.
+    fn lets(&self, url: &str, site: &str, own: &str) -> bool {
         let Some(place) = Place::of(url) else { return false };
-        Place::of(site).is_some_and(|site| site.is_same_site(&place))
+        let is_ours = Place::of(own).is_some_and(|own| own.is_same_origin(&place));
+        url == without_fragment(site)
+            || (!is_ours && Place::of(site).is_some_and(|site| site.is_same_site(&place)))
             || self
                 .allowed
                 .iter()
@@ -85,6 +88,16 @@ impl<'u> Place<'u> {
             && self.scheme == other.scheme
             && self.host == other.host
             && (local || self.port == other.port)
+    }
+
+    /// RFC 6454 §4, the usual port being one that is not written.
+    fn is_same_origin(&self, other: &Place<'_>) -> bool {
+        let port = |place: &Place<'_>| match (place.port, &*place.scheme) {
+            ("", "https") | ("443", "https") => "443".to_owned(),
+            ("", "http") | ("80", "http") => "80".to_owned(),
+            (port, _) => port.trim_start_matches('0').to_owned(),
+        };
+        self.scheme == other.scheme && self.host == other.host && port(self) == port(other)
     }
 }
 
@@ -178,7 +191,13 @@ mod tests {
     #[test]
     fn without_a_site_it_is_our_own_root_and_on_this_machine_the_port_does_not_matter() {
         assert_eq!(chosen(None, &[], "https://evil.example/"), "https://auth.example/");
-        assert_eq!(chosen(None, &[], "https://auth.example/x"), "https://auth.example/x");
+        // Beneath our own root are other people's pages too: a hub's applications.
+        for ours in ["https://auth.example/x", "https://auth.example:443/x", "https://AUTH.example/x"] {
+            assert_eq!(chosen(None, &[], ours), "https://auth.example/");
+            assert_eq!(chosen(Some("https://auth.example/welcome"), &[], ours), "https://auth.example/welcome");
+            assert_eq!(chosen(None, &["https://auth.example/x"], "https://auth.example/x"), "https://auth.example/x");
+        }
+        assert_eq!(chosen(None, &[], "https://auth.example/"), "https://auth.example/");
         let site = Some("http://localhost:3000");
         assert_eq!(chosen(site, &[], "http://localhost:5173/x"), "http://localhost:5173/x");
         assert_eq!(chosen(site, &[], "http://127.0.0.1:3000/"), "http://localhost:3000");

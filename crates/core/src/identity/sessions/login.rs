@@ -126,7 +126,7 @@ impl Sessions<'_> {
         // Folding costs time for each byte: what cannot be a name is not folded.
         let folded = if login.login.len() <= 1_024 { fold(&login.login) } else { String::new() };
         let mut tried = None;
-        let checked = self.checked(&mut permit, &login.login, &folded, &login.password, &mut tried).await;
+        let checked = self.checked(&mut permit, &folded, &login.password, &mut tried).await;
         // Only whoever knows the password learns that the address waits to be confirmed.
         let must_confirm = permit.mount().email.as_ref().is_some_and(|rules| rules.confirm);
         let unproven = |user: &User| user.email.is_some() && user.email_confirmed_at_ms.is_none();
@@ -168,7 +168,6 @@ impl Sessions<'_> {
     async fn checked(
         &self,
         permit: &mut Permit<session::Login>,
-        login: &str,
         folded: &str,
         password: &SecretText,
         tried: &mut Option<User>,
@@ -194,9 +193,12 @@ impl Sessions<'_> {
                 Some(Proven { user, method: "password", writes, old })
             }
             // A password of ours stands before the directory's, whatever was typed.
-            (_, Some(_), _) => None,
+            (_, Some(_), _) => {
+                self.engine.logins().directory_at_hand()?;
+                None
+            }
             (_, None, _) => {
-                let entered = self.engine.logins().by_directory(permit, login, password).await?;
+                let entered = self.engine.logins().by_directory(permit, folded, password).await?;
                 entered.map(|Entered { user, writes }| {
                     *tried = Some(user.clone());
                     Proven { user, method: METHOD, writes, old: None }

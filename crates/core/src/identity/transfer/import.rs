@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use super::origin::{self, Origin};
 use crate::authz::catalogue::user;
-use crate::authz::roles::ADMIN;
 use crate::error::{Error, Result, codes};
 use crate::id::UserId;
 use crate::identity::hashes::ForeignHash;
@@ -183,7 +182,7 @@ impl Users<'_> {
         // 1. The rules that hold for every account.
         let (mut user, _) = self.prepare(grant.mount(), new, None).await?;
         // 2. Who may do everything is not made in passing.
-        if administrators == Administrators::Refused && user.roles.iter().any(|role| &**role == ADMIN) {
+        if administrators == Administrators::Refused && self.engine.reaches_far(&user.roles) {
             return Err(Error::new(codes::ADMINISTRATOR_UNASKED));
         }
         user.id = origin.user_id();
