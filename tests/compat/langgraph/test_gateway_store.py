@@ -1,12 +1,15 @@
 """The real server's store behind the gateway: its reads ignore what handlers return, ours do not. L-002, L-037."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import storing
-from agentserver import STAMP, gateway, said, user
-from test_store import BY_NAMESPACE, HOSTILE, found, get, namespaces, put, root
+from agentserver import STAMP, TUTORIAL, gateway, said, user
+from test_store import BY_NAMESPACE, BY_WHAT_IT_KNOWS, HOSTILE, found, get, namespaces, put, refused_for_lack_of_a_namespace, root
+
+from harness.recorder import Recorder
 
 OURS = (STAMP, "doorward_metadata")
 
@@ -108,3 +111,104 @@ def test_names_that_look_like_queries_are_only_names(door):
         assert put(someone, [under, label], label, {"is": label}).status_code == 204, label
         answer = someone.get("/store/items", params={"namespace": f"{under}.{label}", "key": label})
         assert answer.json()["value"] == {"is": label}
+
+
+class LikePostgres(Recorder):
+    """A server whose store takes a prefix letter by letter, as `LIKE 'user-1%'` does, and compares equal values."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict] = []
+        super().__init__(answer=self._told)
+
+    def keeps(self, token: str, namespace: list, key: str, value: dict) -> None:
+        """What somebody put through the gateway."""
+        ours = {STAMP: f"langgraph|{token}", "doorward_metadata": {"owner": token}}
+        at = "2026-01-01T00:00:00Z"
+        self.rows.append({"namespace": namespace, "key": key, "value": {**value, **ours}, "created_at": at, "updated_at": at})
+
+    def searches(self) -> list[dict]:
+        return [request.json() for request in self.taken() if request.target == "/store/items/search"]
+
+    def _told(self, request) -> tuple[int, object]:
+        path, asked = request.target.split("?")[0], json.loads(request.body or b"{}")
+        if path not in ("/store/items/search", "/store/namespaces"):
+            return 200, None
+        part = slice(asked["offset"], asked["offset"] + asked["limit"])
+        begins = ".".join(asked.get("namespace_prefix") or asked.get("prefix") or [])
+        rows = [row for row in self.rows if ".".join(row["namespace"]).startswith(begins)]
+        if path == "/store/namespaces":
+            ends = ".".join(asked.get("suffix") or [])
+            spaces = sorted({tuple(row["namespace"][: asked.get("max_depth")]) for row in rows if ".".join(row["namespace"]).endswith(ends)})
+            return 200, {"namespaces": spaces[part]}
+        wanted = (asked.get("filter") or {}).items()
+        return 200, {"items": [row for row in rows if all(row["value"].get(name) == value for name, value in wanted)][part]}
+
+
+@pytest.fixture
+def postgres():
+    with LikePostgres() as upstream:
+        yield upstream
+
+
+def test_what_others_keep_changes_no_answer_to_a_filter(door):
+    """The real server compares with everything it has, and fails over what is no number."""
+    ann, bob, under = user(door), user(door), root()
+    assert put(ann, [under], "secret", {"pin": "ann's"}).status_code == 204
+    for n in range(3):
+        assert put(bob, [under], f"k{n}", {"pin": n, "o": {"n": n}}).status_code == 204
+    for wanted, keys in (({"pin": {"$gte": 1}}, ["k1", "k2"]), ({"pin": 2.0}, ["k2"]), ({"o": {"n": {"$lt": 1}}}, ["k0"]), ({"pin": "ann's"}, [])):
+        assert sorted(item["key"] for item in found(bob, namespace_prefix=[under], filter=wanted)) == keys, wanted
+    assert [item["key"] for item in found(bob, namespace_prefix=[under], filter={"pin": {"$gte": 0}}, limit=1, offset=2)] == ["k2"]
+    for name, whose in ((STAMP, f"langgraph|{ann.token}"), ("doorward_metadata", {"owner": ann.token}), (STAMP, f"langgraph|{bob.token}")):
+        assert found(bob, namespace_prefix=[under], filter={name: whose}) == [], "those members are none"
+
+
+@pytest.mark.parametrize("rule", [TUTORIAL, BY_NAMESPACE], ids=["condition", "namespace"])
+def test_a_clients_filter_is_not_asked_of_the_server(postgres, tmp_path, rule):
+    with gateway(tmp_path, postgres.url, rule) as server:
+        bob = user(server)
+        for n in range(70):
+            postgres.keeps(bob.token, [bob.token, "notes"], f"k{n}", {"n": n})
+        postgres.taken()
+        keys = [item["key"] for item in found(bob, namespace_prefix=[bob.token], filter={"n": {"$gte": 40}}, limit=4, offset=2)]
+        assert keys == ["k42", "k43", "k44", "k45"]
+        asked = postgres.searches()
+        assert [search.get("filter") for search in asked] == [None, None] and {search["limit"] for search in asked} == {30}
+
+
+def test_large_items_of_others_stop_no_search(postgres, tmp_path):
+    with gateway(tmp_path, postgres.url) as server:
+        ann, bob = user(server), user(server)
+        # As many as filled an answer once, then as a graph may keep them: two too large for one answer, and one too large for any.
+        sizes = [*[250_000] * 40, *[3 << 20] * 5, 9 << 20, *[3 << 20] * 3]
+        for n, size in enumerate(sizes):
+            postgres.keeps(bob.token, ["bobs"], f"k{n}", {"x": "y" * size})
+        postgres.keeps(ann.token, ["anns"], "k", {"n": 1})
+        assert [item["key"] for item in found(ann, filter={"n": 1})] == ["k"] and namespaces(ann) == [["anns"]]
+        asked = {search["offset"] for search in postgres.searches()}
+        assert len(sizes) - 4 in asked, "the largest was left out by itself"
+        answer = bob.post("/store/items/search", json={"limit": 1, "offset": 47})
+        assert [item["key"] for item in answer.json()["items"]] == ["k48"], "what nobody can look at is in no list"
+
+
+@pytest.mark.parametrize("rule", [TUTORIAL, BY_NAMESPACE], ids=["condition", "namespace"])
+def test_a_neighbour_whose_name_begins_alike_is_not_told(postgres, tmp_path, rule):
+    with gateway(tmp_path, postgres.url, rule) as server:
+        one, ten = user(server, "1"), user(server, "10")
+        for someone in (one, ten):
+            postgres.keeps(one.token, [someone.token, "notes", "old"], someone.token, {"n": 1})
+            postgres.keeps(one.token, [someone.token, "files", "cold"], someone.token, {"n": 2})
+        own = [[one.token, "files", "cold"], [one.token, "notes", "old"]]
+        assert [item["namespace"] for item in found(one, namespace_prefix=[one.token])] == own[::-1]
+        assert found(one, namespace_prefix=[one.token, "note"]) == [], "a label is whole"
+        assert namespaces(one, prefix=[one.token]) == own
+        assert namespaces(one, prefix=[one.token], max_depth=1) == [[one.token]]
+        assert namespaces(one, prefix=[one.token], suffix=["old"]) == own[1:]
+        assert namespaces(one, prefix=[one.token], suffix=["old"], max_depth=2) == [[one.token, "notes"]]
+        assert namespaces(one, prefix=[one.token], limit=1, offset=1) == own[1:]
+        assert namespaces(one, prefix=[one.token, "note"]) == []
+
+
+def test_a_namespace_that_a_handler_does_not_know_is_not_the_root(upstream, tmp_path):
+    with gateway(tmp_path, upstream.url, BY_WHAT_IT_KNOWS) as server:
+        refused_for_lack_of_a_namespace(server)

@@ -34,12 +34,37 @@ BY_VALUE = UNCOVERED + """
         return {"owner": ctx.user.identity}
 """
 
+#: What it leaves where it does not know whose a namespace is: a label of the search says which.
+BY_WHAT_IT_KNOWS = UNCOVERED + """
+    @auth.on.store
+    async def known(ctx, value):
+        asked = [*(value.get("namespace") or ()), *(value.get("suffix") or ())]
+        if "is-null" in asked:
+            value["namespace"] = None
+        if "is-away" in asked:
+            del value["namespace"]
+        if "is-text" in asked:
+            value["namespace"] = "text"
+        if "no-suffix" in asked:
+            value["suffix"] = None
+"""
+#: Searches and lists of which it makes ones of everything.
+UNKNOWN = [
+    ("/store/items/search", {"namespace_prefix": ["is-null"]}),
+    ("/store/items/search", {"namespace_prefix": ["is-away"]}),
+    ("/store/items/search", {"namespace_prefix": ["is-text"]}),
+    ("/store/namespaces", {"prefix": ["is-null"]}),
+    ("/store/namespaces", {"prefix": ["is-away"]}),
+    ("/store/namespaces", {"suffix": ["is-away"]}),
+    ("/store/namespaces", {"suffix": ["no-suffix"]}),
+]
+
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
     """One server for each rule."""
     running = {}
-    for name, handlers in {"owner": TUTORIAL, "namespace": BY_NAMESPACE, "value": BY_VALUE, "uncovered": UNCOVERED}.items():
+    for name, handlers in {"owner": TUTORIAL, "namespace": BY_NAMESPACE, "value": BY_VALUE, "uncovered": UNCOVERED, "known": BY_WHAT_IT_KNOWS}.items():
         home = tmp_path_factory.mktemp(f"store-{name}")
         running[name] = doorward(home, Project(home / "app").use().write("auth.py", handlers))
     yield running
@@ -169,6 +194,21 @@ def test_a_rule_that_cannot_be_enforced_lets_nothing_through(standing_in, what):
         answer = someone.request(method, path, headers=case(**what), **more)
         assert answer.status_code == 500 and under not in answer.text, (method, path, answer.text)
     assert get(someone, [under], "k")["value"] == {"a": 5}
+
+
+def refused_for_lack_of_a_namespace(server) -> None:
+    ann, bob, under = user(server), user(server), root()
+    assert put(ann, [under], "k", {"text": "ann's"}).status_code == 204
+    for path, asked in UNKNOWN:
+        answer = bob.post(path, json=asked)
+        assert (answer.status_code, said(answer)) == (500, "The authorization handler left no namespace that can be enforced."), (path, asked)
+    # That nobody asked for a namespace is something else.
+    assert [under] in namespaces(bob, prefix=[], limit=1000) and [under] in namespaces(bob, limit=1000)
+    assert [item["key"] for item in found(bob, namespace_prefix=[under])] == ["k"]
+
+
+def test_a_namespace_that_a_handler_does_not_know_is_not_the_root(servers):
+    refused_for_lack_of_a_namespace(servers["known"])
 
 
 def test_a_refusal_of_a_handler_is_its_own(standing_in):

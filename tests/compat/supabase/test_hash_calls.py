@@ -34,7 +34,7 @@ def waiting(supabase: Supabase) -> str:
     [
         ("/token?grant_type=password", {"password": "wrong password"}, 1),
         ("/token?grant_type=password", {"password": ""}, None),
-        ("/signup", {"password": "another password"}, 2),
+        ("/signup", {"password": "another password"}, 3),
         ("/signup", {"password": "short"}, None),
         ("/recover", {}, 0),
         ("/resend", {"type": "signup"}, 0),

@@ -8,6 +8,7 @@ use crate::authz::catalogue::login;
 use crate::error::{Error, Result, codes};
 use crate::id::UserId;
 use crate::identity::model::{Moving, User};
+use crate::identity::validate;
 use crate::operation::{Call, Grant, Permit};
 use crate::ports::store::{Change, Write};
 use crate::secret::SecretText;
@@ -35,10 +36,16 @@ impl Proofs<'_> {
             self.engine.owner_proven(&permit, current_password).await?;
             let account =
                 self.engine.store().user(user).await?.ok_or_else(|| Error::new(codes::NOT_FOUND))?;
+            let address = validate::email(address)?;
             // Counted first: whoever asks for one address after the other learns of few.
-            let address = self.may_write(&permit, address).await?;
+            if let Some(many) = self.too_many(permit.call()).await {
+                return Err(many);
+            }
             self.not_anothers(&address, user).await?;
-            Ok((address, account))
+            match self.is_soon(&address).await {
+                Some(soon) => Err(soon),
+                None => Ok((address, account)),
+            }
         };
         let (address, account) = match checked.await {
             Ok(checked) => checked,

@@ -42,6 +42,19 @@ pub(super) fn namespace(value: Option<&Value>) -> Result<Namespace> {
     }
 }
 
+/// The namespace under which a handler left a search or a list. `null` would be the root, and with it everybody's things: what a handler
+/// did not know is no answer.
+fn left(grant: &Grant, name: &str) -> Result<Namespace> {
+    match grant.amended().get(name) {
+        Some(Value::Array(_)) => namespace(grant.amended().get(name)),
+        _ => {
+            let text = "The authorization handler left no namespace that can be enforced.";
+            let what = format!("it left value[{name:?}] without a list of labels");
+            Err(Error::new(codes::HANDLER_FILTER).message(text).operator(what))
+        }
+    }
+}
+
 /// A namespace as it stands in a query: labels with a `.` between.
 pub(super) fn dotted(text: &str) -> Result<Namespace> {
     Namespace::new(text.split('.'))
@@ -215,7 +228,7 @@ pub(super) fn search_value(body: &Body) -> Result<Value> {
 /// What is searched for, as the handlers left it.
 pub(super) fn search_amended(grant: &Grant) -> Result<ItemSearch> {
     Ok(ItemSearch {
-        under: namespace(grant.amended().get("namespace"))?,
+        under: left(grant, "namespace")?,
         wanted: Wanted::parse(&object_of(grant, "filter")?)?,
         offset: whole_of(grant, "offset", MAX_OFFSET, 0)?,
         limit: whole_of(grant, "limit", MOST, 10)?,
@@ -247,15 +260,19 @@ pub(super) async fn search(mut request: Request) -> Result<Answer> {
     Ok(json_answer(StatusCode::OK, &json!({ "items": items })))
 }
 
+/// How the namespaces begin or end that a client asks for, if it says so.
+fn pattern<'b>(body: &'b Body, name: &str) -> Option<&'b Value> {
+    body.member(name).filter(|value| value.as_array().is_some_and(|all| !all.is_empty()))
+}
+
 /// Which namespaces are listed, as handlers are shown it.
 pub(super) fn namespaces_value(body: &Body) -> Result<Value> {
     for name in ["prefix", "suffix"] {
         namespace(body.member(name))?;
     }
-    let some = |name| body.member(name).filter(|value| value.as_array().is_some_and(|all| !all.is_empty()));
     Ok(json!({
-        "namespace": some("prefix"),
-        "suffix": some("suffix"),
+        "namespace": pattern(body, "prefix"),
+        "suffix": pattern(body, "suffix"),
         "max_depth": if body.member("max_depth") == Some(&Value::Null) { None } else { body.whole("max_depth", 1, 1_000)? },
         "limit": body.whole("limit", 0, MOST)?.unwrap_or(100),
         "offset": body.whole("offset", 0, MAX_OFFSET)?.unwrap_or(0),
@@ -263,11 +280,16 @@ pub(super) fn namespaces_value(body: &Body) -> Result<Value> {
 }
 
 /// Which namespaces are listed, as the handlers left it.
-pub(super) fn namespaces_amended(grant: &Grant) -> Result<NamespaceSearch> {
-    let pattern = |name| namespace(grant.amended().get(name)).map(Pattern::new);
+pub(super) fn namespaces_amended(grant: &Grant, body: &Body) -> Result<NamespaceSearch> {
+    let amended = |name, asked| {
+        // `null` stands for all of them only where the client said so too, and no handler took it away.
+        let is_untouched = grant.amended().get(name) == Some(&Value::Null) && pattern(body, asked).is_none();
+        let labels = if is_untouched { Ok(Namespace::default()) } else { left(grant, name) };
+        labels.map(Pattern::new)
+    };
     Ok(NamespaceSearch {
-        prefix: pattern("namespace")?,
-        suffix: pattern("suffix")?,
+        prefix: amended("namespace", "prefix")?,
+        suffix: amended("suffix", "suffix")?,
         max_depth: match whole_of(grant, "max_depth", 1_000, 0)? {
             0 => None,
             depth => Some(depth as usize),
@@ -283,7 +305,7 @@ pub(super) async fn namespaces(mut request: Request) -> Result<Answer> {
     let body = Body::read(&mut request).await?;
     let asked = asked(namespaces_value(&body)?);
     let permit = request.permit_asking::<store::ListNamespaces>(Target::any(), asked).await?;
-    let search = match namespaces_amended(&permit) {
+    let search = match namespaces_amended(&permit, &body) {
         Ok(search) => search,
         Err(error) => return permit.close(Err(error)),
     };

@@ -8,8 +8,15 @@
 //! Whose an item is stands in its value, as it stands in the metadata of a thread: nothing else of an item can hold it. Clients never see
 //! those members. What a graph keeps by itself has none: a handler that goes by namespaces reaches it, or one that goes by what the graph
 //! wrote.
+//!
+//! What a client wants of values is compared here, with what it reaches and nothing else: a server that compared everybody's would tell by
+//! its answers, their size and their time what others keep.
 
-use doorward_core::agents::items::names::{Namespace, Pattern};
+use std::collections::BTreeSet;
+
+use doorward_core::agents::items::NamespaceSearch;
+use doorward_core::agents::items::names::Namespace;
+use doorward_core::agents::items::wanted::Wanted;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{Action, store};
 use doorward_core::authz::filter::Filter;
@@ -21,21 +28,40 @@ use serde_json::{Map, Value, json};
 
 use super::super::body::Body;
 use super::super::store as own;
-use super::{STAMP, exchange, pass, told};
-use crate::gateway::{Buffered, look_at, search_for, unusable};
+use super::{STAMP, exchange, told};
+use crate::gateway::{Buffered, MAX_UNDERSTOOD_BYTES, look_at, own_request, send, unusable};
 use crate::http::respond::{Answer, json_answer, no_content};
 use crate::request::Request;
 
 /// The member of an item's value that holds what handlers wrote about it.
 const METADATA: &str = "doorward_metadata";
-/// How many items are asked for at once.
-const PART: u32 = 100;
-/// Most of the server's items that are looked at for one list, and most bytes that are told at once.
+/// Most of the server's rows that are looked at for one list, and most bytes that are told at once. Only the number counts, never what
+/// others' rows hold.
 const MAX_ROWS: u32 = 10_000;
 const MAX_BYTES: usize = 8 << 20;
 
 const ITEMS: &str = "/store/items";
-const SEARCH: &str = "/store/items/search";
+
+/// A list of the server's, read in parts.
+struct List {
+    path: &'static str,
+    /// The member of its answer that holds the rows.
+    rows: &'static str,
+    /// How many are asked for at once: so many of the largest that may be kept fit into an answer that is read whole.
+    part: u32,
+}
+
+static SEARCH: List = List { path: "/store/items/search", rows: "items", part: 30 };
+static NAMESPACES: List = List { path: "/store/namespaces", rows: "namespaces", part: 1_000 };
+
+/// A part of a list.
+enum Part {
+    Rows(Vec<Value>),
+    /// More than is read whole.
+    TooLarge,
+    /// What the server says instead.
+    Refused(Buffered),
+}
 
 /// Whether leave reaches an item with this value: what handlers wrote stands over what clients and graphs did.
 fn reaches(grant: &Grant, value: &Map<String, Value>) -> bool {
@@ -167,51 +193,109 @@ pub(crate) async fn delete(mut request: Request) -> Result<Answer> {
     told(grant, came).await
 }
 
-/// What the server can be asked for beside what the client asks.
-fn narrowed(grant: &Grant, filter: Option<&Value>) -> Value {
-    let mut filter = match filter {
-        Some(Value::Object(members)) => members.clone(),
-        _ => Map::new(),
-    };
-    if let (None, Filter::Owner(owner)) = (grant.condition(), grant.filter()) {
-        filter.insert(STAMP.to_owned(), owner.as_str().into());
+/// What of leave the server can be asked for.
+fn narrowed(grant: &Grant) -> Value {
+    match (grant.condition(), grant.filter()) {
+        (None, Filter::Owner(owner)) => json!({ STAMP: owner }),
+        _ => Value::Null,
     }
-    if filter.is_empty() { Value::Null } else { Value::Object(filter) }
 }
 
-/// Hands over each of the server's items that leave reaches, as its owner sees it, until no more are wanted.
+/// Whether a namespace stands under another: label by label. Some stores look for a prefix letter by letter, and find what is under
+/// `user-10` for `user-1`.
+fn is_under(namespace: &Value, under: &Namespace) -> bool {
+    let labels = namespace.as_array().map(Vec::as_slice).unwrap_or_default();
+    let under = under.labels();
+    under.len() <= labels.len() && under.iter().zip(labels).all(|(wanted, label)| label == wanted)
+}
+
+async fn part(request: &Request, grant: &Grant, list: &List, body: &Value, limit: u32) -> Result<Part> {
+    let body = Some(body.to_string().into_bytes());
+    let outbound = own_request(request, grant, Method::POST, list.path.to_owned(), body);
+    let arrival = send(request, grant, None, outbound).await?;
+    let has_length = arrival.has_at_most(u64::MAX);
+    if has_length && !arrival.has_at_most(MAX_UNDERSTOOD_BYTES as u64) {
+        return Ok(Part::TooLarge);
+    }
+    let answer = match arrival.read().await {
+        Ok(answer) => answer,
+        // Without a length it shows while it is read.
+        Err(_) if !has_length && limit > 1 => return Ok(Part::TooLarge),
+        Err(error) => return Err(error),
+    };
+    if answer.status != StatusCode::OK {
+        return Ok(Part::Refused(answer));
+    }
+    match answer.json()?.get_mut(list.rows).map(Value::take) {
+        Some(Value::Array(rows)) => Ok(Part::Rows(rows)),
+        _ => Err(unusable("the list is none")),
+    }
+}
+
+/// Hands over each row of a list until no more are wanted. The server's own refusal is handed back.
 async fn each(
     request: &Request,
     grant: &Grant,
+    list: &List,
     mut body: Value,
-    mut wanted: impl FnMut(Value) -> bool,
+    mut wanted: impl FnMut(Value) -> Result<bool>,
 ) -> Result<Option<Buffered>> {
-    let mut at = 0;
+    let (mut at, mut limit) = (0, list.part);
     while at < MAX_ROWS {
-        body["limit"] = PART.into();
+        body["limit"] = limit.into();
         body["offset"] = at.into();
-        let answer = search_for(request, grant, SEARCH.to_owned(), &body).await?;
-        if answer.status != StatusCode::OK {
-            return Ok(Some(answer));
-        }
-        let Some(Value::Array(items)) = answer.json()?.get_mut("items").map(Value::take) else {
-            return Err(unusable("the list of items is none"));
+        let rows = match part(request, grant, list, &body, limit).await? {
+            Part::Rows(rows) => rows,
+            Part::Refused(answer) => return Ok(Some(answer)),
+            Part::TooLarge if limit > 1 => {
+                limit /= 2;
+                continue;
+            }
+            // What is too large to be looked at by itself is nobody's; it does not hide what comes behind it.
+            Part::TooLarge => {
+                at += 1;
+                continue;
+            }
         };
-        let rows = items.len();
-        for item in items {
-            if let Some(item) = seen(grant, item)?
-                && !wanted(item)
-            {
+        let is_last = rows.len() < limit as usize;
+        for row in rows {
+            if !wanted(row)? {
                 return Ok(None);
             }
         }
-        if rows < PART as usize {
+        if is_last {
             return Ok(None);
         }
-        at += PART;
+        at += limit;
+        limit = (limit * 2).min(list.part);
     }
-    let text = "This search looks at too many items; ask for fewer.";
+    let text = "There is too much under this namespace to look through; ask for one further in.";
     Err(Error::new(codes::BAD_FILTER).message(text))
+}
+
+/// Hands over each item under a namespace that leave reaches and that is like this, as its owner sees it.
+async fn each_item(
+    request: &Request,
+    grant: &Grant,
+    (under, like): (&Namespace, &Wanted),
+    query: Option<&Value>,
+    mut wanted: impl FnMut(Value) -> bool,
+) -> Result<Option<Buffered>> {
+    let asked = json!({
+        "namespace_prefix": under.labels(),
+        "filter": narrowed(grant),
+        "query": query,
+        "refresh_ttl": false,
+    });
+    each(request, grant, &SEARCH, asked, |item| {
+        if !is_under(&item["namespace"], under) {
+            return Ok(true);
+        }
+        let Some(item) = seen(grant, item)? else { return Ok(true) };
+        let is_like = item["value"].as_object().is_some_and(|value| like.matches(value));
+        Ok(!is_like || wanted(item))
+    })
+    .await
 }
 
 /// `POST /store/items/search`
@@ -221,14 +305,9 @@ pub(crate) async fn search(mut request: Request) -> Result<Answer> {
     let grant = admitted::<store::Search>(&request, own::search_value(&body)?).await?;
     let came = async {
         let search = own::search_amended(&grant)?;
-        let asked = json!({
-            "namespace_prefix": search.under.labels(),
-            "filter": narrowed(&grant, grant.amended().get("filter")),
-            "query": grant.amended().get("query"),
-            "refresh_ttl": false,
-        });
+        let (like, query) = ((&search.under, &search.wanted), grant.amended().get("query"));
         let (mut found, mut skip, mut room) = (Vec::new(), search.offset, MAX_BYTES);
-        let refused = each(&request, &grant, asked, |item| {
+        let refused = each_item(&request, &grant, like, query, |item| {
             if skip > 0 {
                 skip -= 1;
                 return true;
@@ -246,54 +325,114 @@ pub(crate) async fn search(mut request: Request) -> Result<Answer> {
     told(grant, came).await
 }
 
+/// A namespace of the server's as it is told, if it begins and ends as was asked for.
+fn listed(search: &NamespaceSearch, namespace: &Value) -> Option<Namespace> {
+    let labels: Option<Vec<_>> = namespace.as_array()?.iter().map(Value::as_str).collect();
+    let namespace = Namespace::new(labels?).ok()?;
+    let is_asked = search.prefix.begins(&namespace) && search.suffix.ends(&namespace);
+    is_asked.then(|| namespace.cut(search.max_depth))
+}
+
+/// The server's own list, for whom everything in it is. It is cut off here: shorter ones could not be compared with what was asked for.
+async fn all_namespaces(
+    request: &Request,
+    grant: &Grant,
+    search: &NamespaceSearch,
+    found: &mut Vec<Namespace>,
+) -> Result<Option<Buffered>> {
+    let mut asked = json!({});
+    for (name, pattern) in [("prefix", &search.prefix), ("suffix", &search.suffix)] {
+        if !pattern.labels().is_empty() {
+            asked[name] = json!(pattern.labels());
+        }
+    }
+    let mut known = BTreeSet::new();
+    each(request, grant, &NAMESPACES, asked, |namespace| {
+        let new = listed(search, &namespace).filter(|namespace| known.insert(namespace.clone()));
+        found.extend(new);
+        Ok(found.len() < search.offset + search.limit)
+    })
+    .await
+}
+
+/// Those in which there are items that leave reaches: the server's own list does not tell whose they are.
+async fn own_namespaces(
+    request: &Request,
+    grant: &Grant,
+    search: &NamespaceSearch,
+    found: &mut Vec<Namespace>,
+) -> Result<Option<Buffered>> {
+    let mut known = BTreeSet::new();
+    let like = (&search.prefix.fixed(), &Wanted::default());
+    let refused = each_item(request, grant, like, None, |item| {
+        known.extend(listed(search, &item["namespace"]));
+        true
+    });
+    let refused = refused.await?;
+    found.extend(known);
+    Ok(refused)
+}
+
 /// `POST /store/namespaces`
 pub(crate) async fn namespaces(mut request: Request) -> Result<Answer> {
     request.may::<store::ListNamespaces>()?;
     let body = Body::read(&mut request).await?;
     let grant = admitted::<store::ListNamespaces>(&request, own::namespaces_value(&body)?).await?;
-    let search = match own::namespaces_amended(&grant) {
-        Ok(search) => search,
-        Err(error) => return grant.close(Err(error)),
-    };
-    if grant.condition().is_none() && *grant.filter() == Filter::Everything {
-        let some = |pattern: &Pattern| (!pattern.labels().is_empty()).then(|| pattern.labels().to_vec());
-        let mut asked = json!({ "limit": search.limit, "offset": search.offset });
-        let members = [
-            ("prefix", json!(some(&search.prefix))),
-            ("suffix", json!(some(&search.suffix))),
-            ("max_depth", json!(search.max_depth)),
-        ];
-        for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
-            asked[name] = value;
-        }
-        return pass(&request, grant, Method::POST, "/store/namespaces".to_owned(), Some(asked)).await;
-    }
     let came = async {
-        // The server's own list does not tell whose they are; their items do.
-        let prefix = search.prefix.fixed();
-        let asked = json!({ "namespace_prefix": prefix.labels(), "filter": narrowed(&grant, None), "refresh_ttl": false });
-        let mut found = std::collections::BTreeSet::new();
-        let refused = each(&request, &grant, asked, |item| {
-            let labels = item["namespace"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            if let Ok(namespace) = Namespace::new(labels)
-                && search.prefix.begins(&namespace)
-                && search.suffix.ends(&namespace)
-            {
-                found.insert(namespace.cut(search.max_depth));
-            }
-            true
-        });
-        Ok(match refused.await? {
+        let search = own::namespaces_amended(&grant, &body)?;
+        let mut found = Vec::new();
+        let refused = if grant.condition().is_none() && *grant.filter() == Filter::Everything {
+            all_namespaces(&request, &grant, &search, &mut found).await?
+        } else {
+            own_namespaces(&request, &grant, &search, &mut found).await?
+        };
+        let part = found.iter().skip(search.offset).take(search.limit).map(Namespace::labels);
+        Ok(match refused {
             Some(refused) => refused.into_answer(),
-            None => {
-                let part = found.iter().skip(search.offset).take(search.limit);
-                json_answer(
-                    StatusCode::OK,
-                    &json!({ "namespaces": part.map(Namespace::labels).collect::<Vec<_>>() }),
-                )
-            }
+            None => json_answer(StatusCode::OK, &json!({ "namespaces": part.collect::<Vec<_>>() })),
         })
     };
     let came = came.await;
     told(grant, came).await
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_core::agents::items::names::Pattern;
+
+    use super::*;
+
+    #[test]
+    fn a_label_is_whole() {
+        let under = |labels: &[&str]| Namespace::new(labels.iter().copied()).expect("a namespace");
+        for (namespace, labels, expected) in [
+            (json!(["user-1", "notes"]), &["user-1"][..], true),
+            (json!(["user-1"]), &["user-1"], true),
+            (json!(["user-1"]), &[], true),
+            (json!(["user-10"]), &["user-1"], false),
+            (json!(["user-1"]), &["user-1", "notes"], false),
+            (json!([1]), &["1"], false),
+            (json!("user-1"), &["user-1"], false),
+            (Value::Null, &["user-1"], false),
+        ] {
+            assert_eq!(is_under(&namespace, &under(labels)), expected, "{namespace} {labels:?}");
+        }
+        let search = |prefix: &[&str], suffix: &[&str], max_depth| NamespaceSearch {
+            prefix: Pattern::new(under(prefix)),
+            suffix: Pattern::new(under(suffix)),
+            max_depth,
+            offset: 0,
+            limit: 1,
+        };
+        let namespace = json!(["user-1", "notes"]);
+        for (search, expected) in [
+            (search(&["user-1"], &[], None), Some(under(&["user-1", "notes"]))),
+            (search(&["*"], &["notes"], Some(1)), Some(under(&["user-1"]))),
+            (search(&["user"], &[], None), None),
+            (search(&["user-1"], &["otes"], None), None),
+        ] {
+            assert_eq!(listed(&search, &namespace), expected);
+        }
+        assert_eq!(listed(&search(&[], &[], None), &json!(["a", 1])), None);
+    }
 }
