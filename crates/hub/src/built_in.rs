@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::hub::Hub;
 use crate::provided::{self, Asked, Provided, Row};
 use crate::route::{Said, no_room};
-use crate::space::{Held, Share};
+use crate::space::{Full, Held, Share};
 
 /// Most bytes of messages in parts from one client.
 const MOST_BYTES: usize = 16 << 20;
@@ -91,6 +91,8 @@ pub(crate) struct Chunks {
     bytes: usize,
     /// What its network has of the room of all.
     share: Arc<Share>,
+    /// Which bound left no room for the last part.
+    full: Option<Full>,
 }
 
 /// A message that is whole, with the room that it takes until it has gone on.
@@ -112,12 +114,35 @@ impl Parts {
 
 impl Chunks {
     pub(crate) fn new(share: Arc<Share>) -> Self {
-        Self { messages: HashMap::new(), bytes: 0, share }
+        Self { messages: HashMap::new(), bytes: 0, share, full: None }
+    }
+
+    /// Forgets messages that took too long.
+    pub(crate) fn forget_old(&mut self) {
+        if self.messages.values().any(|parts| parts.since.elapsed() >= PATIENCE) {
+            self.messages.retain(|_, parts| parts.since.elapsed() < PATIENCE);
+            self.bytes = self.messages.values().map(Parts::bytes).sum();
+        }
+    }
+
+    /// Which bound left no room for a part since this was asked.
+    pub(crate) fn take_full(&mut self) -> Option<Full> {
+        self.full.take()
+    }
+
+    /// When the oldest message that takes room began.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.messages.values().filter(|parts| !parts.parts.is_empty()).map(|parts| parts.since).min()
+    }
+
+    /// Forgets the one that began then.
+    pub(crate) fn forget_of(&mut self, since: Instant) {
+        self.messages.retain(|_, parts| parts.since != since || parts.parts.is_empty());
+        self.bytes = self.messages.values().map(Parts::bytes).sum();
     }
 
     fn begin(&mut self, key: &str) -> Result<(), Fault> {
-        self.messages.retain(|_, parts| parts.since.elapsed() < PATIENCE);
-        self.bytes = self.messages.values().map(Parts::bytes).sum();
+        self.forget_old();
         if self.messages.contains_key(key) {
             return Err(Fault::value("there is a message of this key"));
         }
@@ -129,6 +154,7 @@ impl Chunks {
     }
 
     fn put(&mut self, key: &str, index: Option<usize>, part: &[u8]) -> Result<(), Fault> {
+        self.forget_old();
         let parts =
             self.messages.get_mut(key).ok_or_else(|| Fault::key("there is no message of this key"))?;
         let index = index.unwrap_or(parts.parts.len());
@@ -139,7 +165,10 @@ impl Chunks {
         if self.bytes - before + part.len() > MOST_BYTES {
             return Err(Fault::value("messages in parts take at most 16 MiB"));
         }
-        let held = self.share.hold(part.len() + EACH).ok_or_else(no_room)?;
+        let held = self.share.hold(part.len() + EACH).map_err(|full| {
+            self.full = Some(full);
+            no_room()
+        })?;
         self.bytes = self.bytes - before + part.len();
         parts.parts.insert(index, (part.to_vec(), held));
         Ok(())
@@ -224,7 +253,9 @@ impl Asked {
     fn append(&self) -> Result<Value, Fault> {
         self.beat()?;
         let part = bytes_of(self.args.needed("data")?)?;
-        self.peer.chunks.lock().put(self.key()?, None, part).map(|()| Value::Nil)
+        let put = self.peer.chunks.lock().put(self.key()?, None, part);
+        self.hub.looked_after(&self.peer);
+        put.map(|()| Value::Nil)
     }
 
     fn set(&self) -> Result<Value, Fault> {
@@ -232,7 +263,9 @@ impl Asked {
         let part = bytes_of(self.args.needed("data")?)?;
         let index = self.args.needed("index")?.as_u64().and_then(|index| usize::try_from(index).ok());
         let index = index.ok_or_else(|| Fault::value("index is a whole number"))?;
-        self.peer.chunks.lock().put(self.key()?, Some(index), part).map(|()| Value::Nil)
+        let put = self.peer.chunks.lock().put(self.key()?, Some(index), part);
+        self.hub.looked_after(&self.peer);
+        put.map(|()| Value::Nil)
     }
 
     fn remove(&self) -> Result<Value, Fault> {
@@ -302,5 +335,25 @@ mod tests {
         let mut chunks = Chunks::new(space.share(None));
         chunks.begin("a").expect("a key");
         assert!(chunks.put("a", None, b"x").is_err_and(|fault| fault.message.contains("try again")));
+    }
+
+    #[test]
+    fn what_took_too_long_gives_its_room_back_and_takes_no_more() {
+        let space = Space::new(64 << 20);
+        let mut chunks = Chunks::new(space.share(None));
+        for key in ["old", "new"] {
+            chunks.begin(key).expect("room");
+            chunks.put(key, None, &[0; 1000]).expect("room");
+        }
+        let held = space.used();
+        let old = chunks.messages.get_mut("old").expect("it is there");
+        old.since = old.since.checked_sub(PATIENCE).expect("the machine runs for longer");
+        let since = old.since;
+        assert_eq!(chunks.oldest(), Some(since));
+        assert!(chunks.put("old", None, b"x").is_err(), "nobody goes on with it");
+        assert_eq!((space.used(), chunks.bytes), (held / 2, 1000));
+        let since = chunks.oldest().expect("the other");
+        chunks.forget_of(since);
+        assert_eq!((space.used(), chunks.bytes, chunks.oldest()), (0, 0, None));
     }
 }

@@ -18,7 +18,6 @@ use crate::fault::Fault;
 use crate::hub::{Hub, PUBLIC};
 use crate::outbox::{Out, Unsent};
 use crate::peer::Peer;
-use crate::route::no_room;
 
 /// How long a client may be silent about a call.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -78,6 +77,7 @@ impl Sender {
 
     /// Asks the client for a sign of life. What it answers comes as any of its frames does.
     pub async fn ask_for_life(&self) {
+        self.peer.chunks.lock().forget_old();
         let _ = self.hub.ping(&self.peer, SILENCE).await;
     }
 
@@ -329,7 +329,7 @@ impl Conversation {
         let peer = self.hub.live_room(workspace).and_then(|room| room.peer(client)).ok_or_else(gone)?;
         peer.outbox.send(Out::Frame(frame.into())).await.map_err(|why| match why {
             Unsent::Gone => gone(),
-            Unsent::NoRoom => no_room(),
+            Unsent::NoRoom(full) => self.hub.no_room_for(&peer, full),
         })
     }
 }

@@ -224,6 +224,8 @@ impl Hub {
             self.leave(&peer);
         }
         let mut rooms = self.0.rooms.write();
+        // Somebody who could not remove it may have had it go on meanwhile.
+        room.end();
         if rooms.get(&room.id).is_some_and(|there| Arc::ptr_eq(there, room)) {
             rooms.remove(&room.id);
         }

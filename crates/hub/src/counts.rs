@@ -56,6 +56,8 @@ impl Hub {
     /// How it stands.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        // Whoever watches asks every few seconds: a good time to give back what nobody goes on with.
+        self.forget_old_parts();
         let (mut clients, mut services) = (0, 0);
         let rooms: Vec<_> = self.0.rooms.read().values().cloned().collect();
         for room in &rooms {

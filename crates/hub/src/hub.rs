@@ -19,6 +19,7 @@ use doorward_core::start_up::TokenHooks;
 use doorward_core::tokens::{HubToken, Issued};
 use doorward_core::workspaces::{Permission, Workspace, names};
 use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
 
 use crate::calls::Calls;
 use crate::counts::Counters;
@@ -58,6 +59,8 @@ pub(crate) struct Inner {
     pub(crate) pending: Mutex<Calls>,
     /// What waits takes room of this.
     pub(crate) space: Arc<Space>,
+    /// When somebody last looked for room that can be given back, because a part of a message had none.
+    pub(crate) looked_for_room: Mutex<Option<Instant>>,
     pub(crate) logins: Pendings,
     /// The client of the start-up files, once there was one.
     pub(crate) start_up: RwLock<Option<Arc<str>>>,
@@ -87,6 +90,7 @@ impl Hub {
             rooms: RwLock::default(),
             pending: Mutex::default(),
             space,
+            looked_for_room: Mutex::default(),
             logins: Pendings::default(),
             start_up: RwLock::default(),
             login: RwLock::default(),
@@ -251,9 +255,27 @@ impl Hub {
         names::is_own(&room.id) || room.workspace.read().persistent
     }
 
-    /// Forgets a room if nobody is in it.
+    /// Whether this very room is the one of its name.
+    pub(crate) fn is_there(&self, room: &Arc<Room>) -> bool {
+        self.live_room(&room.id).is_some_and(|there| Arc::ptr_eq(&there, room))
+    }
+
+    /// Says of a room that was to end that it goes on, if it is still there.
+    pub(crate) fn go_on(&self, room: &Arc<Room>) {
+        let rooms = self.0.rooms.read();
+        if rooms.get(&room.id).is_some_and(|there| Arc::ptr_eq(there, room)) {
+            room.go_on();
+        }
+        drop(rooms);
+        self.forget(room);
+    }
+
+    /// Forgets a room if nobody is in it. One that is being ended is whose who ends it: until then nobody else has its name.
     pub(crate) fn forget(&self, room: &Arc<Room>) {
         let mut rooms = self.0.rooms.write();
+        if room.has_ended() {
+            return;
+        }
         let there = rooms.get(&room.id).is_some_and(|there| Arc::ptr_eq(there, room));
         if there && &*room.id != PUBLIC && room.peers.read().is_empty() {
             if !self.is_found_again(room) {

@@ -27,6 +27,7 @@ mod peer;
 mod provided;
 mod refused;
 mod registry;
+mod relief;
 mod room;
 mod route;
 mod serve;

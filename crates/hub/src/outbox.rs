@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::space::Share;
+use crate::space::{Full, Share};
 
 /// Most bytes that wait for one client.
 const MOST_BYTES: usize = 16 << 20;
@@ -58,8 +58,8 @@ impl Out {
 pub(crate) enum Unsent {
     /// The client is gone, or too slow to stay.
     Gone,
-    /// What waits in the hub takes all the room there is.
-    NoRoom,
+    /// What waits in the hub takes all the room there is, or all that the client's network may have.
+    NoRoom(Full),
 }
 
 /// Why something was not added.
@@ -70,7 +70,7 @@ pub(crate) enum NotAdded {
     /// There is no room for it now: too much waits for this client.
     Full(Out),
     /// There is no room for it now: too much waits for all of them.
-    NoRoom(Out),
+    NoRoom(Out, Full),
 }
 
 #[derive(Default)]
@@ -92,14 +92,14 @@ impl Waiting {
         bytes.saturating_sub(FREE).next_multiple_of(PIECE)
     }
 
-    /// Takes what is missing of the room of all for so many bytes; the answer is whether it was there.
-    fn reserve(&mut self, bytes: usize, share: &Share) -> bool {
+    /// Takes what is missing of the room of all for so many bytes; the error is which bound leaves none.
+    fn reserve(&mut self, bytes: usize, share: &Share) -> Result<(), Full> {
         let missing = Self::pieces(bytes).saturating_sub(self.reserved);
-        let has = missing == 0 || share.take(missing);
-        if has {
+        if missing > 0 {
+            share.take(missing)?;
             self.reserved += missing;
         }
-        has
+        Ok(())
     }
 
     /// Gives back what is not needed, but for a piece that the next message would take again.
@@ -143,17 +143,17 @@ impl Outbox {
         let mut out = match self.offer(out) {
             Ok(()) => return Ok(()),
             Err(NotAdded::Gone) => return Err(Unsent::Gone),
-            Err(NotAdded::Full(out) | NotAdded::NoRoom(out)) => out,
+            Err(NotAdded::Full(out) | NotAdded::NoRoom(out, _)) => out,
         };
-        let mut is_full = false;
+        let mut no_room = None;
         let waited = tokio::time::timeout(PATIENCE, async {
             loop {
                 let (sent, freed) = (self.0.sent.notified(), self.0.share.freed().notified());
-                (out, is_full) = match self.offer(out) {
+                (out, no_room) = match self.offer(out) {
                     Ok(()) => return Ok(()),
                     Err(NotAdded::Gone) => return Err(Unsent::Gone),
-                    Err(NotAdded::Full(again)) => (again, true),
-                    Err(NotAdded::NoRoom(again)) => (again, false),
+                    Err(NotAdded::Full(again)) => (again, None),
+                    Err(NotAdded::NoRoom(again, full)) => (again, Some(full)),
                 };
                 tokio::select! {
                     () = sent => {}
@@ -163,15 +163,14 @@ impl Outbox {
         });
         match waited.await {
             Ok(done) => done,
-            Err(_) if is_full => Err(self.let_go()),
-            Err(_) => Err(Unsent::NoRoom),
+            Err(_) => Err(no_room.map_or_else(|| self.let_go(), Unsent::NoRoom)),
         }
     }
 
     /// Adds something at once or lets the client go: for what nobody can wait for.
     pub(crate) fn push(&self, out: Out) -> Result<(), Unsent> {
         self.offer(out).map_err(|not_added| match not_added {
-            NotAdded::Full(_) | NotAdded::NoRoom(_) => self.let_go(),
+            NotAdded::Full(_) | NotAdded::NoRoom(..) => self.let_go(),
             NotAdded::Gone => Unsent::Gone,
         })
     }
@@ -189,6 +188,11 @@ impl Outbox {
         self.0.waiting.lock().bytes
     }
 
+    /// What its client's network has of the room of all.
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        &self.0.share
+    }
+
     /// Adds something if there is room.
     pub(crate) fn offer(&self, out: Out) -> Result<(), NotAdded> {
         let reader = {
@@ -202,8 +206,8 @@ impl Outbox {
                 return Err(NotAdded::Full(out));
             }
             let bytes = waiting.bytes + cost;
-            if !waiting.reserve(bytes, &self.0.share) {
-                return Err(NotAdded::NoRoom(out));
+            if let Err(full) = waiting.reserve(bytes, &self.0.share) {
+                return Err(NotAdded::NoRoom(out, full));
             }
             waiting.bytes = bytes;
             waiting.queue.push_back(out);
@@ -360,7 +364,7 @@ mod tests {
         let rest = share(3).hold((4 << 20) - space.used()).expect("the rest");
         outgoing.sent();
         let more = share(4).hold((4 << 20) - space.used());
-        assert_eq!(other.send(frame(100 << 10)).await, Err(Unsent::NoRoom), "the sender is told");
+        assert_eq!(other.send(frame(100 << 10)).await, Err(Unsent::NoRoom(Full::All)), "the sender is told");
         assert!(!other.is_closed(), "and nobody is let go for it");
         assert_eq!(other.send(frame(1 << 10)).await, Ok(()));
         let waiting = tokio::spawn(async move { other.send(frame(100 << 10)).await });

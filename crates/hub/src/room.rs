@@ -45,9 +45,9 @@ impl Room {
         }
     }
 
-    /// Says that the workspace is no more: nothing is issued for it from now on.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
+    /// Says that the workspace is no more: nothing is issued for it from now on. The answer is whether nobody said so before.
+    pub(crate) fn end(&self) -> bool {
+        !self.ended.swap(true, Ordering::SeqCst)
     }
 
     /// Takes that back: it was not removed after all.

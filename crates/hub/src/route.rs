@@ -29,9 +29,6 @@ use crate::user::UserInfo;
 /// Tails of at least this size go on where they came; smaller ones are copied, because they would keep alive what they came in with others.
 const LARGE: usize = 64 << 10;
 
-/// More than what waits for a client that reads.
-const MUCH: usize = 1 << 20;
-
 /// What is to be done with a frame.
 enum Step {
     /// It goes to a client.
@@ -69,7 +66,7 @@ impl Hub {
             Step::Done => return Ok(None),
             Step::Pass(there, out) => match there.outbox.offer(out) {
                 Ok(()) => return Ok(None),
-                Err(NotAdded::Full(out) | NotAdded::NoRoom(out)) => Step::Pass(there, out),
+                Err(NotAdded::Full(out) | NotAdded::NoRoom(out, _)) => Step::Pass(there, out),
                 Err(NotAdded::Gone) => Step::Refuse(gone(peer, &head)),
             },
             other => other,
@@ -86,39 +83,28 @@ impl Hub {
             Step::Serve(at) => return self.serve(peer, &at, frame).await,
             Step::Refuse(fault) => fault,
             Step::Took => return self.took(peer, &head).await,
-            Step::Whole(there, frames, _held) => match hand_over(&there, frames).await {
+            Step::Whole(there, frames, held) => match hand_over(&there, frames).await {
                 Ok(()) => return self.took(peer, &head).await,
-                Err(why) => self.unsent(why, peer, &head),
+                Err(why) => {
+                    // Its own parts are no reason for others to go.
+                    drop(held);
+                    self.unsent(why, &there, peer, &head)
+                }
             },
             // Whoever is too slow is let go; the sender hears of it as of anybody who left.
             Step::Pass(there, out) => match there.outbox.send(out).await {
                 Ok(()) => return,
-                Err(why) => self.unsent(why, peer, &head),
+                Err(why) => self.unsent(why, &there, peer, &head),
             },
         };
         self.undeliverable(peer, &head, fault).await;
     }
 
     /// Why a message goes nowhere that was to go to a client.
-    fn unsent(&self, why: Unsent, peer: &Peer, head: &Head<'_>) -> Fault {
+    fn unsent(&self, why: Unsent, there: &Peer, peer: &Peer, head: &Head<'_>) -> Fault {
         match why {
             Unsent::Gone => gone(peer, head),
-            Unsent::NoRoom => {
-                self.make_room();
-                no_room()
-            }
-        }
-    }
-
-    /// All the room is taken, and nobody gave any back for as long as a sender waits: whoever reads least is let go.
-    fn make_room(&self) {
-        let rooms: Vec<_> = self.0.rooms.read().values().cloned().collect();
-        let slowest = rooms
-            .iter()
-            .flat_map(|room| room.peers.read().values().cloned().collect::<Vec<_>>())
-            .max_by_key(|peer| peer.outbox.bytes());
-        if let Some(slowest) = slowest.filter(|peer| peer.outbox.bytes() >= MUCH) {
-            slowest.outbox.let_go();
+            Unsent::NoRoom(full) => self.no_room_for(there, full),
         }
     }
 
@@ -207,7 +193,10 @@ impl Hub {
             return Ok(Said::Itself);
         };
         let extra = value::read(head.tail()).map_err(|error| Fault::value(error.to_string()))?;
-        peer.chunks.lock().collect(&to.to_string(), act, Args::read(&extra)?)
+        let args = Args::read(&extra)?;
+        let said = peer.chunks.lock().collect(&to.to_string(), act, args);
+        self.looked_after(peer);
+        said
     }
 
     /// A message that came in parts, as it goes on: judged as one that came at once, and with the sender's true name in it.

@@ -31,6 +31,15 @@ pub(crate) struct Share {
     used: AtomicUsize,
 }
 
+/// Which bound was in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// That of the network's own share.
+    Share,
+    /// That of all the room.
+    All,
+}
+
 /// Bytes that are held; given back when it is dropped.
 pub(crate) struct Held {
     share: Arc<Share>,
@@ -54,6 +63,12 @@ impl Space {
         share
     }
 
+    /// The share of the network that holds most.
+    pub(crate) fn largest(&self) -> Option<Arc<Share>> {
+        let shares: Vec<_> = self.shares.lock().values().filter_map(Weak::upgrade).collect();
+        shares.into_iter().max_by_key(|share| share.used.load(Ordering::Relaxed))
+    }
+
     /// Bytes that are held altogether.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -66,17 +81,20 @@ fn add(to: &AtomicUsize, bytes: usize, most: usize) -> bool {
 }
 
 impl Share {
-    /// Takes so many bytes; the answer is whether there was room for them.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
+    /// Takes so many bytes.
+    ///
+    /// # Errors
+    /// Which bound leaves no room for them.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Full> {
         let Space { most, used, .. } = &*self.space;
         if !add(&self.used, bytes, most / PART) {
-            return false;
+            return Err(Full::Share);
         }
         if add(used, bytes, *most) {
-            return true;
+            return Ok(());
         }
         self.used.fetch_sub(bytes, Ordering::AcqRel);
-        false
+        Err(Full::All)
     }
 
     /// Gives so many back of those that were taken.
@@ -89,8 +107,8 @@ impl Share {
     }
 
     /// As [`Share::take`], for as long as the answer is kept.
-    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Option<Held> {
-        self.take(bytes).then(|| Held { share: Arc::clone(self), bytes })
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Result<Held, Full> {
+        self.take(bytes).map(|()| Held { share: Arc::clone(self), bytes })
     }
 
     /// Told when something was given back.
@@ -129,11 +147,13 @@ mod tests {
         let (one, same, other) =
             (space.share(at("192.0.2.1")), space.share(at("192.0.2.1")), space.share(at("192.0.2.2")));
         let held = one.hold(30).expect("room");
-        assert!(same.take(20) && !same.take(1), "half is one network's");
-        assert!(other.take(50) && !space.share(at("192.0.2.3")).take(1), "and all is all");
+        assert_eq!((same.take(20), same.take(1)), (Ok(()), Err(Full::Share)), "half is one network's");
+        let third = space.share(at("192.0.2.3"));
+        assert_eq!((other.take(50), third.take(1)), (Ok(()), Err(Full::All)), "and all is all");
         drop(held);
-        assert!(space.share(at("192.0.2.3")).take(30), "what was given back is another's");
-        assert!(!one.take(1), "there is no more than there is");
+        assert!(space.largest().is_some_and(|largest| Arc::ptr_eq(&largest, &other)));
+        assert_eq!(third.take(30), Ok(()), "what was given back is another's");
+        assert_eq!(one.take(1), Err(Full::All), "there is no more than there is");
         same.give(20);
         other.give(50);
         assert_eq!(space.used(), 30);

@@ -60,6 +60,60 @@ async def test_the_clients_of_one_address_have_half_of_the_room_and_give_it_back
                 pass
 
 
+async def filled(wire) -> None:
+    """As much of the room as there is, in messages that are never whole."""
+    await wire.call(wire.address_of_hub, f"{CACHE}.create", "key", False)
+    size, part = len(PART), 0
+    while size >= 4096 and part < 256:
+        try:
+            await wire.call(wire.address_of_hub, f"{CACHE}.set", "key", part, bytes(size), False)
+            part += 1
+        except Refusal:
+            size //= 2
+
+
+async def test_whoever_fills_the_share_of_one_address_has_nobody_of_another_let_go(small):
+    async with contextlib.AsyncExitStack() as stack:
+        good = small.person()
+        ends = [await stack.enter_async_context(small.wire(local_addr=(f"127.0.9.{n}", 0), max_queue=1)) for n in (1, 2)]
+        for end in ends:
+            assert (await end.hello(token=good.token))["type"] == "connection_info"
+        sender, slow = ends
+        # Much waits for one who is slow, and nothing is wrong with that.
+        for _ in range(13):
+            await sender.start(f"{slow.info['workspace']}/{slow.id}", "services.x.y", PART)
+        await sender.alive()
+        evil = small.person()
+        wires = []
+        for _ in range(4):
+            wires.append(await stack.enter_async_context(small.wire(local_addr=("127.0.9.9", 0))))
+            assert (await wires[-1].hello(token=evil.token))["type"] == "connection_info"
+        for wire in wires[:3]:
+            await filled(wire)
+        with pytest.raises(Refusal, match="no room for more messages that wait"):
+            await wires[3].call(f"{wires[0].info['workspace']}/{wires[0].id}", "services.x.y", PART)
+        with pytest.raises(TimeoutError):
+            await slow.closed(3)
+
+
+async def test_where_all_the_room_is_taken_those_who_hold_most_give_it_back(small):
+    async with contextlib.AsyncExitStack() as stack:
+        evil = [await at(small, stack, address) for address in ("127.0.9.8", "127.0.9.9") for _ in range(3)]
+        for wire in evil:
+            await filled(wire)
+        good = small.person()
+        sender, receiver = [await stack.enter_async_context(small.wire(local_addr=(f"127.0.9.{n}", 0))) for n in (1, 2)]
+        for end in (sender, receiver):
+            assert (await end.hello(token=good.token))["type"] == "connection_info"
+        to = f"{receiver.info['workspace']}/{receiver.id}"
+        # The first may be told to try again; by then there is room.
+        with contextlib.suppress(Refusal, TimeoutError):
+            await asyncio.wait_for(sender.call(to, "services.x.y", bytes(100 << 10)), 6)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sender.call(to, "services.x.y", bytes(100 << 10)), 4)
+        await sender.alive()
+
+
 @pytest.mark.parametrize("what", ["pings", "pongs"])
 async def test_frames_that_are_no_messages_count_as_messages(small, what):
     async with contextlib.AsyncExitStack() as stack:

@@ -1,9 +1,15 @@
 """A workspace is made under the name of one that is no more: nothing that was issued for the first opens the second."""
 
+import asyncio
+import base64
 import contextlib
+import json
+import time
 from uuid import uuid4
 
-from harness.hypha import asked
+import pytest
+
+from harness.hypha import Refusal, asked
 
 
 async def lets_in(hub, **hello) -> bool:
@@ -44,3 +50,31 @@ async def test_a_workspace_that_went_with_its_last_client_leaves_nothing_behind(
         await bob.create_workspace({"id": name, "persistent": False})
         async with hub.enter(second, workspace=name):
             assert not await lets_in(hub, token=token)
+
+
+async def test_whoever_makes_one_over_and_over_ends_nothing_and_waits_at_last(hub):
+    person, name = hub.person(), f"over-{uuid4().hex[:8]}"
+    async with contextlib.AsyncExitStack() as stack:
+        wire = await hub.wired(stack, person)
+        with pytest.raises(Refusal, match="too often: try again in"):
+            for _ in range(100):
+                await wire.ask_hub("create_workspace", {"id": name, "persistent": False}, True)
+        token = await wire.ask_hub("generate_token", {"workspace": name})
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        assert claims["iat"] <= time.time() + 3
+        assert await lets_in(hub, token=token, workspace=name)
+
+
+async def test_of_two_who_remove_one_at_once_the_second_leaves_the_next_one_alone(hub):
+    first, second = hub.person(), hub.person()
+    async with hub.enter(first) as ann, hub.enter(second) as bob:
+        for _ in range(5):
+            name = f"twice-{uuid4().hex[:8]}"
+            await ann.create_workspace({"id": name, "persistent": False})
+            done = await asyncio.gather(*(ann.delete_workspace(name) for _ in range(4)), return_exceptions=True)
+            assert sum(not isinstance(one, Exception) for one in done) == 1
+            await bob.create_workspace({"id": name, "persistent": False})
+            async with hub.enter(second, workspace=name) as inside:
+                assert await inside.echo("still there") == "still there"
+                token = await inside.generate_token({"permission": "read"})
+                assert await lets_in(hub, token=token)

@@ -23,11 +23,12 @@ pub use answers::StartUpAnswers;
 pub use kept::StandsFor;
 pub use user::Vouched;
 
-use self::kept::Kept;
+use self::kept::{Kept, Whose};
 
 use crate::authn::{Chain, Offered, Place, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::limits::failures::counter_of;
 use crate::limits::shares::Shares;
 use crate::memory::revocations::{Handles, Key};
 use crate::operation::Call;
@@ -246,10 +247,15 @@ impl TokenHooks {
             self.makes_none("generate_token must give a text of at most 8 KiB without spaces".to_owned())
         })?;
         let Issued { token, id, expires_in_s, expires_at_s } = ours;
-        let visitor = std::iter::once(&auth.principal)
-            .chain(&auth.actors)
-            .any(|one| one.kind == PrincipalKind::Anonymous);
-        self.made.keep(text, token, expires_at_s, visitor).await?;
+        let mut people = std::iter::once(&auth.principal).chain(&auth.actors);
+        let visitor = people.any(|one| one.kind == PrincipalKind::Anonymous);
+        let name = match visitor {
+            // Each connection of a visitor's may be somebody new.
+            true => counter_of(call.origin.address),
+            // What was made for others to use counts as its maker's.
+            false => auth.actors.last().unwrap_or(&auth.principal).owner_key(),
+        };
+        self.made.keep(text, token, expires_at_s, &Whose { name, visitor }).await?;
         Ok(Issued { token: SecretText::from(text), id, expires_in_s, expires_at_s })
     }
 

@@ -47,6 +47,20 @@ pub(crate) fn moment_ms(engine: &Engine, revoked: &Revoked) -> i64 {
     earlier_ms.map_or(now_ms, |ms| now_ms.max((ms.div_euclid(1000) + 1).saturating_mul(1000)))
 }
 
+/// How far ahead of now the end of a workspace may stand: as far as one in the same second as another has to.
+const AHEAD_MS: i64 = 1_000;
+
+/// As [`moment_ms`], of the end of a workspace, which anybody brings about who makes and removes their own. Each in the same second stands a
+/// second after the one before: without a bound somebody in a hurry would push it, and with it the next "everything", far beyond now, and
+/// nobody would be let in until then.
+///
+/// # Errors
+/// How many milliseconds to wait until it may be ended again.
+pub(crate) fn end_of_workspace_ms(engine: &Engine, revoked: &Revoked) -> std::result::Result<i64, i64> {
+    let (at_ms, last_ms) = (moment_ms(engine, revoked), engine.now_ms().saturating_add(AHEAD_MS));
+    if at_ms <= last_ms { Ok(at_ms) } else { Err(at_ms.saturating_sub(last_ms)) }
+}
+
 impl<'e> Tokens<'e> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
         Self { engine }

@@ -11,15 +11,21 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::MAX_ID_BYTES;
 use crate::identity::validate;
+use crate::limits::failures::counter_of;
 use crate::operation::{Grant, Permit};
 use crate::ports::store::{Page, Write};
 use crate::ports::{Conflict, StoreError};
+use crate::principal::PrincipalKind;
 use crate::tokens::held::AFTER_END_S;
 use crate::tokens::model::{Revocation, Revoked};
-use crate::tokens::revoke::{moment_ms, revoke_writes};
+use crate::tokens::revoke::{end_of_workspace_ms, revoke_writes};
 
 /// How often a change is tried that others get before.
 pub(super) const TRIES: usize = 8;
+
+/// How many workspaces one may make and remove, in which time: each of them ends what was given in it, which is kept for days.
+const MOST_ACTS: u32 = 60;
+const ACTS_WITHIN_MS: i64 = 60_000;
 
 /// Workspaces as a service.
 pub struct Workspaces<'e> {
@@ -32,6 +38,13 @@ fn not_found() -> Error {
 
 fn exists(id: &str) -> Error {
     Error::new(codes::WORKSPACE_EXISTS).message(format!("Workspace already exists: {id}"))
+}
+
+/// One may go on after that.
+fn too_soon(left_ms: i64) -> Error {
+    let left_s = u32::try_from(left_ms.saturating_add(999) / 1000).unwrap_or(60).max(1);
+    let message = format!("Workspaces are made and removed too often: try again in {left_s} s.");
+    Error::new(codes::RATE_LIMITED).message(message).retry_after_s(left_s)
 }
 
 fn description(text: &str) -> Result<String> {
@@ -86,11 +99,61 @@ impl Workspaces<'_> {
         })
     }
 
+    /// Counts somebody who makes or removes one. Whoever acts for another counts as that one, and visitors of one network together: each of
+    /// them is somebody new whenever they like.
+    async fn count_act(&self, grant: &Grant) -> Result<()> {
+        let auth = grant.auth();
+        let by = auth.actors.last().unwrap_or(&auth.principal);
+        let whose = match by.kind {
+            PrincipalKind::Anonymous => counter_of(grant.call().origin.address),
+            _ => by.owner_key(),
+        };
+        let now_ms = self.engine.now_ms();
+        let key = format!("workspaces:{whose}");
+        let hit = self.engine.shared().hit(&key, MOST_ACTS, ACTS_WITHIN_MS, now_ms).get().await;
+        if hit.exceeded {
+            return Err(too_soon(hit.ends_at_ms.saturating_sub(now_ms)));
+        }
+        Ok(())
+    }
+
+    /// How long it takes until a workspace of this name can be ended or made anew: some of a second, where both were done a moment ago.
+    #[must_use]
+    pub fn pause_ms(&self, id: &str) -> i64 {
+        end_of_workspace_ms(self.engine, &Revoked::Workspace(id.to_owned())).err().unwrap_or(0)
+    }
+
+    /// Gives one of the caller's that does not stay, and that is there now, what a new one would have. It goes on: nothing that was given in
+    /// it ends.
+    ///
+    /// # Errors
+    /// `bad_field`; `rate_limited`; `workspace_exists` for one that stays.
+    pub async fn create_over(
+        &self,
+        mut permit: Permit<workspace::Create>,
+        new: NewWorkspace,
+    ) -> Result<Workspace> {
+        permit.name_resource(&new.id.chars().take(MAX_ID_BYTES).collect::<String>());
+        let prepared = async {
+            let made = self.made(&permit, &new)?;
+            self.count_act(&permit).await?;
+            match made.persistent || self.find(&made.id).await?.is_some() {
+                true => Err(exists(&made.id)),
+                false => Ok(made),
+            }
+        };
+        match prepared.await {
+            Ok(made) => permit.commit(Vec::new()).await.map(|()| made).map_err(Into::into),
+            Err(error) => permit.close(Err(error)),
+        }
+    }
+
     /// Makes a workspace of the caller's. One that does not stay is judged and noted in the audit log, and kept by whoever asked. With
     /// `overwrite`, one that the caller owns is given what the new one has; it stays whose it was.
     ///
     /// # Errors
-    /// `bad_field`; `workspace_exists`; `too_many_workspaces` beyond 100 of one owner; `not_found` for overwriting somebody else's.
+    /// `bad_field`; `workspace_exists`; `too_many_workspaces` beyond 100 of one owner; `not_found` for overwriting somebody else's;
+    /// `rate_limited` for many in a minute, or one name several times in a second.
     pub async fn create(
         &self,
         mut permit: Permit<workspace::Create>,
@@ -102,12 +165,15 @@ impl Workspaces<'_> {
             Ok(made) => made,
             Err(error) => return permit.close(Err(error)),
         };
+        if let Err(error) = self.count_act(&permit).await {
+            return permit.close(Err(error));
+        }
         for _ in 0..TRIES {
             let prepared = async {
                 Ok(match self.engine.store().workspace(&made.id).await? {
                     None => {
                         // What was given in one of this name that is no more is nothing here.
-                        let mut writes = self.anew(&permit, &made.id);
+                        let mut writes = self.anew(&permit, &made.id)?;
                         if made.persistent {
                             let workspace = made.clone();
                             writes.push(Write::InsertWorkspace { workspace, most: MOST_OF_ONE });
@@ -149,15 +215,16 @@ impl Workspaces<'_> {
     }
 
     /// Ends what was given in earlier workspaces of a name that anybody can make. One's own is nobody else's later.
-    fn anew(&self, grant: &Grant, id: &str) -> Vec<Write> {
-        if names::is_own(id) { Vec::new() } else { self.outlived(grant, id) }
+    fn anew(&self, grant: &Grant, id: &str) -> Result<Vec<Write>> {
+        if names::is_own(id) { Ok(Vec::new()) } else { self.outlived(grant, id) }
     }
 
     /// Ends what others were given in a workspace up to now.
-    fn outlived(&self, grant: &Grant, id: &str) -> Vec<Write> {
+    fn outlived(&self, grant: &Grant, id: &str) -> Result<Vec<Write>> {
         let revoked = Revoked::Workspace(id.to_owned());
-        let at_ms = moment_ms(self.engine, &revoked);
-        revoke_writes(Revocation { until_ms: self.remembered_until_ms(grant, at_ms), revoked, at_ms }).into()
+        let at_ms = end_of_workspace_ms(self.engine, &revoked).map_err(too_soon)?;
+        let until_ms = self.remembered_until_ms(grant, at_ms);
+        Ok(revoke_writes(Revocation { until_ms, revoked, at_ms }).into())
     }
 
     /// Until when it has to be known that what tokens are made of has ended.
@@ -239,13 +306,17 @@ impl Workspaces<'_> {
     /// Removes everything that is kept in a workspace that is no row of its own, such as somebody's own one.
     ///
     /// # Errors
-    /// `not_found` for what the leave does not reach; `conflict` for one that has become a row; the store's.
+    /// `not_found` for what the leave does not reach; `conflict` for one that has become a row; `rate_limited`; the store's.
     pub async fn empty(&self, mut permit: Permit<workspace::Delete>, id: &str, owner: &str) -> Result<()> {
         permit.name_resource(id);
         if let Err(error) = permit.must_reach(id, owner) {
             return permit.close(Err(error));
         }
-        let mut writes = self.outlived(&permit, id);
+        let counted = self.count_act(&permit).await;
+        let mut writes = match counted.and_then(|()| self.outlived(&permit, id)) {
+            Ok(writes) => writes,
+            Err(error) => return permit.close(Err(error)),
+        };
         writes.push(Write::EmptyWorkspace { id: id.to_owned() });
         match permit.commit(writes).await {
             // Somebody made it one that stays meanwhile, and put things in it.
@@ -257,15 +328,20 @@ impl Workspaces<'_> {
     /// Removes a workspace that stays. Who is in it, and what they offer, is the hub's to end.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found`; `rate_limited`.
     pub async fn delete(&self, mut permit: Permit<workspace::Delete>, id: &str) -> Result<()> {
         let found = match self.reached(&permit, id).await {
             Ok(found) => found,
             Err(error) => return permit.close(Err(error)),
         };
         permit.name_resource(&found.id);
+        let counted = self.count_act(&permit).await;
+        let outlived = match counted.and_then(|()| self.outlived(&permit, &found.id)) {
+            Ok(writes) => writes,
+            Err(error) => return permit.close(Err(error)),
+        };
         let mut writes = self.ended(&permit, &found, None);
-        writes.extend(self.outlived(&permit, &found.id));
+        writes.extend(outlived);
         writes.push(Write::DeleteWorkspace { id: found.id, owner: found.owner });
         match permit.commit(writes).await {
             Err(StoreError::Conflict(Conflict::Missing)) => Err(not_found()),

@@ -153,7 +153,10 @@ async fn the_holder_of_a_waiting_address_is_written_to_again_and_of_a_confirmed_
     assert_eq!(open(&house, Purpose::SignUp, &second).await, "ok");
     for either in [PASSWORD, "another good password"] {
         let said = code(house.login_as(ANN, either, None).await);
-        assert_eq!(said, "bad_credentials", "two signed up for it: nobody knows whose password is the holder's");
+        assert_eq!(
+            said, "bad_credentials",
+            "two signed up for it: nobody knows whose password is the holder's"
+        );
     }
     house.clock.advance_ms(61_000);
     sign_up(&house, ANN, PASSWORD).await.expect("as if made");

@@ -322,6 +322,28 @@ async fn a_text_of_the_files_stands_for_a_token_of_ours() {
 }
 
 #[tokio::test]
+async fn nobody_alone_has_all_the_places_for_texts() {
+    let hub = Hub::of(ALL).await;
+    let ann = hub.ann().await;
+    let back = || same(WorkspaceScope::default());
+    for n in 0..512 {
+        assert_eq!(code(hub.token(&ann, back()).await), "ok", "{n}");
+    }
+    assert_eq!(code(hub.token(&ann, back()).await), "too_many_stand_ins");
+    let bob = hub.house.person("bob").await;
+    hub.hooks.register(Registered::default());
+    let bob = hub.show(bob.granted.access.token.expose()).await.expect("let in");
+    hub.hooks.register(ALL);
+    assert_eq!(code(hub.token(&bob, back()).await), "ok", "another has his");
+    hub.house.clock.advance_s(2 * 86_400);
+    hub.hooks.register(Registered::default());
+    let ann = hub.house.login("ann").await;
+    let ann = hub.show(ann.access.token.expose()).await.expect("let in");
+    hub.hooks.register(ALL);
+    assert_eq!(code(hub.token(&ann, back()).await), "ok", "once they have ended");
+}
+
+#[tokio::test]
 async fn a_child_stays_confined_whatever_the_file_makes_of_its_text() {
     let hub = Hub::of(ALL).await;
     let ann = hub.ann().await;

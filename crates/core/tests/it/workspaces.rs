@@ -139,6 +139,7 @@ async fn what_a_workspace_may_be_is_bounded() {
         "it is not in the store"
     );
     for n in 1..MOST_OF_ONE {
+        house.clock.advance_s(2);
         create(&house, &ann, new(&format!("many-{n}"))).await.expect("made");
     }
     assert_eq!(code(create(&house, &ann, new("many-more")).await), "too_many_workspaces");

@@ -52,6 +52,7 @@ async fn nothing_that_was_issued_for_a_workspace_opens_a_later_one_of_its_name()
     assert_eq!(code(hub.make(&child_call, same()).await), "token_revoked", "and renews itself no more");
 
     let bobs = again(&hub, bob.token()).await;
+    hub.house.clock.advance_s(1);
     create(&hub, &bobs, true).await;
     for token in &everything {
         assert_eq!(code(hub.show(token).await), "token_revoked");
@@ -81,6 +82,7 @@ async fn what_was_issued_for_one_that_does_not_stay_is_nothing_in_a_later_one() 
     let lent = lent.token.expose().clone();
     assert!(hub.show(&lent).await.is_ok());
     for persistent in [false, true] {
+        hub.house.clock.advance_s(1);
         create(&hub, &again(&hub, bob.token()).await, persistent).await;
         assert_eq!(code(hub.show(&lent).await), "token_revoked", "persistent: {persistent}");
     }
@@ -102,4 +104,55 @@ async fn emptying_ones_own_workspace_ends_what_others_were_given_there_and_not_o
     assert_eq!(code(hub.show(&back).await), "ok");
     let lent = hub.child(&again(&hub, &back).await, &mine, Permission::Read).await.expect("made anew");
     assert_eq!(code(hub.show(&lent).await), "ok");
+}
+
+#[tokio::test]
+async fn nobody_pushes_the_end_of_a_workspace_ahead_of_now() {
+    let hub = Hub::new().await;
+    let ann = hub.house.person("ann").await;
+    let call = again(&hub, ann.token()).await;
+    let workspaces = hub.house.engine.workspaces();
+    let new = || NewWorkspace { id: TEAM.into(), ..NewWorkspace::default() };
+    let make = async || {
+        let permit = call.permit(Target::any()).expect("may");
+        workspaces.create(permit, new(), true).await
+    };
+    let mut made = 0;
+    let refused = loop {
+        match make().await {
+            Ok(_) => made += 1,
+            Err(error) => break error,
+        }
+    };
+    // The second in the same second stands at the next one, and there it ends.
+    assert_eq!((made, refused.code().name), (2, "rate_limited"));
+    let newest = hub.house.engine.memory().revocations.newest_principal_ms().expect("one");
+    assert!(newest <= hub.house.engine.now_ms() + 1_000);
+    let pause_ms = workspaces.pause_ms(TEAM);
+    assert!((1..=1_000).contains(&pause_ms));
+    hub.house.clock.advance_ms(pause_ms);
+    assert_eq!(code(make().await), "ok", "once that is over");
+    assert_eq!(code(make().await), "rate_limited");
+    // One that is there and goes on under its owner's hands ends nothing.
+    let over = call.permit(Target::any()).expect("may");
+    assert_eq!(code(workspaces.create_over(over, new()).await), "ok");
+}
+
+#[tokio::test]
+async fn whoever_makes_and_removes_many_waits_and_others_do_not() {
+    let hub = Hub::new().await;
+    let (ann, bob) = (hub.house.person("ann").await, hub.house.person("bob").await);
+    let (anns, bobs) = (again(&hub, ann.token()).await, again(&hub, bob.token()).await);
+    let make = async |call: &Call, n: u32| {
+        let new = NewWorkspace { id: format!("many-{n}"), ..NewWorkspace::default() };
+        let permit = call.permit(Target::any()).expect("may");
+        hub.house.engine.workspaces().create(permit, new, false).await
+    };
+    for n in 0..60 {
+        assert_eq!(code(make(&anns, n).await), "ok", "{n}");
+    }
+    assert_eq!(code(make(&anns, 60).await), "rate_limited");
+    assert_eq!(code(make(&bobs, 60).await), "ok", "another's");
+    hub.house.clock.advance_s(60);
+    assert_eq!(code(make(&anns, 61).await), "ok");
 }

@@ -1,18 +1,21 @@
 //! Making, finding and removing workspaces.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::workspace;
+use doorward_core::error::{Error, codes};
 use doorward_core::ports::store::Page;
-use doorward_core::workspaces::{NewWorkspace, Permission, Workspace, WorkspaceChanges};
+use doorward_core::workspaces::{NewWorkspace, Permission, Workspace, WorkspaceChanges, names};
 use doorward_protocols::hypha::value;
 use rmpv::Value;
 use serde_json::json;
 
 use crate::args::wrong;
 use crate::fault::Fault;
-use crate::hub::PUBLIC;
+use crate::hub::{Hub, PUBLIC};
 use crate::provided::Asked;
 use crate::room::Room;
 
@@ -73,6 +76,7 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
     if !new.persistent && !new.members.is_empty() {
         return Err(Fault::value("owners and members are of workspaces that stay: say persistent: true"));
     }
+    pause(&asked, &id).await;
     if let Some(live) = asked.hub.live_room(&id) {
         let persistent = live.workspace.read().persistent;
         if !overwrite || &*live.id == PUBLIC {
@@ -90,6 +94,9 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
     {
         return Err(Fault::value("at most 100 workspaces that do not stay are kept at once"));
     }
+    // What goes on under its maker's hands ends nothing; it stays what it is for everybody who is in it.
+    let goes_on =
+        asked.hub.live_room(&id).filter(|live| overwrite && !new.persistent && is_kept_here_by(live, &owner));
     let there = match overwrite {
         true => asked.hub.engine().workspaces().find(&id).await?.map(|found| asked.hub.keep(found)),
         false => None,
@@ -98,7 +105,18 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
         Some(room) => replace(&asked, &room, new).await?,
         None => {
             let permit = asked.peer.call.permit::<workspace::Create>(Target::any())?;
-            asked.hub.engine().workspaces().create(permit, new, overwrite).await?
+            let workspaces = asked.hub.engine().workspaces();
+            match &goes_on {
+                Some(live) => {
+                    let made = workspaces.create_over(permit, new).await?;
+                    // It went meanwhile, and another may have come: whatever is there now is nothing to go on with.
+                    if live.has_ended() || !asked.hub.is_there(live) {
+                        return Err(Fault::value(format!("Workspace {id} is gone; try again")));
+                    }
+                    made
+                }
+                None => workspaces.create(permit, new, overwrite).await?,
+            }
         }
     };
     match asked.hub.live_room(&made.id) {
@@ -115,6 +133,20 @@ pub(super) async fn create(asked: Asked) -> Result<Value, Fault> {
         None => drop(asked.hub.keep(made.clone())),
     }
     Ok(shown(&made, false))
+}
+
+fn is_kept_here_by(room: &Room, owner: &str) -> bool {
+    let workspace = room.workspace.read();
+    !workspace.persistent && workspace.owner == owner
+}
+
+/// Waits until a name can be used again that was made or removed a moment ago: for some of a second, so that nobody has to who did both in
+/// their turn. Somebody else may use it again meanwhile; the engine refuses then.
+async fn pause(asked: &Asked, id: &str) {
+    let pause_ms = asked.hub.engine().workspaces().pause_ms(id).clamp(0, 1_000);
+    if pause_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs())).await;
+    }
 }
 
 /// Gives a workspace that stays what a new one would have, its owner aside. Who else may be in it is one of its settings, and leave of its own:
@@ -192,22 +224,59 @@ pub(super) async fn delete(asked: Asked) -> Result<Value, Fault> {
     if &*room.id == PUBLIC {
         return Err(Fault::permission("Permission denied: this workspace is the server's own"));
     }
+    pause(&asked, &room.id).await;
     let permit = asked.leave::<workspace::Delete>(&room)?;
-    let stored = asked.hub.engine().workspaces().find(&room.id).await?.is_some();
     let workspaces = asked.hub.engine().workspaces();
-    // Before it is gone: what was issued up to then is ended by its going, and nothing is issued later by whoever is still at it.
-    room.end();
+    let stored = match workspaces.find(&room.id).await {
+        Ok(found) => found.is_some(),
+        Err(error) => return Ok(permit.close(Err(error))?),
+    };
+    // While the store was asked another may have removed it, and somebody may have made a new one of its name, which is none of this. Before it
+    // is gone: what was issued up to then is ended by its going, and nothing is issued later by whoever is still at it.
+    let is_another = match asked.hub.live_room(&room.id) {
+        Some(live) => !Arc::ptr_eq(&live, &room),
+        // Rooms that are found again are forgotten between two looks at them.
+        None => !stored && !names::is_own(&room.id),
+    };
+    if is_another || !room.end() {
+        return Ok(permit.close(Err(Error::new(codes::NOT_FOUND)))?);
+    }
+    let going = Going { hub: &asked.hub, room: &room };
     let removed = match stored {
         true => workspaces.delete(permit, &room.id).await,
         false => workspaces.empty(permit, &room.id, &room.owner()).await,
     };
     if let Err(error) = removed {
-        room.go_on();
+        // Another process may have removed it.
+        if !(stored && matches!(workspaces.find(&room.id).await, Ok(None))) {
+            going.comes_back();
+        }
         return Err(error.into());
     }
     asked.hub.tell(&room, "workspace_deleted", &json!({"id": &*room.id, "workspace": &*room.id}));
-    asked.hub.unload(&room, "the workspace was removed");
+    drop(going);
     Ok(Value::Nil)
+}
+
+/// A room that is being ended. Whoever asked for it may leave in the middle, and nobody knows then how far the store came: nobody stays in it
+/// either way, and what is kept is found again.
+struct Going<'a> {
+    hub: &'a Hub,
+    room: &'a Arc<Room>,
+}
+
+impl Going<'_> {
+    fn comes_back(self) {
+        self.hub.go_on(self.room);
+        // Nothing is left to end.
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Going<'_> {
+    fn drop(&mut self) {
+        self.hub.unload(self.room, "the workspace was removed");
+    }
 }
 
 pub(super) async fn info(asked: Asked) -> Result<Value, Fault> {

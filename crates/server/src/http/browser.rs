@@ -139,10 +139,16 @@ pub(crate) fn is_led_by_others(
     if matches!(site, Some(b"same-origin" | b"none")) {
         return false;
     }
-    let Some(page) = headers.get(REFERER) else { return site.is_some() };
-    let Some(origin) = page.to_str().ok().and_then(origin_of) else { return true };
-    let is_listed = HeaderValue::from_str(origin).is_ok_and(|origin| listed(&origin));
-    !is_listed && !is_ours(origin, headers, public)
+    let page = headers.get(REFERER);
+    let origin = page.and_then(|page| page.to_str().ok()).and_then(origin_of);
+    let is_listed =
+        origin.and_then(|origin| HeaderValue::from_str(origin).ok()).is_some_and(|one| listed(&one));
+    // Where the browser says itself that another led here, a `Referer` of ours is what a redirect on the way left standing.
+    if site.is_some() {
+        !is_listed
+    } else {
+        page.is_some() && !is_listed && !origin.is_some_and(|one| is_ours(one, headers, public))
+    }
 }
 
 /// Whether a browser shows what it asks for as a page of its own.
@@ -232,6 +238,16 @@ mod tests {
             ("a page of ours", &[("sec-fetch-site", "same-origin")], false),
             ("another site", &[("sec-fetch-site", "cross-site")], true),
             ("a sibling", &[("sec-fetch-site", "same-site"), page("https://x.auth.example/")], true),
+            (
+                "ours, but for a redirect of another's on the way",
+                &[("sec-fetch-site", "cross-site"), page("https://auth.example/x")],
+                true,
+            ),
+            (
+                "ours, but for a redirect of a sibling's",
+                &[("sec-fetch-site", "same-site"), page("https://auth.example/x")],
+                true,
+            ),
             (
                 "one that is listed",
                 &[("sec-fetch-site", "cross-site"), page("https://app.example/a?b")],

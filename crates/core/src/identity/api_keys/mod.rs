@@ -226,9 +226,7 @@ impl<'e> ApiKeys<'e> {
         };
         match found {
             Err(error) => permit.close(Err(error)),
-            Ok(key) => {
-                Ok(permit.commit(self.revoke_writes(key)).await?)
-            }
+            Ok(key) => Ok(permit.commit(self.revoke_writes(key)).await?),
         }
     }
 }

@@ -93,7 +93,8 @@ impl Proofs<'_> {
             let (whose, what) = (claimed.user.id.clone(), claimed.what);
             let first = confirms && claimed.user.email_confirmed_at_ms.is_none();
             let mut proven = self.proven(claimed, purpose, confirms)?;
-            if first && purpose.is_from_outside()
+            if first
+                && purpose.is_from_outside()
                 && let Proven::Whole(user, writes) = &mut proven
             {
                 writes.extend(self.ways_in_of_before(&user.id).await?);
@@ -236,10 +237,7 @@ impl Proofs<'_> {
                 writes.extend(changed(&mut user, now_ms));
                 return Ok(Proven::Half(writes));
             }
-        } else if user.email_confirmed_at_ms.is_none()
-            && confirms
-            && purpose.is_from_outside()
-        {
+        } else if user.email_confirmed_at_ms.is_none() && confirms && purpose.is_from_outside() {
             // Whoever signed up with somebody else's address must not keep a password of the account.
             writes.push(Write::DropPassword { user: user.id.clone() });
         }

@@ -105,9 +105,8 @@ impl Proofs<'_> {
     ) -> Result<Option<Write>> {
         let Some(typed) = typed else { return Ok(None) };
         let waiting = self.engine.store().user_by_login(address).await?;
-        let waiting = waiting.filter(|user| {
-            user.email.as_deref() == Some(address) && user.email_confirmed_at_ms.is_none()
-        });
+        let waiting = waiting
+            .filter(|user| user.email.as_deref() == Some(address) && user.email_confirmed_at_ms.is_none());
         let phc = match &waiting {
             Some(user) => self.engine.store().password(&user.id).await?,
             None => None,

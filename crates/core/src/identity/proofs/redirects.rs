@@ -194,8 +194,14 @@ mod tests {
         // Beneath our own root are other people's pages too: a hub's applications.
         for ours in ["https://auth.example/x", "https://auth.example:443/x", "https://AUTH.example/x"] {
             assert_eq!(chosen(None, &[], ours), "https://auth.example/");
-            assert_eq!(chosen(Some("https://auth.example/welcome"), &[], ours), "https://auth.example/welcome");
-            assert_eq!(chosen(None, &["https://auth.example/x"], "https://auth.example/x"), "https://auth.example/x");
+            assert_eq!(
+                chosen(Some("https://auth.example/welcome"), &[], ours),
+                "https://auth.example/welcome"
+            );
+            assert_eq!(
+                chosen(None, &["https://auth.example/x"], "https://auth.example/x"),
+                "https://auth.example/x"
+            );
         }
         assert_eq!(chosen(None, &[], "https://auth.example/"), "https://auth.example/");
         let site = Some("http://localhost:3000");
