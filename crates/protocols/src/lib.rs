@@ -12,6 +12,7 @@
 //!  request path ─ path ─────────────► one canonical spelling, or a refusal
 //! ```
 pub mod encoding;
+pub mod html;
 pub mod http_auth;
 pub mod hypha;
 pub mod hypha_scope;

@@ -110,6 +110,15 @@ def test_an_account_here_is_never_opened_by_a_name_there(place):
     assert place.me(place.token("carl", PASSWORD))["id"] == own.json()["id"]
 
 
+def test_a_persons_only_way_in_is_the_directory(place):
+    """With a password of ours they would stay when the directory lets them go."""
+    token = place.token("bob")
+    own = Client(place.server.url, token)
+    refused = own.request("PATCH", "/v1/me", json={"password": PASSWORD})
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), refused.text
+    assert place.log_in(place.me(token)["username"], PASSWORD).json()["code"] == "bad_credentials"
+
+
 def test_a_group_that_is_left_is_a_role_that_is_lost_with_the_next_log_in(place, slapd):
     change = "dn: cn=Developers,{0}\nchangetype: modify\n{1}: member\nmember: cn=person-1,{2}\n"
     assert place.me(place.token("bob"))["roles"] == ["user"]
@@ -153,6 +162,11 @@ def test_a_directory_that_never_answers_is_left_after_a_while(tmp_path, slapd):
         try:
             answer = place.log_in("ann", PERSONS["ann"])
             assert answer.status_code == 502 and answer.json()["code"] == "provider_unavailable"
+            # Nobody learns from it who has a password here; whoever shows it comes in.
+            name = native.new_name()
+            assert native.sign_up(Client(place.server.url), name).status_code == 201
+            assert place.log_in(name, "wrong").json()["code"] == "provider_unavailable"
+            assert place.log_in(name, PASSWORD).status_code == 200
         finally:
             place.stop()
 

@@ -8,22 +8,6 @@ const NEVER: &[&str] = &[
     "script", "iframe", "frame", "object", "embed", "applet", "form", "base", "meta", "link", "svg", "math",
 ];
 
-/// Text that means nothing but itself in a page and in a quoted attribute.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// Reads a page tag by tag, in which each [`HOLE`] is a variable.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 //! ```
 //! They are read once, at the start, and refused there: what a letter would get wrong, nobody sees before its reader does.
 
+use doorward_protocols::html::escaped;
 use std::collections::BTreeMap;
 
 use super::letters;
@@ -217,7 +218,7 @@ impl Templates {
             }
             None => letters::asking(facts),
         };
-        let html = own.and_then(|own| own.html.as_ref()).map(|html| html.fill(facts, markup::escaped));
+        let html = own.and_then(|own| own.html.as_ref()).map(|html| html.fill(facts, escaped));
         Mail { to: facts.to.to_owned(), subject, text, html }
     }
 }

@@ -1,5 +1,6 @@
 //! Plain pages for people who come here by a link: no script, no style, nothing from elsewhere.
 
+pub(crate) use doorward_protocols::html::escaped;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 
@@ -12,22 +13,6 @@ pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
     accepted.flat_map(|value| value.split(',')).any(|range| {
         range.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/html"))
     })
-}
-
-/// Text as it may stand in an element or a quoted attribute (HTML §13.3).
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// A page. `title` is text, `body` is HTML.
@@ -60,10 +45,5 @@ mod tests {
             assert_eq!(wants_page(&headers), expected, "{accept}");
         }
         assert!(!wants_page(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn text_never_becomes_markup() {
-        assert_eq!(escaped("<a href=\"x\" b='y'>&"), "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;");
     }
 }
