@@ -381,6 +381,20 @@ async fn an_account_is_never_opened_by_its_address_alone() {
 }
 
 #[tokio::test]
+async fn the_first_password_is_set_by_a_log_in_a_moment_old_alone() {
+    for (minutes, said) in [(20, "login_too_old"), (0, "ok")] {
+        let door = Door::new().await;
+        let stay = door.log_in().await.expect("an account");
+        door.house.clock.advance_ms(minutes * 60_000);
+        let call = door.house.nobody().await.staying(&stay).await.expect("signed in");
+        let owner = call.auth.principal.owner_key();
+        let permit = call.permit(Target::owned(stay.user.as_str(), &owner)).expect("one's own");
+        let set = door.house.engine.users().set_password(permit, &stay.user, None, &PASSWORD.into()).await;
+        assert_eq!(set.map_or_else(|error| error.code().name, |()| "ok"), said);
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_was_not_confirmed_is_nobodys() {
     let door = Door::new().await;
     for unconfirmed in [json!(false), json!("no"), Value::Null] {
