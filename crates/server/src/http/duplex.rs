@@ -24,8 +24,9 @@ use super::frames::{Broken, MAX_CONTROL, Message, Opcode, Reader, write_head};
 const READ: usize = 64 << 10;
 /// What is held of a frame that is not whole is moved to a buffer of its own size when the one it came in is so much larger.
 const SPARE: usize = 8 << 10;
-/// How much more than what has come of a frame is made room for.
-const GROWTH: usize = 4;
+/// How much more than what has come of a frame is made room for: a first read of [`READ`] bytes then makes room for a whole frame of 1 MiB,
+/// which is moved once. Nothing is written to what was made room for, so it takes no memory before it is read into.
+const GROWTH: usize = 16;
 /// Frames that are no message which may come before a first one.
 const MOST_BESIDE: usize = 64;
 /// Parts that are written at once.
