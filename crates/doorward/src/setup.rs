@@ -313,6 +313,7 @@ fn dev_sources(
         ("mounts.muxi.sign_up".to_owned(), "open".to_owned()),
         ("mounts.muxi.docs".to_owned(), "true".to_owned()),
         ("mounts.supabase.sign_up".to_owned(), "open".to_owned()),
+        ("mounts.hypha.sign_up".to_owned(), "open".to_owned()),
     ];
     for (name, _) in SurfaceKind::ALL {
         defaults.push((format!("mounts.{name}.surface"), (*name).to_owned()));

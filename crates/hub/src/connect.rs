@@ -9,7 +9,7 @@ use doorward_core::operation::Call;
 use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
 use doorward_core::workspaces::{Permission, WorkspaceScope};
-use doorward_protocols::hypha::address::is_name;
+use doorward_protocols::hypha::address::{NAME_WANTED, is_name};
 use serde_json::{Value, json};
 
 use crate::hub::{Hub, PUBLIC};
@@ -46,7 +46,7 @@ impl Hub {
         let coming_back = hello.reconnection_token.is_some();
         let client = hello.client_id.as_deref().unwrap_or_default();
         if !is_name(client) {
-            return Err(Refused::failed(Why::Name, "client_id: up to 128 characters, none of / : * @ ? #"));
+            return Err(Refused::failed(Why::Name, format!("client_id: {NAME_WANTED}")));
         }
         if client == self.0.server_id
             || client == self.0.manager_id

@@ -20,8 +20,7 @@ use doorward_core::operation::Call;
 use doorward_core::principal::{Principal, PrincipalKind};
 use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind as Kind};
-use doorward_core::workspaces::WorkspaceScope;
-use doorward_protocols::hypha::address::is_name;
+use doorward_core::workspaces::{WorkspaceScope, names};
 use doorward_protocols::hypha::value;
 use parking_lot::Mutex;
 use rmpv::Value;
@@ -198,6 +197,17 @@ impl Logins<'_> {
         let approval = self.open(key, mark)?;
         self.0.deliver(key, call, approval.workspace.as_deref(), approval.ttl_s).await
     }
+
+    /// A person says no, in the browser that opened the page: whoever waits finds no such key from now on.
+    ///
+    /// # Errors
+    /// As [`Logins::open`].
+    pub fn refuse(&self, key: &str, mark: [u8; 32]) -> Result<(), Fault> {
+        self.open(key, mark)?;
+        let gone = self.0.0.logins.lock().remove(key).ok_or_else(invalid)?;
+        gone.told.notify_waiters();
+        Ok(())
+    }
 }
 
 impl Asked {
@@ -210,7 +220,8 @@ impl Asked {
 
     fn start(self) -> Result<Value, Fault> {
         let workspace = self.args.text("workspace")?.filter(|name| !name.is_empty());
-        if workspace.is_some_and(|name| !is_name(name)) {
+        // What no workspace can be called would read as something else where a person agrees to it.
+        if workspace.is_some_and(|name| !names::is_id(name)) {
             return Err(wrong("workspace", "a workspace's id"));
         }
         let ttl_s = self.ttl()?.unwrap_or(LIFE_S);
@@ -229,7 +240,7 @@ impl Asked {
         let page = self.hub.login_page();
         let mut url = format!("{page}?key={key}");
         if let Some(workspace) = workspace {
-            // A workspace's id has nothing in it that an address would have to escape but `|`.
+            // An id has nothing in it that an address would have to escape but `|`.
             url.push_str(&format!("&workspace={}", workspace.replace('|', "%7C")));
         }
         Ok(value::map([

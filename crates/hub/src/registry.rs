@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use doorward_protocols::hypha::address::is_name;
+use doorward_protocols::hypha::address::{NAME_WANTED, is_name};
 use doorward_protocols::hypha::value;
 use rmpv::Value;
 
@@ -107,7 +107,7 @@ impl Service {
         };
         if !is_name(name) {
             return Err(Fault::value(format!(
-                "Invalid service id: {:?} (up to 128 characters, none of / : * @ ? #)",
+                "Invalid service id: {:?} ({NAME_WANTED})",
                 name.chars().take(128).collect::<String>()
             )));
         }

@@ -57,7 +57,7 @@ def test_whoever_comes_from_the_tenant_gets_the_files_tokens_everywhere(site):
     with hypha_rpc.sync.connect_to_server({"server_url": site.hub.url, "token": token}) as server:
         assert server.config.workspace == user["scope"]["current_workspace"]
     page = visitor.open(f"{site.hub.url}{PAGE}")
-    assert "signed in as <strong>ann@organization.example" in page.text
+    assert "signed in as <strong><bdi>ann@organization.example" in page.text
     # What was let in from this browser ends with its stay.
     visitor.open(f"{site.hub.url}{PAGE}?logout=true", allow_redirects=False)
     for ended in (token, kept):

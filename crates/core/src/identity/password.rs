@@ -76,7 +76,7 @@ impl PasswordPolicy {
         }
         let folded = Secret::new(text.to_lowercase());
         if PLACEHOLDERS.contains(&folded.expose().as_str()) {
-            return refused(PRINTED, "The password is one that instructions print.".to_owned());
+            return refused(PRINTED, "The password is one that stands in many instructions.".to_owned());
         }
         if parts_of(names).any(|name| *folded.expose() == name.to_lowercase()) {
             return refused(OWN_NAME, "The password is the name of its owner.".to_owned());

@@ -137,7 +137,9 @@ fn named_address(text: &str) -> Result<(String, SocketAddr), String> {
     if name.is_empty() || name.contains('.') {
         return Err("the mount's name comes first, like agentflow=127.0.0.1:0".to_owned());
     }
-    let address = address.parse().map_err(|_| format!("{address:?} is not an address and port"))?;
+    let address = address
+        .parse()
+        .map_err(|_| format!("{address:?} is not an address and port, such as 127.0.0.1:9527"))?;
     Ok((name.to_owned(), address))
 }
 

@@ -96,7 +96,15 @@ fn variables(
 }
 
 pub(crate) fn broken(mount: &str, error: &StartError) -> Failure {
-    Failure::refused(format!("mounts.{mount}.startup_functions: {error}"), "correct the file and start again")
+    let what = format!("mounts.{mount}.startup_functions: {error}");
+    // Nothing is wrong with a file whose Python lacks a package.
+    let mend = match what.contains("ModuleNotFoundError") || what.contains("No module named") {
+        true => {
+            "install it for the Python that runs the file, or name another with [handlers] python, and start again"
+        }
+        false => "correct the file and start again",
+    };
+    Failure::refused(what, mend)
 }
 
 /// Runs the functions of every mount's files. Nobody is answered before they are through.

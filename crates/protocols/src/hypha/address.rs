@@ -5,6 +5,18 @@ use std::fmt;
 /// Longest name of a workspace, a client, a service or an app.
 pub const MAX_NAME_BYTES: usize = 128;
 
+/// What [`is_name`] wants, for whoever gave something else.
+pub const NAME_WANTED: &str =
+    "1 to 128 characters that can be seen, without spaces and / : * @ ? #, and not . or ..";
+
+/// What is not seen and changes how what stands around it is read: format characters, among them those that order text (Unicode 16, Cf).
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// Whether a text can name a client: `/`, `:`, `*` and `@` mean something in addresses, and control characters nothing good.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
@@ -12,7 +24,7 @@ pub fn is_name(text: &str) -> bool {
     // Nearly all of them are ASCII, and each frame has two: what a letter of all the world's is need not be asked of those.
     let good = match text.is_ascii() {
         true => text.bytes().all(|b| b.is_ascii_graphic() && !means(b.into())),
-        false => text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !means(c)),
+        false => text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !is_unseen(c) && !means(c)),
     };
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && good && text != "." && text != ".."
 }
@@ -111,6 +123,11 @@ mod tests {
             assert_eq!(read(bad), None, "{bad:?}");
         }
         let long = "x".repeat(MAX_NAME_BYTES + 1);
+        // What is not seen could make a name read as another one.
+        for unseen in ["a\u{202e}b", "w\u{200b}", "\u{feff}a", "a\u{ad}b", "\u{2066}a\u{2069}"] {
+            assert!(!is_name(unseen), "{unseen:?}");
+        }
+        assert!(is_name("名前") && is_name("Zoë"));
         assert!(!is_name(&long) && Address::read(&long, "home").is_none());
     }
 }

@@ -18,7 +18,7 @@ use http::{Method, Response, StatusCode};
 use rmpv::Value;
 
 use super::object::{Callable, member};
-use super::{asgi, caller, fault, hub, login};
+use super::{asgi, caller, fault, hub, pages};
 use crate::http::body::Body;
 use crate::http::browser::is_shown_as_a_page;
 use crate::http::page::escaped;
@@ -142,7 +142,7 @@ fn of_another_site(request: &Request) -> Answer {
          <p><a href=\"{}\">Go on</a></p>\n",
         escaped(&format!("{prefix}{path}{query}"))
     );
-    login::styled(request, StatusCode::OK, "Go on?", &body, None)
+    pages::styled(request, StatusCode::OK, "Go on?", &body, None)
 }
 
 /// A request for an application. `body` is what a function gets of it.

@@ -18,7 +18,8 @@ use http::header::{LOCATION, SET_COOKIE};
 use http::{Response, StatusCode};
 
 use super::COOKIE_NAME;
-use super::login::{allowed, attributes, keep, key_of, mark, of_no_use, own_path, styled};
+use super::login::{attributes, keep, key_of, mark, own_path};
+use super::pages::{allowed, not_let_in, styled};
 use crate::coming_back::answered;
 use crate::http::body::Body;
 use crate::http::browser::{forget_ticket, keep_ticket, ticket};
@@ -135,7 +136,7 @@ pub(super) async fn come_back(
                     let (mark, _) = mark(request, hub);
                     match hub.logins().approve(&key, mark, &settled.call).await {
                         Ok(()) => allowed(request, &key),
-                        Err(fault) => of_no_use(request, &fault),
+                        Err(fault) => not_let_in(request, &key, &fault),
                     }
                 }
             };
@@ -186,7 +187,8 @@ pub(super) fn refused(
     let words: Option<String> = words
         .map(|words| words.chars().filter(|c| !c.is_control()).take(MOST_SHOWN).collect())
         .filter(|words: &String| !words.is_empty());
-    let said = match words {
+    let said = match words.filter(|_| error.code().kind != Kind::Limited) {
+        // What keeps them out is ours to say where it is ours.
         Some(words) => format!("The sign-in page says: {}", escaped(&words)),
         None => escaped(error.public_message()),
     };

@@ -14,24 +14,25 @@ use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::identity::sessions::{Login, Which};
 use doorward_core::identity::users::NewUser;
 use doorward_core::login::Tenant;
-use doorward_core::mount::SignUp;
 use doorward_core::operation::Call;
 use doorward_core::principal::PrincipalKind;
 use doorward_core::random;
 use doorward_core::secret::SecretText;
 use doorward_core::tokens::{HubToken, HubTokenKind, Issued};
-use doorward_hub::{Approval, Fault, Hub, PAGE};
+use doorward_hub::{Fault, Hub, PAGE};
 use doorward_protocols::encoding::{base64url_decode, base64url_encode};
 use http::StatusCode;
 use http::header::{HeaderValue, SET_COOKIE};
 
 use super::apps;
-use super::journey::{Leaving, SCRIPT};
+use super::journey::Leaving;
+use super::pages::{
+    Before, Refused, allowed, ask, ask_to_leave, form, not_let_in, of_no_use, signed_out, stays, turned_away,
+};
 use super::{COOKIE_NAME, caller, hub, moved, providers, tenant};
 use crate::http::browser::cookie;
-use crate::http::page::{escaped, page};
 use crate::http::pairs::Pairs;
-use crate::http::respond::{Answer, PagePolicy, error_headers};
+use crate::http::respond::{Answer, error_headers};
 use crate::request::Request;
 
 /// The cookie by which a browser is known that opened a program's link.
@@ -40,60 +41,8 @@ const BROWSER: &str = "doorward-hypha-browser";
 pub(super) const LONGEST_STAY_S: i64 = 172_800;
 /// Longest key that is looked up.
 const MAX_KEY_BYTES: usize = 128;
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f4f5f7;color:#1c2733}\
-main{max-width:24rem;margin:8vh auto;padding:2rem;background:#fff;border:1px solid #d9dee4;border-radius:.5rem}\
-h1{font-size:1.4rem;margin:0 0 1rem}label{display:block;margin:.8rem 0 .2rem;font-weight:600}\
-input{box-sizing:border-box;width:100%;padding:.55rem;font:inherit;border:1px solid #8896a5;border-radius:.3rem}\
-button{margin-top:1.2rem;width:100%;padding:.65rem;font:inherit;font-weight:600;color:#fff;background:#1859b3;\
-border:0;border-radius:.3rem;cursor:pointer}button.second{background:#fff;color:#1859b3;border:1px solid #1859b3;margin-top:.6rem}\
-input:focus,button:focus,a:focus{outline:3px solid #f0a92e;outline-offset:1px}\
-.refused{padding:.6rem .8rem;background:#fdecea;border-left:4px solid #b3261e}dt{font-weight:600}dd{margin:0 0 .5rem}\
-.note{color:#4a5866;font-size:.9rem}code{word-break:break-all}details{margin-top:1.5rem}summary{cursor:pointer;color:#1859b3}";
-
-/// Closes a window that was opened for this page, and tells a page that holds it in a frame.
-const DONE: &str = "const key=document.currentScript.dataset.key;history.replaceState(null,'',location.pathname);\
-if(key&&window.parent!==window){window.parent.postMessage({type:'hypha-login-complete',key},'*')}\
-if(key&&window.opener){window.opener.postMessage({type:'hypha-login-complete',key},'*')}\
-setTimeout(()=>window.close(),300)";
-
-/// A page of ours with its style; with `closes`, its window is closed, and whoever opened it for that key is told.
-pub(super) fn styled(
-    request: &Request,
-    status: StatusCode,
-    title: &str,
-    body: &str,
-    closes: Option<&str>,
-) -> Answer {
-    scripted(request, status, title, body, closes.map_or(("", ""), |key| (DONE, key)))
-}
-
-/// A page of ours with its style, and perhaps a script of ours for `key`.
-pub(super) fn scripted(
-    request: &Request,
-    status: StatusCode,
-    title: &str,
-    body: &str,
-    (script, key): (&str, &str),
-) -> Answer {
-    let nonce = base64url_encode(&random::bytes::<16>(request.engine.random()));
-    let mut html = format!("<style nonce=\"{nonce}\">{STYLE}</style>\n{body}");
-    if !script.is_empty() {
-        html.push_str(&format!(
-            "<script nonce=\"{nonce}\" data-key=\"{}\">{script}</script>\n",
-            escaped(key)
-        ));
-    }
-    let mut answer = page(status, title, &html);
-    // Pages that the operator lists may show it in a frame; on any other a visitor could be led to click what they do not see.
-    let listed: String = request.site.cors.origins().map(|origin| format!(" {origin}")).collect();
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'self'{listed}"
-    );
-    answer.extensions_mut().insert(PagePolicy(policy));
-    answer
-}
+/// What the form says that makes an account.
+const SIGN_UP: &str = "sign-up";
 
 pub(super) fn own_path(request: &Request) -> String {
     format!("{}{PAGE}", request.site.public_prefix)
@@ -183,7 +132,7 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
     let Some(key) = key_of(&query) else {
         return Ok(match somebody {
             Some(call) => stays(&request, &call).await,
-            None => form(&request, None, (None, false), StatusCode::OK),
+            None => form(&request, None, Before::default(), StatusCode::OK),
         });
     };
     let (mark, cookie) = mark(&request, &hub);
@@ -191,7 +140,7 @@ pub(super) async fn show(request: Request) -> Result<Answer> {
         Err(fault) => of_no_use(&request, &fault),
         Ok(approval) => match somebody {
             Some(call) => ask(&request, key, &approval, &call).await,
-            None => form(&request, Some((key, &approval)), (None, false), StatusCode::OK),
+            None => form(&request, Some((key, &approval)), Before::default(), StatusCode::OK),
         },
     };
     if let Some(cookie) = cookie {
@@ -258,8 +207,15 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         ("provider", None) => return providers::begin(&request, &sent.provider, leaving).await,
         _ => {}
     }
+    if let Some(key) = sent.key.as_deref().filter(|_| sent.act == "refuse") {
+        return Ok(match hub.logins().refuse(key, mark) {
+            Ok(()) => turned_away(&request),
+            Err(fault) => of_no_use(&request, &fault),
+        });
+    }
     if sent.act == "other" {
-        let mut answer = form(&request, waiting, (None, true), StatusCode::OK);
+        let before = Before { anew: true, ..Before::default() };
+        let mut answer = form(&request, waiting, before, StatusCode::OK);
         forget(&request, &hub, &mut answer);
         return Ok(answer);
     }
@@ -267,8 +223,9 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         match signed_in(&request).await? {
             Some(call) => (call, None),
             None => {
-                let why = Refused { text: "Please sign in again.", code: None, reason: None };
-                return Ok(form(&request, waiting, (Some(why), false), StatusCode::UNAUTHORIZED));
+                let refused = Some(Refused { text: "Please sign in again.", code: None, reason: None });
+                let before = Before { refused, ..Before::default() };
+                return Ok(form(&request, waiting, before, StatusCode::UNAUTHORIZED));
             }
         }
     } else {
@@ -279,7 +236,14 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
             }
             Err(error) => {
                 let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-                let mut answer = form(&request, waiting, (Some(Refused::of(&error)), false), status);
+                let before = Before {
+                    refused: Some(Refused::of(&error)),
+                    anew: false,
+                    signing_up: sent.act == SIGN_UP,
+                    username: &sent.username,
+                    email: &sent.email,
+                };
+                let mut answer = form(&request, waiting, before, status);
                 error_headers(request.site.style, &error, request.about(), answer.headers_mut());
                 return Ok(answer);
             }
@@ -289,7 +253,7 @@ pub(super) async fn sign_in(mut request: Request) -> Result<Answer> {
         // Signing in with a program waiting says that it may come in: the form said so.
         (Some(key), Some(_)) => match hub.logins().approve(key, mark, &call).await {
             Ok(()) => allowed(&request, key),
-            Err(fault) => of_no_use(&request, &fault),
+            Err(fault) => not_let_in(&request, key, &fault),
         },
         _ => stays(&request, &call).await,
     };
@@ -309,7 +273,7 @@ async fn enter(request: &Request, sent: &Sent) -> Result<(Call, SecretText)> {
         return Err(Error::new(codes::BAD_FIELD).message("Please give a name and a password."));
     }
     let call = request.call()?;
-    if sent.act == "sign-up" {
+    if sent.act == SIGN_UP {
         let new = NewUser {
             username: Some(sent.username.clone()),
             email: Some(sent.email.clone()).filter(|email| !email.is_empty()),
@@ -359,18 +323,6 @@ pub(super) fn forget_key(answer: &mut Answer, name: &str, attributes: &str) {
     keep(answer, format!("{name}={attributes}; Max-Age=0"));
 }
 
-/// Asks whoever a page of another site sent here whether they want to leave: nobody is signed out by a link that they followed.
-fn ask_to_leave(request: &Request, close: bool) -> Answer {
-    let path = escaped(&own_path(request));
-    let close = if close { "<input type=\"hidden\" name=\"close\" value=\"true\">\n" } else { "" };
-    let body = format!(
-        "<p>A page of another site sent you here to sign out. The programs that you let in from this browser are signed out too.</p>\n\
-         <form method=\"post\" action=\"{path}\">\n{close}<button name=\"act\" value=\"sign-out\">Sign out</button>\n</form>\n\
-         <p><a href=\"{path}\">Stay signed in</a></p>\n"
-    );
-    styled(request, StatusCode::OK, "Sign out?", &body, None)
-}
-
 /// Ends the log-in that this browser keeps, with everything that was made from it.
 async fn log_out(request: &Request, hub: &Hub, close: bool) -> Result<Answer> {
     let somebody = signed_in(request).await?;
@@ -394,149 +346,7 @@ async fn log_out(request: &Request, hub: &Hub, close: bool) -> Result<Answer> {
     if let Some(tenant) = tenant::of(request) {
         return tenant::leave(request, hub, tenant, close);
     }
-    let body = "<p>You are signed out here, and so are the programs that you let in from this browser.</p>\n";
-    let mut answer = styled(request, StatusCode::OK, "Signed out", body, close.then_some(""));
+    let mut answer = signed_out(request, close);
     forget(request, hub, &mut answer);
     Ok(answer)
-}
-
-/// What a program wants, for a person to read.
-pub(super) fn wants(approval: &Approval) -> String {
-    let from =
-        approval.from.map_or_else(|| "this server".to_owned(), |address| address.to_canonical().to_string());
-    let reach = match &approval.workspace {
-        Some(workspace) => format!("the workspace {workspace} alone"),
-        None => "all of your workspaces".to_owned(),
-    };
-    let life = match approval.ttl_s {
-        seconds if seconds >= 7_200 => format!("{} hours", seconds / 3_600),
-        seconds => format!("{} minutes", (seconds / 60).max(1)),
-    };
-    format!(
-        "<p>A program asks to act for you. Go on only if you started it yourself.</p>\n<dl>\n<dt>Asked from</dt><dd>{}</dd>\n\
-         <dt>It reaches</dt><dd>{}</dd>\n<dt>For</dt><dd>{}</dd>\n</dl>\n",
-        escaped(&from),
-        escaped(&reach),
-        escaped(&life)
-    )
-}
-
-/// Why a form is there again: a sentence for people, and for programs the code and which of its reasons it is.
-#[derive(Clone, Copy)]
-struct Refused<'e> {
-    text: &'e str,
-    code: Option<&'static str>,
-    reason: Option<&'static str>,
-}
-
-impl<'e> Refused<'e> {
-    fn of(error: &'e Error) -> Self {
-        Self { text: error.public_message(), code: Some(error.code().name), reason: error.reason() }
-    }
-}
-
-fn form(
-    request: &Request,
-    waiting: Option<(&str, &Approval)>,
-    (refused, anew): (Option<Refused<'_>>, bool),
-    status: StatusCode,
-) -> Answer {
-    if let Some(tenant) = tenant::of(request) {
-        return tenant::form(request, tenant, waiting, (refused.map(|refused| refused.text), anew), status);
-    }
-    let path = escaped(&own_path(request));
-    let key = waiting.map_or_else(String::new, |(key, _)| {
-        format!("<input type=\"hidden\" name=\"key\" value=\"{}\">\n", escaped(key))
-    });
-    let mut body = waiting.map_or_else(String::new, |(_, approval)| wants(approval));
-    if let Some(Refused { text, code, reason }) = refused {
-        let marked = |name: &str, value: Option<&str>| {
-            value.map_or_else(String::new, |value| format!(" data-{name}=\"{}\"", escaped(value)))
-        };
-        let marks = format!("{}{}", marked("code", code), marked("reason", reason));
-        body.push_str(&format!("<p class=\"refused\" role=\"alert\"{marks}>{}</p>\n", escaped(text)));
-    }
-    let button = if waiting.is_some() { "Sign in and allow" } else { "Sign in" };
-    body.push_str(&format!(
-        "<form method=\"post\" action=\"{path}\">\n{key}\
-         <label for=\"username\">Name or e-mail</label>\n\
-         <input id=\"username\" name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus>\n\
-         <label for=\"password\">Password</label>\n\
-         <input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>\n\
-         <button name=\"act\" value=\"sign-in\">{button}</button>\n</form>\n"
-    ));
-    if request.site.mount.sign_up == SignUp::Open {
-        body.push_str(&format!(
-            "<details>\n<summary>No account yet?</summary>\n<form method=\"post\" action=\"{path}\">\n{key}\
-             <label for=\"new-username\">Name</label>\n\
-             <input id=\"new-username\" name=\"username\" autocomplete=\"username\" autocapitalize=\"none\" required>\n\
-             <label for=\"new-email\">E-mail (may stay empty)</label>\n\
-             <input id=\"new-email\" name=\"email\" type=\"email\" autocomplete=\"email\">\n\
-             <label for=\"new-password\">Password</label>\n\
-             <input id=\"new-password\" name=\"password\" type=\"password\" autocomplete=\"new-password\" required>\n\
-             <button name=\"act\" value=\"sign-up\">Make an account</button>\n</form>\n</details>\n"
-        ));
-    }
-    if !providers::any(request) {
-        return styled(request, status, "Sign in", &body, None);
-    }
-    let words = if waiting.is_some() { " and allow" } else { "" };
-    body.push_str(&providers::buttons(request, &key, words, anew));
-    scripted(request, status, "Sign in", &body, (SCRIPT, ""))
-}
-
-/// The name of whoever is signed in.
-async fn name_of(request: &Request, call: &Call) -> String {
-    let owner = call.auth.principal.owner_key();
-    let Some(id) = call.auth.principal.user_id() else {
-        let email = call.auth.claims.get("email").and_then(|email| email.as_str());
-        return email.unwrap_or(&call.auth.principal.subject).to_owned();
-    };
-    let Ok(permit) = call.permit::<user::Read>(Target::owned(id.as_str(), &owner)) else {
-        return String::new();
-    };
-    match request.engine.users().get(permit, &id).await {
-        Ok(found) => found.username.or(found.email).unwrap_or_else(|| id.as_str().to_owned()),
-        Err(_) => String::new(),
-    }
-}
-
-async fn ask(request: &Request, key: &str, approval: &Approval, call: &Call) -> Answer {
-    let name = escaped(&name_of(request, call).await);
-    let path = escaped(&own_path(request));
-    let key = escaped(key);
-    let body = format!(
-        "{}<p>You are signed in as <strong>{name}</strong>.</p>\n<form method=\"post\" action=\"{path}\">\n\
-         <input type=\"hidden\" name=\"key\" value=\"{key}\">\n\
-         <button name=\"act\" value=\"allow\">Allow</button>\n\
-         <button class=\"second\" name=\"act\" value=\"other\">Use another account</button>\n</form>\n",
-        wants(approval)
-    );
-    styled(request, StatusCode::OK, "Let a program in?", &body, None)
-}
-
-pub(super) fn allowed(request: &Request, key: &str) -> Answer {
-    let body = "<p>Done. The program can go on; you can close this window.</p>\n";
-    styled(request, StatusCode::OK, "Signed in", body, Some(key))
-}
-
-async fn stays(request: &Request, call: &Call) -> Answer {
-    let name = escaped(&name_of(request, call).await);
-    let path = escaped(&own_path(request));
-    let body = format!(
-        "<p>You are signed in as <strong>{name}</strong>.</p>\n<p><a href=\"{path}?logout=true\">Sign out</a></p>\n"
-    );
-    styled(request, StatusCode::OK, "Signed in", &body, None)
-}
-
-pub(super) fn of_no_use(request: &Request, fault: &Fault) -> Answer {
-    let status = super::fault::status(fault);
-    let text = match fault.class {
-        "AssertionError" => {
-            "This link was used already, or is too old. Start again in the program that gave it to you."
-        }
-        _ => &fault.message,
-    };
-    let body = format!("<p class=\"refused\" role=\"alert\">{}</p>\n", escaped(text));
-    styled(request, status, "This link does not work", &body, None)
 }

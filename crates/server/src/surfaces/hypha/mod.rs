@@ -11,6 +11,7 @@ mod journey;
 pub(crate) mod landing;
 mod login;
 mod object;
+mod pages;
 mod posted;
 mod providers;
 pub(crate) mod routes;

@@ -14,7 +14,8 @@ use http::{Method, StatusCode};
 
 use super::caller;
 use super::journey::{Leaving, SCRIPT, Settled, come_back, leave_for, redirect, refused};
-use super::login::{attributes, forget, forget_key, keep, own_path, scripted, styled, token_of_stay, wants};
+use super::login::{attributes, forget, forget_key, keep, own_path, token_of_stay};
+use super::pages::{scripted, styled, wants};
 use crate::http::browser::cookie;
 use crate::http::page::escaped;
 use crate::http::pairs::Pairs;
