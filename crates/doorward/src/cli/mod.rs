@@ -15,7 +15,7 @@ pub(crate) use inside::{Inside, inside};
 pub(crate) use moment::{moment, moment_or, span_s};
 pub use options::Surroundings;
 pub(crate) use options::{ReadyOptions, ServerOptions, StoreOptions};
-pub(crate) use output::{Output, new_file, table};
+pub(crate) use output::{Output, new_file, print, table};
 pub(crate) use password::PasswordSource;
 
 use crate::commands::BUILTIN;
@@ -30,13 +30,17 @@ Begin with:
 Exit codes: 0 done, 1 failed or refused, 2 asked wrongly.
 With --json a failure is a line of JSON on standard error.";
 
-fn program() -> clap::Command {
-    let program = clap::Command::new("doorward")
+/// What the program is called.
+pub(crate) const NAME: &str = "doorward";
+
+/// The whole of the command line.
+pub(crate) fn program() -> clap::Command {
+    let program = clap::Command::new(NAME)
         .about(ABOUT)
         .after_help(AFTER)
         .version(env!("CARGO_PKG_VERSION"))
         // However the file is called: examples and usage say the same.
-        .bin_name("doorward")
+        .bin_name(NAME)
         // A wrapper's flags can be corrected by adding to them.
         .args_override_self(true)
         .subcommand_required(true)

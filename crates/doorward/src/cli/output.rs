@@ -20,17 +20,22 @@ pub(crate) struct Output {
 impl Output {
     /// Answers: `value` as JSON, or `text` for people.
     pub(crate) fn answer(self, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
         let shown = if self.json {
             serde_json::to_string_pretty(value).expect("answers are plain data and always JSON")
         } else {
             text()
         };
-        match writeln!(out, "{}", shown.trim_end_matches('\n')).and_then(|()| out.flush()) {
-            // `doorward user list | head` ends early on purpose.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
-        }
+        print(format!("{}\n", shown.trim_end_matches('\n')).as_bytes())
+    }
+}
+
+/// Writes to standard output.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // `doorward user list | head` ends early on purpose.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The commands there are. To add one: a file here, and a row in [`BUILTIN`].
 
 mod audit;
+mod completions;
 mod config;
 mod dev;
 mod explain;
 mod handlers;
 mod key;
+mod man;
 mod migrate;
 mod serve;
 mod session;
@@ -31,4 +33,6 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &config::COMMAND,
     &handlers::COMMAND,
     &migrate::COMMAND,
+    &completions::COMMAND,
+    &man::COMMAND,
 ];

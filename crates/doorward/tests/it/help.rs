@@ -34,6 +34,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("config", &["check", "show", "example"]),
     ("handlers", &["check"]),
     ("migrate", &["status", "apply"]),
+    ("completions", &[]),
+    ("man", &[]),
 ];
 
 fn help(words: &[&str]) -> String {

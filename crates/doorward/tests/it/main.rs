@@ -10,5 +10,6 @@ mod hypha;
 mod postgres;
 mod program;
 mod serve;
+mod shell;
 mod tls;
 mod walkthrough;
