@@ -83,7 +83,7 @@ impl Proofs<'_> {
             Ok(prepared) => prepared,
             Err(error) => return permit.close(Err(error)),
         };
-        let Made { token, digits, writes: codes } = self.made(purpose, &user.id, &address);
+        let Made { token, digits, writes: codes } = self.made(purpose, &user.id, &address, links);
         writes.extend(codes);
         permit.name_resource(user.id.as_str());
         permit.commit(writes).await?;

@@ -3,7 +3,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::identity::proofs::{LinkFor, Links, MadeLink, Purpose};
+use doorward_core::identity::proofs::{Challenge, LinkFor, Links, MadeLink, Purpose};
 use doorward_core::secret::SecretText;
 use http::StatusCode;
 use serde::Deserialize;
@@ -26,7 +26,16 @@ pub(super) fn of(request: &Request) -> Result<Links> {
     let own = request.own_origin()?;
     let wanted = request.query()?.text("redirect_to").map(str::to_owned);
     let verify = format!("{own}{}{VERIFY}", request.site.public_prefix);
-    Ok(Links { verify, own: format!("{own}/"), wanted })
+    Ok(Links { verify, own: format!("{own}/"), wanted, challenge: None })
+}
+
+/// The links of a letter for whoever asks with a challenge, or with none (RFC 7636 §4.3).
+///
+/// # Errors
+/// As [`of`] and [`Challenge::asked`].
+pub(super) fn asked(request: &Request, challenge: Option<&str>, method: Option<&str>) -> Result<Links> {
+    let challenge = Challenge::asked(challenge, method)?;
+    Ok(Links { challenge, ..of(request)? })
 }
 
 #[derive(Deserialize)]
