@@ -228,6 +228,22 @@ def test_the_key_reaches_no_account_that_administers(supabase, admin):
         assert Client(supabase.server.url, supabase.service_key).get(place).status_code == 401, place
 
 
+@pytest.mark.parametrize(("role", "reached"), [("user", True), ("writer", True), ("keeper", False), ("heir", False)])
+def test_the_key_reaches_accounts_that_reach_no_further_than_their_own_things(supabase, admin, role, reached):
+    """Roles that the operator made: what they let somebody reach says it, not what they are called."""
+    owner, email = Client(supabase.server.url, supabase.server.admin_key), address(role)
+    account = owner.post("/v1/users", json={"email": email, "password": "correct horse battery staple 7", "roles": [role]})
+    assert account.status_code == 201, account.text
+    uuid = next(user["id"] for user in admin.get("/admin/users").json()["users"] if user["email"] == email)
+    answers = [
+        admin.put(f"/admin/users/{uuid}", json={"password": "another password"}),
+        admin.post("/admin/generate_link", json={"type": "recovery", "email": email}),
+        admin.delete(f"/admin/users/{uuid}"),
+    ]
+    assert [answer.status_code for answer in answers] == [200 if reached else 403] * 3, [answer.text for answer in answers]
+    assert reached or {answer.json()["error_code"] for answer in answers} == {"not_admin"}
+
+
 def test_another_version_of_the_service_key_retires_the_one_before(tmp_path):
     config, home = tmp_path / "doorward.toml", tmp_path / "server"
     keys = []
