@@ -175,6 +175,14 @@ def test_links_that_cannot_be_made_are_refused(supabase, person, admin):
         assert link["redirect_to"] == SITE, evil
 
 
+@pytest.mark.parametrize(("kind", "moment"), [("signup", "confirmation_sent_at"), ("invite", "confirmation_sent_at"), ("magiclink", "recovery_sent_at"), ("recovery", "recovery_sent_at")])
+def test_a_made_link_says_when_it_was_made_where_gotrue_says_a_letter_was_sent(supabase, admin, kind, moment):
+    email = supabase.confirmed().email if kind in ("magiclink", "recovery") else address()
+    made = admin.post("/admin/generate_link", json={"type": kind, "email": email, "password": PASSWORD}).json()
+    assert {name for name in made if name.endswith("_sent_at")} == {moment} and made[moment] >= made["created_at"]
+    assert ("invited_at" in made) == (kind == "invite")
+
+
 def test_an_invitation_is_a_letter_that_opens_the_account(supabase, admin):
     email = address()
     invited = admin.post("/invite", json={"email": email, "data": {"team": "a"}}).json()

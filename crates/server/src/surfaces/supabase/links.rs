@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::admin::{not_admin, refused};
 use super::style::Fault;
-use super::views;
+use super::views::{self, Moments};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
@@ -67,11 +67,12 @@ pub(super) async fn generate(mut request: Request) -> Result<Answer> {
         Ok(made) => made,
         Err(error) => return refused(&request, error),
     };
-    let Some(MadeLink { user, link, token, digits, purpose, go_to }) = made else {
+    let Some(made) = made else {
         let message = "Invalid email action link type requested";
         return Ok(Fault::new(400, "validation_failed", message).answer(request.about()));
     };
-    let mut view = views::user(&user, &request.site.mount, views::Moments::default());
+    let mut view = views::user(&made.user, &request.site.mount, sent(&made));
+    let MadeLink { link, token, digits, purpose, go_to, .. } = made;
     view["action_link"] = link.expose().as_str().into();
     view["email_otp"] = digits.expose().as_str().into();
     view["hashed_token"] = token.expose().as_str().into();
@@ -81,11 +82,24 @@ pub(super) async fn generate(mut request: Request) -> Result<Answer> {
     Ok(json_answer(StatusCode::OK, &view))
 }
 
+/// When a letter with this link was sent: that is when it was made, whoever passes it on.
+fn sent(made: &MadeLink) -> Moments {
+    let at_ms = Some(made.at_ms);
+    match made.purpose {
+        Purpose::SignUp | Purpose::Invite => Moments { confirmation_sent_at_ms: at_ms, ..Moments::default() },
+        Purpose::MagicLink | Purpose::Recovery => {
+            Moments { recovery_sent_at_ms: at_ms, ..Moments::default() }
+        }
+        // The account itself says it.
+        Purpose::EmailChange | Purpose::EmailChangeCurrent | Purpose::Reauthentication => Moments::default(),
+    }
+}
+
 /// `POST /invite`: an account for an address, and a letter to it.
 pub(super) async fn invite(mut request: Request) -> Result<Answer> {
     match make(&mut request, Some("invite")).await {
         Ok((Some(made), _)) => {
-            let view = views::user(&made.user, &request.site.mount, views::Moments::default());
+            let view = views::user(&made.user, &request.site.mount, sent(&made));
             Ok(json_answer(StatusCode::OK, &view))
         }
         Ok((None, _)) => Err(Error::new(codes::INTERNAL).operator("an invitation is a kind of link")),
