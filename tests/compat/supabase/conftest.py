@@ -11,6 +11,16 @@ site_url = "https://app.example/welcome"
 redirect_urls = ["https://*.preview.example/**", "myapp://callback"]
 cors_origins = ["https://app.example"]
 letters_per_network = 1000
+
+[roles.keeper]
+permissions = ["thread:read@any"]
+
+[roles.heir]
+inherits = ["keeper"]
+
+[roles.writer]
+inherits = ["user"]
+permissions = ["thread:*"]
 """
 
 

@@ -175,6 +175,14 @@ def test_links_that_cannot_be_made_are_refused(supabase, person, admin):
         assert link["redirect_to"] == SITE, evil
 
 
+@pytest.mark.parametrize(("kind", "moment"), [("signup", "confirmation_sent_at"), ("invite", "confirmation_sent_at"), ("magiclink", "recovery_sent_at"), ("recovery", "recovery_sent_at")])
+def test_a_made_link_says_when_it_was_made_where_gotrue_says_a_letter_was_sent(supabase, admin, kind, moment):
+    email = supabase.confirmed().email if kind in ("magiclink", "recovery") else address()
+    made = admin.post("/admin/generate_link", json={"type": kind, "email": email, "password": PASSWORD}).json()
+    assert {name for name in made if name.endswith("_sent_at")} == {moment} and made[moment] >= made["created_at"]
+    assert ("invited_at" in made) == (kind == "invite")
+
+
 def test_an_invitation_is_a_letter_that_opens_the_account(supabase, admin):
     email = address()
     invited = admin.post("/invite", json={"email": email, "data": {"team": "a"}}).json()
@@ -226,6 +234,22 @@ def test_the_key_reaches_no_account_that_administers(supabase, admin):
     # Nor anything that is not of accounts, nor any other mount.
     for place in ("/v1/users", "/v1/me", "/v1/audit"):
         assert Client(supabase.server.url, supabase.service_key).get(place).status_code == 401, place
+
+
+@pytest.mark.parametrize(("role", "reached"), [("user", True), ("writer", True), ("keeper", False), ("heir", False)])
+def test_the_key_reaches_accounts_that_reach_no_further_than_their_own_things(supabase, admin, role, reached):
+    """Roles that the operator made: what they let somebody reach says it, not what they are called."""
+    owner, email = Client(supabase.server.url, supabase.server.admin_key), address(role)
+    account = owner.post("/v1/users", json={"email": email, "password": "correct horse battery staple 7", "roles": [role]})
+    assert account.status_code == 201, account.text
+    uuid = next(user["id"] for user in admin.get("/admin/users").json()["users"] if user["email"] == email)
+    answers = [
+        admin.put(f"/admin/users/{uuid}", json={"password": "another password"}),
+        admin.post("/admin/generate_link", json={"type": "recovery", "email": email}),
+        admin.delete(f"/admin/users/{uuid}"),
+    ]
+    assert [answer.status_code for answer in answers] == [200 if reached else 403] * 3, [answer.text for answer in answers]
+    assert reached or {answer.json()["error_code"] for answer in answers} == {"not_admin"}
 
 
 def test_another_version_of_the_service_key_retires_the_one_before(tmp_path):

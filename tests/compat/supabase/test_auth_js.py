@@ -1,17 +1,13 @@
 """npm `@supabase/auth-js`, unmodified, in Node: L-045, L-050, L-052, L-053, L-072."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
+from harness.auth_js import run
 from harness.clock import HOUR_S, Clock
 from harness.doorward import Doorward
-from harness.programs import clean_environment, node_binary, node_modules
 from harness.supabase import PASSWORD, Supabase, address, digits_of, keys_of, token_of
-
-APP = Path(__file__).parent / "app" / "auth.cjs"
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +19,6 @@ def supabase(tmp_path_factory):
         made = Supabase(server)
         made.config = config
         yield made
-
-
-def run(supabase, step: str, **given) -> dict:
-    environment = clean_environment(NODE_PATH=str(node_modules("@supabase/auth-js")))
-    command = [node_binary(), APP, supabase.auth_url, supabase.anon_key, step, json.dumps(given)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture

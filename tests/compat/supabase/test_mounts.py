@@ -1,5 +1,7 @@
 """Several configurations in one process, keys of several kinds, and two processes whose clocks differ. L-068, L-055."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import jwt
 import pytest
 
@@ -132,6 +134,15 @@ def test_two_processes_whose_clocks_differ_by_minutes_know_one_anothers_proofs(t
             behind.client().post("/otp", json={"email": email})
             proven = ahead.client().post("/verify", json={"type": "email", "email": email, "token": digits_of(behind.mail(email))})
             assert proven.status_code == 200
+            # A flow that is begun at one, and whose code is made at the other, ends at the first.
+            for here, there in ((ahead, behind), (behind, ahead)):
+                email, verifier = address(), "v" * 43
+                flow = {"code_challenge": verifier, "code_challenge_method": "plain"}
+                assert here.client().post("/otp", json={"email": email, **flow}).status_code == 200
+                place = open_link(link_of(here.mail(email)).replace(here.auth_url, there.auth_url)).headers["Location"]
+                body = {"auth_code": parse_qs(urlsplit(place).query)["code"][0], "code_verifier": verifier}
+                exchanged = [one.client(roaming=True).post("/token?grant_type=pkce", json=body).status_code for one in (here, there)]
+                assert exchanged == [200, 404]
             # Tokens, unlike proofs, say when they were made: one from further ahead than half a minute is not believed.
             mine = behind.confirmed()
             for token, expected in ((person.session["access_token"], [200, 403]), (mine.session["access_token"], [200, 200])):

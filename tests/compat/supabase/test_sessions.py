@@ -154,7 +154,7 @@ def test_what_waits_for_its_way_of_logging_in_is_refused_by_name(supabase, perso
         ("POST", "/factors", 422, "mfa_totp_enroll_not_enabled"), ("DELETE", "/factors/x", 404, "mfa_factor_not_found"),
         ("POST", "/factors/x/challenge", 404, "mfa_factor_not_found"), ("POST", "/factors/x/verify", 404, "mfa_factor_not_found"),
         ("GET", "/user/identities/authorize", 404, "manual_linking_disabled"), ("DELETE", "/user/identities/x", 404, "manual_linking_disabled"),
-        ("POST", "/token?grant_type=pkce", 404, "flow_state_not_found"), ("POST", "/token?grant_type=id_token", 400, "provider_disabled"),
+        ("POST", "/token?grant_type=id_token", 400, "provider_disabled"),
         ("POST", "/token?grant_type=web3", 422, "web3_provider_disabled"),
     ]:
         refused(client.request(method, path), status, code)

@@ -68,6 +68,9 @@ codes! {
     HANDLER_INVALID = "handler_invalid", Unauthenticated, "Could not validate credentials", "The handler answered something that says nobody: the log names what it should answer.";
     PROVIDER_REFUSED = "provider_refused", Unauthenticated, "The provider did not confirm who you are.", "Begin again; the audit log has what was wrong with its answer.";
     CODE_SPENT = "code_spent", Unauthenticated, "The code was used, has expired or never existed.", "Ask for a new one.";
+    FLOW_UNKNOWN = "flow_unknown", Unauthenticated, "invalid flow state, no valid flow state found", "The code was used, is another mount's or never existed; begin again.";
+    FLOW_EXPIRED = "flow_expired", Unauthenticated, "invalid flow state, flow state has expired", "A code works for five minutes; begin again.";
+    VERIFIER_WRONG = "verifier_wrong", Unauthenticated, "code challenge does not match previously saved code verifier", "Send the verifier of the challenge that the flow began with.";
 
     FORBIDDEN = "forbidden", Forbidden, "This is not allowed.", "`doorward audit list` names the rule.";
     WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";

@@ -37,6 +37,7 @@ use turns::Turns;
 pub use attempt::{Attempt, Ticket};
 pub use directory::People;
 pub use identified::Identified;
+pub(crate) use identified::pkce_challenge;
 pub use identities::Identities;
 pub use methods::{Answered, Brought, LoginMethod};
 pub use service::{Arrived, Begun, Came, Logins, Newcomer, Way};

@@ -370,6 +370,8 @@ pub trait Changes: Send + Sync {
 pub trait Codes: Send + Sync {
     /// Whether an unspent, unexpired code of this purpose exists.
     fn any_code<'a>(&'a self, purpose: &'a str, now_ms: i64) -> StoreFuture<'a, bool>;
+    /// Until when an unspent code works or worked; `None` for one that was spent, removed or never there.
+    fn code_ends_at<'a>(&'a self, purpose: &'a str, hash: [u8; 32]) -> StoreFuture<'a, Option<i64>>;
 }
 
 /// What threads are sorted by.

@@ -21,6 +21,7 @@ use doorward_core::identity::sessions::{Granted, Login};
 use doorward_core::identity::users::NewUser;
 use doorward_core::limits::failures::FailureRules;
 use doorward_core::limits::windows::Windows;
+use doorward_core::login::People;
 use doorward_core::login::Provider;
 use doorward_core::mount::{Mount, SessionRules, SignUp};
 use doorward_core::operation::{Call, Origin};
@@ -128,7 +129,7 @@ impl House {
             failures: FailureRules::default(),
             anomalies: around.anomalies,
             providers: around.providers,
-            people: None,
+            people: around.people,
             webhooks: around.webhooks,
             longest_token_ms: 86_400_000,
         };
@@ -285,6 +286,7 @@ pub(crate) struct Around {
     pub(crate) roles: BTreeMap<String, RoleDef>,
     pub(crate) anomalies: Anomalies,
     pub(crate) providers: Vec<Arc<Provider>>,
+    pub(crate) people: Option<People>,
 }
 
 impl Default for Around {
@@ -298,6 +300,7 @@ impl Default for Around {
             roles: BTreeMap::new(),
             anomalies: Anomalies::default(),
             providers: Vec::new(),
+            people: None,
         }
     }
 }

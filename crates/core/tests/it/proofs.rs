@@ -17,31 +17,31 @@ use doorward_core::ports::store::Users as _;
 
 use crate::house::{Around, House, NOON, PASSWORD, code};
 
-const ANN: &str = "ann@example.org";
+pub(crate) const ANN: &str = "ann@example.org";
 const DAY_MS: i64 = 86_400_000;
 
-fn around() -> Around {
+pub(crate) fn around() -> Around {
     let email = Some(EmailRules { confirm: true, ..EmailRules::default() });
     let mailer = Arc::new(KeptMails::new(Arc::new(ManualClock::new(NOON))));
     Around { email, mailer, ..Around::default() }
 }
 
-async fn house() -> House {
+pub(crate) async fn house() -> House {
     House::with(around()).await
 }
 
-fn links() -> Links {
+pub(crate) fn links() -> Links {
     let verify = "https://auth.example/verify".to_owned();
-    Links { verify, own: "https://auth.example/".to_owned(), wanted: None }
+    Links { verify, own: "https://auth.example/".to_owned(), wanted: None, challenge: None }
 }
 
-async fn sign_up(house: &House, email: &str, password: &str) -> Result<User> {
+pub(crate) async fn sign_up(house: &House, email: &str, password: &str) -> Result<User> {
     let permit = house.nobody().await.permit(Target::any())?;
     let new = NewUser { email: Some(email.into()), password: Some(password.into()), ..NewUser::default() };
     house.engine.proofs().sign_up(permit, new, &links()).await.map(|(user, _)| user)
 }
 
-async fn ask(house: &House, purpose: Purpose, email: &str) -> &'static str {
+pub(crate) async fn ask(house: &House, purpose: Purpose, email: &str) -> &'static str {
     let permit = house.nobody().await.permit(Target::any()).expect("may");
     code(house.engine.proofs().ask(permit, purpose, email, &links()).await)
 }
@@ -51,7 +51,7 @@ async fn arrive(house: &House, purpose: Purpose, shown: &Shown<'_>) -> Result<Ar
     house.engine.proofs().arrive(permit, &[purpose], shown).await
 }
 
-async fn open(house: &House, purpose: Purpose, token: &str) -> &'static str {
+pub(crate) async fn open(house: &House, purpose: Purpose, token: &str) -> &'static str {
     code(arrive(house, purpose, &Shown::Link(token)).await)
 }
 
@@ -59,12 +59,12 @@ async fn type_digits(house: &House, address: &str, digits: &str) -> &'static str
     code(arrive(house, Purpose::SignUp, &Shown::Digits { address, digits }).await)
 }
 
-async fn account(house: &House) -> User {
+pub(crate) async fn account(house: &House) -> User {
     house.store.user_by_login(ANN).await.expect("the store answers").expect("there is one")
 }
 
 /// The link's token and the digits of the newest of `n` letters.
-async fn letter(house: &House, n: usize) -> (String, String) {
+pub(crate) async fn letter(house: &House, n: usize) -> (String, String) {
     for _ in 0..500 {
         let kept = house.engine.kept_mails().expect("it keeps");
         if kept.len() >= n {

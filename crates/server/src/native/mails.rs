@@ -11,6 +11,9 @@ use crate::http::page::{escaped, page, wants_page};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
+/// What is shown unbroken of a text without spaces.
+const UNBROKEN_CHARS: usize = 16;
+
 /// `GET /_mail`: a page for browsers, JSON for programs, and nothing for other machines.
 pub(super) async fn list(request: Request) -> Result<Answer> {
     let Some(mails) = request.engine.kept_mails() else { return Err(Error::new(codes::NO_ROUTE)) };
@@ -31,8 +34,16 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
 
 fn article(mail: &Kept) -> String {
     let lines: String = mail.text.lines().map(line).collect();
+    // Its source: what somebody else's words look like as a page is not for a page of ours to show.
+    let sent_as_page = mail.html.as_deref().map(|html| {
+        format!(
+            "<details>\n<summary>Sent as a page too</summary>\n<p><code>{}</code></p>\n</details>\n",
+            breaking(html)
+        )
+    });
+    let sent_as_page = sent_as_page.unwrap_or_default();
     format!(
-        "<article>\n<h2>{}</h2>\n<p>To {}, {}</p>\n<p>{lines}</p>\n</article>\n",
+        "<article>\n<h2>{}</h2>\n<p>To {}, {}</p>\n<p>{lines}</p>\n{sent_as_page}</article>\n",
         escaped(&mail.subject),
         escaped(&mail.to),
         rfc3339(mail.at_ms),
@@ -44,14 +55,35 @@ fn line(text: &str) -> String {
     let shown = escaped(text);
     let is_link = text.starts_with("http://") || text.starts_with("https://");
     if is_link && !text.contains(char::is_whitespace) {
-        return format!("<a href=\"{shown}\">{shown}</a><br>\n");
+        return format!("<a href=\"{shown}\">{}</a><br>\n", breaking(text));
     }
     format!("{shown}<br>\n")
+}
+
+/// Text that may be broken anywhere: a link is longer than a telephone is wide, and there is no style here that would break it.
+fn breaking(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let pieces = chars.chunks(UNBROKEN_CHARS).map(|piece| escaped(&piece.iter().collect::<String>()));
+    pieces.collect::<Vec<_>>().join("<wbr>")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_that_is_a_page_too_shows_its_source() {
+        let mail = Kept {
+            at_ms: 0,
+            to: "a@example.org".into(),
+            subject: "x".into(),
+            html: Some("<img src=\"https://a.example/\"><script>alert(1)</script>".into()),
+            text: "y".into(),
+        };
+        let html = article(&mail);
+        assert!(html.contains("<details>") && !html.contains("<script") && !html.contains("<img"), "{html}");
+        assert!(html.replace("<wbr>", "").contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{html}");
+    }
 
     #[test]
     fn links_can_be_opened_and_nothing_else_is_markup() {

@@ -183,6 +183,16 @@ pub async fn a_code_is_spent_once_in_time(open: Open<'_>) {
     ] {
         assert_eq!(store.any_code(purpose, now_ms).await.expect("a read"), expected, "{purpose} at {now_ms}");
     }
+    // What has expired is still told from what never was, until it is pruned.
+    for (purpose, byte, expected) in [
+        ("setup", 2, Some(NOW_MS + 10)),
+        ("setup", 1, None),
+        ("recovery", 2, None),
+        ("recovery", 1, Some(NOW_MS + 10)),
+    ] {
+        let ends_at_ms = store.code_ends_at(purpose, [byte; 32]).await.expect("a read");
+        assert_eq!(ends_at_ms, expected, "{purpose} {byte}");
+    }
     put(&store, vec![Write::DropCodes { purpose: "setup".into() }]).await;
     put(&store, vec![Write::DropCodes { purpose: "setup".into() }]).await;
     assert!(!store.any_code("setup", NOW_MS).await.expect("a read"));

@@ -35,4 +35,11 @@ impl Codes for SqlStore {
             Ok(self.one(sql, &[purpose.into(), now_ms.into()], |_| Ok(())).await?.is_some())
         })
     }
+
+    fn code_ends_at<'a>(&'a self, purpose: &'a str, hash: [u8; 32]) -> StoreFuture<'a, Option<i64>> {
+        Box::pin(async move {
+            let sql = "SELECT expires_at_ms FROM code WHERE purpose = $1 AND hash = $2";
+            self.one(sql, &[purpose.into(), hash.as_slice().into()], |row| row.i64(0)).await
+        })
+    }
 }

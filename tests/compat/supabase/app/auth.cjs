@@ -91,6 +91,70 @@ const steps = {
     out.missing = plain(await admin.getUserById(out.invited.data.user.id));
     return out;
   },
+  // A flow that begins in one process and ends in another: what the first stored is all that the second has.
+  async beginFlow() {
+    const auth = client({ flowType: "pkce" });
+    const out = {};
+    const options = { emailRedirectTo: given.to };
+    if (given.how === "signUp") out.asked = plain(await auth.signUp({ email: given.email, password: given.password, options }));
+    if (given.how === "otp") out.asked = plain(await auth.signInWithOtp({ email: given.email, options }));
+    if (given.how === "recover") out.asked = plain(await auth.resetPasswordForEmail(given.email, { redirectTo: given.to }));
+    if (given.how === "move") {
+      out.login = plain(await auth.signInWithPassword({ email: given.email, password: given.password }));
+      out.asked = plain(await auth.updateUser({ email: given.other }, options));
+    }
+    return { ...out, stored: [...memory] };
+  },
+  async endFlow() {
+    for (const [name, value] of given.stored) memory.set(name, value);
+    const auth = client({ flowType: "pkce" });
+    const events = [];
+    auth.onAuthStateChange((event) => events.push(event));
+    const out = plain(await auth.exchangeCodeForSession(given.code));
+    const again = plain(await auth.exchangeCodeForSession(given.code));
+    return { ...out, events, again, user: plain(await auth.getUser()), changed: given.password && plain(await auth.updateUser({ password: given.password })) };
+  },
+  // What the other steps leave out: state of the client's own, and ways of logging in that wait.
+  async rest(auth) {
+    const out = {};
+    out.initialize = await auth.initialize();
+    const { session } = (await auth.signInWithPassword(given)).data;
+    out.taken = plain(await client().setSession(session));
+    out.kept = plain(await auth.getSession());
+    await auth.startAutoRefresh();
+    await auth.stopAutoRefresh();
+    out.level = plain(await auth.mfa.getAuthenticatorAssuranceLevel());
+    const factorId = "01901234-0000-7000-8000-000000000000";
+    const { admin } = client({ persistSession: false, headers: { apikey: given.key, Authorization: `Bearer ${given.key}` } });
+    out.factors = plain(await admin.mfa.listFactors({ userId: session.user.id }));
+    out.refused = {
+      sso: plain(await auth.signInWithSSO({ domain: "example.org" })),
+      link: plain(await auth.linkIdentity({ provider: "google" })),
+      unlink: plain(await auth.unlinkIdentity(session.user.identities[0])),
+      challenge: plain(await auth.mfa.challenge({ factorId })),
+      verify: plain(await auth.mfa.verify({ factorId, challengeId: factorId, code: "123456" })),
+      both: plain(await auth.mfa.challengeAndVerify({ factorId, code: "123456" })),
+      unenroll: plain(await auth.mfa.unenroll({ factorId })),
+      web3: plain(await auth.signInWithWeb3({ chain: "ethereum", message: "x", signature: "0x00" })),
+    };
+    out.ended = plain(await admin.signOut(session.access_token, "global"));
+    out.after = plain(await auth.getUser());
+    await auth.dispose();
+    return out;
+  },
+  // Every function that the client and its parts show.
+  async methods(auth) {
+    const parts = ["admin", "customProviders", "mfa", "oauth", "passkey", "recoveryCodes", "webauthn"];
+    const walk = (part, path) => {
+      const names = new Set();
+      for (let from = part; from && from !== Object.prototype; from = Object.getPrototypeOf(from)) Object.getOwnPropertyNames(from).forEach((name) => names.add(name));
+      return [...names].filter((name) => name !== "constructor" && !name.startsWith("_")).flatMap((name) => {
+        if (typeof part[name] === "function") return [path + name];
+        return parts.includes(name) && part[name] ? walk(part[name], `${path}${name}.`) : [];
+      });
+    };
+    return walk(auth, "");
+  },
   // A page that is left open, or opened again, after the access token has expired: what the first run stored is all there is.
   async leave(auth) {
     const out = plain(await auth.signInWithPassword(given));

@@ -1,6 +1,7 @@
 //! Taking a proof: whoever shows it is logged in, and the address is theirs.
 
-use super::code::{self, Bound, DIGITS, LINK, Purpose};
+use super::code::{self, Bound, DIGITS, LINK, Purpose, Token};
+use super::flow::Challenge;
 use super::{Proofs, moving};
 use crate::authz::Target;
 use crate::authz::catalogue::session;
@@ -12,6 +13,7 @@ use crate::identity::validate::fold;
 use crate::operation::Permit;
 use crate::ports::Batch;
 use crate::ports::store::{Change, Write};
+use crate::secret::SecretText;
 
 /// Tries of digits for one account in [`TRIES_MS`]; with the last one the digits end, and the link lives on.
 const TRIES: u32 = 5;
@@ -21,6 +23,8 @@ const TRIES_MS: i64 = 600_000;
 pub enum Shown<'a> {
     /// A link's token.
     Link(&'a str),
+    /// A link's token, opened by a browser: one of a flow gets a code for who began it, instead of a session.
+    Opened(&'a str),
     /// Digits, and the address they were sent to.
     Digits {
         /// The address as typed.
@@ -38,12 +42,16 @@ struct Claimed {
     names_another: bool,
     what: &'static str,
     secret: String,
+    /// Who is to get the session, if not whoever shows the proof.
+    challenge: Option<Challenge>,
 }
 
 /// What a proof came to.
 pub enum Arrived {
     /// Whoever showed it is logged in.
     In(Box<Granted>),
+    /// Whoever began the flow may log in with this code, by [`Proofs::exchange`].
+    Code(SecretText),
     /// One holder has agreed to a move that needs the other one too.
     Half,
 }
@@ -91,6 +99,7 @@ impl Proofs<'_> {
             let claimed = self.claimed(shown).await?;
             let purpose = self.purpose(&claimed, purposes).await?;
             let (whose, what) = (claimed.user.id.clone(), claimed.what);
+            let challenge = claimed.challenge.clone();
             let first = confirms && claimed.user.email_confirmed_at_ms.is_none();
             let mut proven = self.proven(claimed, purpose, confirms)?;
             if first
@@ -99,9 +108,9 @@ impl Proofs<'_> {
             {
                 writes.extend(self.ways_in_of_before(&user.id).await?);
             }
-            Ok::<_, Error>((whose, what, purpose, proven))
+            Ok::<_, Error>((whose, what, challenge, purpose, proven))
         };
-        let (whose, what, purpose, proven) = match found.await {
+        let (whose, what, challenge, purpose, proven) = match found.await {
             Ok(found) => found,
             Err(error) if error.code().kind == Kind::Unauthenticated => {
                 return Err(permit.refuse(error).await);
@@ -113,7 +122,15 @@ impl Proofs<'_> {
                 permit.name_resource(whose.as_str());
                 permit.commit(writes).await.map(|()| Arrived::Half).map_err(Error::from)
             }
-            Proven::Whole(user, writes) => self.begin(permit, purpose, what, *user, writes).await,
+            Proven::Whole(user, mut writes) => match challenge {
+                None => self.begin(permit, purpose, what, *user, writes).await,
+                Some(challenge) => {
+                    let (code, write) = self.flow_code(&permit, &user.id, source(purpose, what), challenge);
+                    writes.push(write);
+                    permit.name_resource(whose.as_str());
+                    permit.commit(writes).await.map(|()| Arrived::Code(code)).map_err(Error::from)
+                }
+            },
         };
         match done {
             Err(error) if error.is(codes::CODE_SPENT) => {
@@ -142,14 +159,7 @@ impl Proofs<'_> {
         let arrival = Arrival {
             user,
             method: "mail",
-            source: Some(
-                match purpose {
-                    Purpose::SignUp => "email/signup",
-                    Purpose::MagicLink if what == DIGITS => "otp",
-                    other => other.as_str(),
-                }
-                .to_owned(),
-            ),
+            source: Some(source(purpose, what).to_owned()),
             device: None,
             writes,
             refusal: codes::LOGIN_REFUSED,
@@ -175,14 +185,15 @@ impl Proofs<'_> {
 
     async fn claimed(&self, shown: &Shown<'_>) -> Result<Claimed> {
         let none = || Error::new(codes::CODE_SPENT);
-        let mut names_another = false;
+        let (mut names_another, mut flow) = (false, None);
         let (user, address, what, secret) = match shown {
-            Shown::Link(token) => {
-                let (id, secret, address) = code::read(token).ok_or_else(none)?;
+            Shown::Link(token) | Shown::Opened(token) => {
+                let Token { user: id, secret, address, challenge } = code::read(token).ok_or_else(none)?;
+                flow = challenge.filter(|_| matches!(shown, Shown::Opened(_)));
                 let user = self.engine.store().user(&id).await?.ok_or_else(none)?;
                 names_another = address.is_some();
                 let address = address.or_else(|| user.email.clone()).ok_or_else(none)?;
-                (user, address, LINK, secret.to_owned())
+                (user, address, LINK, secret)
             }
             Shown::Digits { address, digits } => {
                 let well_formed = digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_digit());
@@ -203,7 +214,7 @@ impl Proofs<'_> {
         if self.engine.is_of_directory(&user.id).await? {
             return Err(none());
         }
-        Ok(Claimed { user, address, names_another, what, secret })
+        Ok(Claimed { user, address, names_another, what, secret, challenge: flow })
     }
 
     /// For which of the purposes there is something to be proven at all.
@@ -275,6 +286,15 @@ enum Proven {
     Whole(Box<User>, Vec<Write>),
     /// One of two has agreed.
     Half(Vec<Write>),
+}
+
+/// The way of login, as a session says it.
+fn source(purpose: Purpose, what: &str) -> &'static str {
+    match purpose {
+        Purpose::SignUp => "email/signup",
+        Purpose::MagicLink if what == DIGITS => "otp",
+        other => other.as_str(),
+    }
 }
 
 fn changed(user: &mut User, now_ms: i64) -> [Write; 2] {

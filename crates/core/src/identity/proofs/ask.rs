@@ -69,7 +69,7 @@ impl Proofs<'_> {
         };
         let asked = Asked { at_ms: self.engine.now_ms() };
         let call = permit.call().clone();
-        let Made { token, digits, writes: codes } = self.made(Purpose::SignUp, &user.id, &address);
+        let Made { token, digits, writes: codes } = self.made(Purpose::SignUp, &user.id, &address, links);
         writes.extend(codes);
         permit.name_resource(user.id.as_str());
         match permit.attempt(writes).await {
@@ -175,7 +175,7 @@ impl Proofs<'_> {
             Ok(prepared) => prepared,
             Err(error) => return permit.close(Err(error)),
         };
-        let Made { token, digits, writes: codes } = self.made(Purpose::SignUp, &user.id, &address);
+        let Made { token, digits, writes: codes } = self.made(Purpose::SignUp, &user.id, &address, links);
         writes.extend(codes);
         permit.name_resource(user.id.as_str());
         match permit.attempt(writes).await {
@@ -215,7 +215,7 @@ impl Proofs<'_> {
             Err(error) => return permit.close(Err(error)),
         }
         let call = permit.call().clone();
-        let Made { token, digits, writes } = self.made(purpose, &user.id, address);
+        let Made { token, digits, writes } = self.made(purpose, &user.id, address, links);
         permit.name_resource(user.id.as_str());
         permit.commit(writes).await?;
         let letter = Letter { purpose, address, again: true };

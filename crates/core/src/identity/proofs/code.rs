@@ -3,13 +3,16 @@
 use aws_lc_rs::hmac;
 use doorward_protocols::encoding::{base64url_decode, base64url_encode};
 
+use super::flow::{self, Challenge};
 use crate::id::UserId;
 use crate::ports::store::Write;
 use crate::random::{Random, bytes};
 use crate::secret::SecretText;
 
 const DAY_MS: i64 = 86_400_000;
-/// Longest text of a link's token: an id, 256 bits and an address.
+/// What tokens of flows begin with, as GoTrue's do.
+const OF_A_FLOW: &str = "pkce_";
+/// Longest text of a link's token: a challenge, an id, 256 bits and an address.
 const MAX_TOKEN_BYTES: usize = 512;
 
 /// What a proof is for.
@@ -110,15 +113,21 @@ pub(super) struct Made {
     pub(super) writes: Vec<Write>,
 }
 
-/// A new proof; earlier ones for the same are void.
-pub(super) fn make(key: &hmac::Key, random: &dyn Random, bound: Bound<'_>, now_ms: i64) -> Made {
+/// A new proof; earlier ones for the same are void. With a challenge its link belongs to a flow, and is bound to that too.
+pub(super) fn make(
+    key: &hmac::Key,
+    random: &dyn Random,
+    bound: Bound<'_>,
+    challenge: Option<&Challenge>,
+    now_ms: i64,
+) -> Made {
     let secret = base64url_encode(&bytes::<32>(random));
     let digits = digits(random);
     let Bound { purpose, user, address } = bound;
     let voided: &[Purpose] = if OPENING.contains(&purpose) { &OPENING } else { &[purpose] };
     let mut writes: Vec<Write> = voided.iter().flat_map(|purpose| end_writes(*purpose, user)).collect();
     let expires_at_ms = now_ms + purpose.life_ms();
-    for (what, text) in [(LINK, &secret), (DIGITS, &digits)] {
+    for (what, text) in [(LINK, &linked(&secret, challenge)), (DIGITS, &digits)] {
         let (purpose, hash) = (purpose.stored(what, user), bound.hash(key, what, text));
         writes.push(Write::InsertCode { purpose, hash, expires_at_ms });
     }
@@ -128,7 +137,16 @@ pub(super) fn make(key: &hmac::Key, random: &dyn Random, bound: Bound<'_>, now_m
         Purpose::EmailChange => format!("{id}.{secret}.{}", base64url_encode(address.as_bytes())),
         _ => format!("{id}.{secret}"),
     };
+    let token = match challenge {
+        Some(challenge) => format!("{OF_A_FLOW}{}.{token}", challenge.as_str()),
+        None => token,
+    };
     Made { token: SecretText::new(token), digits: SecretText::new(digits), writes }
+}
+
+/// What is hashed of a link's secret.
+fn linked(secret: &str, challenge: Option<&Challenge>) -> String {
+    challenge.map_or_else(|| secret.to_owned(), |challenge| format!("{}.{secret}", challenge.as_str()))
 }
 
 /// The writes that end every proof of a purpose.
@@ -146,13 +164,14 @@ pub(crate) fn end_earlier_writes(user: &UserId) -> Vec<Write> {
         Purpose::EmailChangeCurrent,
         Purpose::Reauthentication,
     ];
-    ended.into_iter().flat_map(|purpose| end_writes(purpose, user)).collect()
+    ended.into_iter().flat_map(|purpose| end_writes(purpose, user)).chain([flow::end_write(user)]).collect()
 }
 
 /// The writes that end every proof of an account: whoever has come in by one needs no other.
 pub(crate) fn end_all_writes(user: &UserId) -> Vec<Write> {
     let others = [Purpose::EmailChange, Purpose::EmailChangeCurrent, Purpose::Reauthentication];
-    OPENING.into_iter().chain(others).flat_map(|purpose| end_writes(purpose, user)).collect()
+    let ended = OPENING.into_iter().chain(others);
+    ended.flat_map(|purpose| end_writes(purpose, user)).chain([flow::end_write(user)]).collect()
 }
 
 /// Six digits, each value as likely as any other.
@@ -166,19 +185,46 @@ fn digits(random: &dyn Random) -> String {
     }
 }
 
-/// A link's token, taken apart: whose, the secret, and the address where the link says it. Nothing is verified.
-pub(super) fn read(token: &str) -> Option<(UserId, &str, Option<String>)> {
-    let mut parts = Some(token).filter(|token| token.len() <= MAX_TOKEN_BYTES)?.split('.');
+/// Whether a link's token says that it belongs to a flow, whether or not it is any good.
+#[must_use]
+pub fn is_of_a_flow(token: &str) -> bool {
+    token.starts_with(OF_A_FLOW)
+}
+
+/// A link's token, taken apart. Nothing is verified.
+pub(super) struct Token {
+    /// Whose.
+    pub(super) user: UserId,
+    /// What its hash is of.
+    pub(super) secret: String,
+    /// The address, where the link says it.
+    pub(super) address: Option<String>,
+    /// What whoever began the flow has to match.
+    pub(super) challenge: Option<Challenge>,
+}
+
+/// Reads a link's token; `None` for what cannot be one.
+pub(super) fn read(token: &str) -> Option<Token> {
+    let token = Some(token).filter(|token| token.len() <= MAX_TOKEN_BYTES)?;
+    let (challenge, token) = match token.strip_prefix(OF_A_FLOW) {
+        Some(rest) => {
+            let (challenge, rest) = rest.split_once('.')?;
+            (Some(Challenge::kept(challenge)?), rest)
+        }
+        None => (None, token),
+    };
+    let mut parts = token.split('.');
     let (id, secret, address) = (parts.next()?, parts.next()?, parts.next());
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !plain(id) || parts.next().is_some() {
+    if !plain(id) || secret.is_empty() || parts.next().is_some() {
         return None;
     }
     let address = match address {
         None => None,
         Some(text) => Some(String::from_utf8(base64url_decode(text.as_bytes()).ok()?).ok()?),
     };
-    Some((UserId::from(format!("usr_{id}")), secret, address))
+    let secret = linked(secret, challenge.as_ref());
+    Some(Token { user: UserId::from(format!("usr_{id}")), secret, address, challenge })
 }
 
 #[cfg(test)]
@@ -191,20 +237,20 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
         let user = UserId::from("usr_0190");
         let bound = Bound { purpose: Purpose::EmailChange, user: &user, address: "new@example.org" };
-        let made = make(&key, &SeededRandom::new(1), bound, 0);
-        let (whose, secret, address) = read(made.token.expose()).expect("ours");
-        assert_eq!((whose, address.as_deref()), (user.clone(), Some("new@example.org")));
-        let hash = bound.hash(&key, LINK, secret);
+        let made = make(&key, &SeededRandom::new(1), bound, None, 0);
+        let Token { user: whose, secret, address, challenge } = read(made.token.expose()).expect("ours");
+        assert_eq!((whose, address.as_deref(), challenge), (user.clone(), Some("new@example.org"), None));
+        let hash = bound.hash(&key, LINK, &secret);
         let stored =
             |write: &Write| matches!(write, Write::InsertCode { hash: stored, .. } if *stored == hash);
         assert!(made.writes.iter().any(stored));
         let other_user = UserId::from("usr_0191");
         for (name, other) in [
-            ("purpose", Bound { purpose: Purpose::SignUp, ..bound }.hash(&key, LINK, secret)),
-            ("user", Bound { user: &other_user, ..bound }.hash(&key, LINK, secret)),
-            ("address", Bound { address: "old@example.org", ..bound }.hash(&key, LINK, secret)),
-            ("kind", bound.hash(&key, DIGITS, secret)),
-            ("key", bound.hash(&hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]), LINK, secret)),
+            ("purpose", Bound { purpose: Purpose::SignUp, ..bound }.hash(&key, LINK, &secret)),
+            ("user", Bound { user: &other_user, ..bound }.hash(&key, LINK, &secret)),
+            ("address", Bound { address: "old@example.org", ..bound }.hash(&key, LINK, &secret)),
+            ("kind", bound.hash(&key, DIGITS, &secret)),
+            ("key", bound.hash(&hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]), LINK, &secret)),
         ] {
             assert_ne!(hash, other, "another {name}");
         }
@@ -212,12 +258,44 @@ mod tests {
     }
 
     #[test]
+    fn a_link_of_a_flow_is_bound_to_its_challenge() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[1; 32]);
+        let user = UserId::from("usr_0190");
+        let bound = Bound { purpose: Purpose::Recovery, user: &user, address: "a@example.org" };
+        let [one, another] =
+            ["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "F9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"];
+        let challenge = Challenge::kept(one);
+        let made = make(&key, &SeededRandom::new(1), bound, challenge.as_ref(), 0);
+        let token = made.token.expose().as_str();
+        let is_stored = |token: &str| {
+            let hash = bound.hash(&key, LINK, &read(token).expect("ours").secret);
+            made.writes
+                .iter()
+                .any(|write| matches!(write, Write::InsertCode { hash: stored, .. } if *stored == hash))
+        };
+        assert!(is_of_a_flow(token) && is_stored(token));
+        assert_eq!(read(token).expect("ours").challenge, challenge);
+        assert!(!is_stored(&token.replace(one, another)), "another's challenge");
+        assert!(!is_stored(token.split_once('.').expect("two parts").1), "none");
+    }
+
+    #[test]
     fn what_is_no_token_names_nobody() {
-        for bad in
-            ["", "a", "a.", ".b", "a.b.c.d", "a/b.c", "usr_1.b", "a.b.!", &format!("a.{}", "b".repeat(600))]
-        {
-            let named = read(bad).filter(|(_, secret, _)| !secret.is_empty());
-            assert!(named.is_none(), "{bad}");
+        for bad in [
+            "",
+            "a",
+            "pkce_",
+            "pkce_a.b",
+            "pkce_a.b.c",
+            "a.",
+            ".b",
+            "a.b.c.d",
+            "a/b.c",
+            "usr_1.b",
+            "a.b.!",
+            &format!("a.{}", "b".repeat(600)),
+        ] {
+            assert!(read(bad).is_none(), "{bad}");
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct MadeLink {
     pub purpose: Purpose,
     /// Where it leads in the end.
     pub go_to: String,
+    /// When it was made.
+    pub at_ms: i64,
 }
 
 impl Proofs<'_> {
@@ -58,7 +60,7 @@ impl Proofs<'_> {
         wanted: LinkFor<'_>,
         links: &Links,
     ) -> Result<MadeLink> {
-        let call = permit.call().clone();
+        let (call, at_ms) = (permit.call().clone(), self.engine.now_ms());
         let prepared = async {
             let (email, sent, asked) = (validate::email(wanted.email)?, wanted.sent, wanted.purpose);
             let new_email = wanted.new_email.map(validate::email).transpose()?;
@@ -83,7 +85,7 @@ impl Proofs<'_> {
             Ok(prepared) => prepared,
             Err(error) => return permit.close(Err(error)),
         };
-        let Made { token, digits, writes: codes } = self.made(purpose, &user.id, &address);
+        let Made { token, digits, writes: codes } = self.made(purpose, &user.id, &address, links);
         writes.extend(codes);
         permit.name_resource(user.id.as_str());
         permit.commit(writes).await?;
@@ -93,7 +95,7 @@ impl Proofs<'_> {
             self.write_to(&call, &letter, (token.expose(), digits.expose()), links);
         }
         let digits = if purpose == Purpose::EmailChange { SecretText::new(String::new()) } else { digits };
-        Ok(MadeLink { user, link: SecretText::new(link), token, digits, purpose, go_to })
+        Ok(MadeLink { user, link: SecretText::new(link), token, digits, purpose, go_to, at_ms })
     }
 
     /// The account of an address, made where that is wanted, and what the link then opens.

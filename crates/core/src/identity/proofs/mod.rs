@@ -3,6 +3,7 @@
 //! ```text
 //! sign up · forgot · new address ─ ask ─► a code in the store (hashed), a letter on its way
 //! link opened · digits typed ─ arrive ─► code spent, address confirmed, session begun: one transaction
+//! link of a flow opened ─ arrive ─► code spent, address confirmed, a code for who began the flow ─ exchange ─► session begun
 //! ```
 //! A link holds 256 bits; the digits are for people and have few tries. Both are bound to the purpose, the account and the address, are
 //! stored as keyed hashes, and using either ends both. Who asks is told the same whether there is an account or not.
@@ -10,6 +11,7 @@
 mod arrive;
 mod ask;
 pub mod code;
+mod flow;
 mod links;
 mod moving;
 mod nonce;
@@ -18,7 +20,8 @@ mod write;
 
 pub use arrive::{Arrived, Shown};
 pub use ask::{Asked, Entering};
-pub use code::Purpose;
+pub use code::{Purpose, is_of_a_flow};
+pub use flow::Challenge;
 pub use links::{LinkFor, MadeLink};
 pub use redirects::Redirects;
 pub use write::Links;

@@ -54,7 +54,7 @@ impl Proofs<'_> {
         };
         let call = permit.call().clone();
         let (account, mut writes) = self.moved(&permit, account, &address);
-        let letters = self.letters_of_a_move(&account);
+        let letters = self.letters_of_a_move(&account, links);
         writes.extend(letters.writes);
         permit.name_resource(user.as_str());
         permit.commit(writes).await?;
@@ -93,7 +93,7 @@ impl Proofs<'_> {
             return permit.close(Ok(asked));
         };
         let call = permit.call().clone();
-        let letters = self.letters_of_a_move(&account);
+        let letters = self.letters_of_a_move(&account, links);
         permit.name_resource(account.id.as_str());
         permit.commit(letters.writes).await?;
         self.send_move(&call, &letters.letters, links, &to);
@@ -101,14 +101,14 @@ impl Proofs<'_> {
     }
 
     /// A proof for each holder who has not agreed.
-    fn letters_of_a_move(&self, account: &User) -> MoveLetters {
+    fn letters_of_a_move(&self, account: &User, links: &Links) -> MoveLetters {
         let mut made = MoveLetters { letters: Vec::new(), writes: Vec::new() };
         let Some(moving) = &account.moving else { return made };
         let new = Some((Purpose::EmailChange, &moving.to)).filter(|_| !moving.new_agreed);
         let present = account.email.as_ref().filter(|_| moving.both && !moving.old_agreed);
         let present = present.map(|email| (Purpose::EmailChangeCurrent, email));
         for (purpose, to) in new.into_iter().chain(present) {
-            let Made { token, digits, writes } = self.made(purpose, &account.id, to);
+            let Made { token, digits, writes } = self.made(purpose, &account.id, to, links);
             made.writes.extend(writes);
             made.letters.push((purpose, to.clone(), token, digits));
         }

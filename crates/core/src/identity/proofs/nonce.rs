@@ -35,7 +35,7 @@ impl Proofs<'_> {
             Err(error) => return permit.close(Err(error)),
         };
         let call = permit.call().clone();
-        let Made { token, digits, writes } = self.made(Purpose::Reauthentication, &id, &address);
+        let Made { token, digits, writes } = self.made(Purpose::Reauthentication, &id, &address, links);
         permit.name_resource(id.as_str());
         permit.commit(writes).await?;
         let letter = Letter { purpose: Purpose::Reauthentication, address: &address, again: false };

@@ -2,6 +2,7 @@
 
 use super::Proofs;
 use super::code::{self, Bound, Made, Purpose};
+use super::flow::Challenge;
 use crate::error::{Error, Result, codes};
 use crate::forms;
 use crate::id::UserId;
@@ -24,6 +25,8 @@ pub struct Links {
     pub own: String,
     /// Where somebody wants to go in the end; believed only as far as the mount's [`super::Redirects`] let.
     pub wanted: Option<String>,
+    /// What whoever asks will match, where links are to end in the program that asks.
+    pub challenge: Option<Challenge>,
 }
 
 /// What a letter is about.
@@ -36,9 +39,9 @@ pub(super) struct Letter<'a> {
 }
 
 impl Proofs<'_> {
-    pub(super) fn made(&self, purpose: Purpose, user: &UserId, address: &str) -> Made {
-        let bound = Bound { purpose, user, address };
-        code::make(self.engine.proof_key(), self.engine.random(), bound, self.engine.now_ms())
+    pub(super) fn made(&self, purpose: Purpose, user: &UserId, address: &str, links: &Links) -> Made {
+        let (bound, challenge) = (Bound { purpose, user, address }, links.challenge.as_ref());
+        code::make(self.engine.proof_key(), self.engine.random(), bound, challenge, self.engine.now_ms())
     }
 
     /// The address in its one spelling, if it may be written to now for whoever asks.

@@ -21,20 +21,22 @@ use super::views::{self, Moments, confirms_by_itself};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
-/// What clients send; members we know nothing of are theirs (captcha, PKCE).
+/// What clients send; members we know nothing of are theirs (captcha).
 #[derive(Deserialize)]
 struct SignUp {
     email: Option<String>,
     phone: Option<String>,
     password: Option<SecretText>,
     data: Option<Map<String, Value>>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
 }
 
 /// `POST /auth/v1/signup`: a session where the mount confirms by itself, else the account, which has to be confirmed first.
 pub(super) async fn sign_up(mut request: Request) -> Result<Answer> {
-    let links = links::of(&request);
     let (permit, body) = request.permit_with_json::<user::SignUp, SignUp>(Target::any()).await?;
-    let links = match links {
+    let challenge = (body.code_challenge.as_deref(), body.code_challenge_method.as_deref());
+    let links = match links::asked(&request, challenge.0, challenge.1) {
         Ok(links) => links,
         Err(error) => return permit.close(Err(error)),
     };
@@ -142,6 +144,8 @@ struct Changes {
     nonce: Option<SecretText>,
     data: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
 }
 
 /// `PUT /auth/v1/user`: metadata merges, `null` removes. A new address is an account's only after its holder has said so.
@@ -151,9 +155,13 @@ pub(super) async fn change(mut request: Request) -> Result<Answer> {
         Own::ProjectKey => return Ok(no_subject(&request)),
         Own::Nobody => return request.permit::<user::Update>(Target::any())?.close(Err(nothing())),
     };
-    let links = links::of(&request)?;
     let target = Target::owned(id.as_str(), &owner);
     let (permit, body) = request.permit_with_json::<user::Update, Changes>(target).await?;
+    let challenge = (body.code_challenge.as_deref(), body.code_challenge_method.as_deref());
+    let links = match links::asked(&request, challenge.0, challenge.1) {
+        Ok(links) => links,
+        Err(error) => return permit.close(Err(error)),
+    };
     let fault = match (&body.phone, &body.app_metadata) {
         (Some(phone), _) if !phone.is_empty() => Some(Fault::of(NO_PHONES)),
         (_, Some(_)) => Some(Fault::new(403, "not_admin", "Updating app_metadata is not allowed")),

@@ -14,7 +14,7 @@ use super::style::{Fault, NO_PHONES};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
-/// What clients send; members we know nothing of are theirs (captcha, PKCE).
+/// What clients send; members we know nothing of are theirs (captcha).
 #[derive(Deserialize)]
 struct Asking {
     email: Option<String>,
@@ -23,6 +23,8 @@ struct Asking {
     kind: Option<String>,
     create_user: Option<bool>,
     data: Option<Map<String, Value>>,
+    code_challenge: Option<String>,
+    code_challenge_method: Option<String>,
 }
 
 impl Asking {
@@ -34,7 +36,7 @@ impl Asking {
 /// `POST /recover`
 pub(super) async fn recover(mut request: Request) -> Result<Answer> {
     let body: Asking = request.json().await?;
-    let (permit, email, links) = begin(&request, body.email)?;
+    let (permit, email, links) = begin(&request, &body)?;
     request.engine.proofs().ask(permit, Purpose::Recovery, &email, &links).await?;
     Ok(asked())
 }
@@ -55,7 +57,7 @@ async fn enter(request: &Request, body: Asking) -> Result<Answer> {
     if body.is_by_phone() {
         return Ok(Fault::of(NO_PHONES).answer(request.about()));
     }
-    let (permit, email, links) = begin(request, body.email)?;
+    let (permit, email, links) = begin(request, &body)?;
     let make = body.create_user.unwrap_or(true);
     let entering = Entering { address: &email, make, user_metadata: body.data.unwrap_or_default() };
     request.engine.proofs().enter(permit, entering, &links).await?;
@@ -67,11 +69,11 @@ pub(super) async fn resend(mut request: Request) -> Result<Answer> {
     let body: Asking = request.json().await?;
     match body.kind.as_deref() {
         Some("signup") if !body.is_by_phone() => {
-            let (permit, email, links) = begin(&request, body.email)?;
+            let (permit, email, links) = begin(&request, &body)?;
             request.engine.proofs().ask(permit, Purpose::SignUp, &email, &links).await?;
         }
         Some("email_change") if !body.is_by_phone() => {
-            let (permit, email, links) = begin(&request, body.email)?;
+            let (permit, email, links) = begin(&request, &body)?;
             request.engine.proofs().ask_again_to_move(permit, &email, &links).await?;
         }
         Some("signup" | "email_change" | "sms" | "phone_change") if body.is_by_phone() => {
@@ -96,11 +98,12 @@ pub(super) async fn reauthenticate(request: Request) -> Result<Answer> {
     Ok(asked())
 }
 
-fn begin(request: &Request, email: Option<String>) -> Result<(Permit<login::Begin>, String, Links)> {
-    let links = links::of(request)?;
+fn begin(request: &Request, asked: &Asking) -> Result<(Permit<login::Begin>, String, Links)> {
+    let links =
+        links::asked(request, asked.code_challenge.as_deref(), asked.code_challenge_method.as_deref())?;
     let permit = request.permit::<login::Begin>(Target::any())?;
-    match email {
-        Some(email) => Ok((permit, email, links)),
+    match &asked.email {
+        Some(email) => Ok((permit, email.clone(), links)),
         None => {
             let missing = Error::new(codes::BAD_FIELD).message("An email address is required");
             permit.close(Err(missing))

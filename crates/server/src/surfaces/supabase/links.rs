@@ -3,7 +3,7 @@
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::user;
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::identity::proofs::{LinkFor, Links, MadeLink, Purpose};
+use doorward_core::identity::proofs::{Challenge, LinkFor, Links, MadeLink, Purpose};
 use doorward_core::secret::SecretText;
 use http::StatusCode;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::admin::{not_admin, refused};
 use super::style::Fault;
-use super::views;
+use super::views::{self, Moments};
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
 
@@ -26,7 +26,16 @@ pub(super) fn of(request: &Request) -> Result<Links> {
     let own = request.own_origin()?;
     let wanted = request.query()?.text("redirect_to").map(str::to_owned);
     let verify = format!("{own}{}{VERIFY}", request.site.public_prefix);
-    Ok(Links { verify, own: format!("{own}/"), wanted })
+    Ok(Links { verify, own: format!("{own}/"), wanted, challenge: None })
+}
+
+/// The links of a letter for whoever asks with a challenge, or with none (RFC 7636 §4.3).
+///
+/// # Errors
+/// As [`of`] and [`Challenge::asked`].
+pub(super) fn asked(request: &Request, challenge: Option<&str>, method: Option<&str>) -> Result<Links> {
+    let challenge = Challenge::asked(challenge, method)?;
+    Ok(Links { challenge, ..of(request)? })
 }
 
 #[derive(Deserialize)]
@@ -58,11 +67,12 @@ pub(super) async fn generate(mut request: Request) -> Result<Answer> {
         Ok(made) => made,
         Err(error) => return refused(&request, error),
     };
-    let Some(MadeLink { user, link, token, digits, purpose, go_to }) = made else {
+    let Some(made) = made else {
         let message = "Invalid email action link type requested";
         return Ok(Fault::new(400, "validation_failed", message).answer(request.about()));
     };
-    let mut view = views::user(&user, &request.site.mount, views::Moments::default());
+    let mut view = views::user(&made.user, &request.site.mount, sent(&made));
+    let MadeLink { link, token, digits, purpose, go_to, .. } = made;
     view["action_link"] = link.expose().as_str().into();
     view["email_otp"] = digits.expose().as_str().into();
     view["hashed_token"] = token.expose().as_str().into();
@@ -72,11 +82,24 @@ pub(super) async fn generate(mut request: Request) -> Result<Answer> {
     Ok(json_answer(StatusCode::OK, &view))
 }
 
+/// When a letter with this link was sent: that is when it was made, whoever passes it on.
+fn sent(made: &MadeLink) -> Moments {
+    let at_ms = Some(made.at_ms);
+    match made.purpose {
+        Purpose::SignUp | Purpose::Invite => Moments { confirmation_sent_at_ms: at_ms, ..Moments::default() },
+        Purpose::MagicLink | Purpose::Recovery => {
+            Moments { recovery_sent_at_ms: at_ms, ..Moments::default() }
+        }
+        // The account itself says it.
+        Purpose::EmailChange | Purpose::EmailChangeCurrent | Purpose::Reauthentication => Moments::default(),
+    }
+}
+
 /// `POST /invite`: an account for an address, and a letter to it.
 pub(super) async fn invite(mut request: Request) -> Result<Answer> {
     match make(&mut request, Some("invite")).await {
         Ok((Some(made), _)) => {
-            let view = views::user(&made.user, &request.site.mount, views::Moments::default());
+            let view = views::user(&made.user, &request.site.mount, sent(&made));
             Ok(json_answer(StatusCode::OK, &view))
         }
         Ok((None, _)) => Err(Error::new(codes::INTERNAL).operator("an invitation is a kind of link")),

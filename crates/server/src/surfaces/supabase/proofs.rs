@@ -2,12 +2,12 @@
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::session;
-use doorward_core::error::{Kind, Result};
-use doorward_core::identity::proofs::{Arrived, Purpose, Shown};
+use doorward_core::error::{Error, Kind, Result, codes};
+use doorward_core::identity::proofs::{Arrived, Purpose, Shown, is_of_a_flow};
 use doorward_core::identity::sessions::Granted;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -34,11 +34,14 @@ fn purposes(kind: &str) -> Option<&'static [Purpose]> {
     })
 }
 
+/// What a redirect says in a query.
+const OURS: &[&str] = &["code", "message", "error", "error_code", "error_description"];
+
 /// What the first holder of two is told.
 const HALF: &str = "Confirmation link accepted. Please proceed to confirm link sent to the other email";
 
 /// `GET /auth/v1/verify?token&type&redirect_to`: what a letter's link opens. The session goes behind the `#`, which browsers send to
-/// nobody.
+/// nobody; for a flow a code goes into the query, where the program that began it reads it on its server.
 pub(super) async fn by_link(request: Request) -> Result<Answer> {
     if request.method == Method::HEAD {
         // Programs that look at links before people do must not use them up.
@@ -52,9 +55,16 @@ pub(super) async fn by_link(request: Request) -> Result<Answer> {
     let token = query.text("token").unwrap_or_default();
     let permit = request.permit::<session::Login>(Target::any())?;
     let purposes = purposes(kind).unwrap_or_default();
-    match request.engine.proofs().arrive(permit, purposes, &Shown::Link(token)).await {
+    // Programs of a flow read the query; others what stands behind the `#`.
+    let told = |pairs: &[(&str, &str)]| {
+        if is_of_a_flow(token) { with_query(&place, pairs) } else { place.clone() }
+    };
+    match request.engine.proofs().arrive(permit, purposes, &Shown::Opened(token)).await {
         Ok(Arrived::In(granted)) => Ok(redirect(&place, &fragment(&granted, kind))),
-        Ok(Arrived::Half) => Ok(redirect(&place, &encoded(&[("message", HALF), ("sb", "")]))),
+        Ok(Arrived::Code(code)) => Ok(see_other(&with_query(&place, &[("code", code.expose())]))),
+        Ok(Arrived::Half) => {
+            Ok(redirect(&told(&[("message", HALF)]), &encoded(&[("message", HALF), ("sb", "")])))
+        }
         Err(error) if matches!(error.code().kind, Kind::Internal | Kind::Unavailable | Kind::Upstream) => {
             Err(error)
         }
@@ -67,7 +77,7 @@ pub(super) async fn by_link(request: Request) -> Result<Answer> {
             };
             let pairs =
                 [("error", "access_denied"), ("error_code", fault.code), ("error_description", message)];
-            Ok(redirect(&place, &encoded(&pairs)))
+            Ok(redirect(&told(&pairs), &encoded(&pairs)))
         }
     }
 }
@@ -91,10 +101,26 @@ fn encoded(pairs: &[(&str, &str)]) -> String {
     pairs.iter().map(pair).collect::<Vec<_>>().join("&")
 }
 
+/// The place with these in its query, in the stead of what has their names there: nobody who made the link says it twice.
+fn with_query(place: &str, pairs: &[(&str, &str)]) -> String {
+    let (place, query) = place.split_once('?').unwrap_or((place, ""));
+    let is_ours = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        percent_decode_str(name).decode_utf8().is_ok_and(|name| OURS.contains(&name.as_ref()))
+    };
+    let kept = query.split('&').filter(|pair| !pair.is_empty() && !is_ours(pair)).map(str::to_owned);
+    let all: Vec<_> = kept.chain([encoded(pairs)]).collect();
+    format!("{place}?{}", all.join("&"))
+}
+
 fn redirect(place: &str, fragment: &str) -> Answer {
+    see_other(&format!("{place}#{fragment}"))
+}
+
+fn see_other(place: &str) -> Answer {
     let mut answer = no_content();
     *answer.status_mut() = StatusCode::SEE_OTHER;
-    let mut location = header_value(&format!("{place}#{fragment}"));
+    let mut location = header_value(place);
     location.set_sensitive(true);
     answer.headers_mut().insert(LOCATION, location);
     answer
@@ -125,6 +151,7 @@ pub(super) async fn by_client(mut request: Request) -> Result<Answer> {
     let permit = request.permit::<session::Login>(Target::any())?;
     Ok(match request.engine.proofs().arrive(permit, purposes, &shown).await? {
         Arrived::In(granted) => views::session(&granted, &request.site.mount),
+        Arrived::Code(_) => return Err(Error::new(codes::INTERNAL).operator("a code for who opened nothing")),
         Arrived::Half => json_answer(StatusCode::OK, &json!({ "msg": HALF, "code": "200" })),
     })
 }

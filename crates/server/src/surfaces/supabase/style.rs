@@ -94,6 +94,9 @@ pub(super) fn fault(error: &Error) -> Fault<'_> {
             said(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
         }
         _ if is(codes::CODE_SPENT) => said(403, "otp_expired", "Token has expired or is invalid"),
+        _ if is(codes::FLOW_UNKNOWN) => own(404, "flow_state_not_found"),
+        _ if is(codes::FLOW_EXPIRED) => own(422, "flow_state_expired"),
+        _ if is(codes::VERIFIER_WRONG) => own(400, "bad_code_verifier"),
         _ if is(codes::WEAK_PASSWORD) => own(422, "weak_password"),
         _ if is(codes::SAME_PASSWORD) => {
             said(422, "same_password", "New password should be different from the old password.")

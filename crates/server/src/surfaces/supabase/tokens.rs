@@ -20,9 +20,11 @@ struct Grant {
     phone: Option<String>,
     password: Option<SecretText>,
     refresh_token: Option<SecretText>,
+    auth_code: Option<SecretText>,
+    code_verifier: Option<SecretText>,
 }
 
-/// `POST /auth/v1/token?grant_type=password|refresh_token`
+/// `POST /auth/v1/token?grant_type=password|refresh_token|pkce`
 pub(super) async fn grant(mut request: Request) -> Result<Answer> {
     match exchange(&mut request).await {
         // Here nobody shows a token whose session could be missed: these are about what was sent.
@@ -64,12 +66,16 @@ async fn exchange(request: &mut Request) -> Result<Answer> {
             let permit = request.permit::<token::Refresh>(Target::any())?;
             engine.sessions().refresh(permit, &presented, None).await?
         }
-        // Nothing here begins what these would end.
         "pkce" => {
-            let fault =
-                Fault::new(404, "flow_state_not_found", "invalid flow state, no valid flow state found");
-            return Ok(fault.answer(request.about()));
+            let given = |text: Option<SecretText>| text.filter(|text| !text.expose().is_empty());
+            let (Some(code), Some(verifier)) = (given(body.auth_code), given(body.code_verifier)) else {
+                let message = "invalid request: both auth code and code verifier should be non-empty";
+                return Err(Error::new(codes::BAD_FIELD).message(message));
+            };
+            let permit = request.permit::<session::Login>(Target::any())?;
+            engine.proofs().exchange(permit, code.expose(), &verifier).await?
         }
+        // Nothing here begins what these would end.
         "id_token" => {
             let fault = Fault::new(400, "provider_disabled", "Provider is not enabled");
             return Ok(fault.answer(request.about()));

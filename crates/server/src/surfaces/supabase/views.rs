@@ -15,6 +15,8 @@ use crate::http::respond::{Answer, header_value, json_answer};
 pub(super) struct Moments {
     /// When a letter to confirm the address was sent.
     pub(super) confirmation_sent_at_ms: Option<i64>,
+    /// When one was to log in without the password.
+    pub(super) recovery_sent_at_ms: Option<i64>,
     /// When the log-in was.
     pub(super) signed_in_at_ms: Option<i64>,
 }
@@ -90,6 +92,7 @@ pub(super) fn user(user: &User, mount: &Mount, moments: Moments) -> Value {
     put("new_email", user.moving.as_ref().map(|moving| moving.to.clone()));
     put("email_change_sent_at", user.moving.as_ref().map(|moving| rfc3339(moving.asked_at_ms)));
     put("confirmation_sent_at", moments.confirmation_sent_at_ms.map(rfc3339));
+    put("recovery_sent_at", moments.recovery_sent_at_ms.map(rfc3339));
     put("last_sign_in_at", signed_in_at);
     view
 }
