@@ -27,6 +27,7 @@ mod scale;
 mod seen;
 mod sign;
 mod store;
+mod threads;
 mod verify;
 
 use std::process::ExitCode;
@@ -63,6 +64,11 @@ static BENCHES: &[Bench] = &[
         name: "scale",
         about: "verification and start with 10^5 users and 10^6 revocations",
         run: scale::run,
+    },
+    Bench {
+        name: "threads",
+        about: "finding one's own threads among 10^3 and among 10^6 (needs Debian's postgresql; some minutes to fill them)",
+        run: threads::run,
     },
     Bench {
         name: "processes",

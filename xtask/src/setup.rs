@@ -1,11 +1,11 @@
 //! `cargo xtask setup`: installs what the tests need, once.
 //!
 //! ```text
-//! programs (apt, by name) ─► .venvs/client ─► .venvs/<suite>-server ─► .tools/node
+//! programs (apt, by name) ─► .venvs/client ─► .venvs/<suite>-server ─► .tools/node ─► .tools/<suite>-server
 //! ```
 //!
-//! Every suite of `tests/compat/<suite>` names its needs in `requirements-client.txt`, `requirements-server.txt`
-//! and `package.json`; nothing is listed here a second time.
+//! Every suite of `tests/compat/<suite>` names its needs in `requirements-client.txt`, `requirements-server.txt`,
+//! `package.json` and `package-server.json`; nothing is listed here a second time.
 
 mod node;
 mod programs;
@@ -58,7 +58,13 @@ pub(crate) fn install(root: &Path) -> Result<(), Failure> {
         }
     }
     let packages: Vec<PathBuf> = suites.iter().filter_map(|s| s.file("package.json")).collect();
-    node::install(root, &packages)
+    node::install(root, "node", &packages)?;
+    for suite in &suites {
+        if let Some(server) = suite.file("package-server.json") {
+            node::install(root, &format!("{}-server", suite.name), &[server])?;
+        }
+    }
+    Ok(())
 }
 
 /// Installs the server that a bench of this name compares us with, if it has one: `benches/requirements-<name>.txt`.

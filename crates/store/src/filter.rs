@@ -2,10 +2,13 @@
 //!
 //! The text is put together from fixed fragments and placeholder numbers alone; every key and value is bound.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use doorward_core::authz::filter::Filter;
+use doorward_core::ports::StoreError;
 
+use crate::SqlStore;
 use crate::backend::Value;
 
 /// How a resource type is kept: what a condition needs to know of it.
@@ -17,12 +20,17 @@ pub struct Labelled {
     pub prefix: &'static str,
     /// The column of the id, such as `thread.id`.
     pub id: &'static str,
-    /// Whether many rows are looked for: labels are then found by their value, not row by row.
+    /// Whether many rows are looked for: labels are then found by their value, not row by row. Of several that all have
+    /// to be there the first is ([`SqlStore::rarest_first`]), and the others are looked at in the rows that it finds.
     pub many: bool,
 }
 
 /// Longest key and value that `label_value` holds (migration 0007).
 const INDEXED: usize = 200;
+
+/// How far labels are counted to find out which is the rarest, and how many of them.
+const COUNTED: usize = 1_000;
+const COMPARED: usize = 8;
 
 /// Whether a filter lets through one owner's resources alone.
 pub(crate) fn is_of_one_owner(filter: &Filter) -> bool {
@@ -31,6 +39,70 @@ pub(crate) fn is_of_one_owner(filter: &Filter) -> bool {
         Filter::And(parts) => parts.iter().any(|part| matches!(part, Filter::Owner(_))),
         _ => false,
     }
+}
+
+/// The parts that all have to hold; a filter that is none of several is one part.
+fn parts_of<'a>(filter: &'a Filter, to: &mut Vec<&'a Filter>) {
+    match filter {
+        Filter::And(parts) => parts.iter().for_each(|part| parts_of(part, to)),
+        other => to.push(other),
+    }
+}
+
+/// Key, value and comparison of `item`, where the index of labels holds them.
+fn indexed(filter: &Filter) -> Option<(&str, &str, &'static str)> {
+    let (key, value, item) = match filter {
+        Filter::Eq(key, value) => (key, value, "="),
+        Filter::Contains(key, value) => (key, value, "<>"),
+        _ => return None,
+    };
+    (key.len() <= INDEXED && value.len() <= INDEXED).then_some((key, value, item))
+}
+
+impl SqlStore {
+    /// The same filter with the label first that the fewest resources bear, where several have to be there: how many bear
+    /// which is known to neither database when it plans, and a million that are in one team are not to be gone through
+    /// for the ten that are somebody's in it.
+    pub(crate) async fn rarest_first<'a>(
+        &self,
+        filter: &'a Filter,
+        on: Labelled,
+    ) -> Result<Cow<'a, Filter>, StoreError> {
+        let mut parts = Vec::new();
+        parts_of(filter, &mut parts);
+        // By owner or by id they are few already.
+        let few = |part: &&Filter| matches!(part, Filter::Owner(_) | Filter::Named(_) | Filter::Nothing);
+        let labels: Vec<(usize, _)> =
+            parts.iter().enumerate().filter_map(|(place, part)| Some((place, indexed(part)?))).collect();
+        if labels.len() < 2 || parts.iter().any(few) {
+            return Ok(Cow::Borrowed(filter));
+        }
+        let (mut sql, mut params) = (String::new(), Vec::new());
+        for (place, (key, value, item)) in labels.iter().take(COMPARED) {
+            let word = if sql.is_empty() { "" } else { " UNION ALL " };
+            let (key, value) = (bind(&mut params, key), bind(&mut params, value));
+            written(write!(sql, "{word}SELECT {place}, COUNT(*) FROM (SELECT 1 FROM label WHERE "));
+            bearing(on, item, (key, value), &mut sql);
+            written(write!(sql, " LIMIT {COUNTED}) AS found"));
+        }
+        let counts = self.backend.point(&sql, &params).await?;
+        let counts: Vec<(i64, i64)> =
+            counts.iter().map(|row| Ok((row.i64(1)?, row.i64(0)?))).collect::<Result<_, StoreError>>()?;
+        // Of equally many the first: what leave demands stands before what is asked for.
+        let rarest = counts.into_iter().min().and_then(|(_, place)| usize::try_from(place).ok()).unwrap_or(0);
+        let first = parts.remove(rarest);
+        Ok(Cow::Owned(Filter::And(std::iter::once(first).chain(parts).cloned().collect())))
+    }
+}
+
+/// Appends what `label_value` finds the bearers of a label by.
+fn bearing(on: Labelled, item: &str, (key, value): (usize, usize), sql: &mut String) {
+    written(write!(
+        sql,
+        "label.key = ${key} AND label.value = ${value} AND label.item {item} '' AND length(label.key) <= {INDEXED} \
+         AND length(label.value) <= {INDEXED} AND label.resource LIKE '{}%'",
+        on.prefix
+    ));
 }
 
 /// Appends the condition for `filter` to `sql` and its values to `params`.
@@ -55,9 +127,25 @@ pub fn compile<'a>(filter: &'a Filter, on: Labelled, sql: &mut String, params: &
             }
             sql.push(')');
         }
+        Filter::And(_) if on.many => all(filter, on, sql, params),
         Filter::And(parts) => join(parts, " AND ", "1 = 1", on, sql, params),
         Filter::Or(parts) => join(parts, " OR ", "1 = 0", on, sql, params),
     }
+}
+
+/// Parts that all have to hold, over many rows: one finds the rows, and the others look at those.
+fn all<'a>(filter: &'a Filter, on: Labelled, sql: &mut String, params: &mut Vec<Value<'a>>) {
+    let mut parts = Vec::new();
+    parts_of(filter, &mut parts);
+    let finds = parts.iter().position(|part| matches!(part, Filter::Owner(_) | Filter::Named(_)));
+    let finds = finds.or_else(|| parts.iter().position(|part| indexed(part).is_some()));
+    for (place, part) in parts.iter().enumerate() {
+        sql.push_str(if place > 0 { " AND " } else { "(" });
+        // Where no part finds them, each alternative does.
+        let many = finds.is_none_or(|finds| finds == place);
+        compile(part, Labelled { many, ..on }, sql, params);
+    }
+    sql.push_str(if parts.is_empty() { "1 = 1" } else { ")" });
 }
 
 fn bind<'a>(params: &mut Vec<Value<'a>>, value: &'a str) -> usize {
@@ -74,18 +162,13 @@ fn label<'a>(
     sql: &mut String,
     params: &mut Vec<Value<'a>>,
 ) {
-    let indexed = on.many && key.len() <= INDEXED && value.len() <= INDEXED;
+    let by_value = on.many && key.len() <= INDEXED && value.len() <= INDEXED;
     let (key, value) = (bind(params, key), bind(params, value));
-    if indexed {
-        written(write!(
-            sql,
-            "{} IN (SELECT substr(label.resource, {}) FROM label WHERE label.key = ${key} \
-             AND label.value = ${value} AND label.item {item} '' AND length(label.key) <= {INDEXED} \
-             AND length(label.value) <= {INDEXED} AND label.resource LIKE '{}%')",
-            on.id,
-            on.prefix.len() + 1,
-            on.prefix
-        ));
+    if by_value {
+        let from = on.prefix.len() + 1;
+        written(write!(sql, "{} IN (SELECT substr(label.resource, {from}) FROM label WHERE ", on.id));
+        bearing(on, item, (key, value), sql);
+        sql.push(')');
         return;
     }
     written(write!(

@@ -32,6 +32,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 11, name: "accounts", sql: include_str!("../migrations/0011_accounts.sql") },
     Migration { version: 12, name: "stand_ins", sql: include_str!("../migrations/0012_stand_ins.sql") },
     Migration { version: 13, name: "documents", sql: include_str!("../migrations/0013_documents.sql") },
+    Migration { version: 14, name: "thread_order", sql: include_str!("../migrations/0014_thread_order.sql") },
 ];
 
 /// Where a store notes what was applied to it.

@@ -80,11 +80,11 @@ class JavaScript:
     failure = "TypeError at auth.mjs:4"
     none = "not an Auth of @langchain/langgraph-sdk/auth"
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, node: str | None = None) -> None:
+        self.kind, self.node = kind, node
 
     def program(self) -> str:
-        return node_binary()
+        return self.node or node_binary()
 
     def place(self, directory: Path) -> None:
         if self.kind == "sdk":

@@ -10,10 +10,11 @@ import pytest
 from languages import JavaScript, Loads, install, may, who
 
 from harness.doorward import run_command
-from harness.programs import node_binary, node_modules
+from harness.programs import newest_node, node_binary, node_modules
 
 HEAD = 'import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";\nexport const auth = new Auth();\n'
 BARE, SDK = JavaScript("bare"), JavaScript("sdk")
+NEWEST = JavaScript("sdk", newest_node())
 
 
 @pytest.fixture
@@ -255,11 +256,47 @@ def test_typescript_runs_as_its_own_compiler_makes_it(tmp_path):
 
 
 NODE_STRIPS = json.loads(subprocess.run([node_binary(), "-p", "!!process.features.typescript"], capture_output=True, text=True, timeout=60, check=True).stdout)
+#: As Node itself takes it: types that can be taken out, and files by their own names.
+ERASABLE = TYPED.replace("known.js", "known.ts").replace("enum Scheme { Bearer", "const Scheme = { Bearer").replace('= "Bearer" }', ': "Bearer" }')
+#: What each ending of TypeScript may hold; `.cts` is CommonJS and has no imports that are not types.
+COMMON = """import type { Known } from "./known.ts";
+const { Auth } = require("@langchain/langgraph-sdk/auth");
+const who = (token: string): Known => token as Known;
+exports.auth = new Auth().authenticate(() => who("t"));
+"""
+ENDINGS = {".ts": ERASABLE, ".mts": ERASABLE, ".cts": COMMON}
 
 
-def test_typescript_without_anything_that_runs_it_says_what_to_install_or_is_run_by_node_itself(load):
-    erasable = TYPED.replace("known.js", "known.ts").replace("enum Scheme { Bearer", "const Scheme = { Bearer").replace('= "Bearer" }', ': "Bearer" }')
-    process = load(erasable, SDK, head="", target="./auth.ts:auth", beside=KNOWN)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_typescript_of_each_ending_is_run_by_node_itself(load, tmp_path, ending):
+    process = load(ENDINGS[ending], NEWEST, head="", target=f"./auth{ending}:auth", beside=KNOWN)
+    assert who(process)["answer"]["user"]["identity"] == "t", process.first
+    assert process.first["node"].startswith("24.")
+    broken = load(ENDINGS[ending] + "\nlet = ;\n", NEWEST, head="", target=f"./auth{ending}:auth", beside=KNOWN).first["broken"]
+    assert broken["what"].startswith("SyntaxError") and broken["where"].startswith(f"auth{ending}:")
+
+
+def test_what_node_itself_does_not_take_out_is_named_with_its_line(tmp_path):
+    install(tmp_path, "@langchain/langgraph-sdk")
+    for name, text in {"auth.ts": TYPED.replace("known.js", "known.ts"), **KNOWN}.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "langgraph.json").write_text(json.dumps({"auth": {"path": "./auth.ts:auth"}}))
+    done = run_command("handlers", "check", tmp_path / "langgraph.json", "--node", newest_node(), cwd=tmp_path)
+    assert done.returncode == 1 and "enum" in done.stderr and "auth.ts" in done.stderr, done.stderr
+    (tmp_path / "auth.ts").write_text(ERASABLE)
+    done = run_command("handlers", "check", tmp_path / "langgraph.json", "--node", newest_node(), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["files"] == [str(tmp_path / "auth.ts"), str(tmp_path / "known.ts")], done.stderr
+
+
+@pytest.mark.parametrize(("ending", "tool"), [(".mts", "tsx"), (".mts", "esbuild"), (".mts", "typescript"), (".cts", "tsx")])
+def test_the_other_endings_of_typescript_run_by_what_the_project_has(load, ending, tool):
+    process = load(ENDINGS[ending], TypeScript(tool), head="", target=f"./auth{ending}:auth", beside=KNOWN)
+    assert who(process)["answer"]["user"]["identity"] == "t", process.first
+
+
+@pytest.mark.parametrize(("ending", "tools"), [(".ts", ()), (".mts", ()), (".cts", ()), (".cts", ("esbuild", "typescript"))])
+def test_typescript_without_anything_that_runs_it_says_what_to_install_or_is_run_by_node_itself(load, ending, tools):
+    process = load(ENDINGS[ending], TypeScript(*tools), head="", target=f"./auth{ending}:auth", beside=KNOWN)
     if NODE_STRIPS:
         assert who(process)["answer"]["user"]["identity"] == "t"
     else:

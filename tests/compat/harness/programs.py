@@ -57,6 +57,11 @@ def node_binary() -> str:
     return found
 
 
+def newest_node() -> str:
+    """Node 24, which runs TypeScript by itself; beside the system's, which may be older."""
+    return str(node_modules("node") / "node" / "bin" / "node")
+
+
 def node_modules(package: str = "jsonwebtoken") -> Path:
     """Where npm put the packages of the suites' `package.json`, this one among them."""
     modules = ROOT / ".tools" / "node" / "node_modules"

@@ -1,5 +1,7 @@
 //! Finding threads: what the caller may see, narrowed by what is asked for, in an order of choice.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::model::{Run, RunStatus, Thread};
@@ -112,7 +114,7 @@ impl Threads<'_> {
     /// As [`Threads::search`].
     pub async fn count(&self, permit: Permit<thread::List>, search: Search) -> Result<usize> {
         let mut count = 0;
-        let counted = each(self.engine, &permit, &search, |_| {
+        let counted = each(self.engine, &permit, &search, PART, |_| {
             count += 1;
             true
         });
@@ -142,9 +144,24 @@ pub(super) async fn stand(engine: &Engine, thread: Thread) -> Result<Standing> {
     Ok(Standing { status: ThreadStatus::of(newest.as_ref()), thread, newest })
 }
 
+/// Each of these and where it stands.
+async fn stand_all(engine: &Engine, threads: Vec<Thread>) -> Result<Vec<Standing>> {
+    let ids: Vec<ThreadId> = threads.iter().map(|thread| thread.id.clone()).collect();
+    let newest = engine.store().newest_runs(&ids).await?.into_iter();
+    let mut newest: HashMap<ThreadId, Run> = newest.map(|run| (run.thread.clone(), run)).collect();
+    let standing = |thread: Thread| {
+        let newest = newest.remove(&thread.id);
+        Standing { status: ThreadStatus::of(newest.as_ref()), thread, newest }
+    };
+    Ok(threads.into_iter().map(standing).collect())
+}
+
 async fn find(engine: &Engine, grant: &Grant, search: &Search) -> Result<Found> {
     let (mut found, mut skip, limit) = (Vec::new(), search.offset, search.limit as usize);
-    let all = each(engine, grant, search, |thread| {
+    // As many as can be shown, and the one that tells whether there are more.
+    let shown = search.offset.saturating_add(search.limit).saturating_add(1).min(PART);
+    let first = if search.status.is_some() { PART } else { shown };
+    let all = each(engine, grant, search, first, |thread| {
         if skip > 0 {
             skip -= 1;
         } else {
@@ -156,44 +173,43 @@ async fn find(engine: &Engine, grant: &Grant, search: &Search) -> Result<Found> 
     all.await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    let mut threads = Vec::with_capacity(found.len());
-    for thread in found {
-        threads.push(stand(engine, thread).await?);
-    }
+    let threads = stand_all(engine, found).await?;
     Ok(Found { threads, more })
 }
 
-/// Hands over each thread that is searched for, in order, until no more are wanted.
+/// Hands over each thread that is searched for, in order, until no more are wanted; `part` is how many rows are read at
+/// first.
 async fn each(
     engine: &Engine,
     grant: &Grant,
     search: &Search,
+    mut part: u32,
     mut wanted: impl FnMut(Thread) -> bool,
 ) -> Result<()> {
     let filter = grant.filter().clone().and(asked_for(search));
     let mut offset = 0;
     while offset < MAX_ROWS {
         let mount = &grant.mount().name;
-        let part = engine.store().sorted_threads(mount, &filter, search.sort, offset, PART).await?;
-        let rows = part.len();
-        for thread in part {
-            if !grant.matches(&thread.metadata) || !holds(&thread.metadata, &search.metadata) {
-                continue;
-            }
-            // Where a thread stands costs a look of its own.
-            if let Some(status) = search.status
-                && stand(engine, thread.clone()).await?.status != status
-            {
-                continue;
-            }
+        let found = engine.store().sorted_threads(mount, &filter, search.sort, offset, part).await?;
+        let is_last = found.len() < part as usize;
+        let like =
+            |thread: &Thread| grant.matches(&thread.metadata) && holds(&thread.metadata, &search.metadata);
+        let mut found: Vec<Thread> = found.into_iter().filter(like).collect();
+        if let Some(status) = search.status {
+            // Where they stand costs a look of its own.
+            let standing = stand_all(engine, found).await?.into_iter();
+            found = standing.filter(|one| one.status == status).map(|one| one.thread).collect();
+        }
+        for thread in found {
             if !wanted(thread) {
                 return Ok(());
             }
         }
-        if rows < PART as usize {
+        if is_last {
             return Ok(());
         }
-        offset += PART;
+        offset += part;
+        part = PART;
     }
     let text = "This search looks at too many threads; ask for more of their metadata, or by id.";
     Err(Error::new(codes::BAD_FILTER).message(text))

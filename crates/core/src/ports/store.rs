@@ -422,6 +422,8 @@ pub trait Threads: Send + Sync {
     fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>>;
     /// Runs of a thread, newest first.
     fn runs<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Run>>;
+    /// The newest run of each of these threads that has one, in no order, without what it was asked for.
+    fn newest_runs<'a>(&'a self, threads: &'a [ThreadId]) -> StoreFuture<'a, Vec<Run>>;
     /// One run.
     fn run<'a>(&'a self, thread: &'a ThreadId, id: &'a RunId) -> StoreFuture<'a, Option<Run>>;
 }

@@ -1,5 +1,7 @@
 //! Threads, messages, runs and claims of ownership.
 
+use std::collections::BTreeMap;
+
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
 use doorward_core::authz::filter::Filter;
 use doorward_core::ports::store::{Page, ThreadOrder, ThreadSort};
@@ -161,6 +163,33 @@ pub async fn runs_finish_once(open: Open<'_>) {
     };
     assert_eq!(ids(page(None, 2)).await, ["run_3", "run_2"]);
     assert_eq!(ids(page(Some("run_2"), 2)).await, ["run_1"]);
+}
+
+/// Of each thread that is asked about its newest run, without what it was asked for; of those without any, nothing.
+pub async fn newest_runs_are_told_of_many_threads_at_once(open: Open<'_>) {
+    let store = one(open);
+    let name = |n: usize| format!("{n:03}");
+    let mut writes = Vec::new();
+    for n in 0..300 {
+        writes.push(Write::InsertThread(thread(&name(n), "local|a", json!({}))));
+        let runs = (0..n % 3).map(|nth| Write::InsertRun(run(&format!("{n:03}_{nth}"), &name(n))));
+        writes.extend(runs);
+    }
+    put(&store, writes).await;
+    for count in [0, 1, 2, 16, 17, 128, 129, 300] {
+        let asked: Vec<_> = (0..count).map(|n| format!("thr_{n:03}").as_str().into()).collect();
+        let found = store.newest_runs(&asked).await.expect("a list");
+        let told: BTreeMap<_, _> =
+            found.iter().map(|run| (run.thread.as_str().to_owned(), run.id.as_str().to_owned())).collect();
+        assert_eq!(told.len(), found.len(), "{count}: each once");
+        let with_runs = (0..count).filter(|n| n % 3 > 0);
+        let expected: BTreeMap<_, _> =
+            with_runs.map(|n| (format!("thr_{n:03}"), format!("run_{n:03}_{}", n % 3 - 1))).collect();
+        assert_eq!(told, expected, "{count}");
+        assert!(found.iter().all(|run| run.details.is_empty()), "{count}");
+    }
+    let nobody = store.newest_runs(&["thr_none".into()]).await.expect("a list");
+    assert_eq!(nobody, [], "a thread that is not there");
 }
 
 /// A run that waits begins once, and is unfinished meanwhile; one that is forgotten takes its messages along if it is to.

@@ -92,6 +92,7 @@ macro_rules! conformance {
             agents: a_deleted_thread_takes_messages_and_runs_along,
             agents: messages_are_paged_in_order,
             agents: runs_finish_once,
+            agents: newest_runs_are_told_of_many_threads_at_once,
             agents: runs_wait_and_are_forgotten,
             agents: threads_are_sorted,
             agents: a_change_sees_what_it_changes,

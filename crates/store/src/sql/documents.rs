@@ -219,7 +219,8 @@ impl Documents for SqlStore {
         wanted: &'a DocumentQuery,
     ) -> StoreFuture<'a, Vec<Document>> {
         Box::pin(async move {
-            let (sql, params) = query(mount, kind, filter, wanted);
+            let filter = self.rarest_first(filter, DOCUMENT).await?;
+            let (sql, params) = query(mount, kind, &filter, wanted);
             self.list(&sql, &params, read).await
         })
     }

@@ -175,7 +175,8 @@ impl Threads for SqlStore {
 
     fn threads<'a>(&'a self, mount: &'a str, filter: &'a Filter, page: Page) -> StoreFuture<'a, Vec<Thread>> {
         Box::pin(async move {
-            let (sql, params) = page_query(mount, filter, &page);
+            let filter = self.rarest_first(filter, THREAD).await?;
+            let (sql, params) = page_query(mount, &filter, &page);
             self.list(&sql, &params, read).await
         })
     }
@@ -189,7 +190,8 @@ impl Threads for SqlStore {
         limit: u32,
     ) -> StoreFuture<'a, Vec<Thread>> {
         Box::pin(async move {
-            let (sql, params) = sorted_query(mount, filter, sort, offset, limit);
+            let filter = self.rarest_first(filter, THREAD).await?;
+            let (sql, params) = sorted_query(mount, &filter, sort, offset, limit);
             self.list(&sql, &params, read).await
         })
     }
@@ -208,6 +210,10 @@ impl Threads for SqlStore {
 
     fn runs<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Run>> {
         Box::pin(runs::page(self, thread, page))
+    }
+
+    fn newest_runs<'a>(&'a self, threads: &'a [ThreadId]) -> StoreFuture<'a, Vec<Run>> {
+        Box::pin(runs::newest(self, threads))
     }
 
     fn run<'a>(&'a self, thread: &'a ThreadId, id: &'a RunId) -> StoreFuture<'a, Option<Run>> {

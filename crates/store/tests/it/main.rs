@@ -6,6 +6,7 @@ mod group_commit;
 mod limits;
 mod migrations;
 mod plans;
+mod plans_postgres;
 mod postgres;
 mod pruning;
 mod several;

@@ -118,7 +118,7 @@ async fn a_schema_that_is_behind_is_brought_up_to_date_or_refused() {
     let last = MIGRATIONS.last().expect("there are migrations");
     file.outsider()
         .execute_batch(&format!(
-            "DROP TABLE document; DELETE FROM migration WHERE version = {}",
+            "DROP INDEX thread_owner_changed; DELETE FROM migration WHERE version = {}",
             last.version
         ))
         .expect("the newest migration can be undone");
@@ -136,7 +136,7 @@ fn a_migration_that_fails_leaves_the_version_before_it() {
     let file = File::new();
     drop(file.open());
     let last = MIGRATIONS.last().expect("there are migrations");
-    // The table is still there, so applying the newest migration again must fail, and fail whole.
+    // What it makes is still there, so applying the newest migration again must fail, and fail whole.
     let note = format!("DELETE FROM migration WHERE version = {}", last.version);
     file.outsider().execute_batch(&note).expect("the note can be removed");
     for _ in 0..2 {

@@ -12,7 +12,7 @@ use doorward_store::migrate::{MIGRATIONS, Upgrade};
 use doorward_store::{Options, SqlStore, migrate, pending};
 
 /// One for all tests; each has databases of its own.
-static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+pub(crate) static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
 fn open(address: &str) -> SqlStore {
     // So many tests at once, each with several handles: few connections each.

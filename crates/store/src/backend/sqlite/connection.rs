@@ -13,6 +13,10 @@ use crate::store::Options;
 const PREPARED: usize = 192;
 /// Pages the writer keeps in memory, at most: the upper levels and the newest leaves of every index.
 const WRITER_CACHE_KIB: u32 = 8 * 1024;
+/// The same for who looks for single rows, SQLite's own, and for who reads many: those that somebody's threads stand in,
+/// so that the next page of them is not read again.
+pub(super) const POINT_CACHE_KIB: u32 = 2_000;
+pub(super) const SCAN_CACHE_KIB: u32 = 8 * 1024;
 /// How long the write-ahead log grows before its pages are moved into the file (32 MiB at the usual 4 KiB). Pages
 /// are written once for all commits between, so at SQLite's own 1,000 most of the writing is moving.
 const CHECKPOINT_PAGES: u32 = 8_192;
@@ -62,10 +66,12 @@ pub(super) fn writer(path: &Path, options: &Options, scratch: bool) -> Result<Co
     Ok(connection)
 }
 
-/// A connection that reads and cannot write.
-pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+/// A connection that reads and cannot write; `cache_kib` is what it keeps in memory, at most.
+pub(super) fn reader(path: &Path, cache_kib: u32) -> Result<Connection, StoreError> {
     let connection = open(path, READER_BUSY_MS)?;
-    connection.execute_batch("PRAGMA query_only = ON;").map_err(store_error)?;
+    connection
+        .execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{cache_kib};"))
+        .map_err(store_error)?;
     Ok(connection)
 }
 

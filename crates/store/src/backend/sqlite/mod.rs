@@ -82,12 +82,12 @@ impl Sqlite {
         }
         let writer = connection::writer(&path, options, scratch.is_some())?;
         migrate::bring_up_to_date(&writer, options)?;
-        let readers = |n: usize| -> Result<Vec<_>, StoreError> {
-            (0..n.max(1)).map(|_| connection::reader(&path)).collect()
+        let readers = |n: usize, cache_kib: u32| -> Result<Vec<_>, StoreError> {
+            (0..n.max(1)).map(|_| connection::reader(&path, cache_kib)).collect()
         };
         Ok(Self {
-            points: Points::new(readers(options.point_readers)?),
-            scans: Scans::start(readers(options.scan_readers)?)?,
+            points: Points::new(readers(options.point_readers, connection::POINT_CACHE_KIB)?),
+            scans: Scans::start(readers(options.scan_readers, connection::SCAN_CACHE_KIB)?)?,
             writer: Writer::start(writer, options, scratch.is_some())?,
             _scratch: scratch,
         })

@@ -194,10 +194,10 @@ pub(crate) async fn delete(mut request: Request) -> Result<Answer> {
 }
 
 /// What of leave the server can be asked for.
-fn narrowed(grant: &Grant) -> Value {
+fn narrowed(grant: &Grant) -> Option<Value> {
     match (grant.condition(), grant.filter()) {
-        (None, Filter::Owner(owner)) => json!({ STAMP: owner }),
-        _ => Value::Null,
+        (None, Filter::Owner(owner)) => Some(json!({ STAMP: owner })),
+        _ => None,
     }
 }
 
@@ -281,12 +281,14 @@ async fn each_item(
     query: Option<&Value>,
     mut wanted: impl FnMut(Value) -> bool,
 ) -> Result<Option<Buffered>> {
-    let asked = json!({
-        "namespace_prefix": under.labels(),
-        "filter": narrowed(grant),
-        "query": query,
-        "refresh_ttl": false,
-    });
+    let mut asked = json!({ "namespace_prefix": under.labels(), "refresh_ttl": false });
+    // LangGraph's server in JavaScript takes no `null` for a member that says nothing.
+    let query = query.filter(|query| !query.is_null()).cloned();
+    for (name, value) in [("filter", narrowed(grant)), ("query", query)] {
+        if let Some(value) = value {
+            asked[name] = value;
+        }
+    }
     each(request, grant, &SEARCH, asked, |item| {
         if !is_under(&item["namespace"], under) {
             return Ok(true);
