@@ -8,7 +8,6 @@ use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
 use doorward_core::authn::built_in::Answers;
 use doorward_core::authz::Roles;
-use doorward_core::authz::roles::RoleDef;
 use doorward_core::clock::Clock as _;
 use doorward_core::engine::{Engine, Parts, Settings};
 use doorward_core::events::Webhook;
@@ -231,15 +230,7 @@ fn anomalies(config: &Config) -> Result<Anomalies, Failure> {
 }
 
 fn settings(config: &Config) -> Result<Settings, Failure> {
-    let roles: BTreeMap<String, RoleDef> = config
-        .roles
-        .iter()
-        .map(|(name, role)| {
-            let role = RoleDef { inherits: role.inherits.clone(), permissions: role.permissions.clone() };
-            (name.clone(), role)
-        })
-        .collect();
-    let roles = Roles::new(&roles).map_err(|error| {
+    let roles = Roles::new(&config.role_definitions()).map_err(|error| {
         Failure::refused(format!("roles: {error}"), "correct [roles] of the configuration")
     })?;
     let passwords = &config.passwords;

@@ -43,6 +43,7 @@ pub mod logging;
 mod mailer;
 mod others;
 pub mod platform;
+mod policy;
 pub mod random;
 pub mod ready;
 pub mod refusals;

@@ -52,6 +52,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(tls::read(&setup.config.server, SystemClock.now_ms()).err());
     found.extend(public_without_protection(setup));
     found.extend(everybody_is_a_proxy(setup));
+    found.extend(areas_that_nobody_asks_about(setup));
     found.extend(plain_public_url(setup));
     found.extend(providers_that_cannot_send_back(setup));
     found.extend(open_mounts_in_public(setup));
@@ -372,6 +373,16 @@ fn public_without_protection(setup: Judged<'_>) -> Vec<Problem> {
             )
         })
         .collect()
+}
+
+/// Without a proxy that is believed, every question about an area is refused.
+fn areas_that_nobody_asks_about(setup: Judged<'_>) -> Option<Problem> {
+    let Config { areas, server, .. } = setup.config;
+    let lacking = !areas.areas.is_empty() && server.trusted_proxies.is_empty();
+    lacking.then(|| {
+        let what = "nobody may ask about [areas]: there is no trusted proxy";
+        Problem::of("server.trusted_proxies", what, "list the address of the proxy that asks")
+    })
 }
 
 fn everybody_is_a_proxy(setup: Judged<'_>) -> Option<Problem> {

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::clock::Clock as _;
-use doorward_server::{At, Bound, CountBy, Graphs, Listening, MountAt, RateLimit, ServerSettings};
+use doorward_server::{
+    At, Bound, CountBy, ForwardAuth, Graphs, Listening, MountAt, RateLimit, ServerSettings,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
@@ -204,6 +207,10 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
         public_path: server.public_url.as_deref().map(path_of).unwrap_or_default(),
         max_connections: server.max_connections,
         metrics: setup.config.metrics.listen,
+        forward_auth: Arc::new(ForwardAuth {
+            areas: setup.config.areas.areas.clone(),
+            names: setup.config.forward_auth.clone(),
+        }),
         ..ServerSettings::default()
     };
     let listenings = listenings.into_iter().map(|place| place.listening).collect();

@@ -320,7 +320,8 @@ impl Desk {
         if let Ok(Some(known)) = &call {
             // What an open mount takes unread proves nothing: a foreign page can offer a token in a handshake's protocols.
             let explicit = explicit && !known.auth.is_anonymous();
-            let brought = Brought { method: &head.method, headers: &head.headers, explicit };
+            let method = if route.asks_for_another { &Method::GET } else { &head.method };
+            let brought = Brought { method, headers: &head.headers, explicit };
             let public = self.public_origin.as_deref();
             if let Err(refused) = browser::check(known, &brought, public, |origin| site.cors.lists(origin)) {
                 call = Err(refused);

@@ -28,6 +28,7 @@ pub use crate::http::origin::{Network, NetworkError};
 pub use crate::http::sources::{TokenSource, TokenSourceError};
 pub use crate::http::tls::{Tls, TlsError};
 pub use crate::metrics::{Metrics, MountMetrics};
+pub use crate::native::{ForwardAuth, ForwardedNames};
 pub use crate::rate_limit::{CountBy, RateLimit};
 pub use crate::server::{
     At, BindError, Bound, Graphs, Listening, MessageRate, MountAt, ServerSettings, bind,

@@ -44,6 +44,9 @@ pub(crate) struct Route {
     pub(crate) work: Work,
     /// Whether its handler looks at cookies itself: on pages where people sign in, one that has ended makes its sender nobody.
     pub(crate) own_cookies: bool,
+    /// Whether it says something of another request, which alone may change something: its own method says nothing of it, and its handler
+    /// looks where that one came from.
+    pub(crate) asks_for_another: bool,
     /// What the mount's handlers will be asked about the first of its actions, where that stands in the path: they can then say it
     /// together with who the caller is.
     pub(crate) foreseen: Option<Foresee>,
@@ -61,6 +64,7 @@ impl Route {
             gate: Gate::Open,
             work: Work::Here(handler),
             own_cookies: false,
+            asks_for_another: false,
             foreseen: None,
         }
     }
@@ -78,6 +82,7 @@ impl Route {
             gate: Gate::Guarded(actions),
             work: Work::Here(handler),
             own_cookies: false,
+            asks_for_another: false,
             foreseen: None,
         }
     }
@@ -94,6 +99,12 @@ impl Route {
         self
     }
 
+    /// The same route, which says something of another request whatever the method is.
+    pub(crate) const fn asking_for_another(mut self) -> Self {
+        self.asks_for_another = true;
+        self
+    }
+
     /// A WebSocket that is answered here. Who opens it is said in its first message.
     pub(crate) const fn accept(pattern: &'static str, handler: Handler) -> Self {
         Self {
@@ -102,6 +113,7 @@ impl Route {
             gate: Gate::Open,
             work: Work::Accept(handler),
             own_cookies: false,
+            asks_for_another: false,
             foreseen: None,
         }
     }
@@ -119,6 +131,7 @@ impl Route {
             gate: Gate::Guarded(actions),
             work: Work::Upstream(rule),
             own_cookies: false,
+            asks_for_another: false,
             foreseen: None,
         }
     }
@@ -135,6 +148,7 @@ impl Route {
             gate: Gate::Guarded(actions),
             work: Work::Socket(rule),
             own_cookies: false,
+            asks_for_another: false,
             foreseen: None,
         }
     }

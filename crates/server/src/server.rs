@@ -26,6 +26,7 @@ use crate::http::origin::Network;
 use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk, MountMetrics};
+use crate::native::ForwardAuth;
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
 use crate::surfaces::hypha::{ClientScripts, Streams};
@@ -132,6 +133,8 @@ pub struct ServerSettings {
     pub max_connections: usize,
     /// Where `GET /metrics` is answered, in plain HTTP; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// What proxies may ask about at `/v1/forward-auth`: nothing by default.
+    pub forward_auth: Arc<ForwardAuth>,
     /// How long requests that were taken may still take once the server stops.
     pub grace: Duration,
 }
@@ -146,6 +149,7 @@ impl Default for ServerSettings {
             local_names: false,
             max_connections: 16_384,
             metrics: None,
+            forward_auth: Arc::default(),
             grace: Duration::from_secs(20),
         }
     }
@@ -235,6 +239,7 @@ pub async fn bind(
             public_origin: public_origin.as_ref(),
             public_path: &settings.public_path,
             metrics: &metrics,
+            forward_auth: &settings.forward_auth,
             since_ms: engine.now_ms(),
             own: own_address(address, settings.tls.is_some()),
         };
@@ -340,6 +345,7 @@ struct Around<'a> {
     public_origin: Option<&'a Arc<str>>,
     public_path: &'a str,
     metrics: &'a Metrics,
+    forward_auth: &'a Arc<ForwardAuth>,
     since_ms: i64,
     /// Where the listener is, for where nothing says how browsers know it.
     own: String,
@@ -424,6 +430,7 @@ fn site(
         streams: Streams::default(),
         oauth_callback,
         client_scripts,
+        forward_auth: Arc::clone(around.forward_auth),
         since_ms,
     })
 }
@@ -454,6 +461,7 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         streams: Streams::default(),
         oauth_callback: None,
         client_scripts: ClientScripts::default(),
+        forward_auth: Arc::default(),
         since_ms: site.since_ms,
     }
 }

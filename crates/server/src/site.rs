@@ -12,6 +12,7 @@ use crate::http::cors::Cors;
 use crate::http::respond::Style;
 use crate::http::sources::Sources;
 use crate::metrics::MountMetrics;
+use crate::native::ForwardAuth;
 use crate::rate_limit::RateLimiter;
 use crate::server::{Graphs, MessageRate};
 use crate::surfaces::Surface;
@@ -60,6 +61,8 @@ pub(crate) struct Site {
     pub(crate) client_scripts: ClientScripts,
     /// The streams of clients that are connected to it over plain HTTP.
     pub(crate) streams: Streams,
+    /// What proxies may ask about.
+    pub(crate) forward_auth: Arc<ForwardAuth>,
     /// When the server was started.
     pub(crate) since_ms: i64,
 }

@@ -60,6 +60,28 @@ static PROGRAMS: &[Program] = &[
         package: "redis-server",
         used_for: "start-up files that keep sessions in Redis",
     },
+    Program {
+        probe: &["sh", "-c", "test -x /usr/sbin/nginx || command -v nginx"],
+        package: "nginx",
+        used_for: "forward-auth",
+    },
+    Program { probe: &["caddy", "version"], package: "caddy", used_for: "forward-auth" },
+    Program {
+        probe: &["sh", "-c", "test -x /usr/sbin/haproxy || command -v haproxy"],
+        package: "haproxy",
+        used_for: "forward-auth",
+    },
+    Program {
+        probe: &["sh", "-c", "test -x /usr/sbin/apache2 || command -v apache2"],
+        package: "apache2",
+        used_for: "forward-auth",
+    },
+    Program {
+        // What Apache's script asks with.
+        probe: &["sh", "-c", "ls /usr/share/lua/5.*/socket/http.lua"],
+        package: "lua-socket",
+        used_for: "forward-auth by Apache",
+    },
 ];
 
 /// Whether missing programs can be installed here: as root on Debian.

@@ -24,7 +24,6 @@ pub use chain::Chain;
 pub use presented::{Headers, Line, NoHeaders, Offered, Place, Presented};
 pub use remembered::LONGEST_MS;
 
-use crate::authz::roles::USER;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::principal::AuthContext;
@@ -58,7 +57,5 @@ pub trait Authenticator: Send + Sync {
 
 /// The caller's roles, as somebody who may vouch for them says: those that are defined here, beside the one that everybody has.
 pub(crate) fn vouched_roles(engine: &Engine, named: Option<&[Value]>) -> Vec<Arc<str>> {
-    let known = |role: &&str| engine.roles().can_be_given(role) && *role != USER;
-    let named = named.unwrap_or_default().iter().filter_map(Value::as_str).filter(known).take(32);
-    std::iter::once(USER).chain(named).map(Arc::from).collect()
+    engine.roles().vouched(named.unwrap_or_default())
 }

@@ -41,11 +41,12 @@ pub struct ActionDef {
 }
 
 impl ActionDef {
-    /// Whether the action is always aimed at a thread that there is, so that it can be allowed for a single one. What
+    /// Whether the action is always aimed at one thread that there is, or at one area, so that it can be allowed for a single one. What
     /// makes a thread, or asks for what is no thread's, is not.
     #[must_use]
-    pub fn is_of_one_thread(&self) -> bool {
+    pub fn is_of_one(&self) -> bool {
         match self.resource {
+            "area" => true,
             "thread" => self.name != "create",
             "message" | "run" => true,
             "graph" => self.name != "read",
@@ -364,6 +365,14 @@ catalogue! {
     dashboard {
         /// Seeing it. Does not imply changing anything.
         Read = "read", Admin, Buffered;
+    }
+    /// Parts of sites behind a proxy that asks here before it lets a request through (`[areas]`). A role names them one by one,
+    /// `area:read@native/reports`; nobody owns them.
+    area {
+        /// Requests that look: GET, HEAD and OPTIONS.
+        Read = "read", Read, Buffered;
+        /// All others. Does not imply looking.
+        Write = "write", Write, Buffered;
     }
     /// What an agent server says about itself: liveness and capabilities.
     service {

@@ -64,6 +64,16 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// Every one, in the order in which they are looked for.
+    pub const ALL: [Self; 6] = [
+        Self::Unauthenticated,
+        Self::Scope,
+        Self::Confined,
+        Self::NotAdministrative,
+        Self::Role,
+        Self::Owner,
+    ];
+
     /// The rule, for the audit log.
     #[must_use]
     pub fn rule(self) -> &'static str {

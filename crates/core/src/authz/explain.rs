@@ -116,6 +116,7 @@ impl Explanation {
         });
         let owner = match &self.owner {
             None => "Whose the resource is was not looked at.".to_owned(),
+            Some(owner) if owner.is_empty() => "It is nobody's own: a role has to name it.".to_owned(),
             Some(owner) if *owner == self.principal => format!("The resource is the caller's own ({owner})."),
             Some(owner) => format!("The resource is {owner}'s; the caller is {}.", self.principal),
         };

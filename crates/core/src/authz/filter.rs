@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What clients call a resource's owner in a filter ([`crate::principal::Principal::owner_key`]).
 const OWNER: &str = "owner";
@@ -92,6 +92,23 @@ impl Filter {
             Self::Named(ids) => ids.iter().any(|one| one == id),
             Self::And(all) => all.iter().all(|f| f.matches(id, owner, labels)),
             Self::Or(any) => any.iter().any(|f| f.matches(id, owner, labels)),
+        }
+    }
+
+    /// The JSON form that [`Filter::parse`] reads, for people to look at and to compare. Single resources, for which clients have no word,
+    /// stand as `{"id": {"$in": [...]}}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let all = |filters: &[Self]| filters.iter().map(Self::to_json).collect::<Vec<_>>();
+        match self {
+            Self::Everything => json!({}),
+            Self::Nothing => json!({ "$or": [] }),
+            Self::Owner(owner) => json!({ OWNER: owner }),
+            Self::Eq(label, value) => json!({ label: value }),
+            Self::Contains(label, value) => json!({ label: { "$contains": value } }),
+            Self::Named(ids) => json!({ "id": { "$in": ids } }),
+            Self::And(filters) => json!({ "$and": all(filters) }),
+            Self::Or(filters) => json!({ "$or": all(filters) }),
         }
     }
 
@@ -205,8 +222,6 @@ pub fn labels_of(metadata: &serde_json::Map<String, Value>) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn labels() -> Labels {
@@ -244,6 +259,22 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn a_filter_is_written_as_it_is_read() {
+        for text in [
+            json!({}),
+            json!({"owner": "local|me"}),
+            json!({"team": "red"}),
+            json!({"tags": {"$contains": "a"}}),
+            json!({"$or": []}),
+            json!({"$and": [{"team": "red"}, {"$or": [{"size": "3"}, {"owner": "x"}]}]}),
+        ] {
+            assert_eq!(Filter::parse(&text).expect("a filter").to_json(), text);
+        }
+        let named = Filter::Or(vec![Filter::owned_by("me"), Filter::Named(vec!["t".to_owned()])]);
+        assert_eq!(named.to_json(), json!({"$or": [{"owner": "me"}, {"id": {"$in": ["t"]}}]}));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a principal may do: one decision function over roles, scopes and owners.
 
+pub mod areas;
 pub mod catalogue;
 pub mod condition;
 pub mod custom;

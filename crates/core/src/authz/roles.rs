@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::catalogue::{self, Access, ActionDef};
 use crate::id::MAX_ID_BYTES;
@@ -59,7 +60,7 @@ pub enum RoleError {
     /// A permission that names nothing.
     #[error(
         "role {role:?}: the permission {permission:?} names nothing; \
-         use resource:action or resource:*, with @any behind for anybody's resources, or @MOUNT/ID for one thread"
+         use resource:action or resource:*, with @any behind for anybody's resources, or @MOUNT/ID for one thread or area"
     )]
     UnknownPermission {
         /// The role.
@@ -69,8 +70,8 @@ pub enum RoleError {
     },
     /// One resource is named where an action is aimed at none.
     #[error(
-        "role {role:?}: {permission:?} cannot be for one resource; what is done to a single thread can: thread:read, \
-         :update, :delete, :list, message:*, run:*, and graph:invoke, :stream, :stop, :fix"
+        "role {role:?}: {permission:?} cannot be for one resource; what is done to a single thread or area can: thread:read, \
+         :update, :delete, :list, message:*, run:*, graph:invoke, :stream, :stop, :fix, and area:*"
     )]
     NotOfOne {
         /// The role.
@@ -225,6 +226,14 @@ impl Roles {
         role != SYSTEM && role != ANONYMOUS && self.by_name.contains_key(role)
     }
 
+    /// The roles of somebody of whom another one who may vouch says these: those that are defined here, beside the one that everybody has.
+    #[must_use]
+    pub fn vouched(&self, named: &[Value]) -> Vec<Arc<str>> {
+        let known = |role: &&str| self.can_be_given(role) && *role != USER;
+        let named = named.iter().filter_map(Value::as_str).filter(known).take(32);
+        std::iter::once(USER).chain(named).map(Arc::from).collect()
+    }
+
     /// Every role's name, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(|name| &**name)
@@ -268,7 +277,7 @@ fn collect(
             let held = grants.entry((action.resource, action.name)).or_default();
             match &scope {
                 Scope::Reach(reach) => held.reach = held.reach.max(Some(*reach)),
-                Scope::One(..) if !action.is_of_one_thread() => continue,
+                Scope::One(..) if !action.is_of_one() => continue,
                 Scope::One(mount, id) => {
                     held.named.insert((Arc::clone(mount), Arc::clone(id)));
                     if held.named.len() > MAX_NAMED {

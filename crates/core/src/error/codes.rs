@@ -76,6 +76,7 @@ codes! {
     WRONG_CLIENT = "wrong_client", Invalid, "The token was given to another client.", "Send the client_id it was asked for with.";
     SCOPE_MISSING = "scope_missing", Forbidden, "The credential's scopes do not cover this.", "Use a credential with a wider scope.";
     EMAIL_NOT_CONFIRMED = "email_not_confirmed", Forbidden, "Email not confirmed", "Open the link that was mailed to the address, or ask for another one.";
+    FORWARD_AUTH_REFUSED = "forward_auth_refused", Forbidden, "The request is not let through.", "The message says whether the proxy, the request or [areas] has to change.";
     CROSS_SITE = "cross_site", Forbidden, "The request was not made by a page of this origin.", "Pages send Origin and, in X-CSRF-Token, what GET /v1/session answers; behind a proxy set server.public_url. Programs use a token or an API key.";
     LOGIN_TOO_OLD = "login_too_old", Forbidden, "This needs a fresh log-in.", "Log in again, then repeat it within five minutes.";
     LOGIN_REFUSED = "login_refused", Forbidden, "This log-in was refused.", "It was too odd for what `[anomalies]` says; the audit log has the finding.";

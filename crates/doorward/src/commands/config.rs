@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::cli::{Descriptor, Failure, Output, Run, ServerOptions, Surroundings, table};
-use crate::config::{Sources, example, reference};
+use crate::config::{Config as Configuration, Sources, example, reference};
 use crate::refusals::warnings;
 use crate::running::rehearse;
 use crate::setup::{CONFIG_FILE, DOTENV, Setup};
@@ -92,15 +92,20 @@ fn check(server: &ServerOptions, named: Named, surroundings: &Surroundings) -> R
     })
 }
 
-fn show(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
+/// The configuration as it is, without what a server or a store would need beside it.
+pub(super) fn read(file: Option<PathBuf>, surroundings: &Surroundings) -> Result<Configuration, Failure> {
     let usual = PathBuf::from(CONFIG_FILE);
     let sources = Sources {
-        file: named.config.or_else(|| usual.exists().then_some(usual)),
+        file: file.or_else(|| usual.exists().then_some(usual)),
         environment: surroundings.environment.clone(),
         dotenv: Some(DOTENV.into()),
         ..Sources::default()
     };
-    let config = sources.read()?;
+    Ok(sources.read()?)
+}
+
+fn show(named: Named, surroundings: &Surroundings) -> Result<(), Failure> {
+    let config = read(named.config, surroundings)?;
     let rows = config.settings.iter();
     let shown: Vec<_> = rows
         .clone()

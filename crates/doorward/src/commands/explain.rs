@@ -3,7 +3,7 @@
 use clap::Parser;
 use doorward_core::authn::Presented;
 use doorward_core::authn::methods::{api_key, own_token};
-use doorward_core::authz::catalogue::{self, ActionDef};
+use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::authz::filter::Filter;
 use doorward_core::authz::roles::USER;
 use doorward_core::authz::{Explanation, Target, explain};
@@ -17,7 +17,7 @@ use doorward_core::principal::{AuthContext, Principal};
 use serde_json::json;
 
 use crate::cli::{Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside};
-use crate::config::nearest::nearest;
+use crate::config::find_action;
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Explain>("explain");
@@ -58,14 +58,7 @@ struct Explain {
 }
 
 fn action(text: &str) -> Result<&'static ActionDef, String> {
-    let found = text.split_once(':').and_then(|(resource, name)| catalogue::find(resource, name));
-    found.ok_or_else(|| {
-        let known: Vec<String> = catalogue::ALL.iter().map(ToString::to_string).collect();
-        match nearest(text, known.iter().map(String::as_str)) {
-            Some(near) => format!("there is no such action; did you mean {near}?"),
-            None => "there is no such action; see docs/reference/actions.md".to_owned(),
-        }
-    })
+    find_action(text).map_err(|mend| format!("there is no such action; {mend}"))
 }
 
 impl Run for Explain {

@@ -9,6 +9,7 @@ mod handlers;
 mod key;
 mod man;
 mod migrate;
+mod policy;
 mod serve;
 mod session;
 mod supabase;
@@ -30,6 +31,7 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &audit::COMMAND,
     &webhook::COMMAND,
     &explain::COMMAND,
+    &policy::COMMAND,
     &config::COMMAND,
     &handlers::COMMAND,
     &migrate::COMMAND,

@@ -16,6 +16,7 @@
 
 mod agents;
 mod anomalies;
+mod areas;
 mod auth0;
 mod expand;
 mod handlers;
@@ -31,6 +32,8 @@ pub(crate) mod nearest;
 mod origin;
 mod outbound;
 mod passwords;
+mod policy_callers;
+mod policy_tests;
 mod problem;
 mod providers;
 mod remote_tokens;
@@ -48,11 +51,15 @@ mod written;
 
 use std::collections::BTreeMap;
 
+use doorward_core::authz::RoleDef;
+use doorward_core::authz::roles::defaults;
 use doorward_core::limits::rules::LimitRule;
 use doorward_outbound::Settings as Outbound;
+use doorward_server::ForwardedNames;
 
 pub use agents::Agents;
 pub use anomalies::Anomalies;
+pub use areas::SiteAreas;
 pub use auth0::Auth0;
 pub use handlers::Handlers;
 pub use issuers::Issuer;
@@ -64,6 +71,7 @@ pub use metrics::Metrics;
 pub use mounts::{Mount, SurfaceKind};
 pub use origin::Origin;
 pub use passwords::Passwords;
+pub(crate) use policy_tests::{Case, Expected, Thing, find_action, read_policy_tests};
 pub use problem::{Problem, Problems};
 pub use providers::Provider;
 pub use remote_tokens::RemoteTokens;
@@ -120,6 +128,10 @@ pub struct Config {
     pub handlers: Handlers,
     /// Roles beyond the built-in ones, by name.
     pub roles: BTreeMap<String, Role>,
+    /// Parts of sites behind a proxy that asks.
+    pub areas: SiteAreas,
+    /// What such a proxy is told.
+    pub forward_auth: ForwardedNames,
     /// Where metrics are to be had.
     pub metrics: Metrics,
     /// What is written to standard error.
@@ -133,6 +145,25 @@ impl Config {
     #[must_use]
     pub fn says(&self, key: &str) -> bool {
         self.settings.iter().any(|setting| setting.key == key && setting.origin != Origin::Default)
+    }
+
+    /// The roles that differ from the built-in ones, areas included: that a role enters an area is a permission of it.
+    #[must_use]
+    pub fn role_definitions(&self) -> BTreeMap<String, RoleDef> {
+        let own =
+            |role: &Role| RoleDef { inherits: role.inherits.clone(), permissions: role.permissions.clone() };
+        let mut all: BTreeMap<String, RoleDef> =
+            self.roles.iter().map(|(name, role)| (name.clone(), own(role))).collect();
+        let built_in = defaults();
+        let native = || self.mounts.iter().filter(|mount| mount.surface == SurfaceKind::Native);
+        for (area, roles) in &self.areas.roles {
+            for role in roles {
+                let usual = || built_in.get(role).cloned().unwrap_or_default();
+                let definition = all.entry(role.clone()).or_insert_with(usual);
+                definition.permissions.extend(native().map(|mount| format!("area:*@{}/{area}", mount.name)));
+            }
+        }
+        all
     }
 }
 
@@ -221,6 +252,16 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         heading: "roles.editor",
         keys: roles::KEYS,
         doc: "Roles beyond the built-in admin > premium > user; one section for each.",
+    },
+    SectionRow {
+        heading: "areas.reports",
+        keys: areas::KEYS,
+        doc: "Parts of sites behind a proxy that asks /v1/forward-auth before it lets a request through; one section for each. The deepest counts, and what lies in none is for nobody.",
+    },
+    SectionRow {
+        heading: "forward_auth",
+        keys: areas::FORWARD_AUTH_KEYS,
+        doc: "What a proxy is told that asks /v1/forward-auth.",
     },
     SectionRow { heading: "metrics", keys: metrics::KEYS, doc: "What is counted, for Prometheus." },
     SectionRow { heading: "log", keys: log::KEYS, doc: "What is written to standard error." },

@@ -74,6 +74,8 @@ pub(super) struct Reading {
 pub(super) struct Section<'r> {
     path: String,
     table: Table,
+    /// Where the section stands, if it does.
+    origin: Option<Origin>,
     keys: &'static [Key],
     reading: &'r mut Reading,
 }
@@ -102,7 +104,7 @@ impl<'r> Section<'r> {
                 .at(origin),
             ),
         }
-        Self { path, table, keys, reading }
+        Self { path, table, origin: given.map(|node| node.origin.clone()), keys, reading }
     }
 
     /// Notes keys that nobody knows. Ends the reading of this section.
@@ -336,6 +338,28 @@ impl<'r> Section<'r> {
         Some(Section::new(format!("{}.{name}", self.path), Some(&node), keys, self.reading))
     }
 
+    /// Notes that `name` has to be there.
+    pub(super) fn missing(&mut self, name: &str) {
+        let at = self.origin.clone();
+        let problem = Problem::of(format!("{}.{name}", self.path), "this is missing", format!("say {name}"));
+        self.reading.problems.push(match at {
+            Some(origin) => problem.at(&origin),
+            None => problem,
+        });
+    }
+
+    /// A value as JSON: texts, whole numbers, true and false, lists and tables of them.
+    pub(super) fn json(&mut self, name: &'static str) -> Option<serde_json::Value> {
+        let node = self.take(name)?;
+        match to_json(&node) {
+            Ok(value) => Some(value),
+            Err(kind) => {
+                self.refuse(name, format!("this holds {kind}"), "write texts, whole numbers, true and false");
+                None
+            }
+        }
+    }
+
     /// Whether anything is said about `name`, a setting without a built-in default.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.table.contains_key(name)
@@ -366,6 +390,20 @@ fn read_secret(path: &Path) -> Result<SecretText, String> {
     }
     let trimmed = text.trim_end_matches(['\r', '\n']);
     if trimmed.is_empty() { Err("empty".to_owned()) } else { Ok(SecretText::from(trimmed)) }
+}
+
+fn to_json(node: &Node) -> Result<serde_json::Value, &'static str> {
+    Ok(match &node.value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Boolean(yes) => (*yes).into(),
+        Value::List(items) => items.iter().map(to_json).collect::<Result<Vec<_>, _>>()?.into(),
+        Value::Table(inner) => {
+            let members = inner.iter().map(|(name, node)| to_json(node).map(|value| (name.clone(), value)));
+            members.collect::<Result<serde_json::Map<_, _>, _>>()?.into()
+        }
+        Value::Other(kind) => return Err(kind),
+    })
 }
 
 /// A value as TOML. Texts are quoted as JSON strings, which TOML's basic strings contain.

@@ -10,8 +10,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Ldap, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, auth0, issuers, known, ldap, limits, mounts,
-    outbound, providers, remote_tokens, roles, webhooks,
+    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, areas, auth0, issuers, known, ldap, limits,
+    mounts, outbound, providers, remote_tokens, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -207,6 +207,9 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let roles = roles::read(tree.get("roles"), reading);
     ldap::know_roles(ldap.as_ref(), roles.as_ref(), reading);
     roles::know_mounts(roles.as_ref(), mounts.as_deref(), reading);
+    let site_areas = areas::read(tree.get("areas"), reading);
+    areas::check(site_areas.as_ref(), roles.as_ref(), mounts.as_deref(), reading);
+    let forward_auth = areas::read_forward_auth(section("forward_auth", tree, reading));
     let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
     let metrics = Metrics::read(section("metrics", tree, reading));
     let log = Log::read(section("log", tree, reading));
@@ -231,6 +234,8 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         handlers: handlers?,
         roles: roles?,
         rate_limits: rate_limits?,
+        areas: site_areas?,
+        forward_auth: forward_auth?,
         metrics: metrics?,
         log: log?,
         settings: Vec::new(),

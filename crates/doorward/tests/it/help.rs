@@ -31,6 +31,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("audit", &["list", "verify"]),
     ("webhook", &["list", "test", "retry"]),
     ("explain", &[]),
+    ("policy", &["test"]),
     ("config", &["check", "show", "example"]),
     ("handlers", &["check"]),
     ("migrate", &["status", "apply"]),

@@ -3,6 +3,8 @@
 //! A deny list would have to know every spelling of every identity header (`X-User_Id` reaches a WSGI server as
 //! `X-User-Id`); with a list of what passes, none of them does.
 
+use std::sync::Arc;
+
 use doorward_core::error::Result;
 use doorward_core::principal::AuthContext;
 use http::header::{
@@ -76,10 +78,7 @@ pub(super) fn own(request: &Request, auth: &AuthContext, has_body: bool) -> Head
     if !auth.is_anonymous() {
         headers.insert(X_FORWARDED_USER.clone(), value(&auth.principal.subject));
         headers.insert(X_DOORWARD_PRINCIPAL.clone(), value(&auth.principal.owner_key()));
-        let roles: Vec<String> = auth.roles.iter().map(|role| encoded(role)).collect();
-        if let Ok(roles) = HeaderValue::from_str(&roles.join(",")) {
-            headers.insert(X_DOORWARD_ROLES.clone(), roles);
-        }
+        headers.insert(X_DOORWARD_ROLES.clone(), roles_value(&auth.roles));
     }
     headers
 }
@@ -114,7 +113,14 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, VALUE).to_string()
 }
 
-fn value(text: &str) -> HeaderValue {
+/// Roles as a header's value, separated by commas.
+pub(crate) fn roles_value(roles: &[Arc<str>]) -> HeaderValue {
+    let roles: Vec<String> = roles.iter().map(|role| encoded(role)).collect();
+    HeaderValue::from_str(&roles.join(",")).expect("percent-encoded text is visible ASCII")
+}
+
+/// Any text as a header's value.
+pub(crate) fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&encoded(text)).expect("percent-encoded text is visible ASCII")
 }
 

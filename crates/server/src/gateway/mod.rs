@@ -9,7 +9,7 @@
 
 mod answer;
 mod breaker;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod listing;
 mod ownership;
 mod probe;

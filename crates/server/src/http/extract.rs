@@ -91,7 +91,7 @@ fn from_authorization(value: &str) -> Result<Offered<'_>> {
     }
 }
 
-pub(super) fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
+pub(crate) fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
     let name = name.as_ref();
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };

@@ -4,6 +4,7 @@ mod account;
 mod api_keys;
 mod audit;
 mod browser;
+mod forward_auth;
 mod identities;
 mod keys;
 mod listing;
@@ -17,12 +18,13 @@ mod tokens;
 mod users;
 mod views;
 
+pub use forward_auth::{ForwardAuth, ForwardedNames};
 pub(crate) use keys::published as published_keys;
 pub(crate) use sessions::end_own;
 
 use doorward_core::authz::catalogue::{
-    Action, api_key, audit as log, identity, login as log_in, message, run, session, signing_key, thread,
-    token, user,
+    Action, ActionDef, api_key, area, audit as log, identity, login as log_in, message, run, session,
+    signing_key, thread, token, user,
 };
 use http::Method;
 
@@ -32,6 +34,14 @@ const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
+
+const AREA: &[&ActionDef] = &[area::Read::DEF, area::Write::DEF];
+
+/// Envoy asks by the method of the request that it holds, and puts its path behind.
+const fn envoy(method: Method) -> Route {
+    Route::guarded(method, "/v1/forward-auth/envoy/{path*}", AREA, |r| Box::pin(forward_auth::answer(r)))
+        .asking_for_another()
+}
 
 /// Every route, by resource.
 pub(crate) static ROUTES: &[Route] = &[
@@ -102,6 +112,13 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(DELETE, "/v1/signing-keys/{id}", &[signing_key::Retire::DEF], |r| {
         Box::pin(keys::retire(r))
     }),
+    Route::guarded(GET, "/v1/forward-auth", AREA, |r| Box::pin(forward_auth::answer(r))),
+    envoy(GET),
+    envoy(POST),
+    envoy(Method::PUT),
+    envoy(PATCH),
+    envoy(DELETE),
+    envoy(Method::OPTIONS),
     Route::guarded(GET, "/v1/audit", &[log::Read::DEF], |r| Box::pin(audit::list(r))),
     Route::guarded(POST, "/v1/threads", &[thread::Create::DEF], |r| Box::pin(threads::create(r))),
     Route::guarded(GET, "/v1/threads", &[thread::List::DEF], |r| Box::pin(threads::list(r))),

@@ -1,0 +1,279 @@
+//! Areas: parts of sites behind a proxy that asks before it lets a request through.
+//!
+//! ```text
+//! method, target, host ─ Original::read ─► one reading ─ Areas::find ─► area + area:read or area:write ─► decide
+//!                                          or a refusal              or none: nobody gets in
+//! ```
+//! Which area a request lies in is found here and nowhere else; who may enter is said by roles, and decided by
+//! [`super::decide`] like everything.
+
+use doorward_protocols::path::{CanonicalPath, canonical};
+
+use super::catalogue::{Action as _, ActionDef, area};
+
+/// Most areas: those of a role become a list that is looked through.
+pub const MAX_AREAS: usize = 64;
+
+/// A part of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Area {
+    /// Its name, as roles spell it behind `@MOUNT/`.
+    pub name: String,
+    /// The one host it is on, in lower case and without a port; any if absent.
+    pub host: Option<String>,
+    /// Where it begins: whole segments.
+    pub prefixes: Vec<CanonicalPath>,
+    /// Methods that lead into it; all if empty.
+    pub methods: Vec<String>,
+}
+
+/// All areas, none of which is in another's way.
+#[derive(Debug, Clone, Default)]
+pub struct Areas(Vec<Area>);
+
+/// Two areas that one request could mean.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the areas {first:?} and {second:?} both begin at {prefix} for the same methods")]
+pub struct AreaClash {
+    /// One.
+    pub first: String,
+    /// The other.
+    pub second: String,
+    /// Where.
+    pub prefix: String,
+}
+
+/// Why the request that a proxy asks about is not judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The path has more than one reading, or none.
+    #[error("its path cannot be judged: {0}")]
+    Path(#[from] doorward_protocols::path::PathError),
+    /// Some servers cut a segment at `;` before they look for dot segments and routes, others do not.
+    #[error("its path cannot be judged: a semicolon has two readings")]
+    Parameter,
+    /// Not a token (RFC 9110 §9.1).
+    #[error("its method cannot be judged")]
+    Method,
+    /// Not a name or an address.
+    #[error("its host cannot be judged")]
+    Host,
+}
+
+/// The request that a proxy asks about, in its one reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// In upper case, as methods are.
+    pub method: String,
+    /// Without the query.
+    pub path: CanonicalPath,
+    /// In lower case and without a port, where the proxy says it.
+    pub host: Option<String>,
+}
+
+impl Original {
+    /// Reads a method, a request target in origin form with or without a query (RFC 9112 §3.2.1), and a host with or without a port.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read(method: &str, target: &str, host: Option<&str>) -> Result<Self, Unreadable> {
+        // Methods are told apart by case, and a server that folds it would act on another one than was judged.
+        let plain = |method: &str| {
+            (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+        };
+        if !plain(method) {
+            return Err(Unreadable::Method);
+        }
+        let path = canonical(target.split('?').next().unwrap_or_default().as_bytes())?;
+        if path.decoded_segments().any(|segment| segment.contains(';')) {
+            return Err(Unreadable::Parameter);
+        }
+        let host = host.map(|text| host_of(text).ok_or(Unreadable::Host)).transpose()?;
+        Ok(Self { method: method.to_owned(), path, host })
+    }
+
+    /// What it does in an area.
+    #[must_use]
+    pub fn action(&self) -> &'static ActionDef {
+        match self.method.as_str() {
+            "GET" | "HEAD" | "OPTIONS" => area::Read::DEF,
+            _ => area::Write::DEF,
+        }
+    }
+}
+
+/// A host without its port, in the spelling in which they are compared.
+#[must_use]
+pub fn host_of(text: &str) -> Option<String> {
+    let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, port)) => (name, port),
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let whole = (1..=253).contains(&name.len()) && name.bytes().all(is_name) && is_port;
+    whole.then(|| name.trim_end_matches('.').to_ascii_lowercase())
+}
+
+impl Areas {
+    /// These areas.
+    ///
+    /// # Errors
+    /// [`AreaClash`] where one request could mean two of them.
+    pub fn new(areas: Vec<Area>) -> Result<Self, AreaClash> {
+        for (at, first) in areas.iter().enumerate() {
+            for second in &areas[at + 1..] {
+                let both = first.prefixes.iter().find(|prefix| second.prefixes.contains(prefix));
+                let methods = first.methods.is_empty()
+                    || second.methods.is_empty()
+                    || first.methods.iter().any(|method| second.methods.contains(method));
+                if let Some(prefix) = both.filter(|_| methods && first.host == second.host) {
+                    let (first, second) = (first.name.clone(), second.name.clone());
+                    return Err(AreaClash { first, second, prefix: prefix.to_string() });
+                }
+            }
+        }
+        Ok(Self(areas))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The area that a request lies in: of those on its host the one that begins deepest, and that says so of its method. An area on
+    /// this very host counts before one on any, and one above never takes the methods that a deeper one leaves out.
+    #[must_use]
+    pub fn find(&self, original: &Original) -> Option<&Area> {
+        let mut best: Option<((usize, bool), Vec<&Area>)> = None;
+        for area in &self.0 {
+            let here = match (&area.host, &original.host) {
+                (None, _) => true,
+                (Some(wanted), Some(host)) => wanted == host,
+                (Some(_), None) => false,
+            };
+            let deepest =
+                area.prefixes.iter().filter(|prefix| begins(&original.path, prefix)).map(depth).max();
+            let Some(deepest) = deepest.filter(|_| here) else { continue };
+            let rank = (deepest, area.host.is_some());
+            match &mut best {
+                Some((known, areas)) if *known == rank => areas.push(area),
+                Some((known, _)) if *known > rank => {}
+                _ => best = Some((rank, vec![area])),
+            }
+        }
+        let takes = |area: &&Area| area.methods.is_empty() || area.methods.contains(&original.method);
+        best?.1.into_iter().find(takes)
+    }
+}
+
+fn depth(prefix: &CanonicalPath) -> usize {
+    prefix.segments().count()
+}
+
+fn begins(path: &CanonicalPath, prefix: &CanonicalPath) -> bool {
+    let mut segments = path.segments();
+    prefix.segments().all(|wanted| segments.next() == Some(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(name: &str, host: Option<&str>, prefixes: &[&str], methods: &[&str]) -> Area {
+        Area {
+            name: name.to_owned(),
+            host: host.map(str::to_owned),
+            prefixes: prefixes.iter().map(|prefix| canonical(prefix.as_bytes()).expect("a path")).collect(),
+            methods: methods.iter().map(|&method| method.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_request_lies_in_the_deepest_area_that_says_so() {
+        let areas = Areas::new(vec![
+            area("site", None, &["/"], &[]),
+            area("reports", None, &["/reports", "/r"], &["GET"]),
+            area("drafts", None, &["/reports/drafts"], &[]),
+            area("posts", None, &["/reports"], &["POST"]),
+            area("shop", Some("shop.example"), &["/"], &[]),
+        ])
+        .expect("no clash");
+        for (method, target, host, expected) in [
+            ("GET", "/", None, Some("site")),
+            ("GET", "/reportsx", None, Some("site")),
+            ("GET", "/reports", None, Some("reports")),
+            ("GET", "/reports/1?a=/..", None, Some("reports")),
+            ("GET", "/%72eports/1", None, Some("reports")),
+            ("POST", "/reports/1", None, Some("posts")),
+            ("DELETE", "/reports/1", None, None),
+            ("DELETE", "/reports/drafts/1", None, Some("drafts")),
+            ("GET", "/r/1", Some("Shop.Example:8443"), Some("reports")),
+            ("GET", "/x", Some("SHOP.example."), Some("shop")),
+            ("GET", "/x", Some("other.example"), Some("site")),
+        ] {
+            let original = Original::read(method, target, host).expect("one reading");
+            let found = areas.find(&original).map(|area| area.name.as_str());
+            assert_eq!(found, expected, "{method} {target} {host:?}");
+        }
+        assert!(Areas::default().find(&Original::read("GET", "/", None).expect("good")).is_none());
+    }
+
+    #[test]
+    fn what_has_two_readings_is_not_judged() {
+        for target in [
+            "",
+            "x",
+            "http://a/x",
+            "//a",
+            "/a//b",
+            "/../a",
+            "/a/%2e%2e/b",
+            "/a%2fb",
+            "/a%5cb",
+            "/a\\b",
+            "/%2561",
+            "/a#b",
+            "/a b",
+            "/a/..;/b",
+            "/a;x=1",
+            "/a%3Bx",
+            "/\u{e9}",
+            "/%00",
+            "/%",
+        ] {
+            assert!(Original::read("GET", target, None).is_err(), "{target}");
+        }
+        for method in ["", "get", "GET ", "G\u{e9}T", "GET\nX"] {
+            assert_eq!(Original::read(method, "/", None), Err(Unreadable::Method), "{method:?}");
+        }
+        for host in ["", "a b", "a/b", "a@b", "a:x", "a,b", "[::1"] {
+            assert_eq!(Original::read("GET", "/", Some(host)), Err(Unreadable::Host), "{host}");
+        }
+        assert_eq!(host_of("[::1]:80").as_deref(), Some("::1"));
+    }
+
+    #[test]
+    fn two_areas_for_one_request_are_refused() {
+        for (first, second, clash) in [
+            (area("a", None, &["/x"], &[]), area("b", None, &["/y", "/x"], &["GET"]), true),
+            (area("a", None, &["/x"], &["POST"]), area("b", None, &["/x"], &["GET"]), false),
+            (area("a", Some("h"), &["/x"], &[]), area("b", None, &["/x"], &[]), false),
+            (area("a", None, &["/x"], &[]), area("b", None, &["/x/y"], &[]), false),
+        ] {
+            assert_eq!(
+                Areas::new(vec![first.clone(), second.clone()]).is_err(),
+                clash,
+                "{first:?} {second:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn looking_is_another_action_than_changing() {
+        for (method, access) in [("GET", "read"), ("HEAD", "read"), ("POST", "write"), ("PURGE", "write")] {
+            assert_eq!(Original::read(method, "/", None).expect("good").action().name, access);
+        }
+    }
+}
