@@ -11,6 +11,7 @@
 mod api_keys;
 mod audit;
 mod caller;
+mod forward_auth;
 mod gateway;
 mod handlers;
 mod house;
@@ -86,6 +87,11 @@ static BENCHES: &[Bench] = &[
         run: gateway::run,
     },
     Bench {
+        name: "forward_auth",
+        about: "forward-auth against an empty axum route (needs target/release/doorward)",
+        run: forward_auth::run,
+    },
+    Bench {
         name: "handlers",
         about: "user code out of process, when it does nothing (needs python3)",
         run: handlers::run,
@@ -114,10 +120,19 @@ static BENCHES: &[Bench] = &[
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted == [forward_auth::PEER] {
+        return match forward_auth::empty_route() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if wanted.iter().any(|word| word == "--help" || word == "-h") {
         println!("Usage: cargo xtask bench [-- NAME...]\n\nWithout names, all of them:");
         for bench in BENCHES {
-            println!("  {:<10} {}", bench.name, bench.about);
+            println!("  {:<12} {}", bench.name, bench.about);
         }
         println!("\nExamples:\n  cargo xtask bench\n  cargo xtask bench -- verify sign");
         return ExitCode::SUCCESS;
