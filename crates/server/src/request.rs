@@ -1,5 +1,6 @@
 //! A request that has a route, and a caller where the route asks for one.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -96,6 +97,30 @@ impl Request {
             actions,
             call,
         }
+    }
+
+    /// What begins by itself, as somebody: it may do what a request with these actions may, and came over no wire.
+    pub(crate) fn of_ours(
+        engine: &Engine,
+        site: &Arc<Site>,
+        path: CanonicalPath,
+        actions: &'static [&'static ActionDef],
+        call: Call,
+    ) -> Self {
+        let arrived = Arrived {
+            id: call.origin.request.as_str().to_owned(),
+            client: Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), by_trusted_proxy: false },
+            path,
+            method: Method::POST,
+            query: None,
+            headers: HeaderMap::new(),
+            body: Inbound::nothing(),
+            handshake: None,
+            shown: Ok(None),
+            line: None,
+        };
+        let matched = Matched { params: Vec::new(), actions };
+        Self::new(engine.clone(), Arc::clone(site), arrived, matched, Some(call))
     }
 
     /// Who is asking.

@@ -308,6 +308,11 @@ impl Bound {
         let mut serving = JoinSet::new();
         for (socket, address, desk) in self.listeners {
             tracing::info!(%address, "listening");
+            for site in desk.sites.iter().filter(|site| site.upstream.is_none()) {
+                if let Some(beside) = site.surface.beside {
+                    serving.spawn(beside(desk.engine.clone(), Arc::clone(site)));
+                }
+            }
             serving.spawn(serve(socket, desk, self.manners.clone(), stopping.subscribe()));
         }
         if let Some((socket, address, desk)) = self.metrics {

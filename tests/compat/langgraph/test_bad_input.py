@@ -368,7 +368,7 @@ def test_a_stream_whose_client_vanishes_leaves_a_server_that_goes_on(tutorial):
 
 def test_methods_and_paths_that_are_none_are_told_in_the_platforms_form(tutorial):
     someone = user(tutorial)
-    for method, path, status in (("PUT", "/threads", 405), ("GET", "/nowhere", 404), ("POST", "/store/items", 405), ("GET", "/runs/crons", 404), ("DELETE", "/runs", 405),
+    for method, path, status in (("PUT", "/threads", 405), ("GET", "/nowhere", 404), ("POST", "/store/items", 405), ("GET", "/runs/crons", 405), ("DELETE", "/runs", 405),
                                  ("POST", "/internal/truncate", 404), ("GET", "/deploy", 404), ("GET", "/metrics", 404), ("GET", "/docs", 404), ("GET", "/openapi.json", 404)):
         answer = someone.request(method, path, json={} if method == "POST" else None)
         assert answer.status_code == status and isinstance(answer.json()["detail"], str), (method, path, answer.status_code, answer.text)

@@ -142,7 +142,7 @@ def test_what_is_anothers_is_answered_like_what_is_not_there(tutorial_gateway):
     owner, stranger = Owner(tutorial_gateway), Stranger(tutorial_gateway)
 
     def told(of) -> list:
-        names = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>", of.assistant: "<assistant>"}
+        names = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>", of.assistant: "<assistant>", of.cron: "<cron>", of.cron_there: "<cron>"}
         answers = []
         for route, path, body, status in every_attempt(of, stranger.ids, owner.owner):
             # A name that is taken is the one thing that creating tells, as on the real server; it is an id nobody guesses.
@@ -368,6 +368,8 @@ def pretended(request) -> tuple[int, object]:
         return 200, {"namespace": ["s"], "key": "k", "value": whose}
     if path.endswith("/search"):
         return 200, []
+    if path.startswith("/runs/crons/"):
+        return 200, {"cron_id": path.split("/")[3], "assistant_id": ASSISTANT, "thread_id": None, "metadata": whose}
     if path.startswith("/assistants/"):
         return 200, {"assistant_id": path.split("/")[2], "metadata": {**whose, "created_by": "system"}}
     thread = body.get("thread_id") or (path.split("/")[2] if path.startswith("/threads/") else str(uuid.uuid4()))
@@ -434,8 +436,7 @@ def test_what_no_table_names_is_not_there_and_never_reaches_the_server(recorded,
     client, thread, run = ann if caller == "somebody" else anyone(server), uuid.uuid4(), uuid.uuid4()
     for method, path in (
         ("POST", "/store/items/"), ("GET", "/store/namespaces"), ("GET", "/store/items/k"), ("POST", "/store/items/batch"),
-        ("POST", "/runs/crons"), ("POST", "/runs/crons/search"), ("POST", "/runs/crons/count"), ("DELETE", f"/runs/crons/{run}"), ("PATCH", f"/runs/crons/{run}"),
-        ("POST", f"/threads/{thread}/runs/crons"), ("POST", "/mcp"), ("POST", "/mcp/"), ("GET", "/mcp"), ("DELETE", "/mcp"), ("POST", f"/a2a/{ASSISTANT}"),
+        ("PUT", f"/runs/crons/{run}"), ("POST", f"/runs/crons/{run}/runs"), ("POST", "/mcp"), ("POST", "/mcp/"), ("GET", "/mcp"), ("DELETE", "/mcp"), ("POST", f"/a2a/{ASSISTANT}"),
         ("GET", f"/.well-known/agent-card.json?assistant_id={ASSISTANT}"), ("GET", "/docs"), ("GET", "/openapi.json"), ("GET", "/metrics"), ("GET", "/internal/info"),
         ("POST", "/internal/truncate"), ("GET", "/deploy"), ("GET", "/ui/agent"), ("GET", "/"), ("POST", f"/threads/{thread}/events"), ("POST", f"/threads/{thread}/commands"),
         ("POST", f"/threads/{thread}/stream"), ("PUT", f"/threads/{thread}"), ("POST", "/threads/../store/items"), ("POST", "/threads/%2e%2e/mcp"), ("POST", "//mcp"),
@@ -445,7 +446,7 @@ def test_what_no_table_names_is_not_there_and_never_reaches_the_server(recorded,
         request = requests.Request(method, "http://x", headers={"Authorization": f"Bearer {client.token}"} if client.token else {}).prepare()
         request.url = client.base + path
         answer = client.send(request)
-        named = path.startswith(("/runs/crons", "/mcp"))
+        named = path.startswith("/mcp")
         expected = {400, 401, 404, 405} if caller == "nobody" else {404} if named else {400, 404, 405}
         assert answer.status_code in expected, (method, path, answer.status_code, answer.text)
         assert set(answer.json()) == {"detail"}, (method, path, answer.text)
@@ -482,7 +483,7 @@ def test_a_server_that_is_down_is_a_502_that_tells_nothing(tmp_path):
             assert not [word for word in (str(port), "127.0.0.1", caller.token, "user-ann") if word in answer.text + str(answer.headers)]
         assert told == {'{"detail":"The agent server cannot be reached."}'}
         assert anyone(server).post("/threads", json={}).status_code == 401
-        assert caller.post("/runs/crons", json={}).status_code == 404
+        assert caller.post("/mcp", json={}).status_code == 404
 
 
 def test_a_request_after_the_servers_own_error_is_answered_as_ever(tutorial_gateway):

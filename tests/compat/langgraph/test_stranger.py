@@ -40,6 +40,9 @@ class Owner:
         self.client.get(f"/threads/{self.thread}/runs/{self.run}/join").raise_for_status()
         self.checkpoint = self.client.get(f"/threads/{self.thread}/state").json()["checkpoint"]["checkpoint_id"]
         self.assistant = self.client.post("/assistants", json={"graph_id": "agent", "name": TEXT, "metadata": {"tag": TAG}}).json()["assistant_id"]
+        cron = {**say(TEXT), "schedule": "0 0 1 1 *", "metadata": {"tag": TAG}}
+        self.cron = self.client.post("/runs/crons", json=cron).json()["cron_id"]
+        self.cron_there = self.client.post(f"/threads/{self.thread}/runs/crons", json=cron).json()["cron_id"]
         # Under the owner's name: the real server has one store for all, and this one is also what others are shown of it.
         self.space = f"s-{os.urandom(6).hex()}"
         self.client.put("/store/items", json={"namespace": [self.space, "notes"], "key": "k", "value": {"text": TEXT, "tag": TAG}}).raise_for_status()
@@ -61,6 +64,9 @@ class Owner:
             ("GET", f"/assistants/{self.assistant}", None),
             ("GET", f"/assistants/{self.assistant}/schemas", None),
             ("POST", f"/assistants/{self.assistant}/versions", {}),
+            ("GET", f"/runs/crons/{self.cron}", None),
+            ("GET", f"/runs/crons/{self.cron_there}", None),
+            ("POST", "/runs/crons/search", {}),
             ("GET", f"/store/items?namespace={self.space}.notes&key=k", None),
             ("POST", "/store/items/search", {"namespace_prefix": [self.space]}),
             ("POST", "/store/namespaces", {"prefix": [self.space]}),
@@ -174,6 +180,21 @@ def attempts(owner: Owner, mine: dict, forged: str) -> list[tuple[str, str, obje
         *((f"POST /threads/{{thread}}/runs{kind}", f"{own}/runs{kind}", run_theirs, 404) for kind in ("", "/wait", "/stream")),
         *((f"POST /runs{kind}", f"/runs{kind}", run_theirs, 404) for kind in ("", "/wait", "/stream")),
         ("POST /runs/batch", "/runs/batch", [run_theirs], 404),
+        ("POST /threads/{thread}/runs/crons", f"{at}/runs/crons", {**body, "schedule": "0 0 1 1 *"}, 404),
+        ("POST /threads/{thread}/runs/crons", f"{own}/runs/crons", {**run_theirs, "schedule": "0 0 1 1 *"}, 404),
+        ("POST /runs/crons", "/runs/crons", {**body, "schedule": "0 0 1 1 *"}, 200),
+        ("POST /runs/crons", "/runs/crons", {**run_theirs, "schedule": "0 0 1 1 *"}, 404),
+        ("POST /runs/crons/search", "/runs/crons/search", {}, 200),
+        ("POST /runs/crons/search", "/runs/crons/search", {"thread_id": thread}, 200),
+        ("POST /runs/crons/search", "/runs/crons/search", {"metadata": {"tag": TAG}, "assistant_id": ASSISTANT, "limit": 1000}, 200),
+        ("POST /runs/crons/count", "/runs/crons/count", {"thread_id": thread}, 200),
+        ("POST /runs/crons/count", "/runs/crons/count", {"metadata": {"tag": TAG}}, 200),
+        *(entry for cron in (owner.cron, owner.cron_there) for entry in (
+            ("GET /runs/crons/{cron}", f"/runs/crons/{cron}", None, 404),
+            ("PATCH /runs/crons/{cron}", f"/runs/crons/{cron}", {"enabled": False, "metadata": {"owner": forged}}, 404),
+            ("PATCH /runs/crons/{cron}", f"/runs/crons/{cron}", say("taken"), 404),
+            ("DELETE /runs/crons/{cron}", f"/runs/crons/{cron}", None, 404),
+        )),
         # What is not there is `null`, an empty list, or gone already, as on the real server.
         ("GET /store/items", f"/store/items?namespace={owner.space}.notes&key=k", None, 200),
         ("GET /store/items", f"/store/items?namespace={owner.space}.notes&key=k&refresh_ttl=true", None, 200),
@@ -201,7 +222,7 @@ class Stranger:
 class Nobody:
     """Ids that nothing has."""
 
-    thread, empty, run, checkpoint, assistant = (str(uuid.uuid4()) for _ in range(5))
+    thread, empty, run, checkpoint, assistant, cron, cron_there = (str(uuid.uuid4()) for _ in range(7))
     space = "nothing"
 
 
@@ -291,7 +312,7 @@ def test_what_is_anothers_is_answered_like_what_is_not_there(standing_in, owner)
     stranger = Stranger(standing_in)
 
     def told(of) -> list:
-        ids = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>", of.space: "<space>", of.assistant: "<assistant>"}
+        ids = {of.thread: "<thread>", of.run: "<run>", of.checkpoint: "<checkpoint>", of.empty: "<empty>", of.space: "<space>", of.assistant: "<assistant>", of.cron: "<cron>", of.cron_there: "<cron>"}
         answers = []
         for route, path, body, status in attempts(of, stranger.ids, owner.owner):
             # A name that is taken is the one thing that creating tells, as on the real server; it is an id nobody guesses.
@@ -302,7 +323,7 @@ def test_what_is_anothers_is_answered_like_what_is_not_there(standing_in, owner)
             text = answer.text
             for value, shown in ids.items():
                 text = text.replace(value, shown)
-            answers.append((route, path.replace(of.thread, "<thread>").replace(of.run, "<run>").replace(of.checkpoint, "<checkpoint>").replace(of.space, "<space>").replace(of.assistant, "<assistant>"), answer.status_code, text if status in (404, 409) else ""))
+            answers.append((route, path.replace(of.thread, "<thread>").replace(of.run, "<run>").replace(of.checkpoint, "<checkpoint>").replace(of.space, "<space>").replace(of.assistant, "<assistant>").replace(of.cron, "<cron>").replace(of.cron_there, "<cron>"), answer.status_code, text if status in (404, 409) else ""))
         return answers
 
     assert told(owner) == told(Nobody)
@@ -327,7 +348,7 @@ DIFFERENT = {
 def test_the_walk_has_the_real_servers_statuses(standing_in, real):
     def told(server) -> list[tuple]:
         owner, stranger = Owner(server), Stranger(server)
-        names = {owner.thread: "<thread>", owner.run: "<run>", owner.checkpoint: "<checkpoint>", owner.owner: "<owner>", owner.space: "<space>", owner.assistant: "<assistant>"}
+        names = {owner.thread: "<thread>", owner.run: "<run>", owner.checkpoint: "<checkpoint>", owner.owner: "<owner>", owner.space: "<space>", owner.assistant: "<assistant>", owner.cron: "<cron>", owner.cron_there: "<cron there>"}
         names[stranger.ids["thread"]] = "<own>"
         answers = []
         for route, path, body, _ in attempts(owner, stranger.ids, owner.owner):

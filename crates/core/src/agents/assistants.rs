@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::crons;
 use super::document::{Document, Kind, Looked, each, sharing, visible};
+use super::runs::stop_assistant_key;
 use super::search::holds;
 use super::threads::TRIES;
 use crate::authz::catalogue::assistant;
@@ -372,18 +374,37 @@ impl<'e> Assistants<'e> {
         permit.close(Err(Error::new(codes::CONFLICT)))
     }
 
-    /// Removes one with its versions.
+    /// Removes one with its versions and everybody's crons of it. Runs of it that go on in this process are stopped: those of its owner and
+    /// of whoever removes it, as far as others' are nobody else's to stop.
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn delete(&self, permit: Permit<assistant::Delete>, id: &str) -> Result<()> {
-        match visible(self.engine, &permit, Kind::Assistant, id).await {
-            Ok(found) => match permit.commit(vec![Write::DeleteDocument(found.id)]).await {
-                Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::NOT_FOUND)),
-                other => Ok(other?),
-            },
-            Err(error) => permit.close(Err(error)),
+    pub async fn delete(&self, mut permit: Permit<assistant::Delete>, id: &str) -> Result<()> {
+        for _ in 0..TRIES {
+            let prepared = async {
+                let found = visible(self.engine, &permit, Kind::Assistant, id).await?;
+                let mut writes = crons::with_assistant(self.engine, &found.mount, id).await?;
+                writes.push(Write::DeleteDocument(found.id));
+                Ok((found.owner, writes))
+            };
+            let (owner, writes) = match prepared.await {
+                Ok(prepared) => prepared,
+                Err(error) => return permit.close(Err(error)),
+            };
+            match permit.attempt(writes).await {
+                Ok(()) => {
+                    let by = permit.auth().principal.owner_key();
+                    for whose in [owner, by] {
+                        self.engine.memory().live.end(stop_assistant_key(id, &whose));
+                    }
+                    return Ok(());
+                }
+                // It, or a cron of it, went a moment ago.
+                Err(StoreError::Conflict(Conflict::Missing)) => {}
+                Err(error) => return permit.close(Err(error.into())),
+            }
         }
+        permit.close(Err(Error::new(codes::CONFLICT)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod assistants;
 pub mod changing;
+pub mod crons;
 pub mod document;
 pub mod feed;
 pub mod items;

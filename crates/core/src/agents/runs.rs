@@ -250,7 +250,7 @@ impl<'e> Runs<'e> {
             run: run.clone(),
             answer: MessageId::new(self.engine.ordered_clock(), self.engine.random()),
             guard: self.engine.watch(auth),
-            stopped: live.register(vec![stop_key(&run.thread), stop_one_key(&run.id)]),
+            stopped: live.register(stop_keys(auth, run)),
             user: user_config(auth),
             listeners,
         }
@@ -406,6 +406,19 @@ impl<'e> Runs<'e> {
 /// What stops the runs of a thread in this process.
 pub(super) fn stop_key(thread: &ThreadId) -> Key {
     Key::of_work(&format!("runs of {thread}"))
+}
+
+/// What stops a run in this process: with its thread, by itself, or with its assistant, where it is one that somebody made.
+fn stop_keys(auth: &AuthContext, run: &Run) -> Vec<Key> {
+    let mut keys = vec![stop_key(&run.thread), stop_one_key(&run.id)];
+    let assistant = run.details.get("assistant_id").and_then(Value::as_str);
+    keys.extend(assistant.map(|id| stop_assistant_key(id, &auth.principal.owner_key())));
+    keys
+}
+
+/// What stops somebody's runs of an assistant in this process.
+pub(super) fn stop_assistant_key(assistant: &str, owner: &str) -> Key {
+    Key::of_work(&format!("runs of assistant {assistant} by {owner}"))
 }
 
 /// What stops one run in this process.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::crons;
 use super::model::{Message, MessageRole, Thread};
 use super::runs::stop_key;
 use super::search::{Standing, stand};
@@ -348,20 +349,33 @@ impl<'e> Threads<'e> {
         self.changed(permit, id, Idle::NotNeeded, change).await
     }
 
-    /// Removes a thread with its messages and runs.
+    /// Removes a thread with its messages, its runs and its owner's crons in it.
     ///
     /// # Errors
     /// `not_found`.
-    pub async fn delete(&self, permit: Permit<thread::Delete>, id: &ThreadId) -> Result<()> {
-        match self.visible(&permit, id).await {
-            Ok(_) => {
-                permit.commit(vec![Write::DeleteThread(id.clone())]).await?;
-                // What still runs in it has nowhere to answer.
-                self.engine.memory().live.end(stop_key(id));
-                Ok(())
+    pub async fn delete(&self, mut permit: Permit<thread::Delete>, id: &ThreadId) -> Result<()> {
+        for _ in 0..TRIES {
+            let prepared = async {
+                let thread = self.visible(&permit, id).await?;
+                crons::with_thread(self.engine, &thread).await
+            };
+            let mut writes = match prepared.await {
+                Ok(writes) => writes,
+                Err(error) => return permit.close(Err(error)),
+            };
+            writes.push(Write::DeleteThread(id.clone()));
+            match permit.attempt(writes).await {
+                Ok(()) => {
+                    // What still runs in it has nowhere to answer.
+                    self.engine.memory().live.end(stop_key(id));
+                    return Ok(());
+                }
+                // Something of it went a moment ago: what is left is looked at anew.
+                Err(StoreError::Conflict(Conflict::Missing)) => {}
+                Err(error) => return permit.close(Err(error.into())),
             }
-            Err(error) => permit.close(Err(error)),
         }
+        permit.close(Err(Error::new(codes::CONFLICT)))
     }
 
     /// Adds a message.

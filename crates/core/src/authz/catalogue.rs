@@ -267,7 +267,7 @@ catalogue! {
         /// Removing one.
         Delete = "delete", Write, Durable;
     }
-    /// Runs that begin by the clock, upstream.
+    /// Runs that begin by the clock.
     cron {
         /// Making one.
         Create = "create", Write, Durable;

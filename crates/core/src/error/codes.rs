@@ -108,6 +108,7 @@ codes! {
     TOO_MANY_ARTIFACTS = "too_many_artifacts", Conflict, "The workspace keeps as many artifacts as it may, or as much in them.", "Remove some; 10,000 are allowed, and 64 MiB.";
     TOO_MANY_ITEMS = "too_many_items", Conflict, "The owner keeps as many items as one may, or as much in them.", "Remove some; 10,000 are allowed, and 64 MiB.";
     TOO_MANY_ASSISTANTS = "too_many_assistants", Conflict, "The owner has as many assistants as one may have, or as much in them.", "Delete some; 1,000 are allowed, and 32 MiB.";
+    TOO_MANY_CRONS = "too_many_crons", Conflict, "The owner has as many crons as one may have, or as much in them.", "Delete some; 100 are allowed, and 8 MiB.";
     THREAD_BUSY = "thread_busy", Conflict, "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.", "Wait for the run, cancel it, or send another multitask_strategy.";
     LAST_ADMIN = "last_admin", Conflict, "This is the only administrator.", "Make another administrator first.";
 

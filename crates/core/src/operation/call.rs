@@ -333,6 +333,18 @@ impl Call {
         self.engine.denied(line);
     }
 
+    /// Says of something that was to begin by itself, as somebody, that it did not.
+    pub(crate) fn note_not_begun(
+        &self,
+        action: &'static ActionDef,
+        (owner, method): (&str, &str),
+        resource: &str,
+        reason: &str,
+    ) {
+        let line = self.entry(&action.to_string(), Some(resource), Outcome::Denied, Some(reason.to_owned()));
+        self.engine.denied(AuditEntry { principal: owner.to_owned(), method: method.to_owned(), ..line });
+    }
+
     /// The engine that knows the caller.
     #[must_use]
     pub fn engine(&self) -> &Engine {

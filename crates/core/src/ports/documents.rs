@@ -49,6 +49,12 @@ pub trait Documents: Send + Sync {
         filter: &'a Filter,
         query: &'a DocumentQuery,
     ) -> StoreFuture<'a, Vec<Document>>;
-    /// Documents of this kind on any mount that are due, the longest due first.
-    fn due_documents(&self, kind: Kind, now_ms: i64, limit: u32) -> StoreFuture<'_, Vec<Document>>;
+    /// Documents of this kind on this mount that are due, the longest due first.
+    fn due_documents<'a>(
+        &'a self,
+        mount: &'a str,
+        kind: Kind,
+        now_ms: i64,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Document>>;
 }

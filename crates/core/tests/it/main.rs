@@ -4,6 +4,7 @@ mod agents;
 mod anomalies;
 mod api_keys;
 mod audit;
+mod crons;
 mod events;
 mod flows;
 mod house;

@@ -185,3 +185,48 @@ fn a_database_behind_tls_is_reached_by_a_certificate_that_is_believed_and_not_ot
     private(&home.path().join("store.url"), &url.replace("sslmode=require", "sslmode=disable"));
     assert!(!status(Some(&certificate)).status.success(), "the server takes nobody without TLS");
 }
+
+/// What a request with a body answers, by curl.
+fn told(server: &Server, token: &str, path: &str, body: Option<&str>) -> serde_json::Value {
+    let mut asking = Command::new("curl");
+    asking.args(["-s", "-f", "-H", &format!("Authorization: Bearer {token}")]);
+    if let Some(body) = body {
+        asking.args(["-H", "Content-Type: application/json", "-d", body]);
+    }
+    let asked = asking.arg(format!("{}/langgraph{path}", server.url())).output().expect("curl is there");
+    assert!(asked.status.success(), "{path}: {}", server.log());
+    serde_json::from_slice(&asked.stdout).expect("JSON")
+}
+
+#[test]
+fn two_servers_on_one_database_run_each_cron_once_for_each_time() {
+    let database = postgres::Server::start();
+    let url = database.database();
+    let (one, other) = (dev(&url), dev(&url));
+    json(
+        &one.command(&["user", "create", "--username", "ada", "--password-stdin"], &format!("{PASSWORD}\n")),
+    );
+    let token = log_in(&one, "ada");
+    let cron = r#"{"assistant_id":"agent","schedule":"0 0 1 1 *","input":{"messages":[{"role":"user","content":"hi"}]}}"#;
+    let made: Vec<(String, String)> = (0..24)
+        .map(|_| {
+            let thread =
+                told(&one, &token, "/threads", Some("{}"))["thread_id"].as_str().expect("an id").to_owned();
+            let made = told(&one, &token, &format!("/threads/{thread}/runs/crons"), Some(cron));
+            (thread, made["cron_id"].as_str().expect("an id").to_owned())
+        })
+        .collect();
+    // As if a year had passed while neither was there.
+    let past = "UPDATE document SET due_at_ms = 1 WHERE kind = 'cron'";
+    let done = database.program("psql").args([&url, "-c", past]).output().expect("psql is there");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let runs = |thread: &str| told(&other, &token, &format!("/threads/{thread}/runs"), None);
+    for (thread, _) in &made {
+        until("the cron's run", || runs(thread).as_array().is_some_and(|all| !all.is_empty()).then_some(()));
+    }
+    for (thread, cron) in &made {
+        assert_eq!(runs(thread).as_array().map(Vec::len), Some(1), "{thread}");
+        let next = told(&other, &token, &format!("/runs/crons/{cron}"), None)["next_run_date"].clone();
+        assert!(next.as_str().is_some_and(|next| next.contains("-01-01T00:00:00")), "{next}");
+    }
+}

@@ -215,6 +215,11 @@ impl Inbound {
         Self { body: Some(body), room, held: None, drained: version == Version::HTTP_2 || is_coming }
     }
 
+    /// No body, of a request that nobody sent.
+    pub(crate) fn nothing() -> Self {
+        Self { body: None, room: BodyRoom::new(), held: None, drained: false }
+    }
+
     /// The body, to be read in parts by whoever passes it on; at most so many bytes of it.
     ///
     /// # Errors

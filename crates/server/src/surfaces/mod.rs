@@ -6,10 +6,19 @@ pub(crate) mod langgraph;
 pub(crate) mod muxi;
 pub(crate) mod supabase;
 
+use std::sync::Arc;
+
+use doorward_core::engine::Engine;
+use futures_util::future::BoxFuture;
+
 use crate::http::respond::{Problems, Style};
 use crate::http::sources::TokenSource;
 use crate::native;
 use crate::route::Route;
+use crate::site::Site;
+
+/// What goes on beside the requests of a mount, until the server stops.
+pub(crate) type Beside = fn(Engine, Arc<Site>) -> BoxFuture<'static, ()>;
 
 /// One platform's way of speaking HTTP.
 pub(crate) struct Surface {
@@ -34,6 +43,8 @@ pub(crate) struct Surface {
     pub(crate) token_sources: &'static [TokenSource],
     /// Whether clients stay connected to it and find each other there.
     pub(crate) connects: bool,
+    /// What goes on beside its requests until the server stops, where it answers by itself.
+    pub(crate) beside: Option<Beside>,
     /// What it answers by itself.
     pub(crate) routes: &'static [Route],
     /// What it answers in front of the platform's own server; `None` if it cannot stand there.
@@ -52,6 +63,7 @@ pub(crate) static LANDING: Surface = Surface {
     asks_first: false,
     spare_keys: false,
     connects: false,
+    beside: None,
     routes: hypha::landing::ROUTES,
     upstream_routes: None,
 };
@@ -69,6 +81,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         spare_keys: false,
         token_sources: &[],
         connects: false,
+        beside: None,
         routes: native::ROUTES,
         upstream_routes: None,
     },
@@ -83,6 +96,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         spare_keys: false,
         token_sources: &[],
         connects: false,
+        beside: None,
         routes: agentflow::routes::EMBEDDED,
         upstream_routes: Some(agentflow::routes::UPSTREAM),
     },
@@ -97,6 +111,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         spare_keys: false,
         token_sources: hypha::TOKEN_SOURCES,
         connects: true,
+        beside: None,
         routes: hypha::routes::ROUTES,
         upstream_routes: None,
     },
@@ -111,6 +126,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         spare_keys: true,
         token_sources: &[],
         connects: false,
+        beside: Some(|engine, site| Box::pin(langgraph::clockwork::keep(engine, site))),
         routes: langgraph::routes::EMBEDDED,
         upstream_routes: Some(langgraph::routes::UPSTREAM),
     },
@@ -125,6 +141,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         spare_keys: false,
         token_sources: &[],
         connects: false,
+        beside: None,
         routes: muxi::routes::ROUTES,
         upstream_routes: None,
     },
@@ -139,6 +156,7 @@ pub(crate) static BUILTIN: &[Surface] = &[
         spare_keys: false,
         token_sources: &[],
         connects: false,
+        beside: None,
         routes: supabase::routes::ROUTES,
         upstream_routes: None,
     },

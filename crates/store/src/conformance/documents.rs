@@ -183,15 +183,20 @@ pub async fn what_is_due_is_found_and_cleared_out(open: Open<'_>) {
         put(&store, vec![insert(&made)]).await;
     }
     let names = |found: Vec<Document>| found.into_iter().map(|one| one.id).collect::<Vec<_>>();
-    let crons = store.due_documents(Kind::Cron, NOW_MS, 10).await.expect("a list");
+    let crons = store.due_documents("native", Kind::Cron, NOW_MS, 10).await.expect("a list");
     assert_eq!(names(crons), ["doc_before", "doc_now"]);
+    assert!(store.due_documents("other", Kind::Cron, NOW_MS, 10).await.expect("a list").is_empty());
     let defer = |id: &str, due_at_ms| Write::DeferDocument { id: id.to_owned(), due_at_ms };
     put(&store, vec![defer("doc_before", NOW_MS + 5), defer("doc_now", NOW_MS - 5), defer("gone", 1)]).await;
     put(&store, vec![defer("doc_never", NOW_MS)]).await;
-    let crons = store.due_documents(Kind::Cron, NOW_MS, 1).await.expect("a list");
+    let crons = store.due_documents("native", Kind::Cron, NOW_MS, 1).await.expect("a list");
     assert_eq!(names(crons), ["doc_now"], "it never comes back, and what is never due stays so");
     assert!(store.prune(NOW_MS).await.expect("pruning") >= 1);
     assert_eq!(ids(&store, &ALL, &everywhere()).await.len(), 2);
     assert_eq!(ids(&store, &Filter::Eq("team".into(), "red".into()), &everywhere()).await.len(), 2);
-    assert_eq!(store.due_documents(Kind::Cron, i64::MAX, 10).await.expect("a list").len(), 3, "crons stay");
+    assert_eq!(
+        store.due_documents("native", Kind::Cron, i64::MAX, 10).await.expect("a list").len(),
+        3,
+        "crons stay"
+    );
 }

@@ -225,12 +225,20 @@ impl Documents for SqlStore {
         })
     }
 
-    fn due_documents(&self, kind: Kind, now_ms: i64, limit: u32) -> StoreFuture<'_, Vec<Document>> {
+    fn due_documents<'a>(
+        &'a self,
+        mount: &'a str,
+        kind: Kind,
+        now_ms: i64,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Document>> {
         Box::pin(async move {
             let sql = format!(
-                "{SELECT}document.kind = $1 AND document.due_at_ms <= $2 ORDER BY document.due_at_ms, document.id LIMIT $3"
+                "{SELECT}document.mount = $4 AND document.kind = $1 AND document.due_at_ms <= $2 \
+                 ORDER BY document.due_at_ms, document.id LIMIT $3"
             );
-            let params = [Value::from(kind.as_str()), Value::from(now_ms), Value::from(limit)];
+            let params =
+                [Value::from(kind.as_str()), Value::from(now_ms), Value::from(limit), Value::from(mount)];
             self.list(&sql, &params, read).await
         })
     }

@@ -134,7 +134,7 @@ async fn hot(store: &SqlStore, noting: &Noting) -> BTreeMap<&'static str, Vec<St
         "documents of a mount": store.documents("native", Kind::Item, &Filter::Everything, &documents(None));
         "documents at a place": store.documents("native", Kind::Item, &red, &documents(Some(Place::At("a.".into()))));
         "documents under a place": store.documents("native", Kind::Item, &Filter::Everything, &documents(Some(Place::Under("a.".into()))));
-        "due_documents": store.due_documents(Kind::Cron, NOW_MS, 10);
+        "due_documents": store.due_documents("native", Kind::Cron, NOW_MS, 10);
         "owner_of": store.owner_of("m", "thread", "1");
         "owned_among": store.owned_among("m", "thread", &own_ids, "a");
         "audit since": store.audit(since(None));

@@ -4,6 +4,8 @@ mod assistants;
 mod body;
 mod budget;
 mod checkpoints;
+pub(crate) mod clockwork;
+mod crons;
 mod emitter;
 mod ids;
 mod messages;

@@ -1,9 +1,9 @@
-//! Every route, with the embedded agent server and in front of the real one. Crons, MCP and A2A are not among them.
+//! Every route, with the embedded agent server and in front of the real one. MCP and A2A are not among them.
 
-use doorward_core::authz::catalogue::{Action, assistant, run, store as store_actions, thread};
+use doorward_core::authz::catalogue::{Action, assistant, cron, run, store as store_actions, thread};
 use http::Method;
 
-use super::{assistants, ids, runs, search, service, state, stateless, store, threads, upstream};
+use super::{assistants, crons, ids, runs, search, service, state, stateless, store, threads, upstream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -100,6 +100,30 @@ pub(crate) static EMBEDDED: &[Route] = &[
         &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
         |r| Box::pin(stateless::batch(r)),
     ),
+    Route::guarded(POST, "/runs/crons", &[cron::Create::DEF, assistant::Read::DEF], |r| {
+        Box::pin(crons::create(r))
+    }),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs/crons",
+        &[cron::Create::DEF, assistant::Read::DEF, thread::Read::DEF],
+        |r| Box::pin(crons::create_in_thread(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/runs/crons/search",
+        &[cron::List::DEF, thread::List::DEF, thread::Read::DEF],
+        |r| Box::pin(crons::search(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/runs/crons/count",
+        &[cron::List::DEF, thread::List::DEF, thread::Read::DEF],
+        |r| Box::pin(crons::count(r)),
+    ),
+    Route::guarded(GET, "/runs/crons/{cron}", &[cron::Read::DEF], |r| Box::pin(crons::get(r))),
+    Route::guarded(PATCH, "/runs/crons/{cron}", &[cron::Update::DEF], |r| Box::pin(crons::update(r))),
+    Route::guarded(DELETE, "/runs/crons/{cron}", &[cron::Delete::DEF], |r| Box::pin(crons::delete(r))),
     Route::guarded(POST, "/assistants", &[assistant::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(assistants::create(r))
     }),
@@ -238,6 +262,40 @@ pub(crate) static UPSTREAM: &[Route] = &[
         &[run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
         |r| Box::pin(upstream::runs::batch(r)),
     ),
+    Route::guarded(
+        POST,
+        "/runs/crons",
+        &[cron::Create::DEF, run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::crons::create(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/threads/{thread}/runs/crons",
+        &[cron::Create::DEF, run::Create::DEF, thread::Create::DEF, thread::Read::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::crons::create_in_thread(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/runs/crons/search",
+        &[cron::List::DEF, thread::List::DEF, thread::Read::DEF],
+        |r| Box::pin(upstream::crons::search(r)),
+    ),
+    Route::guarded(
+        POST,
+        "/runs/crons/count",
+        &[cron::List::DEF, thread::List::DEF, thread::Read::DEF],
+        |r| Box::pin(upstream::crons::count(r)),
+    ),
+    Route::guarded(GET, "/runs/crons/{cron}", &[cron::Read::DEF], |r| Box::pin(upstream::crons::get(r))),
+    Route::guarded(
+        PATCH,
+        "/runs/crons/{cron}",
+        &[cron::Update::DEF, run::Create::DEF, thread::Create::DEF, assistant::Read::DEF],
+        |r| Box::pin(upstream::crons::update(r)),
+    ),
+    Route::guarded(DELETE, "/runs/crons/{cron}", &[cron::Delete::DEF], |r| {
+        Box::pin(upstream::crons::delete(r))
+    }),
     Route::guarded(POST, "/assistants", &[assistant::Create::DEF, assistant::Read::DEF], |r| {
         Box::pin(upstream::assistants::create(r))
     }),

@@ -34,7 +34,8 @@ const BEYOND: &[&str] = &[
 const MAX_AFTER_S: u32 = 3600;
 
 /// What a client may not say about itself: an agent believes these.
-const RESERVED: &[&str] = &["langgraph_auth_user", "langgraph_auth_user_id", "langgraph_auth_permissions"];
+pub(super) const RESERVED: &[&str] =
+    &["langgraph_auth_user", "langgraph_auth_user_id", "langgraph_auth_permissions"];
 
 /// Where a run goes on.
 pub(super) enum Place {
@@ -67,6 +68,13 @@ pub(super) struct Read {
     after_s: u32,
     temporary: bool,
     cancel_on_disconnect: bool,
+}
+
+impl Read {
+    /// The id of the assistant that it runs.
+    pub(super) fn into_assistant(self) -> String {
+        self.assistant
+    }
 }
 
 /// Reads a request for a run; nothing is begun.

@@ -17,6 +17,6 @@ pub(super) async fn ok(_: Request) -> Result<Answer> {
 
 /// `GET /info`
 pub(super) async fn info(_: Request) -> Result<Answer> {
-    let flags = json!({ "assistants": true, "crons": false, "langsmith": false });
+    let flags = json!({ "assistants": true, "crons": true, "langsmith": false });
     Ok(json_answer(StatusCode::OK, &json!({ "version": VERSION, "flags": flags })))
 }

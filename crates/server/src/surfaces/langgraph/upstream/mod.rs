@@ -4,9 +4,10 @@
 //! request ─ leave, handlers ─► look: whose is it? ─► rebuilt request ─► upstream ─► answer, filtered where it lists
 //! ```
 //! What owns a thing stands in its metadata there: what handlers write, and a stamp of ours beside it for what they do not cover. Routes
-//! that no table names are not reachable: `/internal/*`, `/deploy`, `/docs`, `/metrics`, crons, MCP, A2A.
+//! that no table names are not reachable: `/internal/*`, `/deploy`, `/docs`, `/metrics`, MCP, A2A.
 
 pub(super) mod assistants;
+pub(super) mod crons;
 pub(crate) mod graphs_own;
 mod listing;
 pub(super) mod runs;
@@ -46,6 +47,8 @@ pub(super) struct Kind {
 pub(super) static THREAD: Kind =
     Kind { under: "/threads/", searched_at: Some("/threads/search"), id: "thread_id" };
 pub(super) static ASSISTANT: Kind = Kind { under: "/assistants/", searched_at: None, id: "assistant_id" };
+
+pub(super) static CRON: Kind = Kind { under: "/runs/crons/", searched_at: None, id: "cron_id" };
 
 /// Whether leave reaches a thing as the server shows it.
 pub(super) fn reaches(grant: &Grant, kind: &Kind, thing: &Value) -> Result<bool> {

@@ -24,12 +24,11 @@ use crate::http::respond::Answer;
 use crate::request::Request;
 
 /// Where a run goes on.
-enum Place {
+pub(super) enum Place {
+    /// In this thread.
     Thread(ThreadId),
     /// In a thread of its own; `waited` for by a client that is told of it as a new one.
-    New {
-        waited: bool,
-    },
+    New { waited: bool },
 }
 
 impl Place {
@@ -42,7 +41,11 @@ impl Place {
 }
 
 /// Leave to begin a run, and the body that begins it.
-async fn admitted(request: &Request, place: &Place, mut body: Body) -> Result<(Grant, Map<String, Value>)> {
+pub(super) async fn admitted(
+    request: &Request,
+    place: &Place,
+    mut body: Body,
+) -> Result<(Grant, Map<String, Value>)> {
     let named = match body.member("assistant_id") {
         None => return Err(Error::new(codes::BAD_FIELD).message("\"assistant_id\" is a required property")),
         Some(Value::String(named)) => named.clone(),
