@@ -25,7 +25,8 @@ const NAMES: [&str; 4] = [
     "forward-auth, requests per CPU second × an empty axum route's",
     "forward-auth: requests a second × an empty axum route's",
 ];
-const AREA: &str = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[areas.app]\nprefixes = [\"/\"]\nroles = [\"user\"]\n";
+const AREA: &str =
+    "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n[areas.app]\nprefixes = [\"/\"]\nroles = [\"user\"]\n";
 
 fn text(error: impl ToString) -> String {
     error.to_string()
@@ -92,8 +93,7 @@ fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2], String> {
     let used = || cpu_s(pid).ok_or("the system does not tell");
     let (begun, before) = (wall(), used()?);
     let all: Result<Vec<u32>, String> = std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..CLIENTS).map(|_| scope.spawn(|| ask(address, request, &stop))).collect();
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask(address, request, &stop))).collect();
         std::thread::sleep(ROUND);
         stop.store(true, Ordering::Relaxed);
         clients.into_iter().map(|client| client.join().map_err(|_| "a client panicked".to_owned())?).collect()

@@ -150,6 +150,17 @@ fn invalid() -> Fault {
     Fault::assertion("Invalid key, key does not exist or expired: Invalid login key")
 }
 
+fn open_in(pendings: &mut Waiting, key: &str, mark: [u8; 32], now_ms: i64) -> Result<Approval, Fault> {
+    let pending = pendings.get_mut(key).filter(|one| one.is_good(now_ms)).ok_or_else(invalid)?;
+    if pending.done.is_some() {
+        return Err(invalid());
+    }
+    if !bool::from(pending.browser.get_or_insert(mark).ct_eq(&mark)) {
+        return Err(Fault::permission("This link was opened in another browser."));
+    }
+    Ok(Approval { from: pending.by, workspace: pending.workspace.clone(), ttl_s: pending.ttl_s })
+}
+
 impl Hub {
     /// The login service as its page uses it.
     #[must_use]
@@ -178,15 +189,7 @@ impl Logins<'_> {
     /// For keys that are unknown, used or too old, and for another browser.
     pub fn open(&self, key: &str, mark: [u8; 32]) -> Result<Approval, Fault> {
         let now_ms = self.0.engine().now_ms();
-        let mut pendings = self.0.0.logins.lock();
-        let pending = pendings.get_mut(key).filter(|one| one.is_good(now_ms)).ok_or_else(invalid)?;
-        if pending.done.is_some() {
-            return Err(invalid());
-        }
-        if !bool::from(pending.browser.get_or_insert(mark).ct_eq(&mark)) {
-            return Err(Fault::permission("This link was opened in another browser."));
-        }
-        Ok(Approval { from: pending.by, workspace: pending.workspace.clone(), ttl_s: pending.ttl_s })
+        open_in(&mut self.0.0.logins.lock(), key, mark, now_ms)
     }
 
     /// A person agrees, in the browser that opened the page.
@@ -203,8 +206,11 @@ impl Logins<'_> {
     /// # Errors
     /// As [`Logins::open`].
     pub fn refuse(&self, key: &str, mark: [u8; 32]) -> Result<(), Fault> {
-        self.open(key, mark)?;
-        let gone = self.0.0.logins.lock().remove(key).ok_or_else(invalid)?;
+        let now_ms = self.0.engine().now_ms();
+        let mut pendings = self.0.0.logins.lock();
+        open_in(&mut pendings, key, mark, now_ms)?;
+        // Under the same lock: what was delivered meanwhile is not refused any more.
+        let gone = pendings.remove(key).ok_or_else(invalid)?;
         gone.told.notify_waiters();
         Ok(())
     }

@@ -44,7 +44,7 @@ pub struct AreaClash {
 }
 
 /// Why the request that a proxy asks about is not judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// The path has more than one reading, or none.
     #[error("its path cannot be judged: {0}")]
@@ -58,6 +58,12 @@ pub enum Unreadable {
     /// Not a name or an address.
     #[error("its host cannot be judged")]
     Host,
+    /// Some areas are of one host, and the proxy does not say which one is asked for.
+    #[error("the proxy does not say the host, and some areas are on one alone")]
+    NoHost,
+    /// Spelled as servers spell a deeper area that tell no letters' case, endings or dots apart.
+    #[error("its path is nearly that of the area {0:?}, and some servers take it for that one")]
+    Spelling(String),
 }
 
 /// The request that a proxy asks about, in its one reading.
@@ -81,7 +87,8 @@ impl Original {
         let plain = |method: &str| {
             (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
         };
-        if !plain(method) {
+        // These two are for whoever stands between, never for an application (RFC 9110 §9.3.6, §9.3.8).
+        if !plain(method) || matches!(method, "CONNECT" | "TRACE") {
             return Err(Unreadable::Method);
         }
         let path = canonical(target.split('?').next().unwrap_or_default().as_bytes())?;
@@ -144,18 +151,28 @@ impl Areas {
 
     /// The area that a request lies in: of those on its host the one that begins deepest, and that says so of its method. An area on
     /// this very host counts before one on any, and one above never takes the methods that a deeper one leaves out.
-    #[must_use]
-    pub fn find(&self, original: &Original) -> Option<&Area> {
+    ///
+    /// # Errors
+    /// [`Unreadable::NoHost`], and [`Unreadable::Spelling`] where a server behind could take the path for one of a deeper area.
+    pub fn find(&self, original: &Original) -> Result<Option<&Area>, Unreadable> {
+        if original.host.is_none() && self.has_hosts() {
+            return Err(Unreadable::NoHost);
+        }
         let mut best: Option<((usize, bool), Vec<&Area>)> = None;
+        let mut nearly: Option<(usize, &Area)> = None;
         for area in &self.0 {
-            let here = match (&area.host, &original.host) {
-                (None, _) => true,
-                (Some(wanted), Some(host)) => wanted == host,
-                (Some(_), None) => false,
-            };
+            if area.host.is_some() && area.host != original.host {
+                continue;
+            }
+            let near =
+                area.prefixes.iter().filter(|prefix| nearly_begins(&original.path, prefix)).map(depth).max();
+            let Some(near) = near else { continue };
+            if nearly.is_none_or(|(known, _)| known < near) {
+                nearly = Some((near, area));
+            }
             let deepest =
                 area.prefixes.iter().filter(|prefix| begins(&original.path, prefix)).map(depth).max();
-            let Some(deepest) = deepest.filter(|_| here) else { continue };
+            let Some(deepest) = deepest else { continue };
             let rank = (deepest, area.host.is_some());
             match &mut best {
                 Some((known, areas)) if *known == rank => areas.push(area),
@@ -163,8 +180,24 @@ impl Areas {
                 _ => best = Some((rank, vec![area])),
             }
         }
+        let deepest = best.as_ref().map(|((depth, _), _)| *depth);
+        if let Some((_, area)) = nearly.filter(|(depth, _)| deepest.is_none_or(|known| known < *depth)) {
+            return Err(Unreadable::Spelling(area.name.clone()));
+        }
         let takes = |area: &&Area| area.methods.is_empty() || area.methods.contains(&original.method);
-        best?.1.into_iter().find(takes)
+        Ok(best.and_then(|(_, areas)| areas.into_iter().find(takes)))
+    }
+
+    /// Whether some are on one host alone.
+    #[must_use]
+    pub fn has_hosts(&self) -> bool {
+        self.0.iter().any(|area| area.host.is_some())
+    }
+
+    /// The area of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Area> {
+        self.0.iter().find(|area| area.name == name)
     }
 }
 
@@ -175,6 +208,20 @@ fn depth(prefix: &CanonicalPath) -> usize {
 fn begins(path: &CanonicalPath, prefix: &CanonicalPath) -> bool {
     let mut segments = path.segments();
     prefix.segments().all(|wanted| segments.next() == Some(wanted))
+}
+
+/// As [`begins`], as servers read paths that tell no letters' case apart (Express), take what stands behind a dot for the form of an
+/// answer (Rails), or cut dots and spaces at the end of a name (Windows).
+fn nearly_begins(path: &CanonicalPath, prefix: &CanonicalPath) -> bool {
+    let plain = |segment: &str| segment.trim_end_matches(['.', ' ']).to_lowercase();
+    let mut segments = path.decoded_segments();
+    prefix.decoded_segments().all(|wanted| {
+        segments.next().is_some_and(|segment| {
+            let (segment, wanted) = (plain(&segment), plain(&wanted));
+            let formless = segment.split_once('.').map_or(&*segment, |(name, _)| name);
+            segment == wanted || formless == wanted
+        })
+    })
 }
 
 #[cfg(test)]
@@ -201,23 +248,56 @@ mod tests {
         ])
         .expect("no clash");
         for (method, target, host, expected) in [
-            ("GET", "/", None, Some("site")),
-            ("GET", "/reportsx", None, Some("site")),
-            ("GET", "/reports", None, Some("reports")),
-            ("GET", "/reports/1?a=/..", None, Some("reports")),
-            ("GET", "/%72eports/1", None, Some("reports")),
-            ("POST", "/reports/1", None, Some("posts")),
-            ("DELETE", "/reports/1", None, None),
-            ("DELETE", "/reports/drafts/1", None, Some("drafts")),
+            ("GET", "/", Some("a"), Some("site")),
+            ("GET", "/reportsx", Some("a"), Some("site")),
+            ("GET", "/reports", Some("a"), Some("reports")),
+            ("GET", "/reports/1?a=/..", Some("a"), Some("reports")),
+            ("GET", "/%72eports/1", Some("a"), Some("reports")),
+            ("GET", "/reports/1.json", Some("a"), Some("reports")),
+            ("POST", "/reports/1", Some("a"), Some("posts")),
+            ("DELETE", "/reports/1", Some("a"), None),
+            ("DELETE", "/reports/drafts/1", Some("a"), Some("drafts")),
             ("GET", "/r/1", Some("Shop.Example:8443"), Some("reports")),
             ("GET", "/x", Some("SHOP.example."), Some("shop")),
             ("GET", "/x", Some("other.example"), Some("site")),
         ] {
             let original = Original::read(method, target, host).expect("one reading");
-            let found = areas.find(&original).map(|area| area.name.as_str());
-            assert_eq!(found, expected, "{method} {target} {host:?}");
+            let found = areas.find(&original).map(|area| area.map(|area| area.name.as_str()));
+            assert_eq!(found, Ok(expected), "{method} {target} {host:?}");
         }
-        assert!(Areas::default().find(&Original::read("GET", "/", None).expect("good")).is_none());
+        let root = Original::read("GET", "/", None).expect("good");
+        assert_eq!(Areas::default().find(&root), Ok(None));
+        assert_eq!(areas.find(&root), Err(Unreadable::NoHost), "which host decides, so one has to be said");
+    }
+
+    #[test]
+    fn what_some_servers_take_for_a_deeper_area_is_not_let_into_the_one_around_it() {
+        let areas = Areas::new(vec![
+            area("site", None, &["/"], &[]),
+            area("admin", None, &["/admin"], &[]),
+            area("inner", None, &["/admin/keys"], &[]),
+            area("style", None, &["/admin.css"], &[]),
+        ])
+        .expect("no clash");
+        let find = |target: &str| {
+            let original = Original::read("GET", target, None).expect("one reading");
+            areas.find(&original).map(|area| area.map(|area| area.name.clone()))
+        };
+        for target in
+            ["/ADMIN", "/Admin/x", "/admin.json", "/admin.", "/admin%20", "/admin%2e/x", "/admin.tar.gz"]
+        {
+            assert_eq!(find(target), Err(Unreadable::Spelling("admin".into())), "{target}");
+        }
+        assert_eq!(find("/admin/KEYS/1"), Err(Unreadable::Spelling("inner".into())));
+        for (target, expected) in [
+            ("/admin", "admin"),
+            ("/admin/x.JSON", "admin"),
+            ("/administrator", "site"),
+            ("/admin.css", "style"),
+            ("/x.admin", "site"),
+        ] {
+            assert_eq!(find(target), Ok(Some(expected.to_owned())), "{target}");
+        }
     }
 
     #[test]
@@ -245,7 +325,7 @@ mod tests {
         ] {
             assert!(Original::read("GET", target, None).is_err(), "{target}");
         }
-        for method in ["", "get", "GET ", "G\u{e9}T", "GET\nX"] {
+        for method in ["", "get", "GET ", "G\u{e9}T", "GET\nX", "TRACE", "CONNECT"] {
             assert_eq!(Original::read(method, "/", None), Err(Unreadable::Method), "{method:?}");
         }
         for host in ["", "a b", "a/b", "a@b", "a:x", "a,b", "[::1"] {

@@ -200,6 +200,15 @@ pub(super) fn read_forward_auth(mut section: Section<'_>) -> Option<ForwardedNam
     };
     let (subject, principal, roles) =
         (header("subject_header"), header("principal_header"), header("roles_header"));
+    let same = subject.is_some() && (subject == principal || subject == roles);
+    if same || (principal.is_some() && principal == roles) {
+        section.refuse(
+            "subject_header",
+            "two of the headers have one name".to_owned(),
+            "give subject_header, principal_header and roles_header a name each",
+        );
+        return None;
+    }
     let login_url = match section.is_given("login_url").then(|| section.text("login_url")) {
         None => Some(None),
         Some(None) => None,

@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use doorward_core::authz::areas::Original;
+use doorward_core::authz::areas::{Original, Unreadable};
 use doorward_core::authz::catalogue::{self, ActionDef};
 use doorward_core::authz::filter::Filter;
 use doorward_core::authz::{Denial, Roles};
@@ -31,7 +31,7 @@ use super::policy_callers::{self, Caller, required};
 use super::problem::{Problem, Problems};
 use super::section::{Key, Reading, Section};
 use super::tree::{Node, Value, from_toml};
-use super::{Config, Origin};
+use super::{Config, Mount, Origin, SurfaceKind};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -222,6 +222,17 @@ fn case(
         section.refuse("mount", format!("there is no mount {mount:?}"), mend);
         None
     });
+    let placed =
+        mount.as_deref().and_then(|name| around.config.mounts.iter().find(|mount| mount.name == name));
+    if let Some(placed) = placed {
+        if section.is_given("request") && placed.surface != SurfaceKind::Native {
+            let what = format!("proxies ask no mount like {:?}", placed.name);
+            section.refuse("mount", what, "leave it out, or name one whose surface is native");
+        }
+        if let Some(auth) = &auth {
+            vouched_for_there(&mut section, auth, placed, around.config);
+        }
+    }
     let owner = section.is_given("owner").then(|| section.text("owner"));
     let owner = match owner {
         None => Some(None),
@@ -275,6 +286,12 @@ fn asked(section: &mut Section<'_>, around: &Around<'_>) -> Option<What> {
         if let Err(mend) = &found {
             section.refuse("action", format!("there is no action {action:?}"), mend.clone());
         }
+        if let (Ok(action), Some(Some(area))) = (&found, &resource)
+            && action.resource == "area"
+            && around.config.areas.areas.named(area).is_none()
+        {
+            section.refuse("resource", format!("there is no area {area:?}"), "name one of [areas]");
+        }
         return match (found, resource) {
             (Ok(action), None) => Some((action, None, false)),
             (Ok(action), Some(Some(resource))) => Some((action, Some(resource), false)),
@@ -293,7 +310,19 @@ fn asked(section: &mut Section<'_>, around: &Around<'_>) -> Option<What> {
         .and_then(|(method, path)| Original::read(method, path, host.as_deref()).map_err(|e| e.to_string()));
     match read {
         Ok(original) => {
-            let area = around.config.areas.areas.find(&original);
+            let area = match around.config.areas.areas.find(&original) {
+                Ok(area) => area,
+                Err(Unreadable::NoHost) => {
+                    section.refuse(
+                        "request",
+                        Unreadable::NoHost.to_string(),
+                        "add host = \"app.example.com\"",
+                    );
+                    return None;
+                }
+                // Asked for real, it is refused as what lies nowhere is.
+                Err(_) => None,
+            };
             Some((original.action(), area.map(|area| area.name.clone()), area.is_none()))
         }
         Err(error) => {
@@ -304,6 +333,18 @@ fn asked(section: &mut Section<'_>, around: &Around<'_>) -> Option<What> {
             );
             None
         }
+    }
+}
+
+/// Refuses a caller of an issuer whose tokens the mount does not take: asked for real, they get 401.
+fn vouched_for_there(section: &mut Section<'_>, auth: &AuthContext, mount: &Mount, config: &Config) {
+    let of = config.issuers.iter().find(|(_, issuer)| *issuer.name == *auth.principal.authority);
+    if let Some((name, _)) = of.filter(|(name, _)| !mount.issuers.contains(name)) {
+        section.refuse(
+            "who",
+            format!("the mount {:?} takes no tokens of the issuer {name:?}", mount.name),
+            format!("list it in mounts.{}.issuers, or name another mount", mount.name),
+        );
     }
 }
 

@@ -9,12 +9,38 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const NAME_WANTED: &str =
     "1 to 128 characters that can be seen, without spaces and / : * @ ? #, and not . or ..";
 
-/// What is not seen and changes how what stands around it is read: format characters, among them those that order text (Unicode 16, Cf).
+/// What is not seen, or changes how what stands around it is read: format characters, among them those that order text, and what is
+/// ignored where it cannot be shown (Unicode 16: Cf, and Default_Ignorable_Code_Point), with the blank pattern of Braille.
 fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
-        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e007f}')
+    const RANGES: &[(u32, u32)] = &[
+        (0xad, 0xad),
+        (0x34f, 0x34f),
+        (0x600, 0x605),
+        (0x61c, 0x61c),
+        (0x6dd, 0x6dd),
+        (0x70f, 0x70f),
+        (0x890, 0x891),
+        (0x8e2, 0x8e2),
+        (0x115f, 0x1160),
+        (0x17b4, 0x17b5),
+        (0x180b, 0x180f),
+        (0x200b, 0x200f),
+        (0x202a, 0x202e),
+        (0x2060, 0x206f),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xfe00, 0xfe0f),
+        (0xfeff, 0xfeff),
+        (0xffa0, 0xffa0),
+        (0xfff0, 0xfffb),
+        (0x110bd, 0x110bd),
+        (0x110cd, 0x110cd),
+        (0x13430, 0x1343f),
+        (0x1bca0, 0x1bca3),
+        (0x1d173, 0x1d17a),
+        (0xe0000, 0xe0fff),
+    ];
+    RANGES.iter().any(|(first, last)| (*first..=*last).contains(&u32::from(c)))
 }
 
 /// Whether a text can name a client: `/`, `:`, `*` and `@` mean something in addresses, and control characters nothing good.
@@ -124,7 +150,15 @@ mod tests {
         }
         let long = "x".repeat(MAX_NAME_BYTES + 1);
         // What is not seen could make a name read as another one.
-        for unseen in ["a\u{202e}b", "w\u{200b}", "\u{feff}a", "a\u{ad}b", "\u{2066}a\u{2069}"] {
+        for unseen in [
+            "a\u{202e}b",
+            "w\u{200b}",
+            "\u{feff}a",
+            "a\u{ad}b",
+            "\u{2066}a\u{2069}",
+            "admin\u{3164}",
+            "\u{2800}",
+        ] {
             assert!(!is_name(unseen), "{unseen:?}");
         }
         assert!(is_name("名前") && is_name("Zoë"));

@@ -13,9 +13,9 @@
 use std::sync::Arc;
 
 use doorward_core::authz::Target;
-use doorward_core::authz::areas::{Areas, Original};
+use doorward_core::authz::areas::{Areas, Original, Unreadable};
 use doorward_core::error::{Error, Result, codes};
-use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, UPGRADE};
 use http::{Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -28,6 +28,8 @@ use crate::request::Request;
 
 /// Where Envoy puts the path of the request behind.
 const ENVOY: &str = "/v1/forward-auth/envoy";
+/// By which some applications act on another method than the request's own.
+const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 /// An owner that nobody is: areas are nobody's own.
 const NOBODY: &str = "";
 
@@ -94,20 +96,20 @@ pub(super) async fn answer(request: Request) -> Result<Answer> {
     }
     // 2.
     let asked = Asked::read(&request)?;
-    let original = Original::read(&asked.method, &asked.target, asked.host.as_deref())
-        .map_err(|unreadable| refused(&format!("The request is not let through: {unreadable}.")))?;
+    let unreadable = |why: Unreadable| refused(&format!("The request is not let through: {why}."));
+    let original = Original::read(&asked.method, &asked.target, asked.host.as_deref()).map_err(unreadable)?;
     // 3.
     let forward = Arc::clone(&request.site.forward_auth);
     let area = forward
         .areas
         .find(&original)
+        .map_err(unreadable)?
         .ok_or_else(|| refused("The request lies in no area that is open to anybody."))?;
     // 4.
     let auth = Arc::clone(&request.call()?.auth);
     let safe = matches!(original.method.as_str(), "GET" | "HEAD" | "OPTIONS");
-    let upgrade = request.headers.contains_key(http::header::UPGRADE);
     if auth.ambient
-        && (!safe || upgrade)
+        && (!safe || opens_a_socket(&request.headers))
         && foreign(&request.headers, request.site.public_origin.as_deref(), |_| false)
     {
         return Err(Error::new(codes::CROSS_SITE));
@@ -141,6 +143,13 @@ pub(super) async fn answer(request: Request) -> Result<Answer> {
     grant.close(Ok(answer))
 }
 
+/// Whether the request opens a WebSocket. Proxies keep `Upgrade` to themselves (nginx in a request of its own), so what only a handshake has
+/// says it too: a header of RFC 6455 §4.1, and the mode that browsers send (Fetch Metadata).
+fn opens_a_socket(headers: &HeaderMap) -> bool {
+    let mode = headers.get_all("sec-fetch-mode").iter().any(|mode| mode == "websocket");
+    mode || headers.contains_key(UPGRADE) || headers.contains_key("sec-websocket-key")
+}
+
 fn refused(message: &str) -> Error {
     Error::new(codes::FORWARD_AUTH_REFUSED).message(message)
 }
@@ -169,6 +178,11 @@ impl Asked {
             (Some(_), None) => Err(refused(&format!("The proxy has to send {method} beside {target}."))),
             (None, Some(_)) => Err(refused(&format!("The proxy has to send {target} beside {method}."))),
         };
+        if let Some(name) = OVERRIDES.iter().find(|name| request.headers.contains_key(**name)) {
+            return Err(refused(&format!(
+                "{name} could have another method acted on than is judged; it is not let through."
+            )));
+        }
         let original = pair("x-original-uri", "x-original-method")?;
         let forwarded = pair("x-forwarded-uri", "x-forwarded-method")?;
         let behind = request.path.as_str().strip_prefix(ENVOY).filter(|path| !path.is_empty()).map(|path| {
@@ -185,6 +199,11 @@ impl Asked {
         }
         let (method, target) = first;
         let (host, proto) = (header("x-forwarded-host")?, header("x-forwarded-proto")?);
+        // Envoy asks by the request's own host, as by its own method and path.
+        let host = match (host, request.path.as_str().starts_with(ENVOY)) {
+            (None, true) => header(HOST.as_str())?,
+            (host, _) => host,
+        };
         Ok(Self { method, target, host, proto, takes_redirects })
     }
 
