@@ -117,8 +117,11 @@ impl Users<'_> {
             if out {
                 beside.extend(self.end_everything(&user.id));
             }
-            if was.roles != user.roles && self.engine.reaches_far(&user.roles) {
-                // A link that a mount's key made for a plain account must not open what it becomes.
+            // A link that a mount's key made for a plain account must not open what it becomes, nor what came to an address of before what
+            // has another one now, nor what was asked for before a ban what comes back after it.
+            let promoted = was.roles != user.roles && self.engine.reaches_far(&user.roles);
+            let back = was.is_kept_out(self.engine.now_ms()) && !out;
+            if promoted || was.email != user.email || back {
                 beside.extend(super::proofs::end_all_writes(id));
             }
             if out || password.is_some() {
@@ -192,6 +195,7 @@ impl Users<'_> {
         Ok(())
     }
 
+    /// Ends every credential of theirs there is, and what was begun with one.
     pub(super) fn end_everything(&self, id: &UserId) -> Vec<Write> {
         let revoked = Revoked::Principal(Principal::local(id).owner_key());
         let at_ms = moment_ms(self.engine, &revoked);

@@ -241,6 +241,30 @@ async fn a_cron_that_was_made_with_a_key_reaches_as_far_as_the_key_and_ends_with
 }
 
 #[tokio::test]
+async fn whoever_else_may_change_a_cron_gives_it_nothing_to_do() {
+    let house = House::new().await;
+    let (ann, other) = (house.person("ann").await.call(&house).await, house.system());
+    made(&house, &ann, new("c")).await.expect("made");
+    let payload = json!({"input": {"n": 2}}).as_object().expect("an object").clone();
+    for changes in [
+        CronChanges { payload, ..CronChanges::default() },
+        CronChanges { schedule: Some("* * * * *".to_owned()), ..CronChanges::default() },
+        CronChanges { timezone: Some("Europe/Berlin".to_owned()), ..CronChanges::default() },
+        CronChanges { end_at_ms: Some(None), ..CronChanges::default() },
+        CronChanges { keep: Some(true), ..CronChanges::default() },
+        CronChanges { enabled: Some(true), ..CronChanges::default() },
+    ] {
+        assert_eq!(code(change(&house, &other, "c", changes.clone()).await), "forbidden");
+        change(&house, &ann, "c", changes).await.expect("it is hers");
+    }
+    let off = CronChanges { enabled: Some(false), ..CronChanges::default() };
+    change(&house, &other, "c", off).await.expect("turning it off gives it nothing to do");
+    assert_eq!(is_there(&house, &ann, "c").await, Some(false));
+    house.clock.advance_s(86_400);
+    assert!(claim(&house).await.is_empty());
+}
+
+#[tokio::test]
 async fn crons_are_their_owners_and_so_many() {
     let house = House::new().await;
     let (ann, bob) =

@@ -75,6 +75,10 @@ async fn whoever_is_kept_out_meanwhile_or_gets_another_password_is_not_let_in_by
             "flow_unknown",
         ),
         (Administration { roles: Some(vec!["admin".into()]), ..Administration::default() }, "flow_unknown"),
+        (
+            Administration { email: Some("new@example.org".into()), ..Administration::default() },
+            "flow_unknown",
+        ),
     ] {
         let house = house().await;
         let (flow, _) = opened(&house).await;
@@ -83,6 +87,19 @@ async fn whoever_is_kept_out_meanwhile_or_gets_another_password_is_not_let_in_by
         house.engine.users().administer(permit, &id, changes).await.expect("changed");
         assert_eq!(code(exchange(&house, &flow, VERIFIER).await), expected);
     }
+}
+
+#[tokio::test]
+async fn whoever_is_let_in_again_is_not_by_a_code_of_before() {
+    let house = house().await;
+    let (flow, _) = opened(&house).await;
+    let id = account(&house).await.id;
+    for disabled in [true, false] {
+        let changes = Administration { disabled: Some(disabled), ..Administration::default() };
+        let permit = house.system().permit::<user::Administer>(Target::any()).expect("the system may");
+        house.engine.users().administer(permit, &id, changes).await.expect("changed");
+    }
+    assert_eq!(code(exchange(&house, &flow, VERIFIER).await), "flow_unknown");
 }
 
 #[tokio::test]

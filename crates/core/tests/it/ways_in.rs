@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use doorward_core::agents::crons::{Crons, NewCron};
 use doorward_core::authz::catalogue::{api_key, user};
 use doorward_core::authz::{RoleDef, Target};
 use doorward_core::clock::Clock as _;
@@ -72,6 +73,37 @@ async fn the_first_proof_by_somebody_elses_letter_ends_every_way_in_of_before() 
         assert_eq!(open(&house, purpose, &letter(&house, 2).await.0).await, "ok");
         assert_eq!(ways_in(&house, &elsewhere, &token, &key).await, [false; 4], "{purpose:?}");
     }
+}
+
+#[tokio::test]
+async fn the_first_proof_by_somebody_elses_letter_turns_off_the_crons_of_before() {
+    let (house, elsewhere, token, _) = settled().await;
+    let crons = Crons::of(&elsewhere.engine);
+    let call = elsewhere.bearer(&token).await.expect("in");
+    let cron = NewCron {
+        id: "c".to_owned(),
+        assistant: "an-assistant".to_owned(),
+        thread: None,
+        metadata: Map::new(),
+        schedule: "*/10 * * * *".to_owned(),
+        timezone: None,
+        end_at_ms: None,
+        enabled: true,
+        keep: false,
+        payload: Map::new(),
+    };
+    crons.create(call.permit(Target::any()).expect("may"), cron).await.expect("made");
+    let _ = letter(&house, 1).await;
+    house.clock.advance_ms(600_000);
+    assert_eq!(ask(&house, Purpose::MagicLink, ANN).await, "ok");
+    let (due, _) = crons.claim(&elsewhere.mount).await.expect("the store answers");
+    assert!(crons.caller(&elsewhere.mount, &due[0]).await.is_ok(), "nobody has proven anything yet");
+    assert_eq!(open(&house, Purpose::MagicLink, &letter(&house, 2).await.0).await, "ok");
+    feed::catch_up(&elsewhere.engine).await.expect("news is had");
+    house.clock.advance_ms(600_000);
+    feed::catch_up(&elsewhere.engine).await.expect("news is had");
+    let (due, _) = crons.claim(&elsewhere.mount).await.expect("the store answers");
+    assert_eq!(code(crons.caller(&elsewhere.mount, &due[0]).await), "token_revoked");
 }
 
 #[tokio::test]

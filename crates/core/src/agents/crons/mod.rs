@@ -283,6 +283,12 @@ impl<'e> Crons<'e> {
 
     fn changed(&self, grant: &Grant, seen: Document, changes: &CronChanges) -> Result<(Document, i64)> {
         let now_ms = self.engine.now_ms();
+        let is_owner = grant.auth().principal.owner_key() == seen.owner;
+        if !is_owner && changes.needs_its_owner() {
+            // It runs as its owner, whoever changes it: nobody else says what, or that it goes on.
+            let text = "Only its owner changes what a cron does or when: it runs as its owner. Others turn it off, or change its metadata.";
+            return Err(Error::new(codes::FORBIDDEN).message(text).by_rule("cron owner"));
+        }
         let mut kept = Kept::of(&seen)?;
         let mut metadata = seen.metadata.clone();
         metadata.extend(changes.metadata.clone());
@@ -306,7 +312,7 @@ impl<'e> Crons<'e> {
         let due_at_ms = if moved { kept.due_at_ms() } else { seen.due_at_ms };
         kept.fits()?;
         ahead(changes.end_at_ms.flatten(), now_ms)?;
-        if grant.auth().principal.owner_key() == seen.owner {
+        if is_owner {
             kept.maker = Maker::of(grant.auth(), now_ms)?.seal(self.engine, &seen.id)?;
         }
         let revision = seen.revision;

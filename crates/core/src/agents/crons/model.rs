@@ -27,7 +27,7 @@ pub struct NewCron {
 }
 
 /// What to change; absent members stay.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct CronChanges {
     /// Five fields.
     pub schedule: Option<String>,
@@ -43,6 +43,14 @@ pub struct CronChanges {
     pub metadata: Map<String, Value>,
     /// Merged into what it runs.
     pub payload: Map<String, Value>,
+}
+
+impl CronChanges {
+    /// Whether its next runs are others, or there are runs where there were none.
+    pub(super) fn needs_its_owner(&self) -> bool {
+        let when = self.schedule.is_some() || self.timezone.is_some() || self.end_at_ms.is_some();
+        when || self.enabled == Some(true) || self.keep.is_some() || !self.payload.is_empty()
+    }
 }
 
 /// What a search of crons is for.

@@ -180,6 +180,8 @@ impl Proofs<'_> {
             writes.push(Write::DeleteIdentity { id: identity.id, user: user.clone() });
         }
         writes.extend(self.engine.api_keys().end_writes(user).await?);
+        // And what goes on without them, as crons do: whoever made those has to vouch for them anew.
+        writes.extend(self.engine.users().end_everything(user));
         Ok(writes)
     }
 

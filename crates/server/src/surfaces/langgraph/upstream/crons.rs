@@ -154,6 +154,13 @@ pub(crate) async fn delete(request: Request) -> Result<Answer> {
     pass(&request, grant, Method::DELETE, format!("/runs/crons/{id}"), None).await
 }
 
+/// Whether a change has the server begin runs that it would not have begun.
+fn goes_on(body: &Body) -> bool {
+    let when = ["schedule", "timezone", "end_time"];
+    body.0.get("enabled").is_some_and(|enabled| *enabled != Value::Bool(false))
+        || when.iter().any(|name| body.0.contains_key(*name))
+}
+
 /// `PATCH /runs/crons/{cron}`
 pub(crate) async fn update(mut request: Request) -> Result<Answer> {
     let id = in_path(&request)?;
@@ -184,16 +191,20 @@ pub(crate) async fn update(mut request: Request) -> Result<Answer> {
         );
         let of_runs = |name: &String| !OF_CRONS.contains(&name.as_str()) && name != "metadata";
         let keep = keeps(&body)?;
+        let assistant = found.get("assistant_id").cloned().unwrap_or_default();
+        let place = match found.get("thread_id").and_then(Value::as_str) {
+            Some(thread) => Place::Thread(ids::thread(thread)?),
+            None => Place::New { waited: false },
+        };
         if keep || left.keys().any(of_runs) {
             // Its next runs are others: whoever may not begin such ones does not let the server begin them.
-            let assistant = found.get("assistant_id").cloned().unwrap_or_default();
             left.insert("assistant_id".to_owned(), assistant);
-            let place = match found.get("thread_id").and_then(Value::as_str) {
-                Some(thread) => Place::Thread(ids::thread(thread)?),
-                None => Place::New { waited: false },
-            };
             left = as_run(&request, &place, left, keep).await?;
             left.remove("assistant_id");
+        } else if goes_on(&body) {
+            // What it runs stays; that it runs again, or at other times, is for whoever may begin such runs.
+            let asked = Map::from_iter([("assistant_id".to_owned(), assistant)]);
+            as_run(&request, &place, asked, keep).await?;
         }
         let mut metadata = own::amended_metadata(&grant);
         // Whose a cron is does not change by changing it.
