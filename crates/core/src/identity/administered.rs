@@ -197,11 +197,23 @@ impl Users<'_> {
 
     /// Ends every credential of theirs there is, and what was begun with one.
     pub(super) fn end_everything(&self, id: &UserId) -> Vec<Write> {
-        let revoked = Revoked::Principal(Principal::local(id).owner_key());
-        let at_ms = moment_ms(self.engine, &revoked);
-        let until_ms = at_ms + self.engine.longest_token_ms();
-        revoke_writes(Revocation { revoked, at_ms, until_ms }).into()
+        let at_ms = moment_ms(self.engine, &everything_of(id));
+        self.end_until(id, at_ms)
     }
+
+    /// As [`Users::end_everything`], but for what begins in this very second: a token says no more of when it was made.
+    pub(super) fn end_what_began_before(&self, id: &UserId) -> Vec<Write> {
+        self.end_until(id, self.engine.now_ms().div_euclid(1000) * 1000 - 1)
+    }
+
+    fn end_until(&self, id: &UserId, at_ms: i64) -> Vec<Write> {
+        let until_ms = at_ms + self.engine.longest_token_ms();
+        revoke_writes(Revocation { revoked: everything_of(id), at_ms, until_ms }).into()
+    }
+}
+
+fn everything_of(id: &UserId) -> Revoked {
+    Revoked::Principal(Principal::local(id).owner_key())
 }
 
 /// Nothing that says whose it was stays.

@@ -181,7 +181,7 @@ impl Proofs<'_> {
         }
         writes.extend(self.engine.api_keys().end_writes(user).await?);
         // And what goes on without them, as crons do: whoever made those has to vouch for them anew.
-        writes.extend(self.engine.users().end_everything(user));
+        writes.extend(self.engine.users().end_what_began_before(user));
         Ok(writes)
     }
 
