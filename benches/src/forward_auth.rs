@@ -121,7 +121,7 @@ fn measured(report: &mut Report) -> Result<(), String> {
         (status, answer) => return Err(format!("signing up was answered {status}: {answer}")),
     }
     let token = ann.log_in()?;
-    let wanted = serde_json::json!({"name": "bench"}).to_string();
+    let wanted = serde_json::json!({"name": "bench", "scopes": ["read"], "expires_in": 3600}).to_string();
     let (status, answer) = ann.ask("POST", "/v1/api-keys", &token, &wanted)?;
     let made: serde_json::Value = serde_json::from_str(&answer).map_err(text)?;
     let key = made["key"].as_str().ok_or_else(|| format!("a key was answered {status}: {answer}"))?;
