@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from agentserver import APP, STAMP, UNCOVERED, Project, case, doorward, interpreter, said, say, user
+from agentserver import APP, STAMP, UNCOVERED, Project, case, doorward, gateway, interpreter, said, say, user
 from langgraph_sdk import get_client
 from langgraph_sdk.errors import APIStatusError
 from test_tutorial import run
@@ -346,6 +346,57 @@ def test_handlers_are_asked_of_each_act(standing_in):
     ):
         assert someone.request(method, path, json=body, headers=case(ask="who")).status_code == 418, path
     assert someone.get(f"/runs/crons/{cron['cron_id']}").json() == cron
+
+
+SHARED = """
+    import pathlib
+    from langgraph_sdk import Auth
+    auth = Auth()
+
+    @auth.authenticate
+    async def who(authorization: str | None):
+        return {"identity": (authorization or "").removeprefix("Bearer ")}
+
+    @auth.on.crons
+    async def team(ctx, value):
+        value.setdefault("metadata", {})["team"] = "red"
+        return {"team": "red"}
+
+    @auth.on.threads.create_run
+    async def begin(ctx, value):
+        if pathlib.Path(__file__).with_name(f"no-{ctx.user.identity}").exists():
+            raise Auth.exceptions.HTTPException(status_code=403, detail="not today")
+        return None
+"""
+NEXT_RUNS = ({"schedule": "0 8 * * *"}, {"enabled": True}, {"end_time": None}, {"on_run_completed": "keep"}, say("somebody else's words"))
+
+
+def shares(ann: Client, bob: Client) -> str:
+    """What a handler lets a team reach is turned off by any of it, and run as nobody else than who made it."""
+    at = f"/runs/crons/{make(ann)['cron_id']}"
+    for change in NEXT_RUNS:
+        answer = bob.patch(at, json=change)
+        assert answer.status_code == 403 and "owner" in answer.text, (change, answer.text)
+        assert ann.patch(at, json=change).status_code == 200, change
+    assert bob.patch(at, json={"metadata": {"note": "red"}}).status_code == 200
+    assert bob.patch(at, json={"enabled": False}).json()["enabled"] is False
+    return at
+
+
+def test_a_cron_that_is_shared_is_its_owners_to_run(serve, project):
+    server = serve(project.write("auth.py", SHARED))
+    shares(user(server), user(server))
+
+
+def test_behind_the_gateway_a_cron_goes_on_for_its_owner_who_may_begin_runs(tmp_path, upstream):
+    with gateway(tmp_path, upstream.url, SHARED) as server:
+        ann, bob = user(server), user(server)
+        at = shares(ann, bob)
+        next(tmp_path.rglob("auth.py")).with_name(f"no-{ann.token}").touch()
+        for change in NEXT_RUNS:
+            assert ann.patch(at, json=change).status_code == 403, change
+        assert ann.patch(at, json={"enabled": False}).status_code == 200, "what ends runs needs no leave for them"
+        assert ann.delete(at).status_code == 204
 
 
 def test_behind_the_gateway_a_cron_carries_whose_it_is(door, behind):

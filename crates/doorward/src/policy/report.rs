@@ -125,17 +125,8 @@ fn junit(suites: &[Suite]) -> String {
 
 /// Text of an XML document; what no such document may hold is shown as unreadable.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push('\n'),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+    let held = |c: char| c == '\n' || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'));
+    let text: String = text.chars().map(|c| if held(c) { c } else { '\u{fffd}' }).collect();
+    // The five that mean something in XML mean it in HTML.
+    doorward_protocols::html::escaped(&text)
 }

@@ -285,9 +285,7 @@ impl<'e> Crons<'e> {
         let now_ms = self.engine.now_ms();
         let is_owner = grant.auth().principal.owner_key() == seen.owner;
         if !is_owner && changes.needs_its_owner() {
-            // It runs as its owner, whoever changes it: nobody else says what, or that it goes on.
-            let text = "Only its owner changes what a cron does or when: it runs as its owner. Others turn it off, or change its metadata.";
-            return Err(Error::new(codes::FORBIDDEN).message(text).by_rule("cron owner"));
+            return Err(not_its_owner());
         }
         let mut kept = Kept::of(&seen)?;
         let mut metadata = seen.metadata.clone();
@@ -304,6 +302,9 @@ impl<'e> Crons<'e> {
             kept.keep = changes.keep.unwrap_or(kept.keep);
         }
         kept.payload.extend(changes.payload.clone());
+        if is_owner {
+            kept.payload.extend(changes.beside.clone());
+        }
         if planned {
             kept.plan(now_ms)?;
         }
@@ -340,6 +341,14 @@ impl<'e> Crons<'e> {
             Err(error) => permit.close(Err(error)),
         }
     }
+}
+
+/// Why somebody else than the owner of a cron, whom leave lets change it, changes no more than its metadata and whether it is off: it runs as
+/// its owner, whoever changes it, so nobody else says what, or that it goes on.
+#[must_use]
+pub fn not_its_owner() -> Error {
+    let text = "Only its owner changes what a cron does or when: it runs as its owner. Others turn it off, or change its metadata.";
+    Error::new(codes::FORBIDDEN).message(text).by_rule("cron owner")
 }
 
 /// What removes the crons of a thread with it: those of its owner. Those of others go when they are due next.

@@ -43,6 +43,9 @@ pub struct CronChanges {
     pub metadata: Map<String, Value>,
     /// Merged into what it runs.
     pub payload: Map<String, Value>,
+    /// Merged into it where the owner changes it, and dropped where somebody else does: what a body says of the cron itself, which the surface
+    /// shows there too.
+    pub beside: Map<String, Value>,
 }
 
 impl CronChanges {

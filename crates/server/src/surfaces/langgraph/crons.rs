@@ -46,6 +46,11 @@ pub(super) const OF_CRONS: &[&str] = &["schedule", "timezone", "end_time", "enab
 pub(super) const OF_ONE_RUN: &[&str] = &["after_seconds", "if_not_exists", "on_completion", "on_disconnect"];
 
 fn view(one: &Cron) -> Map<String, Value> {
+    let mut payload = one.payload.clone();
+    // What was said when it was made; others than its owner may have turned it off since.
+    if let Some(enabled) = payload.get_mut("enabled") {
+        *enabled = one.enabled.into();
+    }
     threads::object(json!({
         "cron_id": one.id,
         "assistant_id": one.assistant,
@@ -54,7 +59,7 @@ fn view(one: &Cron) -> Map<String, Value> {
         "end_time": one.end_at_ms.map(views::moment),
         "schedule": one.schedule,
         "timezone": one.timezone,
-        "payload": one.payload,
+        "payload": payload,
         "next_run_date": one.next_at_ms.map(views::moment),
         "metadata": one.metadata,
         "on_run_completed": match (&one.thread, one.keep) {
@@ -266,6 +271,9 @@ pub(super) async fn update(mut request: Request) -> Result<Answer> {
         // Nothing is said of it.
         changes.payload.remove("config");
     }
+    (changes.beside, changes.payload) = std::mem::take(&mut changes.payload)
+        .into_iter()
+        .partition(|(name, _)| OF_CRONS.contains(&name.as_str()) || name == "metadata");
     let changed = Crons::of(&request.engine).update(permit, &id, &changes).await;
     Ok(told(&changed.map_err(|error| worded(error, format!("Cron '{id}' not found")))?))
 }

@@ -1,7 +1,7 @@
 //! Crons of the server, which runs them by itself: nobody is asked when they are due, so whoever makes or changes one needs leave for the
 //! runs too.
 
-use doorward_core::agents::crons::Crons;
+use doorward_core::agents::crons::{Crons, not_its_owner};
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{Action, cron, thread};
 use doorward_core::authz::custom::Asked;
@@ -196,7 +196,14 @@ pub(crate) async fn update(mut request: Request) -> Result<Answer> {
             Some(thread) => Place::Thread(ids::thread(thread)?),
             None => Place::New { waited: false },
         };
-        if keep || left.keys().any(of_runs) {
+        let changes_runs = keep || left.keys().any(of_runs);
+        let owner = found.get("metadata").and_then(|metadata| metadata.get(STAMP)).and_then(Value::as_str);
+        let is_owner = owner == Some(grant.auth().principal.owner_key().as_str());
+        let says_keep = body.0.contains_key("on_run_completed");
+        if !is_owner && (changes_runs || says_keep || goes_on(&body)) {
+            return Err(not_its_owner());
+        }
+        if changes_runs {
             // Its next runs are others: whoever may not begin such ones does not let the server begin them.
             left.insert("assistant_id".to_owned(), assistant);
             left = as_run(&request, &place, left, keep).await?;
