@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from harness.client import Client
+from harness.doorward import Doorward
 from harness.native import PASSWORD, log_in, new_name
 from harness.raw import read_answer, request_bytes
 
@@ -114,6 +115,40 @@ def test_envoy_asks_by_the_method_and_the_path_of_the_request_itself(house):
     assert forged.status_code == 403
     for target in ["/welcome/../app/x", "/welcome//x", "/welcome/%2e%2e/app", "/welcome%2fx", "/welcome;x"]:
         assert raw(house, request_bytes("GET", f"/v1/forward-auth/envoy{target}")).status in (400, 403), target
+
+
+HOSTS = """
+[server]
+trusted_proxies = ["127.0.0.1"]
+
+[areas.site]
+prefixes = ["/"]
+roles = ["anonymous"]
+
+[areas.back]
+host = "admin.example"
+prefixes = ["/"]
+roles = ["admin"]
+"""
+
+
+def test_where_areas_have_hosts_the_host_is_said_or_nothing_passes(tmp_path):
+    (tmp_path / "policy.toml").write_text(HOSTS)
+    with Doorward("dev", "--listen", "127.0.0.1:0", "--config", tmp_path / "policy.toml", home=tmp_path / "doorward") as server:
+
+        def status(path=PATH, **headers) -> int:
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            return requests.get(server.url + path, headers=sent, timeout=30).status_code
+
+        asked = {"X_Original_URI": "/x", "X_Original_Method": "GET"}
+        assert status(**asked) == 403, "whose host it is decides"
+        assert status(**asked, X_Forwarded_Host="") == 403
+        assert status(**asked, X_Forwarded_Host="shop.example") == 200
+        assert status(**asked, X_Forwarded_Host="admin.example:8443") == 401
+        # Envoy asks by the request's own host.
+        assert status("/v1/forward-auth/envoy/x", Host="127.0.0.1") == 200
+        assert status("/v1/forward-auth/envoy/x", X_Forwarded_Host="admin.example") == 401
+        assert status("/v1/forward-auth/envoy/x", Host="admin.example") == 401
 
 
 def test_a_session_in_a_cookie_looks_and_changes_only_for_pages_of_the_site(house):
