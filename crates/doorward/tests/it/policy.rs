@@ -24,6 +24,10 @@ roles_claim = "groups"
 [mounts.native]
 issuers = ["company"]
 
+[mounts.flow]
+surface = "agentflow"
+prefix = "/flow"
+
 [areas.site]
 prefixes = ["/"]
 roles = ["user"]
@@ -233,6 +237,21 @@ fn each_mistake_in_a_file_is_named_with_its_line() {
         ("a rule of nothing", whole(&format!("{good}\nrule='owner'")), "nothing denies what is allowed"),
         ("both", whole(&format!("{good}\nrequest='GET /'")), "a request says action and resource itself"),
         ("two readings", whole("who='ann'\nrequest='GET /a/..'\nexpect='deny'"), "dot segment"),
+        (
+            "unknown area",
+            whole("who='ann'\naction='area:read'\nresource='reprots'\nexpect='deny'"),
+            "there is no area \"reprots\"",
+        ),
+        (
+            "a mount no proxy asks",
+            whole("who='ann'\nrequest='GET /'\nmount='flow'\nexpect='deny'"),
+            "proxies ask no mount like \"flow\"",
+        ),
+        (
+            "a mount that takes no such token",
+            whole("who='claimed'\naction='thread:list'\nmount='flow'\nexpect='allow'"),
+            "the mount \"flow\" takes no tokens of the issuer \"company\"",
+        ),
         ("no method", whole("who='ann'\nrequest='/a'\nexpect='deny'"), "a method, a space and a path"),
         ("a host alone", whole(&format!("{good}\nhost='a'")), "only a request has a host"),
         ("a thing without owner", whole(&format!("{good}\nfinds=[{{id='t'}}]")), "cases.finds.owner"),
@@ -289,6 +308,11 @@ fn areas_that_cannot_be_meant_are_refused_with_the_configuration() {
             "both begin at /x",
         ),
         ("header", format!("{proxy}[forward_auth]\nsubject_header='Authorization'\n"), "begins with X-"),
+        (
+            "one header for two",
+            format!("{proxy}[forward_auth]\nsubject_header='X-Who'\nroles_header='x-who'\n"),
+            "two of the headers have one name",
+        ),
         ("page", format!("{proxy}[forward_auth]\nlogin_url='javascript:x'\n"), "leads nowhere"),
         ("other page", format!("{proxy}[forward_auth]\nlogin_url='//evil.example'\n"), "leads nowhere"),
         ("origin", format!("{proxy}[forward_auth]\nreturn_origins=['https://a/x']\n"), "is no origin"),
