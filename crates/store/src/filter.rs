@@ -23,9 +23,48 @@ pub struct Labelled {
     /// Whether many rows are looked for: labels are then found by their value, not row by row. Of several that all have
     /// to be there the first is ([`SqlStore::rarest_first`]), and the others are looked at in the rows that it finds.
     pub many: bool,
+    /// Whether its labels stand in the order of its changes (`label.changed_at_ms`); those of others stand at 0.
+    pub in_order: bool,
 }
 
-/// Longest key and value that `label_value` holds (migration 0007).
+impl Labelled {
+    /// The id of the resource that `label.resource` names.
+    pub(crate) fn id_of_label(self) -> String {
+        format!("substr(label.resource, {})", self.prefix.len() + 1)
+    }
+}
+
+/// A filter that one label finds the rows for, in the order of their changes, and what they have to be besides.
+pub(crate) struct ByLabel<'a> {
+    key: &'a str,
+    value: &'a str,
+    /// What else has to hold.
+    pub(crate) rest: Vec<&'a Filter>,
+}
+
+impl<'a> ByLabel<'a> {
+    /// Appends the condition for the labels themselves.
+    pub(crate) fn bearers(&self, on: Labelled, sql: &mut String, params: &mut Vec<Value<'a>>) {
+        let bound = (bind(params, self.key), bind(params, self.value));
+        bearing(on, "=", bound, sql);
+    }
+}
+
+/// Takes a filter apart where one value of a label finds what it lets through: not by an owner or by ids, which are found
+/// by indexes of their own, and not by an entry of a list, of which a resource may bear several.
+pub(crate) fn by_label(filter: &Filter) -> Option<ByLabel<'_>> {
+    let mut rest = Vec::new();
+    parts_of(filter, &mut rest);
+    if rest.iter().any(|part| matches!(part, Filter::Owner(_) | Filter::Named(_) | Filter::Nothing)) {
+        return None;
+    }
+    let first = rest.iter().position(|part| indexed(part).is_some())?;
+    let Filter::Eq(key, value) = rest[first] else { return None };
+    rest.remove(first);
+    Some(ByLabel { key, value, rest })
+}
+
+/// Longest key and value that `label_value` holds (migrations 0007, 0015).
 const INDEXED: usize = 200;
 
 /// How far labels are counted to find out which is the rarest, and how many of them.
@@ -38,6 +77,36 @@ pub(crate) fn is_of_one_owner(filter: &Filter) -> bool {
         Filter::Owner(_) => true,
         Filter::And(parts) => parts.iter().any(|part| matches!(part, Filter::Owner(_))),
         _ => false,
+    }
+}
+
+/// How an index finds what a filter lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FoundBy {
+    /// Their ids are named.
+    Id,
+    /// Whose they are, or their labels, each alternative by itself.
+    OwnerOrLabel,
+    /// None does.
+    Nothing,
+}
+
+pub(crate) fn found_by(filter: &Filter) -> FoundBy {
+    let mut parts = Vec::new();
+    parts_of(filter, &mut parts);
+    if parts.iter().any(|part| matches!(part, Filter::Named(_) | Filter::Nothing)) {
+        return FoundBy::Id;
+    }
+    if parts.iter().any(|part| is_found(part)) { FoundBy::OwnerOrLabel } else { FoundBy::Nothing }
+}
+
+fn is_found(filter: &Filter) -> bool {
+    match filter {
+        Filter::Owner(_) | Filter::Named(_) | Filter::Nothing => true,
+        Filter::Everything => false,
+        Filter::Eq(..) | Filter::Contains(..) => indexed(filter).is_some(),
+        Filter::And(parts) => parts.iter().any(is_found),
+        Filter::Or(parts) => parts.iter().all(is_found),
     }
 }
 
@@ -83,7 +152,9 @@ impl SqlStore {
             let (key, value) = (bind(&mut params, key), bind(&mut params, value));
             written(write!(sql, "{word}SELECT {place}, COUNT(*) FROM (SELECT 1 FROM label WHERE "));
             bearing(on, item, (key, value), &mut sql);
-            written(write!(sql, " LIMIT {COUNTED}) AS found"));
+            // Not past what others bear: this only compares, and finds nothing.
+            let its_own = if on.in_order { " AND label.changed_at_ms > 0" } else { "" };
+            written(write!(sql, "{its_own} LIMIT {COUNTED}) AS found"));
         }
         let counts = self.backend.point(&sql, &params).await?;
         let counts: Vec<(i64, i64)> =
@@ -103,6 +174,9 @@ fn bearing(on: Labelled, item: &str, (key, value): (usize, usize), sql: &mut Str
          AND length(label.value) <= {INDEXED} AND label.resource LIKE '{}%'",
         on.prefix
     ));
+    if !on.in_order {
+        sql.push_str(" AND label.changed_at_ms = 0");
+    }
 }
 
 /// Appends the condition for `filter` to `sql` and its values to `params`.
@@ -165,8 +239,7 @@ fn label<'a>(
     let by_value = on.many && key.len() <= INDEXED && value.len() <= INDEXED;
     let (key, value) = (bind(params, key), bind(params, value));
     if by_value {
-        let from = on.prefix.len() + 1;
-        written(write!(sql, "{} IN (SELECT substr(label.resource, {from}) FROM label WHERE ", on.id));
+        written(write!(sql, "{} IN (SELECT {} FROM label WHERE ", on.id, on.id_of_label()));
         bearing(on, item, (key, value), sql);
         sql.push(')');
         return;
@@ -201,6 +274,6 @@ fn join<'a>(
     sql.push(')');
 }
 
-fn written(result: std::fmt::Result) {
+pub(crate) fn written(result: std::fmt::Result) {
     result.expect("writing to a String cannot fail");
 }

@@ -33,6 +33,7 @@ pub static MIGRATIONS: &[Migration] = &[
     Migration { version: 12, name: "stand_ins", sql: include_str!("../migrations/0012_stand_ins.sql") },
     Migration { version: 13, name: "documents", sql: include_str!("../migrations/0013_documents.sql") },
     Migration { version: 14, name: "thread_order", sql: include_str!("../migrations/0014_thread_order.sql") },
+    Migration { version: 15, name: "label_order", sql: include_str!("../migrations/0015_label_order.sql") },
 ];
 
 /// Where a store notes what was applied to it.

@@ -13,10 +13,12 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::ThreadId;
 use crate::operation::{Grant, Permit};
-use crate::ports::store::{Page, ThreadSort};
+use crate::ports::store::{Page, ThreadHead, ThreadOrder, ThreadPlace, ThreadQuery, ThreadSort};
 
 /// How many rows are read at once.
 const PART: u32 = 200;
+/// How many heads, which are small.
+const HEADS: u32 = 1_000;
 /// Most rows that are looked at for one search.
 const MAX_ROWS: u32 = 20_000;
 
@@ -51,16 +53,25 @@ impl ThreadStatus {
         [Self::Idle, Self::Busy, Self::Interrupted, Self::Error].into_iter().find(|one| one.as_str() == text)
     }
 
-    fn of(newest: Option<&Run>) -> Self {
-        // One that was stopped before its turn came has left nothing half done.
-        let newest = newest.filter(|run| run.status != RunStatus::Interrupted || run.error.is_some());
-        match newest.map(|run| run.status) {
-            None | Some(RunStatus::Success) => Self::Idle,
-            Some(RunStatus::Pending | RunStatus::Running) => Self::Busy,
-            Some(RunStatus::Interrupted) => Self::Interrupted,
-            Some(RunStatus::Error) => Self::Error,
+    /// By the newest run's status, and whether it had begun.
+    fn of(newest: Option<(RunStatus, bool)>) -> Self {
+        match newest {
+            // One that was stopped before its turn came has left nothing half done.
+            None | Some((RunStatus::Success, _) | (RunStatus::Interrupted, false)) => Self::Idle,
+            Some((RunStatus::Pending | RunStatus::Running, _)) => Self::Busy,
+            Some((RunStatus::Interrupted, true)) => Self::Interrupted,
+            Some((RunStatus::Error, _)) => Self::Error,
         }
     }
+
+    fn after(newest: Option<&Run>) -> Self {
+        Self::of(newest.map(|run| (run.status, has_begun(run))))
+    }
+}
+
+/// Whether a run that was stopped had begun: it says why it did not end.
+fn has_begun(run: &Run) -> bool {
+    run.error.is_some()
 }
 
 /// A thread and where it stands.
@@ -114,12 +125,21 @@ impl Threads<'_> {
     /// As [`Threads::search`].
     pub async fn count(&self, permit: Permit<thread::List>, search: Search) -> Result<usize> {
         let mut count = 0;
-        let counted = each(self.engine, &permit, &search, PART, |_| {
-            count += 1;
-            true
-        });
-        let counted = counted.await.map(|_| count);
-        permit.close(counted)
+        let looked = Looked::new(&permit, &search);
+        let counted = if looked.is_exact {
+            let each = looked.each_head(self.engine, |_| {
+                count += 1;
+                true
+            });
+            each.await
+        } else {
+            let each = looked.each_row(self.engine, PART, |_| {
+                count += 1;
+                true
+            });
+            each.await
+        };
+        permit.close(counted.map(|()| count))
     }
 
     /// One thread and where it stands.
@@ -141,7 +161,7 @@ pub(super) async fn stand(engine: &Engine, thread: Thread) -> Result<Standing> {
         // What it was asked for may be large, and says nothing of where the thread stands.
         newest.details = Map::new();
     }
-    Ok(Standing { status: ThreadStatus::of(newest.as_ref()), thread, newest })
+    Ok(Standing { status: ThreadStatus::after(newest.as_ref()), thread, newest })
 }
 
 /// Each of these and where it stands.
@@ -151,68 +171,193 @@ async fn stand_all(engine: &Engine, threads: Vec<Thread>) -> Result<Vec<Standing
     let mut newest: HashMap<ThreadId, Run> = newest.map(|run| (run.thread.clone(), run)).collect();
     let standing = |thread: Thread| {
         let newest = newest.remove(&thread.id);
-        Standing { status: ThreadStatus::of(newest.as_ref()), thread, newest }
+        Standing { status: ThreadStatus::after(newest.as_ref()), thread, newest }
     };
     Ok(threads.into_iter().map(standing).collect())
 }
 
 async fn find(engine: &Engine, grant: &Grant, search: &Search) -> Result<Found> {
-    let (mut found, mut skip, limit) = (Vec::new(), search.offset, search.limit as usize);
-    // As many as can be shown, and the one that tells whether there are more.
-    let shown = search.offset.saturating_add(search.limit).saturating_add(1).min(PART);
-    let first = if search.status.is_some() { PART } else { shown };
-    let all = each(engine, grant, search, first, |thread| {
-        if skip > 0 {
-            skip -= 1;
-        } else {
-            found.push(thread);
+    let limit = search.limit as usize;
+    // One more than is asked for tells whether there are more.
+    let mut found = match Looked::new(grant, search) {
+        looked if looked.is_exact => looked.page(engine, search).await?,
+        looked => {
+            let (mut found, mut skip) = (Vec::new(), search.offset);
+            let shown = search.offset.saturating_add(search.limit).saturating_add(1).min(PART);
+            let first = if search.status.is_some() { PART } else { shown };
+            let all = looked.each_row(engine, first, |thread| {
+                if skip > 0 {
+                    skip -= 1;
+                } else {
+                    found.push(thread);
+                }
+                found.len() <= limit
+            });
+            all.await?;
+            found
         }
-        // One more than is asked for tells whether there are more.
-        found.len() <= limit
-    });
-    all.await?;
+    };
     let more = found.len() > limit;
     found.truncate(limit);
     let threads = stand_all(engine, found).await?;
     Ok(Found { threads, more })
 }
 
-/// Hands over each thread that is searched for, in order, until no more are wanted; `part` is how many rows are read at
-/// first.
-async fn each(
-    engine: &Engine,
-    grant: &Grant,
-    search: &Search,
-    mut part: u32,
-    mut wanted: impl FnMut(Thread) -> bool,
-) -> Result<()> {
-    let filter = grant.filter().clone().and(asked_for(search));
-    let mut offset = 0;
-    while offset < MAX_ROWS {
-        let mount = &grant.mount().name;
-        let found = engine.store().sorted_threads(mount, &filter, search.sort, offset, part).await?;
-        let is_last = found.len() < part as usize;
-        let like =
-            |thread: &Thread| grant.matches(&thread.metadata) && holds(&thread.metadata, &search.metadata);
-        let mut found: Vec<Thread> = found.into_iter().filter(like).collect();
-        if let Some(status) = search.status {
-            // Where they stand costs a look of its own.
-            let standing = stand_all(engine, found).await?.into_iter();
-            found = standing.filter(|one| one.status == status).map(|one| one.thread).collect();
+/// A search as the store is asked: what the caller may see of what is looked for.
+struct Looked<'a> {
+    grant: &'a Grant,
+    search: &'a Search,
+    filter: Filter,
+    /// Whether the query lets through nothing that has to be looked at once more.
+    is_exact: bool,
+}
+
+impl<'a> Looked<'a> {
+    fn new(grant: &'a Grant, search: &'a Search) -> Self {
+        let asked = search.metadata.iter();
+        let mut asked = asked.map(|(name, value)| Condition::Eq(name.clone(), value.clone()));
+        let is_exact =
+            grant.condition().is_none_or(Condition::is_of_labels) && asked.all(|one| one.is_of_labels());
+        Self { grant, search, filter: grant.filter().clone().and(asked_for(search)), is_exact }
+    }
+
+    fn query<'q>(
+        &'q self,
+        filter: &'q Filter,
+        after: Option<&'q ThreadPlace>,
+        limit: u32,
+    ) -> ThreadQuery<'q> {
+        ThreadQuery {
+            mount: &self.grant.mount().name,
+            filter,
+            sort: self.search.sort,
+            after,
+            offset: 0,
+            limit,
         }
-        for thread in found {
-            if !wanted(thread) {
+    }
+
+    /// The page that is searched for and one thread more, by a query that knows all of it.
+    async fn page(&self, engine: &Engine, search: &Search) -> Result<Vec<Thread>> {
+        let wanted = search.limit.saturating_add(1);
+        if search.status.is_none() {
+            let offset = search.offset.min(MAX_ROWS);
+            let query = ThreadQuery { offset, ..self.query(&self.filter, None, wanted) };
+            let found = engine.store().sorted_threads(&query).await?;
+            return if offset < search.offset && !found.is_empty() { Err(too_much()) } else { Ok(found) };
+        }
+        let (mut ids, mut skip) = (Vec::new(), search.offset);
+        let all = self.each_head(engine, |id| {
+            if skip > 0 {
+                skip -= 1;
+            } else {
+                ids.push(id.as_str().to_owned());
+            }
+            ids.len() < wanted as usize
+        });
+        all.await?;
+        // Asked for as before: what was given to somebody else meanwhile is not shown.
+        let filter = self.filter.clone().and(Filter::Named(ids));
+        Ok(engine.store().sorted_threads(&self.query(&filter, None, wanted)).await?)
+    }
+
+    /// Hands over the id of each thread that is searched for, in order, until no more are wanted.
+    async fn each_head(&self, engine: &Engine, mut wanted: impl FnMut(ThreadId) -> bool) -> Result<()> {
+        let mut after = None;
+        for _ in 0..MAX_ROWS / HEADS {
+            let query = self.query(&self.filter, after.as_ref(), HEADS);
+            let mut heads = engine.store().thread_heads(&query, self.search.status.is_some()).await?;
+            let is_last = heads.len() < HEADS as usize;
+            after = heads.last().map(|head| head.place.clone());
+            if let Some(status) = self.search.status {
+                heads = standing_at(engine, heads, status).await?;
+            }
+            for head in heads {
+                if !wanted(head.place.id) {
+                    return Ok(());
+                }
+            }
+            if is_last {
                 return Ok(());
             }
         }
-        if is_last {
-            return Ok(());
-        }
-        offset += part;
-        part = PART;
+        Err(too_much())
     }
+
+    /// Hands over each thread that is searched for, in order, until no more are wanted; `part` is how many rows are read
+    /// at first.
+    async fn each_row(
+        &self,
+        engine: &Engine,
+        mut part: u32,
+        mut wanted: impl FnMut(Thread) -> bool,
+    ) -> Result<()> {
+        let (mut after, mut looked_at) = (None, 0);
+        while looked_at < MAX_ROWS {
+            let query = self.query(&self.filter, after.as_ref(), part);
+            let found = engine.store().sorted_threads(&query).await?;
+            let is_last = found.len() < part as usize;
+            after = found.last().map(|thread| place(thread, self.search.sort.by));
+            let mut found: Vec<Thread> = found.into_iter().filter(|thread| self.is_meant(thread)).collect();
+            if let Some(status) = self.search.status {
+                // Where they stand costs a look of its own.
+                let standing = stand_all(engine, found).await?.into_iter();
+                found = standing.filter(|one| one.status == status).map(|one| one.thread).collect();
+            }
+            for thread in found {
+                if !wanted(thread) {
+                    return Ok(());
+                }
+            }
+            if is_last {
+                return Ok(());
+            }
+            looked_at += part;
+            part = PART;
+        }
+        Err(too_much())
+    }
+
+    fn is_meant(&self, thread: &Thread) -> bool {
+        self.grant.matches(&thread.metadata) && holds(&thread.metadata, &self.search.metadata)
+    }
+}
+
+fn too_much() -> Error {
     let text = "This search looks at too many threads; ask for more of their metadata, or by id.";
-    Err(Error::new(codes::BAD_FILTER).message(text))
+    Error::new(codes::BAD_FILTER).message(text)
+}
+
+fn place(thread: &Thread, by: ThreadOrder) -> ThreadPlace {
+    let at_ms = match by {
+        ThreadOrder::Id => 0,
+        ThreadOrder::CreatedAt => thread.created_at_ms,
+        ThreadOrder::UpdatedAt => thread.updated_at_ms,
+    };
+    ThreadPlace { at_ms, id: thread.id.clone() }
+}
+
+/// Those of these threads that stand here.
+async fn standing_at(
+    engine: &Engine,
+    heads: Vec<ThreadHead>,
+    status: ThreadStatus,
+) -> Result<Vec<ThreadHead>> {
+    // Of a run that was stopped its status alone does not tell.
+    let stopped = heads.iter().filter(|head| head.newest == Some(RunStatus::Interrupted));
+    let stopped: Vec<ThreadId> = stopped.map(|head| head.place.id.clone()).collect();
+    let stopped = if stopped.is_empty() { stopped } else { begun_among(engine, &stopped).await? };
+    let stands = |head: &ThreadHead| {
+        let newest = head.newest.map(|status| (status, stopped.contains(&head.place.id)));
+        ThreadStatus::of(newest) == status
+    };
+    Ok(heads.into_iter().filter(stands).collect())
+}
+
+/// Which of these threads' newest runs were stopped once they had begun.
+async fn begun_among(engine: &Engine, threads: &[ThreadId]) -> Result<Vec<ThreadId>> {
+    let runs = engine.store().newest_runs(threads).await?.into_iter();
+    Ok(runs.filter(has_begun).map(|run| run.thread).collect())
 }
 
 /// What of a search the query can answer.

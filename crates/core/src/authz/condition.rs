@@ -95,6 +95,17 @@ impl Condition {
         }
     }
 
+    /// Whether labels answer all of it: [`Condition::prefilter`] then lets through exactly what matches.
+    #[must_use]
+    pub fn is_of_labels(&self) -> bool {
+        match self {
+            Self::Eq(_, wanted) => is_told_apart(wanted),
+            // Of none of its entries a label tells that it is a list.
+            Self::Contains(_, wanted) => !wanted.is_empty() && wanted.iter().all(is_told_apart),
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::is_of_labels),
+        }
+    }
+
     /// The members that must equal a value, whatever else is demanded: what servers that know equality alone can be asked for.
     #[must_use]
     pub fn equalities(&self) -> Vec<(&str, &Value)> {
@@ -119,6 +130,12 @@ impl Condition {
 /// The label of a value that every equal value has too; a number can be spelled in several ways.
 fn spelled_once(value: &Value) -> Option<String> {
     if value.is_number() { None } else { scalar(value) }
+}
+
+/// Whether nothing else has this value's label: a text that does not read as a number or `true`, whose labels are spelled like texts.
+fn is_told_apart(value: &Value) -> bool {
+    let Value::String(text) = value else { return false };
+    !matches!(serde_json::from_str(text), Ok(Value::Number(_) | Value::Bool(_)))
 }
 
 /// Equality of JSON; numbers are equal by their value, as in Python (`1` and `1.0`).
@@ -283,6 +300,37 @@ mod tests {
         }
         let narrow = Condition::parse(&json!({"owner": "bob", "tags": {"$contains": "a"}})).unwrap().unwrap();
         assert!(!narrow.prefilter().matches("t", "o", &labels), "and hides what labels can tell");
+    }
+
+    #[test]
+    fn what_labels_answer_needs_no_second_look() {
+        let value = json!({"owner": "ann", "size": 5, "flag": true, "five": "5", "yes": "true", "tags": ["a", 3, "5"], "list": []});
+        let things = [metadata(), value.as_object().cloned().unwrap(), Map::new()];
+        let more = [
+            (json!({"five": "5"}), false),
+            (json!({"five": "5x"}), true),
+            (json!({"yes": "true"}), false),
+            (json!({"size": 5}), false),
+            (json!({"none": null}), false),
+            (json!({"owner": "ann"}), true),
+            (json!({"owner": "null"}), true),
+            (json!({"list": {"$contains": []}}), false),
+            (json!({"tags": {"$contains": ["a", "b"]}}), true),
+            (json!({"tags": {"$contains": ["a", 3]}}), false),
+            (json!({"$or": [{"owner": "ann"}, {"tags": {"$contains": "a"}}]}), true),
+            (json!({"$or": [{"owner": "ann"}, {"size": 5}]}), false),
+        ];
+        for (filter, expected) in &more {
+            let condition = Condition::parse(filter).expect("a filter").expect("a condition");
+            assert_eq!(condition.is_of_labels(), *expected, "{filter}");
+        }
+        for filter in more.into_iter().chain(table()).map(|(filter, _)| filter) {
+            let condition = Condition::parse(&filter).expect("a filter").expect("a condition");
+            for thing in things.iter().filter(|_| condition.is_of_labels()) {
+                let by_labels = condition.prefilter().matches("t", "o", &labels_of(thing));
+                assert_eq!(by_labels, condition.matches(thing), "{filter} of {thing:?}");
+            }
+        }
     }
 
     #[test]

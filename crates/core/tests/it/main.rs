@@ -20,6 +20,7 @@ mod proofs;
 mod refresh;
 mod remote_tokens;
 mod revocation;
+mod search;
 mod sessions;
 mod signing_keys;
 mod start_up;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use doorward_core::agents::model::{Message, MessageRole, Run, RunStatus, Thread};
 use doorward_core::authz::filter::Filter;
-use doorward_core::ports::store::{Page, ThreadOrder, ThreadSort};
+use doorward_core::ports::store::{Page, ThreadOrder, ThreadQuery, ThreadSort};
 use doorward_core::ports::{Conflict, Write};
 use serde_json::json;
 
-use super::samples::{HOSTILE, NOW_MS, message, run, thread};
+use super::samples::{HOSTILE, NOW_MS, document, message, run, thread};
 use super::{Handle, Open, one, put, refused};
 
 const ALL: Filter = Filter::Everything;
@@ -249,13 +249,76 @@ pub async fn threads_are_sorted(open: Open<'_>) {
     ] {
         for filter in &filters {
             let sort = ThreadSort { by, ascending };
+            let query = ThreadQuery { mount: "native", filter, sort, after: None, offset: 0, limit: 1 };
             let mut seen = Vec::new();
             for offset in 0..4 {
-                let part = store.sorted_threads("native", filter, sort, offset, 1).await.expect("a list");
+                let part = store.sorted_threads(&ThreadQuery { offset, ..query }).await.expect("a list");
                 seen.extend(part.into_iter().map(|thread| thread.id.as_str().to_owned()));
             }
             assert_eq!(seen, expected, "{sort:?}");
+            let (mut seen, mut after) = (Vec::new(), None);
+            while let Some(head) = {
+                let query = ThreadQuery { after: after.as_ref(), ..query };
+                store.thread_heads(&query, false).await.expect("a list").pop()
+            } {
+                seen.push(head.place.id.as_str().to_owned());
+                after = Some(head.place);
+            }
+            assert_eq!(seen, expected, "{sort:?}, each after the one before");
         }
+    }
+}
+
+/// Found by a label, threads come in the order of their changes after each kind of change, and other resources that bear the
+/// label are not among them.
+pub async fn labels_stand_in_the_order_of_changes(open: Open<'_>) {
+    let store = one(open);
+    let red = |n: &str, updated: i64| {
+        let made = thread(n, "local|a", json!({"team": "red", "by": "local|a"}));
+        Thread { updated_at_ms: NOW_MS + updated, ..made }
+    };
+    put(&store, ["a", "b", "c"].map(|n| Write::InsertThread(red(n, 1))).into()).await;
+    let document = document("d", "local|a", "a.", json!({"team": "red", "by": "local|a"}));
+    put(&store, vec![Write::InsertDocument { document: Box::new(document), most: 10, most_bytes: 1 << 20 }])
+        .await;
+    let one_label = Filter::Eq("team".into(), "red".into());
+    let two_labels = one_label.clone().and(Filter::Eq("by".into(), "local|a".into()));
+    let changes = [
+        (None, ["thr_c", "thr_b", "thr_a"]),
+        (Some(Write::TouchThread { id: "thr_a".into(), at_ms: NOW_MS + 5 }), ["thr_a", "thr_c", "thr_b"]),
+        (Some(Write::TouchThread { id: "thr_a".into(), at_ms: NOW_MS + 2 }), ["thr_a", "thr_c", "thr_b"]),
+        (Some(Write::UpdateThread(red("b", 7))), ["thr_b", "thr_a", "thr_c"]),
+        (
+            Some(Write::ChangeThread { to: Box::new(red("c", 9)), seen: Box::new(red("c", 1)) }),
+            ["thr_c", "thr_b", "thr_a"],
+        ),
+    ];
+    for (write, expected) in changes {
+        put(&store, write.into_iter().collect()).await;
+        for filter in [&one_label, &two_labels] {
+            let sort = ThreadSort { by: ThreadOrder::UpdatedAt, ascending: false };
+            let query = ThreadQuery { mount: "native", filter, sort, after: None, offset: 0, limit: 9 };
+            let found = store.sorted_threads(&query).await.expect("a list");
+            assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), expected);
+            let elsewhere = ThreadQuery { mount: "other", ..query };
+            assert_eq!(store.sorted_threads(&elsewhere).await.expect("a list"), []);
+        }
+    }
+}
+
+/// A thread's head tells its newest run's status, and only its own.
+pub async fn heads_tell_the_newest_run(open: Open<'_>) {
+    let store = one(open);
+    let made = ["a", "b"].map(|n| Write::InsertThread(thread(n, "local|a", json!({}))));
+    put(&store, made.into()).await;
+    let ended = Run { status: RunStatus::Error, ..run("1", "a") };
+    put(&store, vec![Write::InsertRun(ended), Write::InsertRun(run("2", "a"))]).await;
+    let sort = ThreadSort { by: ThreadOrder::Id, ascending: true };
+    let filter = Filter::owned_by("local|a");
+    let query = ThreadQuery { mount: "native", filter: &filter, sort, after: None, offset: 0, limit: 9 };
+    for (with_newest, expected) in [(true, [Some(RunStatus::Running), None]), (false, [None, None])] {
+        let heads = store.thread_heads(&query, with_newest).await.expect("a list");
+        assert_eq!(heads.iter().map(|head| head.newest).collect::<Vec<_>>(), expected);
     }
 }
 

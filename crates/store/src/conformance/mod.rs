@@ -93,6 +93,8 @@ macro_rules! conformance {
             agents: messages_are_paged_in_order,
             agents: runs_finish_once,
             agents: newest_runs_are_told_of_many_threads_at_once,
+            agents: labels_stand_in_the_order_of_changes,
+            agents: heads_tell_the_newest_run,
             agents: runs_wait_and_are_forgotten,
             agents: threads_are_sorted,
             agents: a_change_sees_what_it_changes,

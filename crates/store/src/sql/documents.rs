@@ -11,8 +11,13 @@ use crate::SqlStore;
 use crate::backend::{Row, Step, Value, owned};
 use crate::filter::{self, Labelled};
 
-const DOCUMENT: Labelled =
-    Labelled { owner: "document.owner", prefix: "document:", id: "document.id", many: false };
+const DOCUMENT: Labelled = Labelled {
+    owner: "document.owner",
+    prefix: "document:",
+    id: "document.id",
+    many: false,
+    in_order: false,
+};
 
 const SELECT: &str = "SELECT document.id, document.kind, document.mount, document.owner, document.place, document.name, \
                       document.sharing, document.metadata, document.body, document.revision, document.created_at_ms, \
@@ -64,7 +69,7 @@ pub(super) fn insert(
         ],
         Conflict::Exists,
     ));
-    labels::insert(&resource(&document.id), &document.seen(), to);
+    labels::insert(&resource(&document.id), &document.seen(), labels::IN_NO_ORDER, to);
     to.push(expect_room(document, Some(most), most_bytes));
     Ok(())
 }
@@ -95,7 +100,7 @@ pub(super) fn change(
         Conflict::Stale,
     ));
     to.push(labels::delete(&resource(&document.id)));
-    labels::insert(&resource(&document.id), &document.seen(), to);
+    labels::insert(&resource(&document.id), &document.seen(), labels::IN_NO_ORDER, to);
     to.push(expect_room(document, None, most_bytes));
     Ok(())
 }

@@ -17,6 +17,7 @@ mod runs;
 mod sealed_keys;
 mod sessions;
 mod stand_ins;
+mod thread_search;
 mod threads;
 mod users;
 mod workspaces;
@@ -83,7 +84,7 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         Write::DeleteMessage { thread, id } => to.push(messages::delete(&thread, &id)),
         Write::InsertRun(run) => to.push(runs::insert(run)?),
         Write::ChangeThread { to: changed, seen } => threads::change(&changed, &seen, to)?,
-        Write::TouchThread { id, at_ms } => to.push(threads::touch(&id, at_ms)),
+        Write::TouchThread { id, at_ms } => threads::touch(&id, at_ms, to),
         Write::BeginRun(id) => to.push(runs::begin(&id)),
         Write::DeleteRun { id, with_messages } => runs::delete(&id, with_messages, to),
         Write::FinishRun { id, status, error, at_ms } => to.push(runs::finish(&id, status, error, at_ms)),

@@ -3,21 +3,30 @@
 use doorward_core::agents::model::{Message, Run, Thread};
 use doorward_core::authz::filter::Filter;
 use doorward_core::id::{MessageId, RunId, ThreadId};
-use doorward_core::ports::store::{Page, ThreadOrder, ThreadSort, Threads};
+use doorward_core::ports::store::{Page, ThreadHead, ThreadQuery, Threads};
 use doorward_core::ports::{Conflict, StoreError, StoreFuture};
 
-use super::{json, labels, messages, runs};
+use super::{json, labels, messages, runs, thread_search};
 use crate::SqlStore;
 use crate::backend::{Row, Step, Value, owned};
 use crate::filter::{self, Labelled};
 
-const THREAD: Labelled = Labelled { owner: "thread.owner", prefix: "thread:", id: "thread.id", many: false };
+pub(super) const THREAD: Labelled =
+    Labelled { owner: "thread.owner", prefix: "thread:", id: "thread.id", many: false, in_order: true };
 
-const SELECT: &str = "SELECT thread.id, thread.mount, thread.owner, thread.name, thread.metadata, thread.state, \
-                      thread.created_at_ms, thread.updated_at_ms FROM thread WHERE thread.mount = $1 AND ";
+/// What [`read`] takes.
+macro_rules! columns {
+    () => {
+        "thread.id, thread.mount, thread.owner, thread.name, thread.metadata, thread.state, thread.created_at_ms, \
+         thread.updated_at_ms"
+    };
+}
+pub(super) use columns;
+
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM thread WHERE thread.mount = $1 AND ");
 
 /// Within one owner's threads labels are looked at row by row; over a whole mount they are found by their value.
-fn many(filter: &Filter) -> Labelled {
+pub(super) fn many(filter: &Filter) -> Labelled {
     Labelled { many: !filter::is_of_one_owner(filter), ..THREAD }
 }
 
@@ -41,7 +50,7 @@ pub(super) fn insert(thread: &Thread, to: &mut Vec<Step>) -> Result<(), StoreErr
         ],
         Conflict::Exists,
     ));
-    labels::insert(&resource(&thread.id), &thread.metadata, to);
+    labels::insert(&resource(&thread.id), &thread.metadata, thread.updated_at_ms, to);
     Ok(())
 }
 
@@ -60,7 +69,7 @@ pub(super) fn update(thread: &Thread, to: &mut Vec<Step>) -> Result<(), StoreErr
         Conflict::Missing,
     ));
     to.push(labels::delete(&resource(&thread.id)));
-    labels::insert(&resource(&thread.id), &thread.metadata, to);
+    labels::insert(&resource(&thread.id), &thread.metadata, thread.updated_at_ms, to);
     Ok(())
 }
 
@@ -81,12 +90,15 @@ pub(super) fn change(thread: &Thread, seen: &Thread, to: &mut Vec<Step>) -> Resu
         Conflict::Stale,
     ));
     to.push(labels::delete(&resource(&thread.id)));
-    labels::insert(&resource(&thread.id), &thread.metadata, to);
+    labels::insert(&resource(&thread.id), &thread.metadata, thread.updated_at_ms, to);
     Ok(())
 }
 
-pub(super) fn touch(id: &ThreadId, at_ms: i64) -> Step {
-    Step::any("UPDATE thread SET updated_at_ms = $2 WHERE id = $1 AND updated_at_ms < $2", owned![id, at_ms])
+/// The labels stand in the order of these changes.
+pub(super) fn touch(id: &ThreadId, at_ms: i64, to: &mut Vec<Step>) {
+    let sql = "UPDATE thread SET updated_at_ms = $2 WHERE id = $1 AND updated_at_ms < $2";
+    to.push(Step::any(sql, owned![id, at_ms]));
+    to.push(labels::touch(&resource(id), at_ms));
 }
 
 pub(super) fn delete(id: &ThreadId, to: &mut Vec<Step>) {
@@ -96,7 +108,7 @@ pub(super) fn delete(id: &ThreadId, to: &mut Vec<Step>) {
     to.push(Step::row("DELETE FROM thread WHERE id = $1", owned![id], Conflict::Missing));
 }
 
-fn read(row: Row<'_>) -> Result<Thread, StoreError> {
+pub(super) fn read(row: Row<'_>) -> Result<Thread, StoreError> {
     Ok(Thread {
         id: row.text(0)?.into(),
         mount: row.text(1)?.to_owned(),
@@ -134,32 +146,6 @@ pub(super) fn page_query<'a>(mount: &'a str, filter: &'a Filter, page: &'a Page)
     (sql, params)
 }
 
-/// The query for threads in an order of choice and its values.
-pub(super) fn sorted_query<'a>(
-    mount: &'a str,
-    filter: &'a Filter,
-    sort: ThreadSort,
-    offset: u32,
-    limit: u32,
-) -> (String, Vec<Value<'a>>) {
-    let mut sql = SELECT.to_owned();
-    let mut params = vec![Value::from(mount), Value::from(limit), Value::from(offset)];
-    filter::compile(filter, many(filter), &mut sql, &mut params);
-    // Fixed fragments; the id makes the order whole.
-    let column = match sort.by {
-        ThreadOrder::Id => "",
-        ThreadOrder::CreatedAt => "thread.created_at_ms",
-        ThreadOrder::UpdatedAt => "thread.updated_at_ms",
-    };
-    let direction = if sort.ascending { "ASC" } else { "DESC" };
-    sql.push_str(" ORDER BY ");
-    if !column.is_empty() {
-        sql.push_str(&format!("{column} {direction}, "));
-    }
-    sql.push_str(&format!("thread.id {direction} LIMIT $2 OFFSET $3"));
-    (sql, params)
-}
-
 impl Threads for SqlStore {
     fn thread<'a>(
         &'a self,
@@ -181,19 +167,16 @@ impl Threads for SqlStore {
         })
     }
 
-    fn sorted_threads<'a>(
+    fn sorted_threads<'a>(&'a self, query: &'a ThreadQuery<'a>) -> StoreFuture<'a, Vec<Thread>> {
+        Box::pin(thread_search::threads(self, query))
+    }
+
+    fn thread_heads<'a>(
         &'a self,
-        mount: &'a str,
-        filter: &'a Filter,
-        sort: ThreadSort,
-        offset: u32,
-        limit: u32,
-    ) -> StoreFuture<'a, Vec<Thread>> {
-        Box::pin(async move {
-            let filter = self.rarest_first(filter, THREAD).await?;
-            let (sql, params) = sorted_query(mount, &filter, sort, offset, limit);
-            self.list(&sql, &params, read).await
-        })
+        query: &'a ThreadQuery<'a>,
+        with_newest: bool,
+    ) -> StoreFuture<'a, Vec<ThreadHead>> {
+        Box::pin(thread_search::heads(self, query, with_newest))
     }
 
     fn messages<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Message>> {

@@ -14,8 +14,13 @@ use crate::SqlStore;
 use crate::backend::{Row, Step, Value, owned};
 use crate::filter::{self, Labelled};
 
-const WORKSPACE: Labelled =
-    Labelled { owner: "workspace.owner", prefix: "workspace:", id: "workspace.id", many: false };
+const WORKSPACE: Labelled = Labelled {
+    owner: "workspace.owner",
+    prefix: "workspace:",
+    id: "workspace.id",
+    many: false,
+    in_order: false,
+};
 
 const SELECT: &str = "SELECT workspace.id, workspace.name, workspace.description, workspace.owner, \
                       workspace.owner_ids, workspace.details, workspace.created_at_ms, workspace.members FROM workspace WHERE ";
@@ -112,7 +117,8 @@ fn members(kept: BTreeMap<String, (String, String)>) -> Result<BTreeMap<String, 
 fn label(id: &str, members: &BTreeMap<String, Member>, to: &mut Vec<Step>) {
     if !members.is_empty() {
         let names = members.keys().map(|name| name.as_str().into()).collect();
-        labels::insert(&resource(id), &Map::from_iter([(LABEL.to_owned(), Json::Array(names))]), to);
+        let members = Map::from_iter([(LABEL.to_owned(), Json::Array(names))]);
+        labels::insert(&resource(id), &members, labels::IN_NO_ORDER, to);
     }
 }
 

@@ -1,10 +1,13 @@
 //! What opening does to a schema, and when it refuses.
 
+use doorward_core::agents::model::Thread;
+use doorward_core::authz::filter::Filter;
 use doorward_core::ports::Write;
-use doorward_core::ports::store::Users;
-use doorward_store::conformance::samples::{NOW_MS, user};
+use doorward_core::ports::store::{ThreadOrder, ThreadQuery, ThreadSort, Threads, Users};
+use doorward_store::conformance::samples::{NOW_MS, thread, user};
 use doorward_store::migrate::{MIGRATIONS, Pending, Upgrade};
 use doorward_store::{Options, SqlStore, migrate, pending};
+use serde_json::json;
 
 use crate::fresh::{File, corrupt, put};
 
@@ -114,11 +117,17 @@ async fn a_schema_that_is_not_ours_is_refused_and_left_alone() {
 #[tokio::test]
 async fn a_schema_that_is_behind_is_brought_up_to_date_or_refused() {
     let file = File::new();
-    put(&file.open(), vec![Write::InsertUser(user("a"))]).await;
+    let made = [("a", 3), ("b", 9), ("c", 1)].map(|(n, at_ms)| {
+        let made = thread(n, "local|a", json!({"team": "red"}));
+        Write::InsertThread(Thread { updated_at_ms: NOW_MS + at_ms, ..made })
+    });
+    put(&file.open(), made.into_iter().chain([Write::InsertUser(user("a"))]).collect()).await;
     let last = MIGRATIONS.last().expect("there are migrations");
     file.outsider()
         .execute_batch(&format!(
-            "DROP INDEX thread_owner_changed; DELETE FROM migration WHERE version = {}",
+            "DROP INDEX label_value; DROP INDEX run_thread; ALTER TABLE label DROP COLUMN changed_at_ms; \
+             CREATE INDEX label_value ON label (key, value, item, resource); \
+             CREATE INDEX run_thread ON run (thread, id); DELETE FROM migration WHERE version = {}",
             last.version
         ))
         .expect("the newest migration can be undone");
@@ -129,6 +138,12 @@ async fn a_schema_that_is_behind_is_brought_up_to_date_or_refused() {
     let store = file.open();
     assert!(store.user(&"usr_a".into()).await.expect("a read").is_some());
     assert!(versions(&pending(address).expect("a plan")).is_empty());
+    // What was there before is found in the order that it brings.
+    let sort = ThreadSort { by: ThreadOrder::UpdatedAt, ascending: false };
+    let filter = &Filter::Eq("team".into(), "red".into());
+    let query = ThreadQuery { mount: "native", filter, sort, after: None, offset: 0, limit: 9 };
+    let found = store.sorted_threads(&query).await.expect("a list");
+    assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["thr_b", "thr_a", "thr_c"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use doorward_core::authz::filter::Filter;
-use doorward_core::ports::store::{Page, ThreadOrder, ThreadSort, Threads};
+use doorward_core::ports::store::{Page, ThreadOrder, ThreadPlace, ThreadQuery, ThreadSort, Threads};
 use doorward_core::ports::{Durability, StoreFuture};
 use doorward_store::backend::{self, Answer, Backend, EachRows, Rows, Step, Value};
 use doorward_store::{Options, SqlStore};
@@ -16,7 +16,7 @@ use crate::postgres::SERVER;
 const FILLED: &str = "\
     INSERT INTO thread SELECT 'thr_' || md5(n::text), 'native', 'local|usr_' || n % 2000, NULL, '{}', '{}', n, n
       FROM generate_series(1, 20000) n;
-    INSERT INTO label SELECT 'thread:thr_' || md5(n::text), kind.key, '', kind.value
+    INSERT INTO label SELECT 'thread:thr_' || md5(n::text), kind.key, '', kind.value, n
       FROM generate_series(1, 20000) n,
            LATERAL (VALUES ('owner', 'usr_' || n % 2000), ('team', 'team-' || n % 3)) kind (key, value);
     INSERT INTO run SELECT 'run_' || md5(n::text), 'thr_' || md5(n::text), 'success', NULL, n, n, '{}'
@@ -75,6 +75,11 @@ async fn plan(client: &Client, mode: &str, (sql, values): &Asked) -> Vec<String>
     lines.collect()
 }
 
+fn sorted(filter: &Filter, offset: u32, limit: u32) -> ThreadQuery<'_> {
+    let sort = ThreadSort { by: ThreadOrder::UpdatedAt, ascending: false };
+    ThreadQuery { mount: "native", filter, sort, after: None, offset, limit }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn threads_are_found_by_index_among_many() {
     let address = SERVER.database();
@@ -91,7 +96,7 @@ async fn threads_are_found_by_index_among_many() {
     let by_handler = Filter::Eq("owner".into(), "usr_7".into());
     // A third of all threads has the first label, ten have the second.
     let red_by_handler = Filter::Eq("team".into(), "team-1".into()).and(by_handler.clone());
-    let sort = ThreadSort { by: ThreadOrder::UpdatedAt, ascending: false };
+    let place = ThreadPlace { at_ms: 9, id: "thr_a".into() };
     let page = || Page { after: Some("thr_8".into()), limit: 10 };
     let id = "thr_8f14e45fceea167a5a36dedd4bea2543".into();
     let several = ["8f14e45fceea167a5a36dedd4bea2543", "c9f0f895fb98ab9159f51fd0297e236d", "thr_none"];
@@ -110,10 +115,12 @@ async fn threads_are_found_by_index_among_many() {
         "a page of an owner": store.threads("native", &own, page());
         "a page of an owner, by label": store.threads("native", &own_red, page());
         "a page by label": store.threads("native", &by_handler, page());
-        "sorted, of an owner": store.sorted_threads("native", &own, sort, 0, 200);
-        "sorted, of an owner, by label": store.sorted_threads("native", &own_red, sort, 0, 200);
-        "sorted, by label": store.sorted_threads("native", &by_handler, sort, 0, 200);
-        "sorted, by two labels": store.sorted_threads("native", &red_by_handler, sort, 0, 200);
+        "sorted, of an owner": store.sorted_threads(&sorted(&own, 0, 200));
+        "sorted, of an owner, by label": store.sorted_threads(&sorted(&own_red, 0, 200));
+        "sorted, by label": store.sorted_threads(&sorted(&by_handler, 0, 200));
+        "heads, of an owner": store.thread_heads(&sorted(&own, 0, 1000), true);
+        "heads, by label, further on": store.thread_heads(&ThreadQuery { after: Some(&place), ..sorted(&by_handler, 0, 1000) }, true);
+        "sorted, by two labels": store.sorted_threads(&sorted(&red_by_handler, 0, 200));
         "the newest run of each": store.newest_runs(&several);
         "its runs": store.runs(&id, Page { after: None, limit: 1 });
     }
@@ -133,18 +140,24 @@ async fn threads_are_found_by_index_among_many() {
     }
     connection.abort();
     let expected = [
-        ("sorted, of an owner", "Index Scan Backward using thread_owner_changed on thread"),
+        (
+            "sorted, of an owner",
+            "Index Only Scan Backward using thread_owner_changed on thread thread_1; Index Scan using thread_pkey on thread",
+        ),
         (
             "sorted, of an owner, by label",
-            "Index Scan Backward using thread_owner_changed on thread; Index Scan using label_pkey on label",
+            "Index Only Scan Backward using thread_owner_changed on thread thread_1; Index Scan using label_pkey on label; \
+             Index Scan using thread_pkey on thread",
         ),
         (
             "sorted, by label",
-            "Index Only Scan using label_value on label; Index Scan using thread_mount on thread",
+            "Index Only Scan Backward using label_value on label; Index Only Scan using thread_mount on thread thread_1; \
+             Index Scan using thread_pkey on thread",
         ),
         (
             "sorted, by two labels",
-            "Index Only Scan using label_value on label label_1; Index Scan using thread_mount on thread; Index Scan using label_pkey on label",
+            "Index Only Scan Backward using label_value on label; Index Only Scan using thread_mount on thread thread_1; \
+             Index Scan using label_pkey on label label_1; Index Scan using thread_pkey on thread",
         ),
     ];
     assert_eq!(scans, expected.map(|(name, by)| (name, by.to_owned())));
