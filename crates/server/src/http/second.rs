@@ -24,13 +24,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::body::Pace;
 use super::framing::MAX_HEAD_BYTES;
 use super::guard::{InFlight, Patience};
-use super::listener::{Answering, told};
+use super::listener::Answering;
+use crate::phase::{Phases, taking_nothing};
 
 /// Requests of one connection at once.
 const MAX_STREAMS: u32 = 100;
@@ -52,7 +52,7 @@ pub(super) fn converse(
     peer: SocketAddr,
     answering: Arc<dyn Answering>,
     patience: Patience,
-    mut stop: watch::Receiver<bool>,
+    mut phases: Phases,
     held: impl Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let in_flight = Arc::new(InFlight::default());
@@ -100,7 +100,7 @@ pub(super) fn converse(
                     }
                     break;
                 }
-                () = told(&mut stop), if ending.is_none() => {
+                () = taking_nothing(&mut phases), if ending.is_none() => {
                     connection.as_mut().graceful_shutdown();
                     ending = Some(None);
                 }
