@@ -14,7 +14,6 @@ use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -40,7 +39,8 @@ const DONE: &[u8] = b"done\n";
 
 /// How this process was started. Taken at its start: later the path may hold another program, which is the point.
 pub(crate) struct Program {
-    path: PathBuf,
+    /// As it was called, which may lead to another version by now, and where it was found to be.
+    names: [OsString; 2],
     arguments: Vec<OsString>,
 }
 
@@ -50,7 +50,26 @@ impl Program {
     /// # Errors
     /// The system does not say where the program is.
     pub(crate) fn of_process() -> io::Result<Self> {
-        Ok(Self { path: std::env::current_exe()?, arguments: std::env::args_os().skip(1).collect() })
+        let found = std::env::current_exe()?.into_os_string();
+        let mut words = std::env::args_os();
+        let called = words.next().unwrap_or_else(|| found.clone());
+        Ok(Self { names: [called, found], arguments: words.collect() })
+    }
+
+    /// Starts it again, with this as its standard input.
+    fn start(&self, input: &UnixStream) -> io::Result<tokio::process::Child> {
+        let mut outcome = Err(io::ErrorKind::NotFound.into());
+        for name in &self.names {
+            outcome = tokio::process::Command::new(name)
+                .args(&self.arguments)
+                .env(VARIABLE, "1")
+                .stdin(Stdio::from(OwnedFd::from(input.try_clone()?)))
+                .spawn();
+            if !outcome.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                break;
+            }
+        }
+        outcome
     }
 }
 
@@ -69,11 +88,9 @@ impl Successor {
     pub(crate) fn start(program: &Program, sockets: &[(SocketAddr, OwnedFd)]) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         send(&ours, sockets)?;
-        let child = tokio::process::Command::new(&program.path)
-            .args(&program.arguments)
-            .env(VARIABLE, "1")
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .spawn()?;
+        let child = program.start(&theirs)?;
+        // The other end is the new process's alone, so that its end is noticed.
+        drop(theirs);
         ours.set_nonblocking(true)?;
         let pid = child.id().ok_or_else(|| io::Error::other("it ended at once"))?;
         Ok(Self { child, channel: tokio::net::UnixStream::from_std(ours)?, pid })

@@ -1,5 +1,6 @@
 """The certificate is replaced while the server runs, together with its key or not at all."""
 
+import secrets
 import signal
 import socket
 import ssl
@@ -22,6 +23,11 @@ def shown(server) -> int:
     """The serial number of the certificate that a new connection is shown."""
     with connect(server) as connection:
         return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True)).serial_number
+
+
+def keyless(home, identity: Identity) -> None:
+    put(home / "tls.key", b"nothing\n")
+    put(home / "tls.pem", identity.certificate)
 
 
 def answers(connection: ssl.SSLSocket) -> bool:
@@ -59,16 +65,18 @@ def test_a_renewal_that_cannot_be_shown_is_said_and_leaves_the_old_one(serve):
             ("half-written", lambda: put(server.home / "tls.pem", renewed.certificate[:200]), "cannot be read"),
             ("of two renewals", lambda: put(server.home / "tls.pem", renewed.certificate), "does not belong"),
             ("over", lambda: put_identity(server.home, over), "expired"),
-            ("without a key", lambda: put(server.home / "tls.key", b"nothing\n"), "holds no PEM private key"),
+            ("without a key", lambda: keyless(server.home, renewed), "holds no PEM private key"),
         ],
         start=1,
     ):
         break_it()
+        server.program.process.send_signal(signal.SIGHUP)
         wait_until(lambda count=count: renewals(server, "refused") >= count, what, LIMIT_S)
         assert shown(server) == before, what
         line = server.log.strip().splitlines()[-1]
         assert "the one before it stays" in line and said in line, line
     put_identity(server.home, renewed)
+    server.program.process.send_signal(signal.SIGHUP)
     wait_until(lambda: shown(server) == renewed.serial, "what was mended", LIMIT_S)
     assert "BEGIN" not in server.log
 
@@ -86,7 +94,7 @@ def test_who_sends_sighup_is_told_when_it_is_read(serve, manager: Manager):
 
 
 def test_without_a_certificate_sighup_ends_no_server_of_others(tmp_path, serve):
-    (tmp_path / "master.key").write_text("5e" * 32)
+    (tmp_path / "master.key").write_text(secrets.token_hex(32))
     (tmp_path / "master.key").chmod(0o600)
     more = f'[secrets]\nmaster_key_file = "{tmp_path}/master.key"\n'
     server = serve(more, mode="serve")

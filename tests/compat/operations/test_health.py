@@ -56,7 +56,7 @@ def test_probes_are_neither_logged_nor_counted(serve):
 def test_a_mount_at_the_root_keeps_its_routes_and_the_probes_theirs(serve, surface):
     server = serve(arguments=["--mount", f"{surface}=127.0.0.1:0"])
     at = server.mount(surface)
-    own = {"agentflow": "/ping", "hypha": "/health", "langgraph": "/ok", "supabase": "/auth/v1/health", "muxi": "/"}
+    own = {"agentflow": "/ping", "hypha": "/health", "langgraph": "/ok", "supabase": "/auth/v1/health", "muxi": "/docs"}
     assert asked(at + own[surface]).status_code != 404
     assert asked(f"{at}/health/live").json() == {"status": "live"}
     assert asked(f"{at}/health/ready").json() == {"status": "ready"}

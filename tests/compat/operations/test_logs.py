@@ -46,7 +46,7 @@ class Places:
         fresh = client.post("/v1/token", json=again, token=None).json()
         self.secrets += [fresh["access_token"], fresh["refresh_token"]]
         client.post("/v1/token", json={**again, "refresh_token": self.new("refresh")}, token=None)
-        key = client.post("/v1/api-keys", json={"name": "k", "scopes": ["read"], "expires": "never"}, token=tokens.access)
+        key = client.post("/v1/api-keys", json={"name": "k", "scopes": ["read"], "expires_in": 3600}, token=tokens.access)
         self.secrets += [value for value in key.json().values() if isinstance(value, str) and len(value) > 40]
         cookie = requests.post(
             f"{self.url}/v1/session", json={"username": name, "password": password},

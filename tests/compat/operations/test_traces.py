@@ -35,7 +35,7 @@ class Collector:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.take(self.path, dict(self.headers), body)
+                outer.take(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 answer = ExportTraceServiceResponse().SerializeToString()
                 self.send_response(outer.status)
                 self.send_header("Content-Length", str(len(answer)))
@@ -105,7 +105,7 @@ def test_a_request_is_a_span_of_its_route_with_what_was_decided(serve, collector
     assert {one.kind for one in inside.values()} == {INTERNAL}
     assert all(one.trace_id == span.trace_id for one in inside.values())
     path, headers, request = collector.requests[0]
-    assert path == "/v1/traces" and headers["Content-Type"] == "application/x-protobuf" and headers["x-key"] == "of mine"
+    assert (path, headers["content-type"], headers["x-key"]) == ("/v1/traces", "application/x-protobuf", "of mine")
     resource = {one.key: one.value.string_value for one in request.resource_spans[0].resource.attributes}
     assert resource["service.name"] == "door" and resource["deployment.environment.name"] == "test"
     assert "service.version" in resource

@@ -29,6 +29,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::body::Pace;
 use super::framing::MAX_HEAD_BYTES;
 use super::guard::{InFlight, Patience};
+use super::last_word::LastWord;
 use super::listener::Answering;
 use crate::phase::{Phases, taking_nothing};
 
@@ -83,7 +84,7 @@ pub(super) fn converse(
         .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(LastWord::new(stream)), service);
     // Pinned before it is captured: a future keeps room for what it captures and for where it is moved.
     let mut connection = Box::pin(connection);
     async move {
@@ -114,7 +115,7 @@ pub(super) fn converse(
                     }
                     match ending {
                         None if busy.elapsed() >= patience.idle => {
-                            connection.as_mut().graceful_shutdown();
+                                    connection.as_mut().graceful_shutdown();
                             ending = Some(Some(Instant::now() + patience.write));
                         }
                         // What was handed over for the last answers is still not taken. One that goes on has time.
