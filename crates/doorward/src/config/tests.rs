@@ -233,7 +233,7 @@ fn misnamed_variables_are_refused() {
 
 /// Given in the place of another: both at once are a contradiction.
 fn stands_for_another(name: &str) -> bool {
-    matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "introspection_url")
+    matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "api_key_file" | "introspection_url")
         || name.ends_with("secret_file")
         // Of hubs alone.
         || matches!(name, "client_script_dir" | "oauth_callback" | "jwt_secret")
@@ -264,6 +264,7 @@ const OF_SAMPLES: &[(&str, &str)] = &[
     ("DOORWARD_LDAP_PASSWORD", "s"),
     ("GOOGLE_CLIENT_SECRET", "s"),
     ("REMOTE_TOKENS_SECRET", "s"),
+    ("OPENAI_API_KEY", "s"),
 ];
 
 #[test]
@@ -292,6 +293,7 @@ fn secret_of(config: &Config, heading: &str, name: &str) -> Option<Vec<u8>> {
         ("remote_tokens.supabase", "secret") => config.remote_tokens["supabase"].secret.as_ref().map(text),
         ("providers.google", "client_secret") => config.providers["google"].client_secret.as_ref().map(text),
         ("ldap", "bind_password") => config.ldap.bind_password.as_ref().map(text),
+        ("model", "api_key") => config.model.api_key.as_ref().map(text),
         ("mail", "password") => config.mail.password.as_ref().map(text),
         ("webhooks.audit", "secret") => {
             config.webhooks["audit"].secrets.first().map(|secret| secret.expose().to_vec())
