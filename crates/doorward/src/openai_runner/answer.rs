@@ -134,7 +134,7 @@ pub(super) fn refused(
             (Fault::InputTooLong, "; lower model.max_input_bytes")
         }
         (300..=399, _) => (Fault::Failed, "; it redirects, which is not followed: correct model.base_url"),
-        (401 | 403, _) => (Fault::Failed, "; it does not take the key: correct model.api_key"),
+        (401 | 403, _) => (Fault::Failed, "; it does not take the key"),
         (404, _) => (Fault::Failed, "; correct model.name or model.base_url"),
         (429 | 503 | 529, _) => (Fault::Busy, ""),
         _ => (Fault::Failed, ""),
@@ -270,7 +270,7 @@ mod tests {
                 &["model.name", "model_not_found: Unknown model"],
             ),
             (400, long, "application/json", Fault::InputTooLong, &["model.max_input_bytes"]),
-            (401, r#"{"error":"no"}"#, "application/json", Fault::Failed, &["model.api_key", ": no"]),
+            (401, r#"{"error":"no"}"#, "application/json", Fault::Failed, &["does not take the key", ": no"]),
             (400, r#"{"message":"bad","type":"t"}"#, "application/json", Fault::Failed, &["t: bad"]),
             (422, r#"{"detail":"odd"}"#, "application/json", Fault::Failed, &["422", "odd"]),
             (307, "", "", Fault::Failed, &["model.base_url"]),
