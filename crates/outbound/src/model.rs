@@ -178,6 +178,12 @@ impl ModelServer {
         })
     }
 
+    /// Scheme, host and port, for people.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.url.origin()
+    }
+
     /// A text without the key, should the server repeat it.
     #[must_use]
     pub fn without_key(&self, text: &str) -> String {

@@ -120,9 +120,12 @@ mod tests {
         found.into_iter().map(|event| (text(event.name), text(event.data))).collect()
     }
 
+    /// Names and data.
+    type Expected = &'static [(&'static str, &'static str)];
+
     #[test]
     fn events_are_the_same_wherever_the_stream_is_cut() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[(&str, &str, Expected)] = &[
             ("one", "data: a\n\n", &[("", "a")]),
             ("CR and LF", "data: a\r\n\r\ndata: b\r\n\r\n", &[("", "a"), ("", "b")]),
             ("CR alone", "data: a\r\rdata: b\r\r", &[("", "a"), ("", "b")]),

@@ -70,7 +70,7 @@ class HostileModel:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
         self.targets: list[str] = []
-        self.begun, self.left = threading.Event(), threading.Event()
+        self.begun, self.left, self.go = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> "HostileModel":
@@ -135,6 +135,11 @@ class HostileModel:
         stream.sendall(STREAM)
         while True:
             stream.sendall(b": and so on\n\n" * 1000)
+
+    def _gate(self, stream, _):
+        stream.sendall(STREAM + _chunk("one "))
+        self.go.wait(20)
+        stream.sendall(_chunk("two", "stop") + b"data: [DONE]\n\n")
 
     def _hang(self, stream, _):
         stream.sendall(STREAM + _chunk("one "))

@@ -34,8 +34,3 @@ def start_project(tmp_path):
     yield start
     for server in running:
         server.program.stop()
-
-
-def asking(url: str, more: str = "") -> str:
-    """Lines of doorward.toml: the agent asks the model server at `url`."""
-    return f'[agents]\nrunner = "openai"\n[model]\nname = "small"\nbase_url = "{url}"\n{more}\n'

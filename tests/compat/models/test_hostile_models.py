@@ -69,6 +69,17 @@ def test_a_bad_answer_ends_its_run_with_a_code_and_the_next_one_is_answered(serv
     assert "all is well" in thread.ask("how are you?").text
 
 
+def test_words_are_heard_while_the_model_still_thinks(thread, hostile):
+    with thread.someone.client.post(
+        thread.path, json={"messages": [{"content": "gate"}]}, headers={"Accept": "text/event-stream"}, stream=True
+    ) as answer:
+        lines = answer.iter_lines(chunk_size=1)
+        assert next(line for line in lines if b'"text":' in line) == b'data: {"text":"one "}'
+        assert not hostile.go.is_set()
+        hostile.go.set()
+        assert b'data: {"text":"two"}' in list(lines)
+
+
 def test_a_run_that_is_cancelled_drops_its_request_and_frees_its_place(server, hostile):
     someone = person(server.url)
     client = get_sync_client(url=server.mount("langgraph"), headers={"Authorization": f"Bearer {someone.tokens.access}"})

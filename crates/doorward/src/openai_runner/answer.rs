@@ -142,6 +142,7 @@ pub(super) fn refused(
     let later = retry_after.map(|when| format!(", Retry-After {when}")).unwrap_or_default();
     let told = match &said {
         Some(said) => told(said),
+        None if body.is_empty() => "nothing more".to_owned(),
         None => format!("no JSON but {media_type:?}"),
     };
     (fault, format!("it answers {status}{later}{mend}: {told}"))
@@ -182,6 +183,8 @@ mod tests {
         unreachable!("neither whole nor refused: {events:?}")
     }
 
+    type Texts = &'static [&'static str];
+
     const ROLE: &str = r#"{"id":"x","choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}],"usage":null}"#;
     const HEL: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#;
     const LO: &str = r#"{"choices":[{"index":0,"delta":{"content":"lo"}}],"more":{"of":"its own"}}"#;
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_or_not_whole_has_its_fault() {
-        let cases: &[(&str, &[&str], Fault)] = &[
+        let cases: &[(&str, Texts, Fault)] = &[
             ("done at once", &["[DONE]"], Fault::Exited),
             ("no finish reason", &[HEL, "[DONE]"], Fault::Exited),
             ("no JSON", &[HEL, "hello"], Fault::BadAnswer),
@@ -261,7 +264,7 @@ mod tests {
     fn a_refusal_tells_the_operator_what_to_mend_and_nothing_of_a_page() {
         let open_ai = r#"{"error":{"message":"Unknown model","type":"invalid_request_error","code":"model_not_found"}}"#;
         let long = r#"{"error":{"message":"too many tokens","code":"context_length_exceeded"}}"#;
-        let cases: &[(u16, &str, &str, Fault, &[&str])] = &[
+        let cases: &[(u16, &str, &str, Fault, Texts)] = &[
             (
                 404,
                 open_ai,

@@ -104,6 +104,7 @@ impl Carry for Shared {
         };
         // What a server says is foreign text, and it knows the key.
         ending.map_err(|(fault, detail)| {
+            let detail = format!("{}: {detail}", self.server.origin());
             let mut detail = self.server.without_key(&detail).into_bytes();
             detail.truncate(SHOWN_BYTES);
             (fault, shown(&detail))
@@ -134,7 +135,7 @@ impl Shared {
         let mut answer = Answer::default();
         self.listen(&mut arriving, &mut answer, events).await?;
         let (read, written) = answer.usage();
-        tracing::info!(runner = NAME, run = %input.run, input_tokens = read, output_tokens = written, "answered");
+        tracing::info!(runner = NAME, run = %input.run, input_tokens = read, output_tokens = written, "the model answered");
         Ok(())
     }
 
