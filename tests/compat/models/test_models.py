@@ -52,7 +52,11 @@ def test_a_key_in_the_projects_dotenv_lets_the_agent_answer_by_a_model(model, st
     assert f"answered by {named} at {model.url}" in server.log and KEY not in server.log
 
 
-@pytest.mark.parametrize("dotenv", ["OTHER=x\n", "ANTHROPIC_API_KEY=\n"], ids=["no key", "an empty key"])
+@pytest.mark.parametrize(
+    "dotenv",
+    ["OTHER=x\n", "ANTHROPIC_API_KEY=\n", "ANTHROPIC_API_KEY=your-anthropic-key  # For the LLM in our chatbot\n"],
+    ids=["no key", "an empty key", "the page's placeholder"],
+)
 def test_without_a_key_the_agent_echoes(start_project, dotenv):
     client = get_sync_client(url=start_project(dotenv).mount("langgraph"))
     answer = client.runs.wait(None, "agent", input=SAY)

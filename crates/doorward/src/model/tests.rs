@@ -49,7 +49,10 @@ fn found(mount: &str, rest: &str, env: &str, dotenv: Option<&str>, passed: &[(&s
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut platforms = BTreeMap::new();
     match langgraph::read(&path("langgraph.json"), &|_| None, &variable) {
-        Ok(platform) => drop(platforms.insert("langgraph".to_owned(), platform)),
+        Ok(mut platform) => {
+            warnings.extend(platform.warnings.drain(..).filter(|told| told.contains("_API_KEY")));
+            platforms.insert("langgraph".to_owned(), platform);
+        }
         Err(mut found) => problems.append(&mut found.0),
     }
     let chosen = choose(&config, &platforms, &mut problems, &mut warnings);
@@ -134,6 +137,19 @@ fn without_a_key_or_with_another_runner_no_model_is_asked() {
         assert_eq!(nothing.asked(), None, "{name}");
         assert!(nothing.warnings.is_empty(), "{name}: {:?}", nothing.warnings);
     }
+}
+
+#[test]
+fn the_placeholder_of_a_sample_is_no_key_and_the_operator_is_told() {
+    for placeholder in ["your-anthropic-key", "YOUR_API_KEY", "<key>", "sk-ant-..."] {
+        let found =
+            of_dotenv("", &format!("ANTHROPIC_API_KEY={placeholder}  # For the LLM in our chatbot\n"));
+        assert_eq!(found.asked(), None, "{placeholder}");
+        let [told] = found.warnings.as_slice() else { unreachable!("{placeholder}: {:?}", found.warnings) };
+        assert!(told.contains("ANTHROPIC_API_KEY") && !told.contains(placeholder), "{told}");
+    }
+    let other = of_dotenv("", "ANTHROPIC_API_KEY=your-anthropic-key\nOPENAI_API_KEY=sk-o\n");
+    assert_eq!(other.asked().map(|(url, ..)| url.origin()), Some("https://api.openai.com"));
 }
 
 #[test]

@@ -97,8 +97,9 @@ pub fn read(
             ));
         }
     }
-    let model = model::find(path, &env_of(&content, path)?, environment, passed)?;
-    Ok(Platform { auth, rate_limit: None, graphs, model, warnings: warnings(path, &content) })
+    let mut warnings = warnings(path, &content);
+    let model = model::find(path, &env_of(&content, path)?, environment, passed, &mut warnings)?;
+    Ok(Platform { auth, rate_limit: None, graphs, model, warnings })
 }
 
 /// What `env` says: the variables themselves, or the file that holds them.

@@ -58,7 +58,14 @@ pub struct ProjectModel {
     pub name: String,
 }
 
-/// The first model that the variables of the project hold a key for, or those of the process that user code is given: `passed` knows them.
+/// Whether a text only stands where a key is to be: the sample of the tutorial is `your-anthropic-key`.
+fn is_placeholder(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.starts_with("your-") || text.starts_with("your_") || text.starts_with('<') || text.ends_with("...")
+}
+
+/// The first model that the variables of the project hold a key for, or those of the process that user code is given: `passed` knows them. A
+/// placeholder is no key, and the operator is told.
 ///
 /// # Errors
 /// A `.env` that cannot be read; a reference in it that leads nowhere. One that is not there holds nothing.
@@ -67,6 +74,7 @@ pub(super) fn find(
     env: &Env<'_>,
     environment: Environment<'_>,
     passed: Environment<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<ProjectModel>, Problems> {
     let refused = |what: String, mend: &str| {
         Problems(vec![Problem::of(format!("env of {}", path.display()), what, mend)])
@@ -98,6 +106,11 @@ pub(super) fn find(
     };
     for provider in PROVIDERS {
         let Some(key) = variable(provider.key)? else { continue };
+        if is_placeholder(&key) {
+            let what = "is a placeholder and no key, so no model is asked with it";
+            warnings.push(format!("{}: {} {what}", path.display(), provider.key));
+            continue;
+        }
         let mut base_url = ("the provider's own address".to_owned(), provider.usual_base_url.to_owned());
         for name in provider.base_urls {
             if let Some(given) = variable(name)? {
