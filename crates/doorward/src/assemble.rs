@@ -102,7 +102,7 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         master_key: setup.master_key.clone(),
-        runner: runner(setup),
+        runner: runner(setup)?,
         shared: Arc::new(Windows::new()),
         outbound: Arc::new(others::way_out(config)?),
         mailer: mailer::open(setup)?,
@@ -175,9 +175,12 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
     Ok(Assembled { engine, store, mounts, algorithm })
 }
 
-fn runner(setup: &Setup) -> Arc<dyn Runner> {
+fn runner(setup: &Setup) -> Result<Arc<dyn Runner>, Failure> {
+    if let Some(model) = &setup.model {
+        return Ok(Arc::new(model.runner(&setup.config)?));
+    }
     let agents = &setup.config.agents;
-    match (runner::find(agents.runner), &agents.command) {
+    Ok(match (runner::find(agents.runner), &agents.command) {
         (Some(row), _) => (row.build)(),
         (None, command) => {
             let command =
@@ -185,7 +188,7 @@ fn runner(setup: &Setup) -> Arc<dyn Runner> {
             let environment = setup.agent_environment.clone();
             Arc::new(CommandRunner::new(CommandSettings { environment, ..command }))
         }
-    }
+    })
 }
 
 fn webhook((name, configured): (&String, &config::Webhook)) -> Webhook {

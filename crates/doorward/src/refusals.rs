@@ -211,7 +211,7 @@ fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
             && key.ends_with("secret")
     };
     let secret = |key: &str| {
-        matches!(key, "secrets.master_key" | "store.url" | "telemetry.otlp_headers") || of_a_party(key)
+        matches!(key, "secrets.master_key" | "store.url" | "telemetry.otlp_headers" | "model.api_key") || of_a_party(key)
     };
     let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
     let open = settings.filter_map(|setting| {
@@ -298,12 +298,14 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     let of_ldap = of_ldap.iter().map(|file| ("ldap.bind_password_file".to_owned(), file));
     let of_telemetry = &setup.config.telemetry.headers_file;
     let of_telemetry = of_telemetry.iter().map(|file| ("telemetry.otlp_headers_file".to_owned(), file));
+    let of_model = setup.config.model.api_key_file.iter().map(|file| ("model.api_key_file".to_owned(), file));
     let files = of_webhooks
         .chain(of_providers)
         .chain(of_others)
         .chain(of_mail)
         .chain(of_ldap)
         .chain(of_telemetry)
+        .chain(of_model)
         .chain(of_mounts);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {

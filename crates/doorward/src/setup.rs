@@ -17,6 +17,7 @@ use crate::cli::{Failure, Surroundings};
 use crate::client_scripts;
 use crate::config::{Config, Flag, Problem, Problems, Sources, SurfaceKind};
 use crate::hypha::{self, SharedSecrets};
+use crate::model::{self, ChosenModel};
 use crate::platform::{self, HandlerFile, Platform};
 use crate::refusals::{self, Judged};
 use crate::secrets::{create_master_key, parse_master_key};
@@ -56,6 +57,8 @@ pub struct Setup {
     pub(crate) shared_secrets: SharedSecrets,
     /// Clients as pages load them, of the mounts that say where they are.
     pub(crate) client_scripts: BTreeMap<String, ClientScripts>,
+    /// The model that answers in threads, where one does.
+    pub(crate) model: Option<ChosenModel>,
     /// The key everything at rest is sealed under.
     pub master_key: SecretBytes,
     /// Variables of this process that `[agents] pass_environment` names, with PATH and LANG.
@@ -205,6 +208,7 @@ struct Gathered {
     start_ups: BTreeMap<String, HandlerFile>,
     shared_secrets: SharedSecrets,
     client_scripts: BTreeMap<String, ClientScripts>,
+    model: Option<ChosenModel>,
     warnings: Vec<String>,
     problems: Vec<Problem>,
     master_key: Option<SecretBytes>,
@@ -219,9 +223,15 @@ impl Gathered {
         let mut platforms = BTreeMap::new();
         for mount in &config.mounts {
             let environment = |name: &str| surroundings.variable(name);
+            let passed = |name: &str| {
+                let is_named = config.handlers.pass_environment.iter().any(|named| named == name);
+                is_named.then(|| surroundings.variable(name)).flatten()
+            };
             let read = match (mount.surface, &mount.agentflow, &mount.langgraph) {
                 (SurfaceKind::AgentFlow, Some(path), _) => platform::agentflow::read(path, &environment),
-                (SurfaceKind::LangGraph, _, Some(path)) => platform::langgraph::read(path, &environment),
+                (SurfaceKind::LangGraph, _, Some(path)) => {
+                    platform::langgraph::read(path, &environment, &passed)
+                }
                 _ => continue,
             };
             match read {
@@ -235,6 +245,7 @@ impl Gathered {
         let start_ups = start_up::files(&config, &|name| surroundings.variable(name), &mut problems);
         let shared_secrets = hypha::secrets(&config, &|name| surroundings.variable(name), &mut problems);
         let client_scripts = client_scripts::read(&config, &mut problems);
+        let model = model::choose(&config, &platforms, &mut problems, &mut warnings);
         let master_key = master_key(&config).map_err(|problem| problems.push(problem)).ok();
         Ok(Self {
             config,
@@ -242,6 +253,7 @@ impl Gathered {
             start_ups,
             shared_secrets,
             client_scripts,
+            model,
             warnings,
             problems,
             master_key,
@@ -255,6 +267,7 @@ impl Gathered {
             start_ups,
             shared_secrets,
             client_scripts,
+            model,
             warnings,
             problems,
             master_key,
@@ -275,6 +288,7 @@ impl Gathered {
             start_ups,
             shared_secrets,
             client_scripts,
+            model,
             master_key,
             agent_environment,
             passed,

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest answer.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Largest head of an answer.
-const MAX_HEAD_BYTES: usize = 32 << 10;
+pub(crate) const MAX_HEAD_BYTES: usize = 32 << 10;
 
 /// What an operator may choose.
 #[derive(Debug, Clone, Default)]
@@ -192,7 +192,7 @@ fn max_age_s(value: &str) -> Option<i64> {
     })
 }
 
-fn failed(error: &legacy::Error) -> OutboundError {
+pub(crate) fn failed(error: &legacy::Error) -> OutboundError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     let mut deepest = error.to_string();
     while let Some(found) = cause {

@@ -7,8 +7,9 @@
 //! of this machine or network, in whatever spelling or form. Origins that the operator lists are let through as they
 //! are: that is the way to an identity provider inside, and to a test server.
 //!
-//! Letters go to the operator's mail server ([`Smtp`]), and passwords of a directory's people to the operator's directory ([`Ldap`]), traces to the operator's
-//! collector ([`Collector`]): those are the operator's choice alone.
+//! Letters go to the operator's mail server ([`Smtp`]), passwords of a directory's people to the operator's directory ([`Ldap`]), what is
+//! said in threads to the operator's model server ([`ModelServer`]), traces to the operator's collector ([`Collector`]): those are the
+//! operator's choice alone.
 //!
 //! The operator's own agent server, store and proxies are not meant: nobody else chooses their addresses.
 
@@ -17,10 +18,12 @@ mod client;
 mod collector;
 mod connector;
 mod ldap;
+mod model;
 pub mod policy;
 mod smtp;
 
 pub use client::{BuildError, Client, Settings};
 pub use collector::{Collector, NotTaken};
 pub use ldap::{Ldap, LdapSettings};
+pub use model::{ModelAnswer, ModelServer, ModelUrl, is_key};
 pub use smtp::{Protection, Smtp, SmtpSettings};

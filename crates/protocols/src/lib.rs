@@ -8,10 +8,12 @@
 //!  Authorization bytes ─ http_auth ─► scheme + credential
 //!  credential ─ jose::verify ───────► algorithm → signature → exp → nbf → iat → iss → aud ─► Claims
 //!  body ─ json ─────────────────────► bounded, duplicate-free value
+//!  bytes of a stream ─ event_stream ► server-sent events of bounded length
 //!  Hypha frame ─ hypha::Head ───────► where to, and the rest as it came
 //!  request path ─ path ─────────────► one canonical spelling, or a refusal
 //! ```
 pub mod encoding;
+pub mod event_stream;
 pub mod html;
 pub mod http_auth;
 pub mod hypha;

@@ -21,7 +21,7 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 15.0
 
 # Variables of the caller's shell that would change what a server under test does.
-LEAKING_PREFIXES = ("DOORWARD_", "JWT_", "COMPAT_", "AUTH0_")
+LEAKING_PREFIXES = ("DOORWARD_", "JWT_", "COMPAT_", "AUTH0_", "ANTHROPIC_", "OPENAI_")
 LEAKING_NAMES = {"MODE", "ORIGINS", "GRAPH_PATH", "REDIS_URL", "LOG_LEVEL", "ALLOWED_HOST", "PYTHONPATH"}
 
 

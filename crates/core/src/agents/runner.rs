@@ -69,6 +69,10 @@ pub enum Fault {
     TooLong,
     /// It took longer than it may.
     TimedOut,
+    /// Whoever does its thinking takes no more for the moment.
+    Busy,
+    /// What it was told is more than it may be told.
+    InputTooLong,
 }
 
 impl Fault {
@@ -81,6 +85,8 @@ impl Fault {
             Self::BadAnswer => "agent_bad_answer",
             Self::TooLong => "agent_answer_too_long",
             Self::TimedOut => "agent_timed_out",
+            Self::Busy => "agent_busy",
+            Self::InputTooLong => "agent_input_too_long",
         }
     }
 
@@ -93,6 +99,8 @@ impl Fault {
             Self::BadAnswer => "the agent's answer cannot be read",
             Self::TooLong => "the answer is too long",
             Self::TimedOut => "the agent took too long",
+            Self::Busy => "the agent takes no more at the moment; try again later",
+            Self::InputTooLong => "what was said is too long for the agent",
         }
     }
 }

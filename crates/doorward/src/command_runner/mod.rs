@@ -14,16 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::agents::runner::{Fault, Place, RunEvent, RunInput, Runner};
-use doorward_core::error::{Error, Result, codes};
+use doorward_core::error::Result;
 use doorward_core::id::RunId;
 use doorward_handlers::lines::{Line, Lines, shown};
 use doorward_handlers::process::{Group, LAST_WORDS};
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use tokio::io::{AsyncRead, AsyncWriteExt as _};
 use tokio::process::Command;
-use tokio::sync::{Semaphore, mpsc};
 
+use crate::places::{Carry, Ending, Events, Places, answer};
 use protocol::{Answer, Step};
 
 /// The name in configuration and in the log.
@@ -31,8 +30,6 @@ pub(crate) const NAME: &str = "command";
 /// Longest line of standard error that is logged, and how many bytes of it are logged in a run.
 const LOG_LINE_BYTES: usize = 1 << 10;
 const LOG_RUN_BYTES: usize = 64 << 10;
-/// When to come back once every place is taken.
-const RETRY_AFTER_S: u32 = 1;
 
 /// What to run and within which bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,20 +59,15 @@ pub struct CommandRunner {
 
 struct Shared {
     settings: CommandSettings,
-    places: Arc<Semaphore>,
-    processes: Semaphore,
+    places: Places,
 }
-
-/// Why a run ended badly: what the client hears, and what the log says beside it.
-type Ending = std::result::Result<(), (Fault, String)>;
 
 impl CommandRunner {
     /// A runner within these bounds.
     #[must_use]
     pub fn new(settings: CommandSettings) -> Self {
-        let places = Arc::new(Semaphore::new(settings.processes + settings.queue));
-        let processes = Semaphore::new(settings.processes);
-        Self { shared: Arc::new(Shared { settings, places, processes }) }
+        let places = Places::new(settings.processes, settings.queue);
+        Self { shared: Arc::new(Shared { settings, places }) }
     }
 }
 
@@ -85,37 +77,21 @@ impl Runner for CommandRunner {
     }
 
     fn admit(&self) -> Result<Place> {
-        match Arc::clone(&self.shared.places).try_acquire_owned() {
-            Ok(permit) => Ok(Place::counted(permit)),
-            Err(_) => Err(Error::new(codes::AGENTS_BUSY).retry_after_s(RETRY_AFTER_S)),
-        }
+        self.shared.places.admit()
     }
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
-        let (events, answered) = mpsc::channel(16);
-        let shared = Arc::clone(&self.shared);
-        // A task of its own, so that the time limit holds while nobody reads.
-        tokio::spawn(async move { shared.carry(input, events).await });
-        stream::unfold(answered, |mut answered| async { Some((answered.recv().await?, answered)) }).boxed()
+        answer(&self.shared, input)
     }
 }
 
-impl Shared {
-    async fn carry(&self, input: RunInput, events: mpsc::Sender<RunEvent>) {
-        let _process = tokio::select! {
-            permit = self.processes.acquire() => permit.expect("the semaphore is never closed"),
-            () = events.closed() => return,
-        };
-        let ending = self.process(&input, &events).await;
-        drop((_process, input));
-        if let Err((fault, detail)) = ending {
-            // Nobody may be left to hear it.
-            let _ = events.send(RunEvent::Failed(fault, detail)).await;
-        }
+impl Carry for Shared {
+    fn places(&self) -> &Places {
+        &self.places
     }
 
     /// One process, from its start until it and everything it started is gone.
-    async fn process(&self, input: &RunInput, events: &mpsc::Sender<RunEvent>) -> Ending {
+    async fn carry(&self, input: &RunInput, events: &Events) -> Ending {
         let mut group =
             self.spawn().map_err(|error| (Fault::Failed, format!("cannot be started: {error}")))?;
         let mut stdin = group.child.stdin.take().expect("piped");
@@ -152,7 +128,9 @@ impl Shared {
         }
         ending
     }
+}
 
+impl Shared {
     fn spawn(&self) -> std::io::Result<Group> {
         let settings = &self.settings;
         let (program, arguments) =
@@ -166,7 +144,7 @@ impl Shared {
         Group::spawn(command)
     }
 
-    async fn listen(&self, stdout: impl AsyncRead + Unpin, events: &mpsc::Sender<RunEvent>) -> Ending {
+    async fn listen(&self, stdout: impl AsyncRead + Unpin, events: &Events) -> Ending {
         let settings = &self.settings;
         let mut lines = Lines::new(stdout, settings.max_line_bytes);
         let mut answer = Answer::default();

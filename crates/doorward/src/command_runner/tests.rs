@@ -1,7 +1,9 @@
 //! The runner against small shell scripts.
 
+use doorward_core::error::codes;
 use doorward_core::id::ThreadId;
 use doorward_core::random::SeededRandom;
+use futures_util::StreamExt as _;
 
 use super::*;
 use crate::clock::SystemClock;

@@ -7,11 +7,12 @@ use doorward_core::agents::runner;
 
 use super::section::{Key, Section};
 use crate::command_runner::{CommandSettings, NAME};
+use crate::openai_runner;
 
 /// The embedded agent server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agents {
-    /// What answers, as named in core's table, or `command`.
+    /// What answers, as named in core's table, or `command` or `openai`.
     pub runner: &'static str,
     /// What `command` runs; its environment is still empty.
     pub command: Option<CommandSettings>,
@@ -24,7 +25,7 @@ pub(super) const KEYS: &[Key] = &[
         "runner",
         "\"echo\"",
         "What answers: echo says again what it was told; config says what an agent learns of its caller; command runs \
-         a program.",
+         a program; openai asks a model, see [model]. Without a word here, a project whose .env holds a model's key is answered by that model.",
     ),
     Key::optional(
         "command",
@@ -51,7 +52,7 @@ pub(super) const KEYS: &[Key] = &[
 impl Agents {
     pub(super) fn read(mut section: Section<'_>) -> Option<Self> {
         let mut known: Vec<_> = runner::BUILTIN.iter().map(|row| (row.name, row.name)).collect();
-        known.push((NAME, NAME));
+        known.extend([NAME, openai_runner::NAME].map(|name| (name, name)));
         let runner = section.word("runner", &known);
         let is_given = section.is_given("command");
         let command = section.list("command");

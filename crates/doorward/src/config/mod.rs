@@ -27,6 +27,7 @@ mod limits;
 mod log;
 mod mail;
 mod metrics;
+mod model;
 mod mounts;
 pub(crate) mod nearest;
 mod origin;
@@ -69,6 +70,8 @@ pub use limits::Limits;
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use metrics::Metrics;
+pub use model::Model;
+pub(crate) use model::URL_MEND;
 pub use mounts::{Mount, SurfaceKind};
 pub use origin::Origin;
 pub use passwords::Passwords;
@@ -126,6 +129,8 @@ pub struct Config {
     pub anomalies: Anomalies,
     /// The embedded agent server.
     pub agents: Agents,
+    /// The model that the `openai` runner asks.
+    pub model: Model,
     /// How processes of user code are kept.
     pub handlers: Handlers,
     /// Roles beyond the built-in ones, by name.
@@ -236,6 +241,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         doc: "What a password must be, and what checking one may cost.",
     },
     SectionRow { heading: "agents", keys: agents::KEYS, doc: "The embedded agent server." },
+    SectionRow {
+        heading: "model",
+        keys: model::KEYS,
+        doc: "The model that the embedded agent server asks where agents.runner is openai, on any server that speaks OpenAI's chat completions.",
+    },
     SectionRow {
         heading: "handlers",
         keys: handlers::KEYS,

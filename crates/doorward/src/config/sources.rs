@@ -9,8 +9,8 @@ use super::problem::{Problem, Problems};
 use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
-    Agents, Anomalies, Config, Handlers, Ldap, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, SurfaceKind, Telemetry, Tokens, areas, auth0, issuers, known, ldap,
+    Agents, Anomalies, Config, Handlers, Ldap, Limits, Log, Mail, Metrics, Model, Passwords, SECTIONS,
+    Secrets, SectionRow, Server, Sessions, Store, SurfaceKind, Telemetry, Tokens, areas, auth0, issuers, known, ldap,
     limits, mounts, outbound, providers, remote_tokens, roles, webhooks,
 };
 
@@ -203,6 +203,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let limits = Limits::read(section("limits", tree, reading));
     let anomalies = Anomalies::read(section("anomalies", tree, reading));
     let agents = Agents::read(section("agents", tree, reading));
+    let model = Model::read(section("model", tree, reading));
     let handlers = Handlers::read(section("handlers", tree, reading));
     let roles = roles::read(tree.get("roles"), reading);
     ldap::know_roles(ldap.as_ref(), roles.as_ref(), reading);
@@ -232,6 +233,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         limits: limits?,
         anomalies: anomalies?,
         agents: agents?,
+        model: model?,
         handlers: handlers?,
         roles: roles?,
         rate_limits: rate_limits?,

@@ -233,7 +233,7 @@ fn misnamed_variables_are_refused() {
 
 /// Given in the place of another: both at once are a contradiction.
 fn stands_for_another(name: &str) -> bool {
-    matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "introspection_url")
+    matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "api_key_file" | "introspection_url")
         || name.ends_with("secret_file")
         || name == "otlp_headers_file"
         // Of hubs alone.
@@ -266,6 +266,7 @@ const OF_SAMPLES: &[(&str, &str)] = &[
     ("GOOGLE_CLIENT_SECRET", "s"),
     ("REMOTE_TOKENS_SECRET", "s"),
     ("COLLECTOR_KEY", "s"),
+    ("OPENAI_API_KEY", "s"),
 ];
 
 #[test]
@@ -295,6 +296,7 @@ fn secret_of(config: &Config, heading: &str, name: &str) -> Option<Vec<u8>> {
         ("providers.google", "client_secret") => config.providers["google"].client_secret.as_ref().map(text),
         ("ldap", "bind_password") => config.ldap.bind_password.as_ref().map(text),
         ("telemetry", "otlp_headers") => Some(config.telemetry.headers.get("x-key")?.as_bytes().to_vec()),
+        ("model", "api_key") => config.model.api_key.as_ref().map(text),
         ("mail", "password") => config.mail.password.as_ref().map(text),
         ("webhooks.audit", "secret") => {
             config.webhooks["audit"].secrets.first().map(|secret| secret.expose().to_vec())

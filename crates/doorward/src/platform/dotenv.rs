@@ -59,6 +59,18 @@ impl Dotenv {
         if let Some(value) = process(name) {
             return Ok(Some(Zeroizing::new(value)));
         }
+        self.own(name, process)
+    }
+
+    /// As [`Dotenv::get`], but the process's variables count only where the value refers to them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn own(
+        &self,
+        name: &str,
+        process: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Zeroizing<String>>, String> {
         let Some(at) = self.entries.iter().rposition(|entry| entry.name == name) else { return Ok(None) };
         self.replaced(at, process).map(Some)
     }

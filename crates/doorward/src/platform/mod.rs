@@ -12,6 +12,7 @@ pub use agentflow::{Auth, RateLimit};
 use doorward_core::secret::SecretText;
 use doorward_handlers::Runtime;
 use doorward_protocols::json::{self, Limits};
+pub use langgraph::ProjectModel;
 use serde_json::{Map, Value};
 
 use crate::config::Problem;
@@ -24,6 +25,8 @@ pub struct Platform {
     pub rate_limit: Option<RateLimit>,
     /// The names of its graphs, where the platform's clients ask for one.
     pub graphs: Vec<String>,
+    /// The model that its variables give access to.
+    pub model: Option<ProjectModel>,
     /// What the operator should know; each a sentence.
     pub warnings: Vec<String>,
 }

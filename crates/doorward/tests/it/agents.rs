@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
 use crate::program::{Server, json, printed, run};
-use crate::serve::configured;
+use crate::serve::{configured, private};
 
 /// Says what it is asked to; `fail` ends it with its secret on both outputs.
 const AGENT: &str = r#"
@@ -85,4 +86,45 @@ fn a_command_that_cannot_be_meant_is_refused() {
         let text = printed(&checked);
         assert!(checked.status.code() == Some(1) && text.contains(expected), "{agents}: {text}");
     }
+}
+
+#[test]
+fn a_model_that_cannot_be_asked_is_refused_and_its_key_is_never_shown() {
+    let openai = "[agents]\nrunner = \"openai\"\n[model]\n";
+    let cases = [
+        ("", "model.api_key"),
+        ("api_key = \"k\"\n", "model.name"),
+        (
+            "name = \"m\"\napi_key = \"${DOORWARD_NO_SUCH_KEY}\"\n",
+            "set DOORWARD_NO_SUCH_KEY in the environment",
+        ),
+        ("name = \"m\"\napi_key = \"sk-secret sk-secret\"\n", "model.api_key"),
+        ("name = \"m\"\napi_key_file = \"nowhere\"\n", "model.api_key_file"),
+        ("name = \"m\"\nbase_url = \"http://10.0.0.1/v1\"\n", "plain_http"),
+        ("name = \"m\"\nbase_url = \"https://user:sk-secret@models.example/v1\"\n", "model.base_url"),
+        ("name = \"m\"\nbase_url = \"models.example\"\n", "model.base_url"),
+        ("name = \"a\\nb\"\napi_key = \"k\"\n", "model.name"),
+        ("name = \"m\"\napi_key = \"k\"\ntime_limit_s = 601\n", "model.time_limit_s"),
+        ("name = \"m\"\napi_key = \"k\"\noutput_limit = \"tokens\"\n", "model.output_limit"),
+        ("name = \"m\"\napi_key = \"k\"\ntemperature = 1\n", "model.temperature"),
+    ];
+    for (model, expected) in cases {
+        let home = configured(&format!("{openai}{model}"));
+        let checked = run(home.path(), &["config", "check"]);
+        let text = printed(&checked);
+        assert!(checked.status.code() == Some(1) && text.contains(expected), "{model}: {text}");
+        assert!(!text.contains("sk-secret"), "{model}: {text}");
+    }
+    let home = configured(&format!("{openai}name = \"m\"\napi_key_file = \"model.key\"\n"));
+    fs::write(home.path().join("model.key"), "sk-secret\n").expect("written");
+    fs::set_permissions(home.path().join("model.key"), fs::Permissions::from_mode(0o644)).expect("opened");
+    let open = printed(&run(home.path(), &["config", "check"]));
+    assert!(open.contains("model.api_key_file") && open.contains("chmod 600"), "{open}");
+    private(&home.path().join("model.key"), "sk-secret\n");
+    let checked = run(home.path(), &["config", "check"]);
+    assert!(checked.status.success(), "{}", printed(&checked));
+    fs::write(home.path().join("doorward.toml"), format!("{openai}name = \"m\"\napi_key = \"sk-secret\"\n"))
+        .expect("written");
+    let shown = printed(&run(home.path(), &["config", "show"]));
+    assert!(shown.contains("model.api_key") && !shown.contains("sk-secret"), "{shown}");
 }

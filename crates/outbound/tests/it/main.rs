@@ -3,7 +3,7 @@
 mod targets;
 
 use doorward_core::ports::{Ask, Outbound, OutboundError};
-use doorward_outbound::{Client, Settings};
+use doorward_outbound::{Client, ModelServer, ModelUrl, Settings};
 
 use targets::{Target, authority, hanging, plain, recording, tls};
 
@@ -112,4 +112,27 @@ async fn tls_believes_the_systems_authorities_and_the_operators_file_and_no_othe
 async fn nobody_there_is_unreachable() {
     let target = Target::nobody().await;
     assert!(matches!(get(&client(&[&target]), &target.url("/")).await, Err(OutboundError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn a_model_server_is_believed_by_its_certificate_and_nowhere_else() {
+    let (authority, certificate) = authority();
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\nContent-Length: 3\r\n\r\nabc";
+    let target = tls(certificate, head).await;
+    let url = ModelUrl::parse(&target.url("/v1"), false).expect("an address");
+    let stranger = ModelServer::new(url.clone(), None, None).expect("a client");
+    let refused = stranger.ask(b"{}".to_vec()).await.map(|answer| answer.status);
+    assert!(
+        matches!(&refused, Err(OutboundError::Unreachable(why)) if why.contains("certificate")),
+        "{refused:?}"
+    );
+    let ca_file = std::env::temp_dir().join(format!("doorward-model-ca-{}.pem", std::process::id()));
+    std::fs::write(&ca_file, authority).expect("a file");
+    let believing = ModelServer::new(url, None, Some(ca_file.clone())).expect("a client");
+    let mut answer = believing.ask(b"{}".to_vec()).await.expect("an answer");
+    assert_eq!((answer.status, answer.media_type.as_str()), (200, "text/event-stream"));
+    assert_eq!(answer.next().await.expect("whole").as_deref(), Some(&b"abc"[..]));
+    assert_eq!(answer.next().await.expect("whole"), None);
+    std::fs::remove_file(ca_file).expect("it was there");
 }

@@ -60,7 +60,7 @@ pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Probl
     let rate_limit = rate_limit::read(content.get("rate_limit"), &mut reading);
     match auth {
         Some(auth) if reading.problems.is_empty() => {
-            Ok(Platform { auth, rate_limit, graphs: Vec::new(), warnings: reading.warnings })
+            Ok(Platform { auth, rate_limit, graphs: Vec::new(), model: None, warnings: reading.warnings })
         }
         _ => Err(Problems(reading.problems)),
     }

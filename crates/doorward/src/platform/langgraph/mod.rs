@@ -3,10 +3,14 @@
 //! ```text
 //! langgraph.json ─┬─ auth.path ─► HandlerFile ─┐
 //!                 ├─ env ─► .env ──────────────┴─► Auth::Custom, or Auth::Open without auth
+//!                 ├─ env ─► the key of a model ─► ProjectModel, whom the embedded agent asks
 //!                 └─ graphs ─► the names that clients may ask for
 //! ```
 
-use std::path::Path;
+mod model;
+
+use std::io;
+use std::path::{Path, PathBuf};
 
 use doorward_core::secret::SecretText;
 use doorward_handlers::Runtime;
@@ -16,6 +20,8 @@ use super::dotenv::Dotenv;
 use super::{Auth, Environment, HandlerFile, Platform, directory_of, read_object};
 use crate::config::nearest::nearest;
 use crate::config::{Problem, Problems};
+
+pub use model::ProjectModel;
 
 /// Keys that say what the agent server itself is made of and how it is built.
 const SERVER_KEYS: &[&str] = &[
@@ -56,11 +62,15 @@ fn meant(name: &str) -> Option<&'static str> {
         .or_else(|| nearest(&small, known()).and_then(|near| USED.iter().copied().find(|used| *used == near)))
 }
 
-/// Reads the file at `path` and the `.env` it names.
+/// Reads the file at `path` and the `.env` it names. `passed` knows those of the process's variables that user code is given.
 ///
 /// # Errors
 /// What is wrong. Never holds a secret.
-pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Problems> {
+pub fn read(
+    path: &Path,
+    environment: Environment<'_>,
+    passed: Environment<'_>,
+) -> Result<Platform, Problems> {
     let content = contents(path)?;
     let auth = match content.get("auth") {
         None | Some(Value::Null) => Auth::Open,
@@ -87,7 +97,33 @@ pub fn read(path: &Path, environment: Environment<'_>) -> Result<Platform, Probl
             ));
         }
     }
-    Ok(Platform { auth, rate_limit: None, graphs, warnings: warnings(path, &content) })
+    let mut warnings = warnings(path, &content);
+    let model = model::find(path, &env_of(&content, path)?, environment, passed, &mut warnings)?;
+    Ok(Platform { auth, rate_limit: None, graphs, model, warnings })
+}
+
+/// What `env` says: the variables themselves, or the file that holds them.
+enum Env<'c> {
+    Nothing,
+    Given(&'c Map<String, Value>),
+    File(PathBuf),
+}
+
+fn env_of<'c>(content: &'c Map<String, Value>, path: &Path) -> Result<Env<'c>, Problems> {
+    match content.get("env") {
+        None | Some(Value::Null) => Ok(Env::Nothing),
+        Some(Value::Object(variables)) => Ok(Env::Given(variables)),
+        Some(Value::String(name)) if name.is_empty() => Ok(Env::Nothing),
+        Some(Value::String(name)) => Ok(Env::File(path.parent().unwrap_or(Path::new("")).join(name))),
+        Some(_) => {
+            let place = format!("env of {}", path.display());
+            Err(Problems(vec![Problem::of(place, "it is no path and no object", "write \"env\": \".env\"")]))
+        }
+    }
+}
+
+fn env_file(path: &Path) -> io::Result<Dotenv> {
+    std::fs::read_to_string(path).map(|text| Dotenv::parse(&text))
 }
 
 /// The file's members.
@@ -166,22 +202,19 @@ pub fn handler_file(path: &Path, environment: Environment<'_>) -> Result<Handler
     let directory = directory_of(path).map_err(|error| {
         refused("auth", error.to_string(), "put the file into a directory that can be read")
     })?;
-    let variables = match content.get("env") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Object(variables)) => given(variables),
-        Some(Value::String(name)) if name.is_empty() => Vec::new(),
-        Some(Value::String(name)) => {
-            let text = std::fs::read_to_string(directory.join(name)).map_err(|error| {
-                refused("env", format!("{name}: {error}"), "name a readable .env, or leave env out")
+    let variables = match env_of(&content, path)? {
+        Env::Nothing => Vec::new(),
+        Env::Given(variables) => given(variables),
+        Env::File(file) => {
+            let read = env_file(&file).map_err(|error| {
+                let what = format!("{}: {error}", file.display());
+                refused("env", what, "name a readable .env, or leave env out")
             })?;
-            let all = Dotenv::parse(&text).all(environment).map_err(|missing| {
+            let all = read.all(environment).map_err(|missing| {
                 let what = format!("a variable refers to {missing}, which is not set");
                 refused("env", what, "set it, or write the value itself")
             })?;
             all.into_iter().map(|(name, value)| (name, SecretText::from(value.as_str()))).collect()
-        }
-        Some(_) => {
-            return Err(refused("env", "it is no path and no object".to_owned(), "write \"env\": \".env\""));
         }
     };
     Ok(HandlerFile {
