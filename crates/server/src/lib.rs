@@ -15,6 +15,7 @@ mod gateway;
 mod http;
 mod metrics;
 mod native;
+mod openapi;
 mod rate_limit;
 mod request;
 mod route;

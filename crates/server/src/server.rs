@@ -26,7 +26,7 @@ use crate::http::origin::Network;
 use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk, MountMetrics};
-use crate::native::ForwardAuth;
+use crate::native::{Description, ForwardAuth};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
 use crate::surfaces::hypha::{ClientScripts, Streams};
@@ -437,6 +437,7 @@ fn site(
         client_scripts,
         forward_auth: Arc::clone(around.forward_auth),
         since_ms,
+        description: Description::default(),
     })
 }
 
@@ -468,6 +469,7 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         client_scripts: ClientScripts::default(),
         forward_auth: Arc::default(),
         since_ms: site.since_ms,
+        description: Description::default(),
     }
 }
 
