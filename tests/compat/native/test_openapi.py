@@ -23,10 +23,21 @@ CHECKS = [
     "negative_data_rejection",
 ]
 # They end what schemathesis comes with; whatever is asked afterwards would be a 401, and prove nothing. They are asked last.
-ENDING = {
-    "administrator": ["revokeApiKey", "revokeTokens", "deleteOwnAccount", "deleteUser", "changeUser", "endSessions", "endSession", "logOut", "endBrowserSession"],
-    "user": ["revokeTokens", "surrenderToken", "deleteOwnAccount", "endSessions", "endSession", "logOut", "endBrowserSession", "revokeApiKey"],
+ENDING = [
+    "revokeApiKey", "revokeTokens", "surrenderToken", "deleteOwnAccount", "deleteUser", "changeUser",
+    "endSessions", "endSession", "logOut", "endBrowserSession",
+]
+# What has to be answered well at least once; a run in which everything is refused would prove little.
+USER = {
+    "GET /v1/me", "PATCH /v1/me", "GET /v1/me/identities", "GET /v1/sessions", "GET /v1/api-keys", "POST /v1/api-keys", "POST /v1/introspect",
+    "POST /v1/threads", "GET /v1/threads", "GET /v1/threads/{id}", "PATCH /v1/threads/{id}", "POST /v1/threads/{id}/messages",
+    "GET /v1/threads/{id}/messages", "GET /v1/threads/{id}/messages/{message}", "POST /v1/threads/{id}/runs", "GET /v1/threads/{id}/runs",
 }
+ADMINISTRATOR = {
+    "GET /v1/users", "GET /v1/users/{id}", "GET /v1/users/{id}/identities", "POST /v1/users", "POST /v1/tokens", "GET /v1/audit",
+    "GET /v1/signing-keys", "POST /v1/signing-keys", "DELETE /v1/signing-keys/{id}",
+}
+NOBODY = {"POST /v1/users", "GET /v1/login", "GET /.well-known/jwks.json", "GET /v1/openapi.json", "GET /v1/docs", "GET /_mail"}
 
 
 @pytest.fixture(scope="module")
@@ -69,34 +80,58 @@ export { thread, body, code };
         assert wrong is None or wrong in checked.stdout, checked.stdout
 
 
-def ask(url: str, credential: str, home, *options: str) -> None:
-    """One run of schemathesis: the same requests each time, and nothing kept."""
+def ask(document: str, home, *options: str) -> tuple[int, str, set[str]]:
+    """One run of schemathesis, which asks the same each time: its exit code, what it says, and the operations that were answered well."""
+    report = home / "report.ndjson"
     done = subprocess.run(
         [
-            sys.executable, "-m", "schemathesis.cli", "--no-color", "run", f"{url}/v1/openapi.json",
-            "--header", f"Authorization: Bearer {credential}", "--generation-with-security-parameters", "false",
+            sys.executable, "-m", "schemathesis.cli", "--no-color", "run", document, "--generation-with-security-parameters", "false",
             "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "5",
-            "--seed", "1", "--generation-deterministic", "--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off",
-            "--max-redirects", "0", "--request-timeout", "20", *options,
+            "--seed", "1", "--generation-deterministic", "--suppress-health-check", "all", "--warnings", "off",
+            "--max-redirects", "0", "--request-timeout", "20", "--report", "ndjson", "--report-ndjson-path", report, *options,
         ],
         cwd=home, env=clean_environment(), capture_output=True, text=True, timeout=240, check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    well = set()
+    for line in report.read_text().splitlines() if report.exists() else []:
+        recorder = json.loads(line).get("ScenarioFinished", {}).get("recorder", {})
+        asked = recorder.get("interactions", {}).values()
+        if any(200 <= one["response"]["status_code"] < 400 and one["request"]["method"] != "OPTIONS" for one in asked if one.get("response")):
+            well.add(recorder["label"])
+    return done.returncode, done.stdout + done.stderr, well
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("who", ["administrator", "user"])
-def test_the_server_answers_as_its_document_says_whatever_schemathesis_sends(who, tmp_path):
+@pytest.mark.parametrize(("who", "expected"), [("administrator", USER | ADMINISTRATOR), ("user", USER), ("nobody", NOBODY)])
+def test_the_server_answers_as_its_document_says_whatever_schemathesis_sends(who, expected, tmp_path):
     with Doorward("dev", "--listen", "127.0.0.1:0", home=tmp_path / "server") as server:
-        credential = server.admin_key if who == "administrator" else person(server.url).tokens.access
-        reached = Client(server.url, credential)
-        # So that ids that it finds in lists lead to something.
-        thread = reached.post("/v1/threads", json={"name": "first"}).json()["id"]
-        assert reached.post(f"/v1/threads/{thread}/runs", json={"messages": [{"content": "hello"}]}).status_code == 200
-        ending = ENDING[who]
-        ask(server.url, credential, tmp_path, *(f"--exclude-operation-id={name}" for name in ending))
-        assert reached.get("/v1/me").status_code == 200, "what it came with is as good as before"
-        ask(server.url, credential, tmp_path, *(f"--include-operation-id={name}" for name in ending))
+        token = {"administrator": lambda: server.admin_key, "user": lambda: person(server.url).tokens.access, "nobody": lambda: None}[who]()
+        document, reached = f"{server.url}/v1/openapi.json", Client(server.url, token)
+        shown = ["--header", f"Authorization: Bearer {token}"] if token else []
+        if token:
+            # So that ids that it finds in lists lead to something.
+            thread = reached.post("/v1/threads", json={"name": "first"}).json()["id"]
+            assert reached.post(f"/v1/threads/{thread}/runs", json={"messages": [{"content": "hello"}]}).status_code == 200
+        code, said, well = ask(document, tmp_path, *shown, *(f"--exclude-operation-id={name}" for name in ENDING))
+        assert code == 0, said
+        assert expected <= well, f"never answered well: {sorted(expected - well)}\n{said}"
+        assert token is None or reached.get("/v1/me").status_code == 200, "what it came with is as good as before"
+        code, said, _ = ask(document, tmp_path, *shown, *(f"--include-operation-id={name}" for name in ENDING))
+        assert code == 0, said
+
+
+@pytest.mark.parametrize("wrong", ["an answer without a member", "a code that is not listed"])
+def test_a_document_that_says_otherwise_is_found_out(server, document, wrong, tmp_path):
+    """What the test above holds, and would notice."""
+    changed = json.loads(json.dumps(document))
+    if wrong == "an answer without a member":
+        changed["components"]["schemas"]["User"]["required"].append("no_such_member")
+    else:
+        changed["components"]["schemas"]["Problem"]["properties"]["code"] = {"const": "no_such_code"}
+    (tmp_path / "changed.json").write_text(json.dumps(changed))
+    shown = ["--header", f"Authorization: Bearer {person(server.url).tokens.access}"] if wrong == "an answer without a member" else []
+    code, said, _ = ask("changed.json", tmp_path, "--url", server.url, *shown, "--include-operation-id=readOwnAccount")
+    assert code == 1 and "no_such" in said, said
 
 
 def test_the_page_is_read_in_a_browser_in_any_width_and_its_links_open_what_they_name(server, browser):

@@ -16,6 +16,7 @@ use crate::request::Request;
 
 /// How an operation went.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Outcome")]
 #[serde(rename_all = "lowercase")]
 enum Went {
     /// It is about to be tried.

@@ -42,6 +42,7 @@ impl Item for Thread {
 
 /// Who said a message.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageRole")]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Role {
     /// The caller.
@@ -153,6 +154,7 @@ impl Item for Run {
 
 /// A run that has ended, with what the agent said last.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndedRun")]
 pub(super) struct Ended {
     pub(super) run: Run,
     /// The agent's message; `null` where it failed.

@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{operations, tags};
+use super::{api, tags};
 use crate::http::body::Body;
 use crate::http::respond::{Answer, PagePolicy, header_value};
 use crate::openapi::{self, Also, Described, Header, Nothing};
@@ -32,7 +32,7 @@ impl Shown {
     /// The description for clients that reach the mount at `server`.
     fn at(&self, server: &str) -> &Kept {
         self.0.get_or_init(|| {
-            let document = openapi::document(&operations(), server);
+            let document = openapi::document(&api(), server);
             let text = document.to_string();
             // It tells one text from another and keeps nobody from anything.
             let etag = format!("\"{}\"", Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).simple());

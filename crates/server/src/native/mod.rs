@@ -32,7 +32,7 @@ use doorward_core::authz::catalogue::{
 };
 use http::Method;
 
-use crate::openapi::Facts;
+use crate::openapi::{Api, Facts};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -285,7 +285,7 @@ operations![
     ),
 ];
 
-/// Every route with what is said of it.
-pub(crate) fn operations() -> Vec<(&'static Route, &'static Facts)> {
-    ROUTES.iter().zip(FACTS.iter().copied()).collect()
+/// Every route with what is said of it, in groups.
+pub(crate) fn api() -> Api {
+    Api { operations: ROUTES.iter().zip(FACTS.iter().copied()).collect(), tags: tags::ALL }
 }

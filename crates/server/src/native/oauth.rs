@@ -19,6 +19,7 @@ use crate::request::Request;
 
 /// RFC 7662 §2.1 and RFC 7009 §2.1. `token_type_hint` is a hint: the token itself says what it is.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PresentedToken")]
 pub(super) struct Presented {
     /// An access token or a refresh token.
     #[schemars(with = "Hidden")]
@@ -45,6 +46,7 @@ pub(super) struct Introspected {
 
 /// It is done, whatever it was.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SurrenderedToken")]
 pub(super) struct Revoked {}
 
 pub(super) static INTROSPECT: Described<Presented, Introspected> =

@@ -2,6 +2,23 @@
 
 use crate::openapi::Tag;
 
+/// All of them, in the order in which people look for them.
+pub(super) static ALL: &[&Tag] = &[
+    &ENTRY,
+    &OWN,
+    &SESSIONS,
+    &KEYS,
+    &TOKENS,
+    &PROVIDERS,
+    &THREADS,
+    &USERS,
+    &SIGNING,
+    &AUDIT,
+    &FORWARD,
+    &LETTERS,
+    &DESCRIPTION,
+];
+
 pub(super) static DESCRIPTION: Tag =
     Tag { name: "Description", notes: "This document, as JSON and as a page." };
 pub(super) static ENTRY: Tag = Tag {

@@ -1,14 +1,14 @@
 //! The document: OpenAPI 3.1 out of rows, each a route with what is said of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use doorward_core::error::Code;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::operation::{Also, Facts, Header, Parameter, Values};
-use super::refusals::{meaning, refusals, response};
+use super::operation::{Also, Api, Facts, Header, Parameter, Values};
+use super::refusals::{called, meaning, refusals, response};
 use crate::http::respond::Problem;
 use crate::route::{Gate, Route};
 
@@ -43,11 +43,12 @@ impl Schemas {
     }
 }
 
-/// Takes out what says nothing: that what is absent is null, and that a number is one of Rust's unsigned ones.
-pub(super) fn tidy(schema: &mut Value) {
+/// Takes out what says nothing: that what is absent is null or empty. Generators of clients take a member with a default for one that is
+/// always there.
+fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
-            if members.get("default").is_some_and(Value::is_null) {
+            if members.get("default").is_some_and(is_empty) {
                 members.remove("default");
             }
             members.values_mut().for_each(tidy);
@@ -57,21 +58,27 @@ pub(super) fn tidy(schema: &mut Value) {
     }
 }
 
-/// The document of these rows, for clients that reach them at `server`.
-pub(crate) fn document(rows: &[(&'static Route, &'static Facts)], server: &str) -> Value {
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+/// The document, for clients that reach the API at `server`.
+pub(crate) fn document(api: &Api, server: &str) -> Value {
     let mut schemas = Schemas::new();
     schemas.shown.subschema_for::<Problem<'_>>();
     let mut paths = BTreeMap::<String, Map<String, Value>>::new();
-    let mut tags: Vec<Value> = Vec::new();
-    for (route, facts) in rows {
+    for (route, facts) in &api.operations {
         let path = route.pattern.replace("*}", "}");
         let operation = operation(route, facts, &mut schemas);
         paths.entry(path).or_default().insert(route.method.as_str().to_ascii_lowercase(), operation);
-        let tag = json!({ "name": facts.tag.name, "description": facts.tag.notes });
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
     }
+    let shared = share(&mut paths);
+    let tags = api.tags.iter().map(|tag| json!({ "name": tag.name, "description": tag.notes }));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -81,11 +88,49 @@ pub(crate) fn document(rows: &[(&'static Route, &'static Facts)], server: &str) 
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": server }],
-        "tags": tags,
+        "tags": tags.collect::<Vec<_>>(),
         "security": ways_in(),
         "paths": paths,
-        "components": { "schemas": schemas.components(), "securitySchemes": security_schemes(server) },
+        "components": {
+            "schemas": schemas.components(),
+            "responses": shared,
+            "securitySchemes": security_schemes(server),
+        },
     })
+}
+
+/// Refusals that are the same in several operations are said once: these, by name, to which the operations then refer.
+fn share(paths: &mut BTreeMap<String, Map<String, Value>>) -> Map<String, Value> {
+    let mut seen = HashMap::<String, usize>::new();
+    each_refusal(paths, |_, response| *seen.entry(response.to_string()).or_default() += 1);
+    let (mut names, mut shared) = (HashMap::<String, String>::new(), Map::new());
+    each_refusal(paths, |status, response| {
+        let text = response.to_string();
+        if seen.get(&text).is_none_or(|times| *times < 2) {
+            return;
+        }
+        let name = names.entry(text).or_insert_with(|| {
+            let called = called(status);
+            let (mut name, mut number) = (called.to_owned(), 1);
+            while shared.contains_key(&name) {
+                number += 1;
+                name = format!("{called}{number}");
+            }
+            shared.insert(name.clone(), response.clone());
+            name
+        });
+        *response = json!({ "$ref": format!("#/components/responses/{name}") });
+    });
+    shared
+}
+
+/// Does this with each refusal of each operation, with its status.
+fn each_refusal(paths: &mut BTreeMap<String, Map<String, Value>>, mut with: impl FnMut(&str, &mut Value)) {
+    let operations = paths.values_mut().flat_map(Map::values_mut);
+    let responses = operations.filter_map(|operation| operation["responses"].as_object_mut());
+    for (status, response) in responses.flatten().filter(|(status, _)| status.as_str() >= "400") {
+        with(status, response);
+    }
 }
 
 fn ways_in() -> Vec<Value> {
@@ -235,11 +280,11 @@ fn add(response: &mut Value, also: &Also) {
 
 fn good(status: u16) -> &'static str {
     match status {
-        200 => "It is so.",
-        201 => "It is made.",
-        204 => "It is done.",
+        200 => "The answer.",
+        201 => "Made.",
+        204 => "Done.",
         303 => "It goes on elsewhere.",
-        304 => "It is what the client has.",
+        304 => "What the client has is still so.",
         status => meaning(status),
     }
 }

@@ -17,7 +17,7 @@ mod refusals;
 mod words;
 
 pub(crate) use document::document;
-pub(crate) use operation::{Also, Described, Facts, Header, Nothing, Parameter, Tag, Values};
+pub(crate) use operation::{Also, Api, Described, Facts, Header, Nothing, Parameter, Tag, Values};
 pub(crate) use page::{after_style, before_style};
 pub(crate) use words::{Hidden, SecondsOrNever};
 

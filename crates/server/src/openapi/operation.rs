@@ -16,9 +16,18 @@ use crate::http::body::Body;
 use crate::http::extract::json_body;
 use crate::http::respond::{Answer, json_answer};
 use crate::request::Request;
+use crate::route::Route;
 
 /// Makes the schema of a type.
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// What a document is of.
+pub(crate) struct Api {
+    /// Each route with what is said of it.
+    pub(crate) operations: Vec<(&'static Route, &'static Facts)>,
+    /// What they are grouped by, in order.
+    pub(crate) tags: &'static [&'static Tag],
+}
 
 /// No body, or no content.
 #[derive(Debug, Clone, Copy)]

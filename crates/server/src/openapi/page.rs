@@ -22,7 +22,7 @@ details.op,details.schema{background:var(--sheet);border:1px solid var(--line);b
 summary{cursor:pointer;padding:.55rem .9rem}details details summary{padding:.3rem 0;color:var(--link)}\
 .op>summary{display:flex;flex-wrap:wrap;gap:.2rem .7rem;align-items:baseline;list-style:none}\
 .op>summary::-webkit-details-marker{display:none}.op>summary code{background:none;padding:0;font-weight:600}.inside{padding:0 .9rem .9rem}\
-.inside{scroll-margin-top:4rem}\
+.inside{scroll-margin-top:6rem}\
 .method{font:700 .8rem ui-monospace,monospace;min-width:4.2rem;color:var(--get)}.post{color:var(--post)}.patch,.put{color:var(--patch)}\
 .delete{color:var(--delete)}.what{color:var(--soft);flex:1 1 16rem}.note,.kind{color:var(--soft);font-size:.9rem}\
 .needed{font-size:.8rem;font-weight:600;color:var(--delete)}\
@@ -94,7 +94,7 @@ fn beginning(document: &Value) -> String {
         "<h1>{}</h1>\n<p class=\"note\">Version {}. For programs: <a href=\"openapi.json\">openapi.json</a>, OpenAPI 3.1.</p>\n{}\
          <h2 id=\"how-to-authenticate\">How to authenticate</h2>\n<p>One of these, and one only. A token comes from \
          <a href=\"#op-logIn\"><code>POST /v1/token</code></a>, a key from <a href=\"#op-makeApiKey\"><code>POST /v1/api-keys</code></a>.</p>\n\
-         {}<p>The command lines below want both in the environment:</p>\n\
+         {}<p>The command lines below want these in the environment:</p>\n\
          <pre><code>DOORWARD={}\nTOKEN=…</code></pre>\n",
         title(document),
         escaped(text(&document["info"], "version")),
@@ -136,7 +136,7 @@ fn operation(document: &Value, at: &str, method: &str, operation: &Value) -> Str
         parameters(operation),
         body(document, operation),
         answers(operation),
-        refusals(operation),
+        refusals(document, operation),
         escaped(&command_line(at, method, operation)),
     )
 }
@@ -222,10 +222,12 @@ fn answers(operation: &Value) -> String {
     format!("<h3>Answers</h3>\n{}", list(&rows.collect::<String>()))
 }
 
-fn refusals(operation: &Value) -> String {
+fn refusals(document: &Value, operation: &Value) -> String {
     let bad = operation["responses"].as_object().into_iter().flatten();
     let rows = bad.filter(|(status, _)| status.as_str() >= "400").map(|(status, response)| {
-        format!("<dt><b>{}</b></dt><dd>{}</dd>\n", escaped(status), prose(text(response, "description")))
+        let shared = response["$ref"].as_str().and_then(|target| document.pointer(target.strip_prefix('#')?));
+        let said = text(shared.unwrap_or(response), "description");
+        format!("<dt><b>{}</b></dt><dd>{}</dd>\n", escaped(status), prose(said))
     });
     format!(
         "<details><summary>Refusals, each with its codes</summary>\n{}</details>\n",

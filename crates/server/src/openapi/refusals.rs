@@ -88,6 +88,23 @@ pub(super) fn meaning(status: u16) -> &'static str {
     }
 }
 
+/// What a status is called among the responses that operations share.
+pub(super) fn called(status: &str) -> &'static str {
+    match status {
+        "400" => "BadRequest",
+        "401" => "Unauthenticated",
+        "403" => "Forbidden",
+        "404" => "NotFound",
+        "409" => "Conflict",
+        "413" => "TooLarge",
+        "415" => "UnsupportedMediaType",
+        "429" => "TooMany",
+        "502" => "UpstreamFailed",
+        "503" => "Unavailable",
+        _ => "Failed",
+    }
+}
+
 /// A refusal as an OpenAPI response.
 pub(super) fn response(status: u16, codes: &[&Code]) -> Value {
     let names: Vec<&str> = codes.iter().map(|code| code.name).collect();

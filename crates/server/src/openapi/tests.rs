@@ -10,7 +10,7 @@ use crate::route::Gate;
 const DOCUMENT: &str = "docs/reference/openapi.json";
 
 fn described() -> Value {
-    document(&native::operations(), "/")
+    document(&native::api(), "/")
 }
 
 fn operations(document: &Value) -> Vec<(String, String, &Value)> {
@@ -29,7 +29,8 @@ fn every_route_is_in_the_document_and_nothing_else() {
     let document = described();
     let shown: BTreeSet<_> =
         operations(&document).into_iter().map(|(method, path, _)| (method, path)).collect();
-    let answered: BTreeSet<_> = native::operations()
+    let answered: BTreeSet<_> = native::api()
+        .operations
         .iter()
         .map(|(route, _)| (route.method.to_string(), route.pattern.replace("*}", "}")))
         .collect();
@@ -40,7 +41,7 @@ fn every_route_is_in_the_document_and_nothing_else() {
 #[test]
 fn an_operation_says_what_its_gate_does() {
     let document = described();
-    for ((route, facts), _) in native::operations().iter().zip(0..) {
+    for (route, facts) in native::api().operations {
         let path = route.pattern.replace("*}", "}");
         let operation = &document["paths"][&path][route.method.as_str().to_ascii_lowercase()];
         assert_eq!(operation["operationId"], facts.id);
@@ -63,7 +64,9 @@ fn an_operation_says_what_its_gate_does() {
 #[test]
 fn operations_have_names_of_their_own_that_are_words_of_programs() {
     let mut names = BTreeSet::new();
-    for (_, facts) in native::operations() {
+    let tags: Vec<&str> = native::api().tags.iter().map(|tag| tag.name).collect();
+    for (_, facts) in native::api().operations {
+        assert!(tags.contains(&facts.tag.name), "{}: {} is not listed", facts.id, facts.tag.name);
         assert!(names.insert(facts.id), "{} twice", facts.id);
         assert!(facts.id.starts_with(|c: char| c.is_ascii_lowercase()), "{}", facts.id);
         assert!(facts.id.chars().all(|c| c.is_ascii_alphanumeric()), "{}", facts.id);
@@ -78,7 +81,7 @@ fn operations_have_names_of_their_own_that_are_words_of_programs() {
 
 #[test]
 fn examples_are_read_by_what_reads_bodies() {
-    for (_, facts) in native::operations() {
+    for (_, facts) in native::api().operations {
         let Some(body) = facts.body else { continue };
         if let Err(error) = (body.reads)(body.example.as_bytes()) {
             panic!("{}: {} {error}", facts.id, body.example);
@@ -95,7 +98,7 @@ fn a_secret_that_is_sent_is_marked_as_one() {
         for (member, shown) in schema["properties"].as_object().into_iter().flatten() {
             let is_secret = matches!(member.as_str(), "password" | "current_password" | "secret")
                 || (name == "Grant" && member == "refresh_token")
-                || (name == "Presented" && member == "token");
+                || (name == "PresentedToken" && member == "token");
             assert_eq!(
                 shown["format"] == "password" && shown["writeOnly"] == true,
                 is_secret,
@@ -131,7 +134,7 @@ fn every_reference_leads_somewhere() {
 
 #[test]
 fn a_mount_elsewhere_is_said_to_be_there() {
-    let document = document(&native::operations(), "https://auth.example/door");
+    let document = document(&native::api(), "https://auth.example/door");
     assert_eq!(document["servers"], json!([{ "url": "https://auth.example/door" }]));
     let flow = &document["components"]["securitySchemes"]["password"]["flows"]["password"];
     assert_eq!(flow["tokenUrl"], "https://auth.example/door/v1/token");
@@ -160,7 +163,7 @@ fn the_page_has_every_operation_and_no_script_and_links_lead_somewhere() {
 
 #[test]
 fn what_comes_from_outside_is_text_on_the_page() {
-    let mut document = document(&native::operations(), "https://a.example/\"><b>");
+    let mut document = document(&native::api(), "https://a.example/\"><b>");
     document["info"]["title"] = "<i>".into();
     let page = format!("{}nonce{}", before_style(&document), after_style(&document));
     assert!(!page.contains("\"><b>") && !page.contains("<i>"));

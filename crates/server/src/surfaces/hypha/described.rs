@@ -95,7 +95,7 @@ fn operation(path: &str, name: &str, what: &str, has_body: bool) -> Value {
     let mut operation = json!({
         "operationId": name, "summary": what, "parameters": parameters,
         "responses": {
-            "200": { "description": "It is so.", "content": json() },
+            "200": { "description": "The answer.", "content": json() },
             "default": { "description": "Why not: `detail` says it.", "content": json() },
         },
     });
