@@ -34,10 +34,13 @@ pub(super) async fn get(request: Request) -> Result<Answer> {
 pub(super) struct Changes {
     /// Needs `current_password`, or a log-in without limits that is at most five minutes old: letters open accounts.
     #[serde(deserialize_with = "present")]
+    #[schemars(length(max = 254))]
     email: Option<Option<String>>,
     #[serde(deserialize_with = "present")]
+    #[schemars(length(min = 1, max = 64))]
     username: Option<Option<String>>,
     #[serde(deserialize_with = "present")]
+    #[schemars(length(min = 1, max = 128))]
     display_name: Option<Option<String>>,
     user_metadata: Option<Map<String, Value>>,
     /// By itself, with `current_password`. It ends every other session.
@@ -109,10 +112,13 @@ pub(super) struct Setup {
     /// What was printed at the first start.
     #[schemars(with = "Hidden")]
     secret: SecretText,
+    #[schemars(length(max = 254))]
     email: Option<String>,
+    #[schemars(length(min = 1, max = 64))]
     username: Option<String>,
     #[schemars(with = "Hidden")]
     password: SecretText,
+    #[schemars(length(min = 1, max = 128))]
     display_name: Option<String>,
 }
 

@@ -25,10 +25,12 @@ use crate::request::Request;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
     /// What people call it.
+    #[schemars(length(min = 1, max = 100))]
     name: String,
-    /// What it may be used for: `read`, `write`, `*`, `resource:*` or `resource:action`, at least one.
+    /// What it may be used for: `read`, `write`, `*`, `resource:*` or `resource:action`.
+    #[schemars(length(min = 1))]
     scopes: Vec<String>,
-    /// Seconds, or `"never"`.
+    /// Seconds, up to ten years, or `"never"`.
     #[schemars(with = "SecondsOrNever")]
     expires_in: Value,
     /// `user` unless it says otherwise.

@@ -24,7 +24,7 @@ use crate::request::Request;
 #[schemars(rename = "NewRun")]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct New {
-    /// At most 32.
+    #[schemars(length(max = 32))]
     messages: Vec<Said>,
 }
 

@@ -16,7 +16,7 @@ use super::listing::{self, Listed};
 use super::tags;
 use super::users::present;
 use crate::http::respond::Answer;
-use crate::openapi::{Described, Nothing, Parameter, Values};
+use crate::openapi::{Content, Described, Nothing, Parameter, Values};
 use crate::request::Request;
 
 /// A new thread.
@@ -24,6 +24,7 @@ use crate::request::Request;
 #[schemars(rename = "NewThread")]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct New {
+    #[schemars(length(min = 1, max = 200))]
     name: Option<String>,
     metadata: Map<String, Value>,
 }
@@ -101,6 +102,7 @@ pub(super) async fn get(request: Request) -> Result<Answer> {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Changes {
     #[serde(deserialize_with = "present")]
+    #[schemars(length(min = 1, max = 200))]
     name: Option<Option<String>>,
     /// Merged into what is there.
     metadata: Option<Map<String, Value>>,
@@ -158,7 +160,8 @@ pub(super) struct Said {
     /// `user` unless it says otherwise; `human` is the same, and `ai` is `assistant`.
     #[schemars(with = "Option<Spoken>")]
     role: Option<String>,
-    /// Text, or a list of parts.
+    /// Text, or a list of parts, of at most 256 KiB as JSON.
+    #[schemars(with = "Content")]
     content: Value,
     #[serde(default)]
     metadata: Map<String, Value>,

@@ -118,6 +118,7 @@ pub(super) struct NewToken {
     #[serde(default)]
     claims: Map<String, Value>,
     /// Seconds; as long as the mount's tokens live unless it says otherwise.
+    #[schemars(range(min = 1))]
     expires_in: Option<i64>,
     /// Scopes with spaces between.
     scope: Option<String>,

@@ -23,12 +23,15 @@ use crate::request::Request;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct NewAccount {
     /// An address, folded to lower case.
+    #[schemars(length(max = 254))]
     email: Option<String>,
     /// 1 to 64 letters, digits, `.`, `_` or `-`, folded to lower case.
+    #[schemars(length(min = 1, max = 64))]
     username: Option<String>,
     /// Whoever signs up needs one.
     #[schemars(with = "Option<Hidden>")]
     password: Option<SecretText>,
+    #[schemars(length(min = 1, max = 128))]
     display_name: Option<String>,
     /// At most 16 KiB.
     user_metadata: Map<String, Value>,
@@ -71,10 +74,13 @@ where
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Changes {
     #[serde(deserialize_with = "present")]
+    #[schemars(length(max = 254))]
     email: Option<Option<String>>,
     #[serde(deserialize_with = "present")]
+    #[schemars(length(min = 1, max = 64))]
     username: Option<Option<String>>,
     #[serde(deserialize_with = "present")]
+    #[schemars(length(min = 1, max = 128))]
     display_name: Option<Option<String>>,
     user_metadata: Option<Map<String, Value>>,
     #[schemars(with = "Option<Hidden>")]

@@ -60,9 +60,10 @@ pub(super) fn kind(schema: &Value) -> String {
         "array" => format!("list of {}", kind(&schema["items"])),
         "integer" => format!("whole number{}", bounds(schema)),
         "string" if schema["format"] == "password" => "secret text".to_owned(),
-        "string" => match schema["maxLength"].as_u64() {
-            Some(most) => format!("text, at most {most} characters"),
-            None => "text".to_owned(),
+        "string" => match (schema["minLength"].as_u64(), schema["maxLength"].as_u64()) {
+            (Some(least), Some(most)) => format!("text, {least} to {most} characters"),
+            (None, Some(most)) => format!("text, at most {most} characters"),
+            (_, None) => "text".to_owned(),
         },
         "boolean" => "true or false".to_owned(),
         other => other.to_owned(),

@@ -19,7 +19,7 @@ mod words;
 pub(crate) use document::document;
 pub(crate) use operation::{Also, Api, Described, Facts, Header, Nothing, Parameter, Tag, Values};
 pub(crate) use page::{after_style, before_style};
-pub(crate) use words::{Hidden, SecondsOrNever};
+pub(crate) use words::{Content, Hidden, SecondsOrNever};
 
 #[cfg(test)]
 mod tests;

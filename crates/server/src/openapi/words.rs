@@ -34,6 +34,23 @@ impl JsonSchema for SecondsOrNever {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "oneOf": [{ "type": "integer", "minimum": 1 }, { "const": "never", "type": "string" }] })
+        json_schema!({ "oneOf": [{ "type": "integer", "minimum": 1, "maximum": 316_224_000 }, { "const": "never", "type": "string" }] })
+    }
+}
+
+/// What a message says.
+pub(crate) struct Content;
+
+impl JsonSchema for Content {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Content".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "string", "minLength": 1 }, { "type": "array", "minItems": 1 }] })
     }
 }
