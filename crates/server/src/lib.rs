@@ -16,6 +16,7 @@ mod health;
 mod http;
 mod metrics;
 mod native;
+mod openapi;
 mod phase;
 mod rate_limit;
 mod request;

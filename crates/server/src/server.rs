@@ -26,7 +26,7 @@ use crate::http::origin::Network;
 use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk, MountMetrics};
-use crate::native::ForwardAuth;
+use crate::native::{Description, ForwardAuth};
 use crate::phase::{Life, Phases};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
@@ -476,6 +476,7 @@ fn site(engine: &Engine, at: MountAt, around: &Around<'_>, phases: Phases) -> Re
         client_scripts,
         forward_auth: Arc::clone(around.forward_auth),
         since_ms,
+        description: Description::default(),
     })
 }
 
@@ -507,6 +508,7 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         client_scripts: ClientScripts::default(),
         forward_auth: Arc::default(),
         since_ms: site.since_ms,
+        description: Description::default(),
     }
 }
 

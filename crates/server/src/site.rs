@@ -11,7 +11,7 @@ use crate::http::cors::Cors;
 use crate::http::respond::Style;
 use crate::http::sources::Sources;
 use crate::metrics::MountMetrics;
-use crate::native::ForwardAuth;
+use crate::native::{Description, ForwardAuth};
 use crate::phase::Phases;
 use crate::rate_limit::RateLimiter;
 use crate::server::{Graphs, MessageRate};
@@ -65,4 +65,6 @@ pub(crate) struct Site {
     pub(crate) forward_auth: Arc<ForwardAuth>,
     /// When the server was started.
     pub(crate) since_ms: i64,
+    /// Our own API as it is described here, once somebody has asked.
+    pub(crate) description: Description,
 }

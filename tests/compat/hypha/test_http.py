@@ -1,4 +1,4 @@
-"""Services called over HTTP: H-048, H-049, H-050, H-051, H-138, H-141, H-142, H-147 (the half without OpenAPI)."""
+"""Services called over HTTP: H-048, H-049, H-050, H-051, H-138, H-141, H-142, H-147."""
 
 import asyncio
 import io
@@ -7,6 +7,7 @@ import subprocess
 
 import msgpack
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from harness.client import Client
 from harness.hypha import Visitor, asked
@@ -257,6 +258,27 @@ async def test_whoever_knows_the_address_alone_reads_how_to_log_in_and_does(hub,
     as_person = Client(told["public_base_url"], token)
     known = (await asked(as_person, "GET", "/assets/config.json")).json()
     assert known["user"]["id"] == person.id and known["login_service_url"] == told["login_service_url"]
+
+
+async def test_the_openapi_document_says_how_to_authenticate_and_names_the_login_service(hub, person):
+    """It is read by a validator, and a log-in that knows nothing else comes to a token that its scheme takes."""
+    document = (await asked(hub.http(), "GET", "/openapi.json")).json()
+    OpenAPIV31SpecValidator(document).validate()
+    login = document["externalDocs"]["url"]
+    config = (await asked(hub.http(), "GET", "/assets/config.json")).json()
+    assert login == config["login_service_url"] and login in document["info"]["description"]
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer" and login in schemes["bearer"]["description"]
+    assert (schemes["cookie"]["in"], schemes["cookie"]["name"]) == ("cookie", "access_token")
+    server = Client(document["servers"][0]["url"])
+    start, check = (next(path for path in document["paths"] if path.endswith(end)) for end in ("/start", "/check"))
+    started = (await asked(server, "POST", start, json={})).json()
+    page = await asyncio.to_thread(Visitor(hub).sign_in, started["login_url"], person.name)
+    assert page.status_code == 200, page.text
+    token = (await asked(server, "GET", check, params={"key": started["key"], "timeout": 0})).json()
+    for shown in ({"Authorization": f"Bearer {token}"}, {"Cookie": f"access_token={token}"}):
+        known = (await asked(server, "GET", "/assets/config.json", headers=shown)).json()
+        assert known["user"]["id"] == person.id, shown
 
 
 async def test_functions_services_answer_requests(hub, person):

@@ -10,8 +10,8 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 use super::body::Body;
 
@@ -138,27 +138,47 @@ pub(crate) fn written_out(answer: Answer) -> Bytes {
     bytes.into()
 }
 
+/// A refusal (RFC 9457). Programs compare `code`.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Problem<'a> {
+    /// `urn:doorward:error:` and the code.
+    r#type: String,
+    /// What the code means.
+    title: &'a str,
+    status: u16,
+    /// What is wrong here.
+    detail: &'a str,
+    code: &'a str,
+    /// The request's id, as in the log and the audit log.
+    request_id: &'a str,
+    /// Which of the code's few reasons it is, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    /// What OAuth calls it (RFC 6749 §5.2), where OAuth clients ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// The detail once more, for OAuth clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_description: Option<&'a str>,
+}
+
 /// RFC 9457 problems: the native style.
 pub(crate) struct Problems;
 
 impl Style for Problems {
     fn error(&self, error: &Error, status: StatusCode, about: About<'_>) -> Answer {
         let code = error.code();
-        let mut problem = json!({
-            "type": format!("urn:doorward:error:{}", code.name),
-            "title": code.message,
-            "status": status.as_u16(),
-            "detail": error.public_message(),
-            "code": code.name,
-            "request_id": about.request_id,
-        });
-        if let Some(reason) = error.reason() {
-            problem["reason"] = reason.into();
-        }
-        if let Some(name) = error.oauth() {
-            problem["error"] = name.into();
-            problem["error_description"] = error.public_message().into();
-        }
+        let problem = Problem {
+            r#type: format!("urn:doorward:error:{}", code.name),
+            title: code.message,
+            status: status.as_u16(),
+            detail: error.public_message(),
+            code: code.name,
+            request_id: about.request_id,
+            reason: error.reason(),
+            error: error.oauth(),
+            error_description: error.oauth().map(|_| error.public_message()),
+        };
         typed(status, "application/problem+json", &problem)
     }
 

@@ -8,23 +8,35 @@ use doorward_core::id::{ApiKeyId, UserId};
 use doorward_core::identity::api_keys::{Expiry, NewApiKey};
 use doorward_core::identity::model::ApiKeyKind;
 use doorward_core::principal::Principal;
-use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::listing::{self, Listed};
 use super::users::own;
-use super::{listing, views};
-use crate::http::respond::{Answer, json_answer, no_content};
+use super::{tags, views};
+use crate::http::respond::Answer;
+use crate::openapi::{Described, Nothing, Parameter, SecondsOrNever, Values};
 use crate::request::Request;
 
-#[derive(Deserialize)]
+/// A new key.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewApiKey")]
 #[serde(deny_unknown_fields)]
-struct NewKey {
+pub(super) struct NewKey {
+    /// What people call it.
+    #[schemars(length(min = 1, max = 100))]
     name: String,
+    /// What it may be used for: `read`, `write`, `*`, `resource:*` or `resource:action`.
+    #[schemars(length(min = 1))]
     scopes: Vec<String>,
-    /// Seconds, or `"never"`.
+    /// Seconds, up to ten years, or `"never"`.
+    #[schemars(with = "SecondsOrNever")]
     expires_in: Value,
+    /// `user` unless it says otherwise.
+    #[schemars(with = "Option<views::KeyKind>")]
     kind: Option<ApiKeyKind>,
+    /// Whose it is, where an administrator makes it for somebody.
     user_id: Option<String>,
 }
 
@@ -52,11 +64,23 @@ impl Asked {
     }
 }
 
+pub(super) static CREATE: Described<NewKey, views::MadeApiKey> = Described::new(
+    "makeApiKey",
+    &tags::KEYS,
+    "Make an API key, which is shown this once",
+)
+.notes(
+    "A user key for oneself; a key of kind `admin` or for somebody else needs an administrator's credential.",
+)
+.takes(r#"{"name": "nightly job", "scopes": ["read"], "expires_in": 2592000}"#)
+.answers(201)
+.refuses(&[codes::UNKNOWN_SCOPE]);
+
 /// `POST /v1/api-keys`: a user key for oneself, or any key by an administrator.
 pub(super) async fn create(mut request: Request) -> Result<Answer> {
     let engine = request.engine.clone();
     // Which leave is needed depends on the body; whoever has neither is told so before what is wrong with the body.
-    let asked = request.json::<NewKey>().await.and_then(Asked::new);
+    let asked = CREATE.read(&mut request).await.and_then(Asked::new);
     let created = match asked {
         Ok(Asked { new, kind, owner }) if kind == ApiKeyKind::Admin || owner.is_some() => {
             let permit = request.permit::<api_key::CreateAdmin>(Target::any())?;
@@ -74,10 +98,19 @@ pub(super) async fn create(mut request: Request) -> Result<Answer> {
             }
         }
     };
-    let mut view = views::api_key(&created.key);
-    view["key"] = Value::from(created.secret.expose().as_str());
-    Ok(json_answer(StatusCode::CREATED, &view))
+    Ok(CREATE.answer(&views::MadeApiKey::new(&created.key, created.secret.expose())))
 }
+
+pub(super) static LIST: Described<Nothing, Listed<views::ApiKey>> =
+    Described::new("listApiKeys", &tags::KEYS, "One's API keys, without the keys")
+        .notes("With `all=true` everybody's, with `user_id` somebody's: for administrators.")
+        .parameters(&[
+            listing::LIMIT,
+            listing::AFTER,
+            Parameter::query("all", Values::OneOf(&["true"]), "Those of everybody."),
+            Parameter::query("user_id", Values::Text, "Those of this user."),
+        ])
+        .answers(200);
 
 /// `GET /v1/api-keys`: one's own; of everybody with `?all=true`, of one user with `?user_id=`, for administrators.
 pub(super) async fn list(request: Request) -> Result<Answer> {
@@ -103,8 +136,10 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
     };
     let limit = page.limit;
     let keys = request.engine.api_keys().list(permit, owner.as_ref(), page).await?;
-    Ok(listing::answer("api_keys", keys.iter().map(views::api_key).collect(), limit))
+    Ok(LIST.answer(&Listed::new(keys.iter().map(views::ApiKey::from), limit)))
 }
+
+pub(super) static REVOKE: Described = Described::new("revokeApiKey", &tags::KEYS, "Revoke an API key");
 
 /// `DELETE /v1/api-keys/{id}`
 pub(super) async fn revoke(request: Request) -> Result<Answer> {
@@ -119,5 +154,5 @@ pub(super) async fn revoke(request: Request) -> Result<Answer> {
         }
     };
     request.engine.api_keys().revoke(permit, &id).await?;
-    Ok(no_content())
+    Ok(REVOKE.done())
 }

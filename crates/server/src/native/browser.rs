@@ -6,24 +6,59 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::identity::browser::Provenance;
 use doorward_core::identity::sessions::Login;
 use doorward_core::secret::SecretText;
-use http::StatusCode;
 use http::header::SET_COOKIE;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::sessions::end_own;
+use super::tags;
 use crate::http::browser::{forget, keep, own_origin, says_origin};
-use crate::http::respond::{Answer, json_answer, no_content};
+use crate::http::respond::Answer;
+use crate::openapi::{Described, Header, Hidden, Nothing};
 use crate::request::Request;
 
-#[derive(Deserialize)]
+/// Who logs in.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+pub(super) struct Credentials {
+    /// User name or address.
     username: String,
+    #[schemars(with = "Hidden")]
     password: SecretText,
+    /// The application, for the list of sessions.
     source: Option<String>,
+    /// The device, for the list of sessions.
     device: Option<String>,
 }
+
+/// The session of a cookie.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct BrowserSession {
+    session_id: String,
+    user_id: String,
+    /// What requests that change something show in `X-CSRF-Token`.
+    csrf_token: String,
+    expires_at_ms: Option<i64>,
+}
+
+const COOKIE: &[Header] = &[Header { name: "Set-Cookie", always: true, notes: "The cookie, or its end." }];
+
+pub(super) static BEGIN: Described<Credentials, BrowserSession> =
+    Described::new("beginBrowserSession", &tags::ENTRY, "Log in and keep the session in a cookie")
+        .notes("For pages of this origin alone, where the mount keeps sessions in cookies.")
+        .for_anybody()
+        .takes(r#"{"username": "ada", "password": "correct horse battery"}"#)
+        .answers(201)
+        .headers(COOKIE)
+        .refuses(&[
+            codes::NO_COOKIES,
+            codes::BAD_CREDENTIALS,
+            codes::EMAIL_NOT_CONFIRMED,
+            codes::LOGIN_REFUSED,
+            codes::CONFLICT,
+            codes::HASHING_BUSY,
+            codes::PROVIDER_UNAVAILABLE,
+        ]);
 
 /// `POST /v1/session`: logs in and leaves the cookie. Only for pages of our own origin: another site's must not be able to
 /// log its visitors in as somebody it chose.
@@ -35,7 +70,7 @@ pub(super) async fn begin(mut request: Request) -> Result<Answer> {
     let says_origin = says_origin(&request.headers);
     let provenance = Provenance { own_origin: own, says_origin, csrf_token: None, needs_token: false };
     request.call()?.made_by_own_page(provenance)?;
-    let body: Credentials = request.json().await?;
+    let body = BEGIN.read(&mut request).await?;
     let login = Login {
         login: body.username,
         password: body.password,
@@ -46,14 +81,18 @@ pub(super) async fn begin(mut request: Request) -> Result<Answer> {
     };
     let permit = request.permit::<session::Login>(Target::any())?;
     let stay = request.engine.sessions().login_browser(permit, login).await?;
-    let view = json!({
-        "session_id": stay.session, "user_id": stay.user, "csrf_token": stay.csrf_token,
-        "expires_at_ms": stay.expires_at_ms,
+    let mut answer = BEGIN.answer(&BrowserSession {
+        session_id: stay.session.to_string(),
+        user_id: stay.user.to_string(),
+        csrf_token: stay.csrf_token.clone(),
+        expires_at_ms: Some(stay.expires_at_ms),
     });
-    let mut answer = json_answer(StatusCode::CREATED, &view);
     answer.headers_mut().insert(SET_COOKIE, keep(&stay));
     Ok(answer)
 }
+
+pub(super) static GET: Described<Nothing, BrowserSession> =
+    Described::new("readBrowserSession", &tags::ENTRY, "The session of the cookie that asks").answers(200);
 
 /// `GET /v1/session`: whose it is, and the token that requests which change something have to show.
 pub(super) async fn get(request: Request) -> Result<Answer> {
@@ -64,17 +103,22 @@ pub(super) async fn get(request: Request) -> Result<Answer> {
         return permit.close(Err(Error::new(codes::NOT_FOUND).message(message)));
     };
     let permit = request.permit::<session::Read>(Target::owned(id.as_str(), &auth.principal.owner_key()))?;
-    let view = json!({
-        "session_id": id, "user_id": user, "csrf_token": request.engine.csrf_token(id),
-        "expires_at_ms": auth.expires_at_s.map(|at_s| at_s.saturating_mul(1000)),
-    });
-    permit.close(Ok(json_answer(StatusCode::OK, &view)))
+    let shown = BrowserSession {
+        session_id: id.to_string(),
+        user_id: user.to_string(),
+        csrf_token: request.engine.csrf_token(id),
+        expires_at_ms: auth.expires_at_s.map(|at_s| at_s.saturating_mul(1000)),
+    };
+    permit.close(Ok(GET.answer(&shown)))
 }
+
+pub(super) static END: Described =
+    Described::new("endBrowserSession", &tags::ENTRY, "Log out and take the cookie back").headers(COOKIE);
 
 /// `DELETE /v1/session`: ends it and takes the cookie back.
 pub(super) async fn end(request: Request) -> Result<Answer> {
     end_own(&request).await?;
-    let mut answer = no_content();
+    let mut answer = END.done();
     answer.headers_mut().insert(SET_COOKIE, forget());
     Ok(answer)
 }

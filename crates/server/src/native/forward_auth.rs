@@ -14,17 +14,66 @@ use std::sync::Arc;
 
 use doorward_core::authz::Target;
 use doorward_core::authz::areas::{Areas, Original, Unreadable};
-use doorward_core::error::{Error, Result, codes};
+use doorward_core::error::{Code, Error, Result, codes};
 use http::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, UPGRADE};
 use http::{Method, Response, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::tags;
 use crate::gateway::headers::{roles_value, value};
 use crate::http::body::Body;
 use crate::http::browser::foreign;
 use crate::http::extract::single;
 use crate::http::respond::Answer;
+use crate::openapi::{Also, Described, Header, Parameter};
 use crate::request::Request;
+
+const SAID: &[Parameter] = &[
+    Parameter::header("X-Original-URI", "What is asked for, as nginx says it."),
+    Parameter::header("X-Original-Method", "By which method, as nginx says it."),
+    Parameter::header("X-Forwarded-Uri", "What is asked for, as Caddy, Traefik, HAProxy and Apache say it."),
+    Parameter::header("X-Forwarded-Method", "By which method, as they say it."),
+    Parameter::header("X-Forwarded-Host", "On which host."),
+    Parameter::header("X-Forwarded-Proto", "By which scheme."),
+];
+
+/// Whose request it is. The names are the operator's to choose.
+const TOLD: &[Header] = &[
+    Header { name: "X-Auth-Subject", always: false, notes: "The subject; empty for nobody." },
+    Header { name: "X-Auth-Principal", always: false, notes: "Authority and subject; empty for nobody." },
+    Header { name: "X-Auth-Roles", always: false, notes: "The roles, with commas between." },
+];
+
+const TO_LOG_IN: &[Also] = &[Also {
+    status: 303,
+    media: None,
+    headers: &[Header { name: "Location", always: true, notes: "Where to log in." }],
+    notes: "A browser without a credential is sent to where people log in.",
+}];
+
+/// The same under each method: Envoy asks by that of the request that it holds.
+const fn asks(id: &'static str, summary: &'static str) -> Described {
+    Described::new(id, &tags::FORWARD, summary)
+        .notes("For a proxy that `server.trusted_proxies` lists. The credential is that of the request it holds.")
+        .parameters(SAID)
+        .status(200)
+        .headers(TOLD)
+        .also(TO_LOG_IN)
+        .refuses(REFUSES)
+}
+
+static REFUSES: &[&Code] = &[codes::FORWARD_AUTH_REFUSED, codes::CROSS_SITE];
+
+pub(super) static ANSWER: Described = asks("mayPass", "Whether a request may pass");
+pub(super) static ENVOY_GET: Described = asks("mayPassEnvoyGet", "Whether a GET may pass, as Envoy asks");
+pub(super) static ENVOY_POST: Described = asks("mayPassEnvoyPost", "Whether a POST may pass, as Envoy asks");
+pub(super) static ENVOY_PUT: Described = asks("mayPassEnvoyPut", "Whether a PUT may pass, as Envoy asks");
+pub(super) static ENVOY_PATCH: Described =
+    asks("mayPassEnvoyPatch", "Whether a PATCH may pass, as Envoy asks");
+pub(super) static ENVOY_DELETE: Described =
+    asks("mayPassEnvoyDelete", "Whether a DELETE may pass, as Envoy asks");
+pub(super) static ENVOY_OPTIONS: Described =
+    asks("mayPassEnvoyOptions", "Whether an OPTIONS may pass, as Envoy asks");
 
 /// Where Envoy puts the path of the request behind.
 const ENVOY: &str = "/v1/forward-auth/envoy";

@@ -4,18 +4,121 @@ use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{identity, login, session};
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::login::{Answered, Attempt, Begun, Way};
+use http::StatusCode;
 use http::header::{LOCATION, SET_COOKIE};
-use http::{Response, StatusCode};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::tags;
 use super::users::own;
 use crate::coming_back::{answered, come_in};
-use crate::http::body::Body;
 use crate::http::browser::{forget_ticket, keep, keep_ticket, ticket};
 use crate::http::page::{escaped, page, wants_page};
 use crate::http::pairs::Pairs;
-use crate::http::respond::{Answer, error_headers, header_value, json_answer};
+use crate::http::respond::{Answer, error_headers, header_value};
+use crate::openapi::{Also, Described, Header, Nothing, Parameter, Values};
 use crate::request::Request;
+
+/// A provider to log in through.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Provider")]
+struct Shown {
+    /// Its name in paths.
+    name: String,
+    /// What people call it.
+    label: String,
+    /// Where a browser goes: a path of this server.
+    url: String,
+}
+
+/// The providers there are.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Providers")]
+pub(super) struct AllShown {
+    providers: Vec<Shown>,
+}
+
+const RETURN_TO: Parameter =
+    Parameter::query("return_to", Values::Text, "A path of this server to come back to.");
+
+pub(super) static LIST: Described<Nothing, AllShown> =
+    Described::new("listProviders", &tags::PROVIDERS, "The providers to log in through")
+        .parameters(&[RETURN_TO])
+        .answers(200)
+        .also(&[Also::PAGE]);
+
+/// Headers of an answer that sends a browser to a provider.
+pub(super) const AWAY: &[Header] = &[
+    Header { name: "Location", always: true, notes: "Where the log-in goes on." },
+    Header { name: "Set-Cookie", always: true, notes: "The attempt, sealed, for ten minutes." },
+];
+
+/// What an attempt to log in through a provider can come to. A browser is shown a page that says so.
+const REFUSED: &[Also] = &[
+    Also { status: 400, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 401, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 403, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 404, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 409, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 429, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 502, media: Some("text/html"), headers: &[], notes: "" },
+    Also { status: 503, media: Some("text/html"), headers: &[], notes: "" },
+];
+
+pub(super) static BEGIN: Described =
+    Described::new("beginProviderLogin", &tags::PROVIDERS, "Send a browser to a provider to log in")
+        .for_anybody()
+        .parameters(&[RETURN_TO])
+        .status(303)
+        .headers(AWAY)
+        .also(REFUSED)
+        .refuses(&[
+            codes::NO_COOKIES,
+            codes::PROVIDER_REFUSED,
+            codes::PROVIDER_BUSY,
+            codes::PROVIDER_UNAVAILABLE,
+            codes::CONFLICT,
+        ]);
+
+pub(super) static CALLBACK: Described = Described::new(
+    "endProviderLogin",
+    &tags::PROVIDERS,
+    "A browser comes back from a provider",
+)
+.notes(
+    "What the provider sends along tells who it is. The answer leads to where the log-in was to return to.",
+)
+.for_anybody()
+.parameters(&[
+    Parameter::query("state", Values::Text, "Which attempt it is."),
+    Parameter::query("code", Values::Text, "The provider's code."),
+    Parameter::query("error", Values::Text, "Why the provider sends no code."),
+    Parameter::query("error_description", Values::Text, "The same in the provider's words."),
+    Parameter::query("iss", Values::Text, "The provider's issuer (RFC 9207)."),
+])
+.status(303)
+.headers(&[
+    Header { name: "Location", always: true, notes: "Where the log-in was to return to." },
+    Header { name: "Set-Cookie", always: false, notes: "The session, and the end of the attempt." },
+])
+.also(REFUSED)
+.refuses(&[
+    codes::NO_COOKIES,
+    codes::LOGIN_EXPIRED,
+    codes::LOGIN_TOO_OLD,
+    codes::PROVIDER_REFUSED,
+    codes::EMAIL_NOT_ALLOWED,
+    codes::EMAIL_NOT_CONFIRMED,
+    codes::LOGIN_REFUSED,
+    codes::SIGN_UP_CLOSED,
+    codes::ACCOUNT_EXISTS,
+    codes::IDENTITY_TAKEN,
+    codes::EMAIL_TAKEN,
+    codes::USERNAME_TAKEN,
+    codes::CONFLICT,
+    codes::PROVIDER_BUSY,
+    codes::PROVIDER_UNAVAILABLE,
+]);
 
 /// Where browsers find a provider's route.
 fn path_of(request: &Request, provider: &str) -> String {
@@ -30,13 +133,8 @@ pub(super) fn redirect_uri(request: &Request, provider: &str) -> Result<String> 
     Ok(format!("{}{}/callback", request.own_origin()?, path_of(request, provider)))
 }
 
-/// 303 to where a log-in goes on, with the ticket that the browser keeps meanwhile.
-pub(super) fn sent_away(begun: &Begun, status: StatusCode) -> Answer {
-    let mut answer = match status {
-        StatusCode::SEE_OTHER => Response::new(Body::empty()),
-        status => json_answer(status, &json!({ "location": begun.location })),
-    };
-    *answer.status_mut() = status;
+/// The answer says where a log-in goes on, with the ticket that the browser keeps meanwhile.
+pub(super) fn keeps(mut answer: Answer, begun: &Begun) -> Answer {
     answer.headers_mut().insert(LOCATION, header_value(&begun.location));
     answer.headers_mut().append(SET_COOKIE, keep_ticket(&begun.ticket));
     answer
@@ -57,11 +155,12 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
     let query = request.query()?;
     let providers = if request.site.cookies { request.engine.providers() } else { &[] };
     if !wants_page(&request.headers) {
-        let shown = providers.iter().map(|provider| {
-            let url = path_of(&request, &provider.name);
-            json!({ "name": &*provider.name, "label": provider.label, "url": url })
+        let shown = providers.iter().map(|provider| Shown {
+            name: provider.name.to_string(),
+            label: provider.label.clone(),
+            url: path_of(&request, &provider.name),
         });
-        return Ok(json_answer(StatusCode::OK, &json!({ "providers": shown.collect::<Vec<_>>() })));
+        return Ok(LIST.answer(&AllShown { providers: shown.collect() }));
     }
     let suffix = query.text("return_to").map(|path| {
         let path = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
@@ -93,7 +192,7 @@ pub(super) async fn begin(request: Request) -> Result<Answer> {
             .await
     };
     match begun.await {
-        Ok(begun) => Ok(sent_away(&begun, StatusCode::SEE_OTHER)),
+        Ok(begun) => Ok(keeps(BEGIN.done(), &begun)),
         Err(error) => explained(&request, error, None),
     }
 }
@@ -115,8 +214,7 @@ pub(super) async fn callback(request: Request) -> Result<Answer> {
     let again = matches!(&arrived, Err(error) if error.is(codes::PROVIDER_BUSY));
     let mut answer = match arrived {
         Ok(cookie) => {
-            let mut answer = Response::new(Body::empty());
-            *answer.status_mut() = StatusCode::SEE_OTHER;
+            let mut answer = CALLBACK.done();
             answer.headers_mut().insert(LOCATION, header_value(attempt.return_to()));
             if let Some(cookie) = cookie {
                 answer.headers_mut().append(SET_COOKIE, cookie);

@@ -5,11 +5,40 @@ use doorward_core::clock::rfc3339;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::ports::mailer::Kept;
 use http::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::tags;
 use crate::http::page::{escaped, page, wants_page};
-use crate::http::respond::{Answer, json_answer};
+use crate::http::respond::Answer;
+use crate::openapi::{Also, Described, Nothing};
 use crate::request::Request;
+
+/// A letter that was kept.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Letter")]
+struct Shown {
+    at_ms: i64,
+    to: String,
+    subject: String,
+    text: String,
+    /// The same as a page, where it was sent as one too.
+    html: Option<String>,
+}
+
+/// Letters that were kept, newest first.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Letters")]
+pub(super) struct AllShown {
+    mails: Vec<Shown>,
+}
+
+pub(super) static LIST: Described<Nothing, AllShown> =
+    Described::new("listKeptLetters", &tags::LETTERS, "Letters that were kept instead of sent")
+        .notes("In `dev` without `[mail]`, for callers on the same machine.")
+        .answers(200)
+        .also(&[Also::PAGE])
+        .refuses(&[codes::NO_ROUTE, codes::LOOPBACK_ONLY]);
 
 /// What is shown unbroken of a text without spaces.
 const UNBROKEN_CHARS: usize = 16;
@@ -21,11 +50,14 @@ pub(super) async fn list(request: Request) -> Result<Answer> {
         return Err(Error::new(codes::LOOPBACK_ONLY));
     }
     if !wants_page(&request.headers) {
-        let shown: Vec<Value> = mails
-            .iter()
-            .map(|mail| json!({ "at_ms": mail.at_ms, "to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html }))
-            .collect();
-        return Ok(json_answer(StatusCode::OK, &json!({ "mails": shown })));
+        let shown = mails.iter().map(|Kept { at_ms, to, subject, text, html }| Shown {
+            at_ms: *at_ms,
+            to: to.clone(),
+            subject: subject.clone(),
+            text: text.clone(),
+            html: html.clone(),
+        });
+        return Ok(LIST.answer(&AllShown { mails: shown.collect() }));
     }
     let listed: String = mails.iter().map(article).collect();
     let empty = "<p>None yet. Newest first; they are kept in memory, at most a hundred.</p>\n";

@@ -6,18 +6,24 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::SessionId;
 use doorward_core::identity::sessions::Which;
 use doorward_core::principal::Principal;
-use http::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::users::own;
-use super::views;
-use crate::http::respond::{Answer, json_answer, no_content};
+use super::{tags, views};
+use crate::http::respond::Answer;
+use crate::openapi::{Described, Nothing, Parameter, Values};
 use crate::request::Request;
+
+pub(super) static LOGOUT: Described =
+    Described::new("logOut", &tags::ENTRY, "End the session with its tokens")
+        .notes("A token without a session is revoked by itself.")
+        .refuses(&[codes::CONFLICT]);
 
 /// `POST /v1/logout`: ends the session of the credential, or the token itself where it has no session.
 pub(super) async fn logout(request: Request) -> Result<Answer> {
     end_own(&request).await?;
-    Ok(no_content())
+    Ok(LOGOUT.done())
 }
 
 /// Ends what the caller came with, for the log-out of every surface.
@@ -37,16 +43,40 @@ pub(crate) async fn end_own(request: &Request) -> Result<()> {
     Ok(())
 }
 
+/// Sessions.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Sessions {
+    sessions: Vec<views::Session>,
+}
+
+pub(super) static LIST: Described<Nothing, Sessions> =
+    Described::new("listSessions", &tags::SESSIONS, "One's sessions, and which one asks").answers(200);
+
 /// `GET /v1/sessions`
 pub(super) async fn list(request: Request) -> Result<Answer> {
     let (user, owner) = own(&request)?;
     let permit = request.permit::<session::Read>(Target::owned(user.as_str(), &owner))?;
     let current = request.call()?.auth.session.clone();
     let sessions = request.engine.sessions().list(permit, &user).await?;
-    let shown: Vec<Value> =
-        sessions.iter().map(|one| views::session(one, Some(&one.id) == current.as_ref())).collect();
-    Ok(json_answer(StatusCode::OK, &json!({ "sessions": shown })))
+    let shown = sessions.iter().map(|one| views::Session::new(one, Some(&one.id) == current.as_ref()));
+    Ok(LIST.answer(&Sessions { sessions: shown.collect() }))
 }
+
+/// How many sessions ended.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct EndedSessions {
+    ended: usize,
+}
+
+pub(super) static END_ALL: Described<Nothing, EndedSessions> =
+    Described::new("endSessions", &tags::SESSIONS, "End one's sessions")
+        .parameters(&[Parameter::query(
+            "keep",
+            Values::OneOf(&["current"]),
+            "All others but the one that asks.",
+        )])
+        .answers(200)
+        .refuses(&[codes::CONFLICT]);
 
 /// `DELETE /v1/sessions`, with `?keep=current` all but the one that asks.
 pub(super) async fn end_all(request: Request) -> Result<Answer> {
@@ -68,8 +98,11 @@ pub(super) async fn end_all(request: Request) -> Result<Answer> {
         },
     };
     let ended = request.engine.sessions().end(permit, &user, which).await?;
-    Ok(json_answer(StatusCode::OK, &json!({ "ended": ended })))
+    Ok(END_ALL.answer(&EndedSessions { ended }))
 }
+
+pub(super) static END: Described =
+    Described::new("endSession", &tags::SESSIONS, "End a session").refuses(&[codes::CONFLICT]);
 
 /// `DELETE /v1/sessions/{id}`
 pub(super) async fn end(request: Request) -> Result<Answer> {
@@ -84,5 +117,5 @@ pub(super) async fn end(request: Request) -> Result<Answer> {
         Err(error) => return request.permit::<session::End>(Target::named(id.as_str()))?.close(Err(error)),
     };
     request.engine.sessions().end(permit, &user, Which::One(id)).await?;
-    Ok(no_content())
+    Ok(END.done())
 }

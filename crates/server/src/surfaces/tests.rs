@@ -62,7 +62,9 @@ fn only_liveness_descriptions_providers_names_and_public_keys_are_open() {
             "/openapi.json",
             "/ping",
             "/redoc",
+            "/v1/docs",
             "/v1/login",
+            "/v1/openapi.json",
             "/v1/ping",
             "/ws"
         ])

@@ -3,6 +3,7 @@
 mod agentflow;
 mod bad_input;
 mod cookies;
+mod description;
 mod gateway;
 mod house;
 mod limits;

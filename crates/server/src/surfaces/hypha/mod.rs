@@ -6,6 +6,7 @@ mod apps;
 mod asgi;
 mod bridge;
 mod caller;
+mod described;
 mod fault;
 mod journey;
 pub(crate) mod landing;

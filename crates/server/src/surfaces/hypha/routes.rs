@@ -6,7 +6,7 @@ use doorward_core::authz::catalogue::{
 };
 use http::Method;
 
-use super::{about, apps, bridge, login, posted, providers, scripts, socket, stream};
+use super::{about, apps, bridge, described, login, posted, providers, scripts, socket, stream};
 use crate::route::Route;
 
 const GET: Method = Method::GET;
@@ -43,6 +43,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::guarded(GET, "/health/liveness", &[service::Ping::DEF], |r| Box::pin(about::health(r)))
         .reading_cookies_itself(),
     Route::guarded(GET, "/assets/config.json", CALL, |r| Box::pin(about::config(r))),
+    Route::open(GET, "/openapi.json", |r| Box::pin(described::openapi(r))),
     script("/assets/hypha-rpc-websocket.js"),
     script("/assets/hypha-rpc-websocket.js.map"),
     script("/assets/hypha-rpc-websocket.mjs"),
