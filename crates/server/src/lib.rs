@@ -7,6 +7,7 @@
 //! that decides is in `doorward-core`; this crate turns bytes into what the engine asks for, and back.
 
 mod access;
+mod admission;
 mod coming_back;
 mod conversation;
 mod desk;
@@ -23,6 +24,8 @@ mod site;
 mod surfaces;
 mod table;
 
+pub use crate::access::Access;
+pub use crate::admission::{Admission, AdmissionSettings, problem};
 pub use crate::gateway::UpstreamError;
 pub use crate::http::origin::{Network, NetworkError};
 pub use crate::http::sources::{TokenSource, TokenSourceError};

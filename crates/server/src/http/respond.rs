@@ -150,8 +150,11 @@ impl Style for Problems {
             "status": status.as_u16(),
             "detail": error.public_message(),
             "code": code.name,
-            "request_id": about.request_id,
         });
+        // An application may answer where nothing of ours has seen the request.
+        if !about.request_id.is_empty() {
+            problem["request_id"] = about.request_id.into();
+        }
         if let Some(reason) = error.reason() {
             problem["reason"] = reason.into();
         }
