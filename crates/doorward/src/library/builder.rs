@@ -226,7 +226,10 @@ impl Builder {
             catalogue,
         };
         let assembled = assemble_in(&setup, Start::All, around).await?;
-        assembled.engine.start();
+        match self.place {
+            Embedded::Memory => assembled.engine.start_alone(),
+            Embedded::Configured | Embedded::Directory(_) => assembled.engine.start(),
+        }
         Doorward::over(assembled, &setup, self.mount.as_deref().unwrap_or(NATIVE))
     }
 

@@ -124,7 +124,7 @@ impl Caller {
     /// Exchanges a refresh token for new tokens. One that is used again ends all of its session.
     ///
     /// # Errors
-    /// `refresh_invalid`, `refresh_reused` and its like; `user_disabled`.
+    /// `refresh_token_invalid`, `refresh_token_reused` and their like; `user_disabled`.
     pub async fn refresh(&self, token: &SecretText, client: Option<&str>) -> Result<Granted> {
         let permit = self.permit(Target::any())?;
         Ok(self.call.engine().sessions().refresh(permit, token, client).await?)

@@ -49,7 +49,7 @@ async fn a_person_signs_up_logs_in_renews_and_leaves() {
     let next = nobody.refresh(&first, Some("app")).await.expect("renewed");
     assert_eq!(
         refused(nobody.refresh(&SecretText::new("nonsense".into()), Some("app"))).await,
-        "refresh_invalid"
+        "refresh_token_invalid"
     );
     let ended = caller.end_sessions(&user.id, doorward::WhichSessions::All).await.expect("ended");
     assert_eq!(ended, 1);
@@ -107,7 +107,7 @@ async fn a_key_that_somebody_makes_reaches_no_further_than_what_it_is_made_with(
     let robot = doorward.verify(made.secret.expose(), None).await.expect("good");
     assert_eq!(robot.owner_key(), caller.owner_key());
     caller.revoke_api_key(&made.key.id).await.expect("revoked");
-    assert_eq!(refused(doorward.verify(made.secret.expose(), None)).await, "key_revoked");
+    assert_eq!(refused(doorward.verify(made.secret.expose(), None)).await, "api_key_revoked");
     let (bob, _) = with_key(&doorward, "bob", &["user"], &["*"]).await;
     let others = caller.create_api_key_for(&bob, ApiKeyKind::User, new("report:read"));
     assert_eq!(refused(others).await, "scope_missing");
