@@ -1,5 +1,6 @@
 """Starts the application and asks it as several callers; the first lines that it prints are where it is, and three keys."""
 
+import signal
 import subprocess
 import sys
 import urllib.error
@@ -27,5 +28,5 @@ try:
             said = f"{refused.code} {refused.headers['WWW-Authenticate'] or ''}".strip()
         print(f"{who}, {method} {path}: {said}")
 finally:
-    app.terminate()
+    app.send_signal(signal.SIGINT)
     app.wait()

@@ -53,5 +53,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, scope) in [("ann", "*"), ("reader", "report:read"), ("robot", "thread:*")] {
         println!("{}", key(&doorward, name, scope).await?);
     }
-    Ok(axum::serve(listener, app).await?)
+    axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
+    doorward.close().await;
+    Ok(())
+}
+
+async fn stopped() {
+    let _ = tokio::signal::ctrl_c().await;
 }
