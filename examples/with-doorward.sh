@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Runs a command beside a Doorward that has one start-up file, and stops it again:
+# Runs a command beside a `doorward dev` with options of its own, and stops it again:
 #
-#     with-doorward.sh my_auth.py:hypha_startup python3 client.py
+#     with-doorward.sh --mount hypha=127.0.0.1:0 --startup-functions my_auth.py:hypha_startup -- python3 client.py
 #
-# The command finds HYPHA_URL, where hypha-rpc's `server_url` leads, and DOORWARD_URL, where Doorward's own API is. The binary is
-# DOORWARD_BIN's, or `doorward` on the PATH. What the server says is shown when something fails.
+# The command finds DOORWARD_URL, where Doorward's own API is, and HYPHA_URL, LANGGRAPH_URL, AGENTFLOW_URL…, where each of its mounts is. The
+# binary is DOORWARD_BIN's, or `doorward` on the PATH. What the server says is shown when something fails.
 set -euo pipefail
 
-startup=$1
+options=()
+while [ "$1" != -- ]; do
+  options+=("$1")
+  shift
+done
 shift
 work=$(mktemp -d)
 server=
@@ -27,17 +31,19 @@ stop() {
 }
 trap stop EXIT
 
-"${DOORWARD_BIN:-doorward}" dev --listen 127.0.0.1:0 --mount hypha=127.0.0.1:0 --data-dir "$work/data" \
-  --ready-file "$work/ready.json" --startup-functions "$startup" >"$work/doorward.log" 2>&1 &
+"${DOORWARD_BIN:-doorward}" dev --listen 127.0.0.1:0 --data-dir "$work/data" --ready-file "$work/ready.json" "${options[@]}" \
+  >"$work/doorward.log" 2>&1 &
 server=$!
 # The file is there once the server answers.
 until [ -s "$work/ready.json" ]; do
   kill -0 "$server" 2>/dev/null || { echo "Doorward did not start:" >&2; exit 1; }
   sleep 0.05
 done
-read_url='import json, sys; ready = json.load(open(sys.argv[1])); print(ready["url"].rstrip("/"), ready["mounts"]["hypha"].rstrip("/"))'
-read -r DOORWARD_URL HYPHA_URL < <(python3 -c "$read_url" "$work/ready.json")
-export DOORWARD_URL HYPHA_URL
+read_urls='import json, sys
+ready = json.load(open(sys.argv[1]))
+for name, url in {"doorward": ready["url"], **ready["mounts"]}.items():
+    print(f"export {name.upper()}_URL={url.rstrip(chr(47))}")'
+eval "$(python3 -c "$read_urls" "$work/ready.json")"
 # The client says on standard output what it cannot connect to, and when a connection ends.
 export HYPHA_LOGLEVEL=${HYPHA_LOGLEVEL:-CRITICAL}
 "$@"

@@ -65,6 +65,15 @@ impl Drop for Peer {
     }
 }
 
+/// Whether an answer is there with its body, whose length it says.
+fn is_whole(held: &[u8]) -> bool {
+    let Some(head) = held.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
+    let text = String::from_utf8_lossy(&held[..head]).to_ascii_lowercase();
+    let length =
+        text.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+    held.len() >= head + 4 + length.unwrap_or(0)
+}
+
 /// One connection: the same request again and again; how often it was answered 200.
 fn ask(address: &str, request: &[u8], stop: &AtomicBool) -> Result<u32, String> {
     let mut socket = TcpStream::connect(address).map_err(text)?;
@@ -73,7 +82,7 @@ fn ask(address: &str, request: &[u8], stop: &AtomicBool) -> Result<u32, String> 
     while !stop.load(Ordering::Relaxed) {
         socket.write_all(request).map_err(text)?;
         held.clear();
-        while !held.ends_with(b"\r\n\r\n") {
+        while !is_whole(&held) {
             match socket.read(&mut chunk).map_err(text)? {
                 0 => return Err("the connection was closed".to_owned()),
                 read => held.extend_from_slice(&chunk[..read]),
@@ -88,7 +97,7 @@ fn ask(address: &str, request: &[u8], stop: &AtomicBool) -> Result<u32, String> 
 }
 
 /// Microseconds of CPU for a request, and requests a second.
-fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2], String> {
+pub(crate) fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2], String> {
     let stop = AtomicBool::new(false);
     let used = || cpu_s(pid).ok_or("the system does not tell");
     let (begun, before) = (wall(), used()?);
@@ -102,7 +111,7 @@ fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2], String> {
     Ok([(used()? - before) / done * 1e6, done / (wall() - begun).as_secs_f64()])
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -18,6 +18,7 @@ mod house;
 mod hypha;
 mod keys;
 mod langgraph;
+mod library;
 mod login;
 mod measure;
 mod postgres;
@@ -92,6 +93,11 @@ static BENCHES: &[Bench] = &[
         run: forward_auth::run,
     },
     Bench {
+        name: "library",
+        about: "an axum route under the library's layer, against the same one bare",
+        run: library::run,
+    },
+    Bench {
         name: "handlers",
         about: "user code out of process, when it does nothing (needs python3)",
         run: handlers::run,
@@ -120,8 +126,13 @@ static BENCHES: &[Bench] = &[
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if wanted == [forward_auth::PEER] {
-        return match forward_auth::empty_route() {
+    let peer = match wanted.as_slice() {
+        [name] if name == forward_auth::PEER => Some(forward_auth::empty_route()),
+        [name] if name == library::PEER => Some(library::served()),
+        _ => None,
+    };
+    if let Some(ended) = peer {
+        return match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
                 eprintln!("{why}");

@@ -121,10 +121,25 @@ fn compat(root: &Path, options: &Options) -> Result<Tally, Failure> {
 
 /// How to build the binary. After the Rust tests the same selection of features is named again, so that what they
 /// built is used; without `--tests` cargo leaves out what only tests switch on and builds the heavy crates anew.
-fn build_arguments(after_rust_tests: bool) -> &'static [&'static str] {
-    const ALONE: &[&str] = &["build", "--workspace", "--bin", "doorward"];
-    const AFTER_TESTS: &[&str] = &["build", "--workspace", "--bin", "doorward", "--tests"];
-    if after_rust_tests { AFTER_TESTS } else { ALONE }
+fn build_arguments(after_rust_tests: bool) -> Vec<&'static str> {
+    // The program, and the Rust examples that tests/compat/examples runs.
+    const BUILT: &[&str] = &[
+        "build",
+        "--workspace",
+        "--bin",
+        "doorward",
+        "--bin",
+        "axum-app",
+        "--bin",
+        "issue-and-verify",
+        "--bin",
+        "api-keys",
+        "--bin",
+        "role-hierarchy",
+        "--bin",
+        "filters",
+    ];
+    BUILT.iter().copied().chain(after_rust_tests.then_some("--tests")).collect()
 }
 
 fn debug_binary(root: &Path) -> PathBuf {

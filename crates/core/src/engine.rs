@@ -167,6 +167,12 @@ impl Engine {
     /// in a server; a command that ends soon needs only [`Engine::flush`].
     pub fn start(&self) {
         tokio::spawn(feed::follow(self.clone()));
+        self.start_alone();
+    }
+
+    /// As [`Engine::start`], on a store that nobody else can write to: there is nobody to follow, and a clock that is set forward makes no
+    /// news late.
+    pub fn start_alone(&self) {
         self.events().start(self);
         let engine = self.clone();
         tokio::spawn(async move {

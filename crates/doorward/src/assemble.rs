@@ -7,15 +7,16 @@ use std::time::Duration;
 use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
 use doorward_core::authn::built_in::Answers;
-use doorward_core::authz::Roles;
-use doorward_core::clock::Clock as _;
+use doorward_core::authz::{Catalogue, Roles};
+use doorward_core::clock::Clock;
 use doorward_core::engine::{Engine, Parts, Settings};
-use doorward_core::events::Webhook;
+use doorward_core::events::{Hook, Webhook};
 use doorward_core::identity::password::HashingSettings;
 use doorward_core::limits::failures::{FailureRule, FailureRules};
 use doorward_core::limits::windows::Windows;
 use doorward_core::mount::Mount;
 use doorward_core::ports::{self, Handlers as _};
+use doorward_core::random::Random;
 use doorward_core::start_up::StartUpAnswers;
 use doorward_core::tokens::{Assertions, Keys};
 use doorward_protocols::jose::Algorithm;
@@ -80,6 +81,30 @@ impl Assembled {
     }
 }
 
+/// What an engine is made with beside what is configured.
+#[derive(Clone)]
+pub(crate) struct Around {
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub(crate) random: Arc<dyn Random>,
+    /// Functions of this process that are told what happened.
+    pub(crate) hooks: Vec<Arc<dyn Hook>>,
+    /// The actions there are.
+    pub(crate) catalogue: Catalogue,
+}
+
+impl Default for Around {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            hooks: Vec::new(),
+            catalogue: Catalogue::default(),
+        }
+    }
+}
+
 /// Opens the store and makes everything that stands on it. Nothing listens yet.
 ///
 /// # Errors
@@ -90,25 +115,30 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
 
 /// As [`assemble`], for whoever needs the user's code or does not.
 pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembled, Failure> {
+    assemble_in(setup, start, Around::default()).await
+}
+
+/// As [`assemble_with`], for an application that Doorward is part of.
+pub(crate) async fn assemble_in(setup: &Setup, start: Start, around: Around) -> Result<Assembled, Failure> {
     let handlers = handlers::open(setup, start).await?;
     let hosts = match start {
         Start::All => handlers::open_start_ups(setup).await?,
         Start::None => BTreeMap::new(),
     };
     let config = &setup.config;
-    let store = Arc::new(open_store(config)?);
+    let store = Arc::new(open_store(config, &*around.clock)?);
     let parts = Parts {
         store: Arc::clone(&store) as Arc<dyn ports::Store>,
-        clock: Arc::new(SystemClock),
-        random: Arc::new(SystemRandom),
+        clock: around.clock,
+        random: around.random,
         master_key: setup.master_key.clone(),
         runner: runner(setup)?,
         shared: Arc::new(Windows::new()),
         outbound: Arc::new(others::way_out(config)?),
         mailer: mailer::open(setup)?,
-        hooks: Vec::new(),
+        hooks: around.hooks,
     };
-    let mut settings = settings(config)?;
+    let mut settings = settings(config, around.catalogue)?;
     settings.providers = others::providers(config, &*parts.outbound)?;
     settings.people = directory::open(config)?;
     for (webhook, url) in settings.webhooks.iter().map(|webhook| (&webhook.name, &webhook.url)) {
@@ -201,8 +231,8 @@ fn webhook((name, configured): (&String, &config::Webhook)) -> Webhook {
     }
 }
 
-fn open_store(config: &Config) -> Result<SqlStore, Failure> {
-    let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
+fn open_store(config: &Config, clock: &dyn Clock) -> Result<SqlStore, Failure> {
+    let options = Options { now_ms: clock.now_ms(), ..Options::default() };
     SqlStore::open(config.store.address().expose(), &options).map_err(|error| unusable(config, &error))
 }
 
@@ -232,8 +262,8 @@ fn anomalies(config: &Config) -> Result<Anomalies, Failure> {
     Ok(Anomalies { policies: section.policies.clone(), measures: section.measures.clone(), locations })
 }
 
-fn settings(config: &Config) -> Result<Settings, Failure> {
-    let roles = Roles::new(&config.role_definitions()).map_err(|error| {
+fn settings(config: &Config, catalogue: Catalogue) -> Result<Settings, Failure> {
+    let roles = Roles::over(catalogue, &config.role_definitions()).map_err(|error| {
         Failure::refused(format!("roles: {error}"), "correct [roles] of the configuration")
     })?;
     let passwords = &config.passwords;

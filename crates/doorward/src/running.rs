@@ -442,7 +442,7 @@ fn rate_limit(limit: &agentflow::RateLimit) -> RateLimit {
 }
 
 /// The scheme, host and port of an address, as browsers spell it.
-fn origin_of(url: &str) -> Option<String> {
+pub(crate) fn origin_of(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split('/').next().filter(|authority| !authority.is_empty())?;
     let usual = if scheme == "https" { ":443" } else { ":80" };

@@ -24,6 +24,10 @@ use crate::secrets::{create_master_key, parse_master_key};
 use crate::start_up;
 use doorward_server::ClientScripts;
 
+mod embedded;
+
+pub(crate) use embedded::Embedded;
+
 /// Where `dev` keeps its data unless told otherwise.
 pub const DEV_DIRECTORY: &str = ".doorward";
 /// The file of variables that is read beside the environment, in the directory where a command is started.
@@ -186,6 +190,7 @@ impl Setup {
             environment: surroundings.environment.clone(),
             flags: placement.flags,
             dotenv: None,
+            ..Sources::default()
         };
         let mut setup = Self::read(Mode::Dev, &sources, surroundings)?;
         setup.config.store = crate::config::Store::in_memory();
@@ -342,6 +347,7 @@ fn dev_sources(
         environment: surroundings.environment.clone(),
         dotenv: Some(DOTENV.into()),
         flags: placement.flags,
+        ..Sources::default()
     })
 }
 
@@ -354,6 +360,7 @@ fn serve_sources(placement: Placement, surroundings: &Surroundings) -> Sources {
         environment: surroundings.environment.clone(),
         dotenv: Some(DOTENV.into()),
         flags: placement.flags,
+        ..Sources::default()
     }
 }
 

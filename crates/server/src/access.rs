@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::events;
 
 /// The caller's leave to be answered: it ends with the credential, by revocation or by time.
-pub(crate) struct Access {
+pub struct Access {
     guard: LiveGuard,
     expiry: Option<Pin<Box<Sleep>>>,
 }
@@ -21,7 +21,7 @@ impl Access {
     ///
     /// # Errors
     /// `token_revoked` when it was revoked since it was looked at.
-    pub(crate) fn watch(call: &Call) -> Result<Self> {
+    pub fn watch(call: &Call) -> Result<Self> {
         let (engine, auth) = (call.engine(), &call.auth);
         // Registered first, then looked at once more: what is revoked between the two is seen by one of them.
         let guard = engine.watch(auth);
@@ -33,7 +33,8 @@ impl Access {
     }
 
     /// Ends it after this long at the latest: whoever goes on asks again, and is asked who they are and what they may.
-    pub(crate) fn at_most(mut self, time: Duration) -> Self {
+    #[must_use]
+    pub fn at_most(mut self, time: Duration) -> Self {
         let last = Instant::now() + time;
         let sooner = self.expiry.as_ref().map_or(last, |expiry| expiry.deadline().min(last));
         self.expiry = Some(Box::pin(sleep_until(sooner)));
@@ -41,7 +42,7 @@ impl Access {
     }
 
     /// Returns when the caller's leave ends.
-    pub(crate) async fn ended(&mut self) {
+    pub async fn ended(&mut self) {
         let expired = async {
             match &mut self.expiry {
                 Some(expiry) => expiry.await,

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorward_core::authn::{Line, Presented};
+use doorward_core::authn::Line;
 use doorward_core::authz::catalogue::session::Login;
 use doorward_core::authz::catalogue::{Action as _, ActionDef, service};
 use doorward_core::authz::custom::Foreseen;
@@ -21,7 +21,7 @@ use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Kind, Result, codes};
 use doorward_core::id::RequestId;
 use doorward_core::limits::rules::tighter;
-use doorward_core::operation::{Call, Origin};
+use doorward_core::operation::Call;
 use doorward_protocols::path::{CanonicalPath, canonical};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -32,10 +32,11 @@ use hyper::body::Incoming;
 
 use crate::gateway;
 use crate::health::Probe;
+use crate::http::asking::{Asks, Surroundings, caller};
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
-use crate::http::extract::{Seen, api_version, shown, user_agent};
+use crate::http::extract::api_version;
 use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::Answering;
 use crate::http::origin::{Client, Network, client, is_local_name};
@@ -74,17 +75,6 @@ pub(crate) struct Desk {
     pub(crate) telemetry: Option<Telemetry>,
     /// Where the server is in its life.
     pub(crate) phases: Phases,
-}
-
-/// What a request says that may tell who is asking.
-struct Asks<'r> {
-    headers: &'r http::HeaderMap,
-    /// A token in a WebSocket's handshake.
-    token: Option<&'r str>,
-    line: Line<'r>,
-    foreseen: Option<Foreseen<'r>>,
-    /// Whether cookies count.
-    cookies: bool,
 }
 
 /// What is known of a request when its answer goes out.
@@ -452,25 +442,14 @@ impl Desk {
         seen_from: Client,
         id: &RequestId,
     ) -> Result<(Call, bool)> {
-        let Asks { headers, token, line, foreseen, cookies } = asks;
-        let seen = Seen(headers);
-        let places = (site.surface, &site.sources, cookies);
-        let found = shown((headers, Some(line.query)), places, token)?;
-        let presented = Presented {
-            offered: found.as_ref().map(Shown::as_offered),
-            cookie: site.cookies.then(|| browser::session_cookie(headers)).flatten(),
-            headers: &seen,
-            // A route that reads cookies itself shows none to user code either.
-            line: cookies.then_some(line),
-            foreseen,
-            client: Some(seen_from.address),
-            peer: Some(peer.ip().to_canonical()),
-            trusted_peer: seen_from.by_trusted_proxy,
+        let at = Surroundings {
+            engine: &self.engine,
+            mount: &site.mount,
+            surface: site.surface,
+            sources: &site.sources,
+            cookies: site.cookies,
         };
-        let origin =
-            Origin { request: id.clone(), address: Some(seen_from.address), user_agent: user_agent(headers) };
-        let call = self.engine.authenticate(&site.mount, origin, &presented).await?;
-        Ok((call, found.is_some_and(|found| !found.by_browser)))
+        caller(at, asks, Some(peer.ip()), Some(seen_from), id).await
     }
 
     /// Runs the handler on a task of its own: a client that leaves must not stop an act half-way, and a fault in a
@@ -503,7 +482,7 @@ fn is_login(action: &ActionDef) -> bool {
     (action.resource, action.name) == (Login::DEF.resource, Login::DEF.name)
 }
 
-fn limited(standings: &Standings, actions: &[&ActionDef]) -> Option<Error> {
+pub(crate) fn limited(standings: &Standings, actions: &[&ActionDef]) -> Option<Error> {
     let exceeded = standings.exceeded()?;
     tracing::info!(limit = %exceeded.rule, "a limit refuses");
     let mut error = Error::new(codes::RATE_LIMITED).retry_after_s(exceeded.reset_after_s);
@@ -528,7 +507,7 @@ fn other_method(method: &Method, mut methods: Vec<Method>) -> (HeaderValue, Resu
     (header_value(&names), result)
 }
 
-fn log_error(error: &Error, id: &RequestId) {
+pub(crate) fn log_error(error: &Error, id: &RequestId) {
     let detail = error.operator_detail().unwrap_or_default();
     match error.code().kind {
         Kind::Internal => {

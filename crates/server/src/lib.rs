@@ -7,6 +7,7 @@
 //! that decides is in `doorward-core`; this crate turns bytes into what the engine asks for, and back.
 
 mod access;
+mod admission;
 mod coming_back;
 mod conversation;
 mod desk;
@@ -28,6 +29,8 @@ mod surfaces;
 mod table;
 mod telemetry;
 
+pub use crate::access::Access;
+pub use crate::admission::{Admission, AdmissionSettings, problem};
 pub use crate::gateway::UpstreamError;
 pub use crate::http::origin::{Network, NetworkError};
 pub use crate::http::sources::{TokenSource, TokenSourceError};

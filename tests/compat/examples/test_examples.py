@@ -11,10 +11,12 @@ import pytest
 from harness.browser import screenshot
 from harness.client import Client
 from harness.doorward import Doorward
-from harness.programs import ROOT, clean_environment, doorward_binary, wait_until
+from harness.programs import ROOT, clean_environment, doorward_binary, left_out, wait_until
 
 EXAMPLES = ROOT / "examples"
 LIMIT_S = 60
+#: Platforms' own servers that an example starts: the suite whose environment has them, and their command.
+SERVERS = {"gateway-agentflow": ("agentflow", "agentflow"), "gateway-langgraph": ("langgraph", "langgraph")}
 #: Lines of somebody's own code that an example may have.
 MOST_LINES = 60
 
@@ -23,9 +25,21 @@ def directories() -> list[str]:
     return sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 
 
+def server_beside(name: str) -> list[str]:
+    """Where the command of the platform's own server is, if the example needs one."""
+    if name not in SERVERS:
+        return []
+    suite, command = SERVERS[name]
+    made = ROOT / ".venvs" / f"{suite}-server" / "bin" / "python"
+    beside = Path(os.environ.get(f"DOORWARD_{suite.upper()}_PYTHON", made)).parent
+    if not (beside / command).is_file():
+        raise left_out(f"{beside / command} is not there: run `cargo xtask setup`")
+    return [str(beside)]
+
+
 def run(example: Path, tmp_path: Path, **environment: str) -> subprocess.CompletedProcess:
     """From another directory, as a script has to stand; Python writes nothing beside what it reads."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], *server_beside(example.name)])
     own = {"PATH": path, "DOORWARD_BIN": str(doorward_binary()), "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", **environment}
     return subprocess.run([str(example / "run.sh")], cwd=tmp_path, env=clean_environment() | own, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
@@ -71,7 +85,7 @@ def test_an_example_whose_server_does_not_start_says_why_and_fails(tmp_path):
 @pytest.mark.parametrize("name", directories())
 def test_an_example_is_small_and_the_index_names_it(name):
     assert f"({name}/README.md)" in (EXAMPLES / "README.md").read_text()
-    for path in (EXAMPLES / name).glob("*.py"):
+    for path in (path for path in (EXAMPLES / name).iterdir() if path.suffix in (".py", ".rs", ".sh")):
         lines = [line for line in path.read_text().splitlines() if line.strip()]
         assert len(lines) <= MOST_LINES, path
     assert re.search(r"^\$ \./run\.sh$", (EXAMPLES / name / "README.md").read_text(), re.MULTILINE)

@@ -83,6 +83,8 @@ const LAYERS: &[Layer] = &[
         ],
         must_not_reach: &[],
     },
+    // As an application would: by the library alone.
+    Layer { name: "doorward-examples", may_use: &["doorward"], must_not_reach: &[] },
     Layer { name: "xtask", may_use: &[], must_not_reach: &[] },
 ];
 

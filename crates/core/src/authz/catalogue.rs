@@ -27,6 +27,17 @@ pub enum AuditClass {
     Buffered,
 }
 
+impl Access {
+    /// How an action of this reach is audited where nothing speaks against it.
+    #[must_use]
+    pub const fn usually_audited(self) -> AuditClass {
+        match self {
+            Self::Read => AuditClass::Buffered,
+            Self::Write | Self::Admin => AuditClass::Durable,
+        }
+    }
+}
+
 /// One action on one resource type.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ActionDef {

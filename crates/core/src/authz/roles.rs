@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::catalogue::{self, Access, ActionDef};
+use super::application::{Catalogue, ROLE, RoleName, being};
+use super::catalogue::{Access, ActionDef};
 use crate::id::MAX_ID_BYTES;
 
 /// Whose resources a permission reaches.
@@ -110,10 +111,33 @@ impl Held {
 
 type Grants = HashMap<(&'static str, &'static str), Held>;
 
+/// What the role itself gives, and roles that inherit from it: being of it.
+static BEING: Held = Held { reach: Some(Reach::Any), named: BTreeSet::new() };
+
+/// A role with everything inherited worked out.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    grants: Grants,
+    /// Itself and what it inherits from.
+    is_a: BTreeSet<Arc<str>>,
+    /// Whether it reaches any administrative action.
+    administrative: bool,
+}
+
+impl Known {
+    fn held(&self, action: &ActionDef) -> Option<&Held> {
+        if action.resource == ROLE {
+            return self.is_a.contains(action.name).then_some(&BEING);
+        }
+        self.grants.get(&(action.resource, action.name))
+    }
+}
+
 /// The roles there are, with everything inherited worked out.
 #[derive(Debug, Clone)]
 pub struct Roles {
-    by_name: BTreeMap<Arc<str>, Grants>,
+    by_name: BTreeMap<Arc<str>, Known>,
+    catalogue: Catalogue,
 }
 
 /// The roles without configuration: admin > premium > user, and what callers without a credential may do.
@@ -177,11 +201,19 @@ pub fn defaults() -> BTreeMap<String, RoleDef> {
 }
 
 impl Roles {
-    /// Works the definitions out. A definition of a default role's name replaces the default.
+    /// Works the definitions out, over Doorward's own actions. A definition of a default role's name replaces the default.
     ///
     /// # Errors
     /// [`RoleError`].
     pub fn new(configured: &BTreeMap<String, RoleDef>) -> Result<Self, RoleError> {
+        Self::over(Catalogue::default(), configured)
+    }
+
+    /// As [`Roles::new`], over these actions.
+    ///
+    /// # Errors
+    /// [`RoleError`].
+    pub fn over(catalogue: Catalogue, configured: &BTreeMap<String, RoleDef>) -> Result<Self, RoleError> {
         let mut all = defaults();
         for (name, role) in configured {
             let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
@@ -192,14 +224,27 @@ impl Roles {
         }
         let mut by_name = BTreeMap::new();
         for name in all.keys() {
-            let mut grants = Grants::new();
-            collect(&all, name, name, &mut Vec::new(), &mut grants)?;
-            by_name.insert(name.as_str().into(), grants);
+            let mut known = Known::default();
+            collect((&all, &catalogue), name, name, &mut Vec::new(), &mut known)?;
+            by_name.insert(name.as_str().into(), known);
         }
         let any = || Held { reach: Some(Reach::Any), named: BTreeSet::new() };
-        let everything = catalogue::ALL.iter().map(|a| ((a.resource, a.name), any())).collect();
-        by_name.insert(SYSTEM.into(), everything);
-        Ok(Self { by_name })
+        let grants = catalogue.actions().iter().map(|a| ((a.resource, a.name), any())).collect();
+        let is_a: BTreeSet<Arc<str>> = by_name.keys().cloned().chain([SYSTEM.into()]).collect();
+        by_name.insert(SYSTEM.into(), Known { grants, is_a: is_a.clone(), administrative: true });
+        Ok(Self { by_name, catalogue: catalogue.of_roles(is_a.into_iter()) })
+    }
+
+    /// Every action that they can be about.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The action of being of a role, or of one that inherits from it; `None` where there is no such role.
+    #[must_use]
+    pub fn being<R: RoleName>(&self) -> Option<&'static ActionDef> {
+        self.by_name.get(R::NAME).map(|known| being::<R>(known.administrative))
     }
 
     /// What each of these roles gives for an action. Unknown roles give nothing.
@@ -208,16 +253,13 @@ impl Roles {
         roles: &'r [Arc<str>],
         action: &'r ActionDef,
     ) -> impl Iterator<Item = &'r Held> {
-        roles.iter().filter_map(|role| self.by_name.get(role)?.get(&(action.resource, action.name)))
+        roles.iter().filter_map(|role| self.by_name.get(role)?.held(action))
     }
 
     /// How far these roles reach with an action, single resources apart.
     #[must_use]
     pub fn reach(&self, roles: &[Arc<str>], action: &ActionDef) -> Option<Reach> {
-        roles
-            .iter()
-            .filter_map(|role| self.by_name.get(role)?.get(&(action.resource, action.name))?.reach)
-            .max()
+        roles.iter().filter_map(|role| self.by_name.get(role)?.held(action)?.reach).max()
     }
 
     /// Whether a person can be given this role.
@@ -241,11 +283,11 @@ impl Roles {
 }
 
 fn collect(
-    all: &BTreeMap<String, RoleDef>,
+    (all, catalogue): (&BTreeMap<String, RoleDef>, &Catalogue),
     role: &str,
     name: &str,
     path: &mut Vec<String>,
-    grants: &mut Grants,
+    known: &mut Known,
 ) -> Result<(), RoleError> {
     if path.iter().any(|seen| seen == name) {
         return Err(RoleError::Cycle(role.to_owned()));
@@ -268,13 +310,14 @@ fn collect(
             },
         };
         let mut named =
-            catalogue::ALL.iter().filter(|action| matches_pattern(pattern, &scope, action)).peekable();
+            catalogue.actions().iter().filter(|action| matches_pattern(pattern, &scope, action)).peekable();
         if named.peek().is_none() {
             return Err(unknown());
         }
         let mut is_given = false;
         for action in named {
-            let held = grants.entry((action.resource, action.name)).or_default();
+            known.administrative |= action.access == Access::Admin;
+            let held = known.grants.entry((action.resource, action.name)).or_default();
             match &scope {
                 Scope::Reach(reach) => held.reach = held.reach.max(Some(*reach)),
                 Scope::One(..) if !action.is_of_one() => continue,
@@ -292,9 +335,10 @@ fn collect(
             return Err(RoleError::NotOfOne { role: name.to_owned(), permission });
         }
     }
+    known.is_a.insert(name.into());
     path.push(name.to_owned());
     for parent in &definition.inherits {
-        collect(all, role, parent, path, grants)?;
+        collect((all, catalogue), role, parent, path, known)?;
     }
     path.pop();
     Ok(())
@@ -319,6 +363,7 @@ fn matches_pattern(pattern: &str, scope: &Scope, action: &ActionDef) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authz::catalogue;
 
     fn define(roles: &[(&str, &[&str], &[&str])]) -> Result<Roles, RoleError> {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{self, Access, ActionDef};
+use super::application::Catalogue;
+use super::catalogue::{Access, ActionDef};
 use crate::error::{Error, Result, codes};
 
 /// Most scopes on one credential.
@@ -14,33 +15,36 @@ pub const MAX_SCOPES: usize = 64;
 /// Whether any of these scopes covers the action.
 #[must_use]
 pub fn cover(scopes: &[Arc<str>], action: &ActionDef) -> bool {
-    scopes.iter().any(|scope| covers(scope, action))
+    scopes.iter().any(|scope| covers(scope, (action.resource, action.name, action.access)))
 }
 
-fn covers(scope: &str, action: &ActionDef) -> bool {
+fn covers(scope: &str, (resource, name, access): (&str, &str, Access)) -> bool {
     match scope {
         "*" => true,
-        "read" => action.access == Access::Read,
-        "write" => action.access == Access::Write,
+        "read" => access == Access::Read,
+        "write" => access == Access::Write,
         _ => match scope.split_once(':') {
-            Some((resource, "*")) => resource == action.resource,
-            Some((resource, name)) => resource == action.resource && name == action.name,
+            Some((of, "*")) => of == resource,
+            Some((of, one)) => of == resource && one == name,
             None => false,
         },
     }
 }
 
-/// Checks that every scope names something, sorts them and removes repetitions.
+/// Checks that every scope names something that there is, sorts them and removes repetitions.
 ///
 /// # Errors
 /// `unknown_scope`, naming it; `bad_field` for none or too many.
-pub fn parse(scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Arc<str>>> {
+pub fn parse(
+    catalogue: &Catalogue,
+    scopes: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<Vec<Arc<str>>> {
     let mut known: Vec<Arc<str>> = Vec::new();
     for scope in scopes {
         let scope = scope.as_ref();
         let names_something = match scope {
             "*" | "read" | "write" => true,
-            _ => catalogue::ALL.iter().any(|action| scope.contains(':') && covers(scope, action)),
+            _ => scope.contains(':') && catalogue.named().any(|action| covers(scope, action)),
         };
         if !names_something {
             let shown: String = scope.chars().take(64).collect();
@@ -62,14 +66,17 @@ pub fn parse(scopes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Ar
 
 /// Whether `inner` allows nothing that `outer` does not. `None` is no limit.
 #[must_use]
-pub fn within(inner: &[Arc<str>], outer: Option<&[Arc<str>]>) -> bool {
+pub fn within(catalogue: &Catalogue, inner: &[Arc<str>], outer: Option<&[Arc<str>]>) -> bool {
     let Some(outer) = outer else { return true };
-    catalogue::ALL.iter().all(|action| !cover(inner, action) || cover(outer, action))
+    let cover = |scopes: &[Arc<str>], action| scopes.iter().any(|scope| covers(scope, action));
+    catalogue.named().all(|action| !cover(inner, action) || cover(outer, action))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authz::catalogue;
+    use crate::authz::roles::Roles;
 
     fn scopes(texts: &[&str]) -> Vec<Arc<str>> {
         texts.iter().map(|text| Arc::from(*text)).collect()
@@ -101,18 +108,26 @@ mod tests {
     #[test]
     fn unknown_scopes_are_refused_and_known_ones_put_in_order() {
         for unknown in ["", "admin", "thread", "thread:", ":read", "thread:fly", "threads:*", "* ", "READ"] {
-            assert!(parse([unknown]).is_err(), "{unknown:?}");
+            assert!(parse(&Catalogue::default(), [unknown]).is_err(), "{unknown:?}");
         }
-        assert!(parse([] as [&str; 0]).is_err());
-        assert_eq!(parse(["write", "read", "write"]).expect("known"), scopes(&["read", "write"]));
+        assert!(parse(&Catalogue::default(), [] as [&str; 0]).is_err());
+        assert_eq!(
+            parse(&Catalogue::default(), ["write", "read", "write"]).expect("known"),
+            scopes(&["read", "write"])
+        );
     }
 
     #[test]
     fn scopes_handed_on_never_grow() {
+        let roles = Roles::new(&Default::default()).expect("the defaults");
+        let within = |inner: &[Arc<str>], outer| within(roles.catalogue(), inner, outer);
         let outer = scopes(&["thread:*", "read"]);
         assert!(within(&scopes(&["thread:create"]), Some(&outer)));
         assert!(!within(&scopes(&["write"]), Some(&outer)));
         assert!(!within(&scopes(&["*"]), Some(&outer)));
         assert!(within(&scopes(&["*"]), None));
+        assert!(!within(&scopes(&["role:admin"]), Some(&outer)), "being of a role is an action too");
+        assert!(!within(&scopes(&["role:admin"]), Some(&scopes(&["write"]))), "an administrative one");
+        assert!(within(&scopes(&["role:user"]), Some(&scopes(&["role:*"]))));
     }
 }

@@ -8,7 +8,7 @@ use super::model::User;
 use super::users::{Users, another_admin, is_admin, merge};
 use super::validate;
 use crate::authn::methods::project_key;
-use crate::authz::catalogue::{self, Access, user};
+use crate::authz::catalogue::{Access, user};
 use crate::authz::roles::{Reach, USER};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
@@ -254,7 +254,7 @@ impl Engine {
     /// Whether roles reach further than one's own things: they administer, or reach what is anybody's and no plain user reaches so.
     pub(crate) fn reaches_far(&self, roles: &[Arc<str>]) -> bool {
         let plain: [Arc<str>; 1] = [USER.into()];
-        catalogue::ALL.iter().any(|action| {
+        self.roles().catalogue().actions().iter().any(|action| {
             let reach = self.roles().reach(roles, action);
             match action.access {
                 Access::Admin => reach.is_some(),

@@ -102,7 +102,8 @@ impl<'e> Tokens<'e> {
         if &*profile.authority == LOCAL || profile.typ == HUB_TOKEN {
             self.known(&subject.subject).await?;
             if let Some(scope) = &subject.scope {
-                subject.scope = Some(scopes::parse(scope.split_ascii_whitespace())?.join(" "));
+                let catalogue = self.engine.roles().catalogue();
+                subject.scope = Some(scopes::parse(catalogue, scope.split_ascii_whitespace())?.join(" "));
             }
         }
         Ok(subject)

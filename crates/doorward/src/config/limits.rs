@@ -97,7 +97,7 @@ pub(super) fn read_rules(given: Option<&Node>, reading: &mut Reading) -> Option<
 }
 
 fn read_rule(name: &str, mut section: Section<'_>) -> Option<LimitRule> {
-    let actions = section.list("actions").and_then(|actions| match scopes::parse(&actions) {
+    let actions = section.list("actions").and_then(|actions| match scopes::parse(section.catalogue(), &actions) {
         Ok(actions) => Some(actions),
         Err(error) => {
             let mend =

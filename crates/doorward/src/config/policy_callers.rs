@@ -67,7 +67,7 @@ fn caller(name: &str, mut section: Section<'_>, config: &Config, roles: &Roles) 
     let anonymous = section.boolean("anonymous");
     let limits = match section.is_given("scopes").then(|| section.list("scopes")) {
         None => Some(None),
-        Some(list) => list.and_then(|list| match scopes::parse(&list) {
+        Some(list) => list.and_then(|list| match scopes::parse(roles.catalogue(), &list) {
             Ok(scopes) => Some(Some(scopes)),
             Err(error) => {
                 section.refuse("scopes", error.public_message(), "docs/reference/actions.md lists actions");

@@ -87,7 +87,7 @@ fn check_inheritance(roles: &BTreeMap<String, Role>, reading: &mut Reading) {
 fn check_permissions(roles: &BTreeMap<String, Role>, reading: &mut Reading) {
     for (name, role) in roles {
         let alone = RoleDef { inherits: Vec::new(), permissions: role.permissions.clone() };
-        if let Err(error) = Roles::new(&BTreeMap::from([(name.clone(), alone)])) {
+        if let Err(error) = Roles::over(reading.catalogue.clone(), &BTreeMap::from([(name.clone(), alone)])) {
             let mend =
                 "write permissions like thread:read, thread:*, thread:read@any or thread:read@native/thr_…";
             reading.problems.push(Problem::of(format!("roles.{name}"), error.to_string(), mend));

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use doorward_core::authz::Catalogue;
 use doorward_core::secret::SecretText;
 use zeroize::Zeroizing;
 
@@ -68,6 +69,8 @@ pub struct Setting {
 pub(super) struct Reading {
     pub(super) problems: Vec<Problem>,
     pub(super) settings: Vec<Setting>,
+    /// The actions that permissions and scopes may name.
+    pub(super) catalogue: Catalogue,
 }
 
 /// One section being read.
@@ -81,6 +84,11 @@ pub(super) struct Section<'r> {
 }
 
 impl<'r> Section<'r> {
+    /// The actions that there are.
+    pub(super) fn catalogue(&self) -> &Catalogue {
+        &self.reading.catalogue
+    }
+
     /// Starts reading the section at `path`; `given` is what the sources say of it.
     pub(super) fn new(
         path: impl Into<String>,

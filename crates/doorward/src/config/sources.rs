@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use doorward_core::authz::Catalogue;
+
 use super::nearest::nearest;
 use super::origin::Origin;
 use super::problem::{Problem, Problems};
@@ -38,6 +40,8 @@ pub struct Sources {
     pub dotenv: Option<PathBuf>,
     /// What the command line says.
     pub flags: Vec<Flag>,
+    /// The actions that permissions and scopes may name: Doorward's own, and those of the application it is part of.
+    pub catalogue: Catalogue,
 }
 
 impl Sources {
@@ -46,7 +50,7 @@ impl Sources {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn read(&self) -> Result<Config, Problems> {
-        let mut reading = Reading::default();
+        let mut reading = Reading { catalogue: self.catalogue.clone(), ..Reading::default() };
         let tree = self.tree(&mut reading.problems);
         let config = build(&tree, &mut reading);
         match config {

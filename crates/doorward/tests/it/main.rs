@@ -7,6 +7,7 @@ mod dev;
 mod explain;
 mod help;
 mod hypha;
+mod library;
 mod policy;
 mod postgres;
 mod program;

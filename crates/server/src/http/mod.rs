@@ -4,9 +4,11 @@
 //! socket ─ guard (framing) ─► hyper ─► listener ─► Answering          bytes to requests
 //! TLS that agreed to it ─ second ─► hyper ─► Answering                the same over HTTP/2
 //! request ─ origin, extract, pairs ─► what the engine asks for        nothing verified here
+//! head ─ asking ─► a call             whose caller the engine knows
 //! answer or error ─ respond ─► the surface's style                    errors become answers in one place
 //! ```
 
+pub(crate) mod asking;
 pub(crate) mod body;
 pub(crate) mod browser;
 pub(crate) mod cors;

@@ -149,7 +149,8 @@ pub(crate) struct Problem<'a> {
     /// What is wrong here.
     detail: &'a str,
     code: &'a str,
-    /// The request's id, as in the log and the audit log.
+    /// The request's id, as in the log and the audit log. An application may answer where nothing of ours has seen the request.
+    #[serde(skip_serializing_if = "str::is_empty")]
     request_id: &'a str,
     /// Which of the code's few reasons it is, where it has some.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,7 @@ use crate::authn::{Answer, Authenticator, Outcome, Place, Presented, vouched_rol
 use crate::authz::custom::{Foreseen, Foretold};
 use crate::authz::roles::USER;
 use crate::authz::scopes;
-use crate::authz::{Target, decide};
+use crate::authz::{Catalogue, Target, decide};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
@@ -248,7 +248,7 @@ impl Custom {
         Ok(AuthContext {
             principal: self.principal(subject),
             method: DESCRIPTOR.name,
-            scopes: limits(named("permissions").unwrap_or_default()),
+            scopes: limits(self.engine.roles().catalogue(), named("permissions").unwrap_or_default()),
             administrative: true,
             answer_headers,
             claims: user.clone().into_iter().collect::<BTreeMap<_, _>>(),
@@ -284,11 +284,11 @@ impl Custom {
 }
 
 /// What `permissions` limit the caller to: those that are scopes of ours, such as `read`. Others speak of something else.
-fn limits(permissions: &[Value]) -> Option<Vec<Arc<str>>> {
+fn limits(catalogue: &Catalogue, permissions: &[Value]) -> Option<Vec<Arc<str>>> {
     let known: Vec<Arc<str>> = permissions
         .iter()
         .filter_map(Value::as_str)
-        .filter_map(|permission| scopes::parse([permission]).ok())
+        .filter_map(|permission| scopes::parse(catalogue, [permission]).ok())
         .flatten()
         .take(64)
         .collect();
@@ -303,7 +303,8 @@ mod tests {
     fn permissions_limit_where_they_are_scopes() {
         let of = |texts: &[&str]| {
             let values: Vec<Value> = texts.iter().map(|&text| text.into()).collect();
-            limits(&values).map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>())
+            limits(&Catalogue::default(), &values)
+                .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>())
         };
         assert_eq!(of(&["read"]), Some(vec!["read".to_owned()]));
         assert_eq!(of(&["read", "billing.view"]), Some(vec!["read".to_owned()]));

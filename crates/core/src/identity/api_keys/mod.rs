@@ -78,7 +78,7 @@ impl<'e> ApiKeys<'e> {
             return permit.close(Err(Error::new(codes::FORBIDDEN).message(message)));
         };
         let made = self.make(owner, ApiKeyKind::User, new).and_then(|created| {
-            if !scopes::within(&created.key.scopes, limits.as_deref()) {
+            if !scopes::within(self.engine.roles().catalogue(), &created.key.scopes, limits.as_deref()) {
                 let message = "A key cannot reach further than the credential it is made with.";
                 return Err(Error::new(codes::SCOPE_MISSING).message(message));
             }
@@ -130,7 +130,7 @@ impl<'e> ApiKeys<'e> {
             owner,
             kind,
             name: validate::label("name", &new.name, 100)?,
-            scopes: scopes::parse(&new.scopes)?,
+            scopes: scopes::parse(self.engine.roles().catalogue(), &new.scopes)?,
             hint: format::hint(&secret, kind),
             mac: self.engine.api_key_mac(secret.expose()),
             created_at_ms: now_ms,

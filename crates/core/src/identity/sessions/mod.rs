@@ -133,7 +133,10 @@ impl<'e> Sessions<'e> {
         match text.map(str::trim) {
             None | Some("") => Ok(None),
             Some(text) => {
-                let scopes = crate::authz::scopes::parse(text.split_ascii_whitespace())?;
+                let scopes = crate::authz::scopes::parse(
+                    self.engine.roles().catalogue(),
+                    text.split_ascii_whitespace(),
+                )?;
                 Ok(Some(scopes.join(" ")))
             }
         }

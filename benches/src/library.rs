@@ -1,0 +1,142 @@
+//! An axum route under the library's layer, beside the same route bare.
+//!
+//! One process serves both, each on a listener of its own, and is asked by this one in turn, so that nothing but the layer differs: the
+//! same allocator, the same runtime, the same bytes of the request.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use axum::Router;
+use axum::routing::get;
+use doorward::{ApiKeyKind, Doorward, Expiry, NewApiKey, NewUser, Principal, RequirePermission, Subject};
+
+use crate::forward_auth::{median, round};
+use crate::measure::{Report, Wanted};
+
+/// What this program is told to serve both by.
+pub(crate) const PEER: &str = "library-routes";
+
+const ROUNDS: usize = 7;
+const BODY: &str = r#"{"reports":[{"id":1,"title":"January"},{"id":2,"title":"February"}]}"#;
+
+doorward::actions! {
+    /// What the route shows.
+    report {
+        /// Seeing them.
+        Read = "read", Read;
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+async fn bare() -> &'static str {
+    BODY
+}
+
+async fn known(_: Principal) -> &'static str {
+    BODY
+}
+
+async fn permitted(_: RequirePermission<report::Read>) -> &'static str {
+    BODY
+}
+
+/// Says where the bare and the protected routes are, a key and a token, and answers until it is ended.
+pub(crate) fn served() -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;
+    runtime.block_on(async {
+        let builder = Doorward::builder().in_memory().actions(report::ALL).allow("user", ["report:read"]);
+        let doorward = builder.build().await.map_err(text)?;
+        let system = doorward.system("bench");
+        let new = NewUser { username: Some("ann".into()), ..NewUser::default() };
+        let user = system.create_user(new).await.map_err(text)?;
+        let new = NewApiKey { name: "bench".into(), scopes: vec!["read".into()], expiry: Expiry::Never };
+        let key = system.create_api_key_for(&user.id, ApiKeyKind::User, new).await.map_err(text)?;
+        let subject = Subject { subject: user.id.to_string(), ..Subject::default() };
+        let token = system.issue_token(subject).await.map_err(text)?;
+        let routes = || Router::new().route("/reports", get(bare));
+        let protected = Router::new()
+            .route("/reports", get(bare))
+            .route("/known", get(known))
+            .route("/permitted", get(permitted))
+            .layer(doorward.layer());
+        let mut serving = Vec::new();
+        for app in [routes(), protected] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
+            println!("{}", listener.local_addr().map_err(text)?);
+            serving.push(tokio::spawn(async move { axum::serve(listener, app).await }));
+        }
+        println!("{}\n{}", key.secret.expose(), token.token.expose());
+        for one in serving {
+            one.await.map_err(text)?.map_err(text)?;
+        }
+        Ok(())
+    })
+}
+
+struct Served {
+    child: Child,
+    said: [String; 4],
+}
+
+impl Served {
+    fn start() -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(text)?;
+        let mut child = Command::new(program).arg(PEER).stdout(Stdio::piped()).spawn().map_err(text)?;
+        let mut lines = BufReader::new(child.stdout.take().ok_or("it says nothing")?).lines();
+        let mut line = || lines.next().ok_or("it ended")?.map_err(text);
+        let said = [line()?, line()?, line()?, line()?];
+        Ok(Self { child, said })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn measured(report: &mut Report) -> Result<(), String> {
+    let served = Served::start()?;
+    let [bare_at, protected_at, key, token] = &served.said;
+    let request = |path: &str, credential: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: app.example\r\nAuthorization: Bearer {credential}\r\n\r\n")
+            .into_bytes()
+    };
+    let cases = [
+        ("an API key", "/reports", key),
+        ("a token of ours", "/reports", token),
+        ("an API key, the caller asked for", "/known", key),
+        ("an API key, a permission asked for", "/permitted", key),
+    ];
+    for (name, path, credential) in cases {
+        let [plain, protected] = [request("/reports", credential), request(path, credential)];
+        let (mut bare_us, mut ours_us, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let [one, _] = round(served.child.id(), bare_at, &plain)?;
+            let [other, _] = round(served.child.id(), protected_at, &protected)?;
+            bare_us.push(one);
+            ours_us.push(other);
+            ratio.push(one / other);
+        }
+        report.figure(&format!("library, {name}: CPU of a request"), median(ours_us), "µs", Wanted::Shown);
+        report.figure(
+            &format!("library, {name}: CPU of the bare route"),
+            median(bare_us),
+            "µs",
+            Wanted::Shown,
+        );
+        let wanted = if path == "/reports" { Wanted::AtLeast(0.9) } else { Wanted::Shown };
+        report.figure(&format!("library, {name}: × the same route bare"), median(ratio), "×", wanted);
+    }
+    Ok(())
+}
+
+pub(crate) fn run(report: &mut Report) {
+    if let Err(why) = measured(report) {
+        report.absent("library: × the same route bare", &why);
+    }
+}

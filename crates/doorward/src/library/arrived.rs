@@ -1,0 +1,101 @@
+//! A request under the layer: who sent it, and the leave that its handler was given.
+
+use std::sync::Arc;
+
+use axum_core::response::{IntoResponse, Response};
+use doorward_core::error::{Error as Failed, Kind, codes};
+use doorward_core::operation::{Call, Grant};
+use doorward_server::Admission;
+use http::{HeaderName, HeaderValue, StatusCode};
+use parking_lot::Mutex;
+
+use super::error::{Refused, from_bytes};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the layer leaves with a request for its extractors.
+pub(super) struct Arrived {
+    pub(super) admission: Arc<Admission>,
+    pub(super) call: Call,
+    open: Mutex<Open>,
+}
+
+/// Leave that extractors were given and whose line waits for the answer.
+enum Open {
+    Answering(Vec<Grant>),
+    Answered,
+}
+
+impl Arrived {
+    pub(super) fn new(admission: Arc<Admission>, call: Call) -> Self {
+        Self { admission, call, open: Mutex::new(Open::Answering(Vec::new())) }
+    }
+
+    /// Takes leave that was used: its line in the audit log says how the request was answered. What is still used while the answer goes out
+    /// was used well.
+    pub(super) fn used(&self, grant: Grant) {
+        let mut open = self.open.lock();
+        match &mut *open {
+            Open::Answering(grants) => grants.push(grant),
+            Open::Answered => {
+                drop(open);
+                let _ = grant.close(Ok(()));
+            }
+        }
+    }
+
+    /// The answer on its way out: refusals of ours get the request's id and are logged, and the lines of what was done are written.
+    pub(super) fn answered(&self, mut answer: Response) -> Response {
+        let refused = answer.extensions_mut().remove::<Refused>();
+        let id = &self.call.origin.request;
+        if let Some(refused) = &refused {
+            answer = from_bytes(self.admission.answer(&refused.0, id));
+        }
+        let open = std::mem::replace(&mut *self.open.lock(), Open::Answered);
+        if let Open::Answering(grants) = open {
+            for grant in grants {
+                let _ = grant.close(outcome(answer.status(), refused.as_ref()));
+            }
+        }
+        self.stamp(answer)
+    }
+
+    /// An error that the layer answers itself.
+    pub(super) fn refusal(
+        admission: &Admission,
+        error: &Failed,
+        id: &doorward_core::id::RequestId,
+    ) -> Response {
+        from_bytes(admission.answer(error, id)).into_response()
+    }
+
+    fn stamp(&self, mut answer: Response) -> Response {
+        let id = self.call.origin.request.as_str();
+        if let Ok(value) = HeaderValue::from_str(id) {
+            answer.headers_mut().entry(&X_REQUEST_ID).or_insert(value);
+        }
+        for (name, value) in &self.call.auth.answer_headers {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+            {
+                answer.headers_mut().append(name, value);
+            }
+        }
+        answer
+    }
+}
+
+/// What the audit log says of leave by how the request was answered: by the code of a refusal of ours, else by the status.
+fn outcome(status: StatusCode, refused: Option<&Refused>) -> Result<(), Failed> {
+    if let Some(Refused(error)) = refused {
+        return Err(Failed::new(error.code()));
+    }
+    match status.as_u16() {
+        ..=399 => Ok(()),
+        401 => Err(Failed::new(codes::CREDENTIALS_MISSING)),
+        403 => Err(Failed::new(codes::FORBIDDEN)),
+        404 => Err(Failed::new(codes::NOT_FOUND)),
+        status if status < Kind::Internal.status() => Err(Failed::new(codes::BAD_REQUEST)),
+        _ => Err(Failed::new(codes::INTERNAL)),
+    }
+}

@@ -1,0 +1,162 @@
+//! The layer: who is let in, and how everybody else is answered.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::routing::{get as on_get, post};
+use doorward::{Doorward, Principal, RequirePermission, Revoked};
+use http::Request;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+
+use super::{code, embedded, get, report, send, with_key};
+
+async fn me(principal: Principal) -> String {
+    principal.owner_key()
+}
+
+async fn perhaps(principal: Option<Principal>) -> String {
+    principal.map_or_else(|| "nobody".to_owned(), |principal| principal.owner_key())
+}
+
+async fn silent() -> &'static str {
+    "ran"
+}
+
+fn app(doorward: &Doorward) -> Router {
+    Router::new().route("/me", on_get(me)).route("/silent", post(silent).get(silent)).layer(doorward.layer())
+}
+
+#[tokio::test]
+async fn a_route_under_the_layer_is_for_callers_that_are_known_whether_it_asks_or_not() {
+    let doorward = embedded().await;
+    let (ann, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let app = app(&doorward);
+    for path in ["/me", "/silent"] {
+        let refused = get(&app, path, "").await;
+        assert_eq!(refused.is(), code(401, "credentials_missing"), "{path}");
+        assert_eq!(refused.headers[WWW_AUTHENTICATE], "Bearer realm=\"doorward\"");
+        let id = refused.problem()["request_id"].as_str().map(str::to_owned).expect("an id");
+        assert!(id.starts_with("req_") && refused.headers["x-request-id"] == *id, "{id}");
+    }
+    let answered = get(&app, "/me", &key).await;
+    assert_eq!((answered.status.as_u16(), answered.body), (200, format!("local|{ann}")));
+    assert!(answered.headers.contains_key("x-request-id"));
+    assert_eq!(get(&app, "/silent", &key).await.body, "ran");
+}
+
+#[tokio::test]
+async fn a_bad_credential_is_never_taken_for_none() {
+    let doorward = embedded().await;
+    let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let optional = Router::new().route("/", on_get(perhaps)).layer(doorward.layer().optional());
+    let long = "x".repeat(20_000);
+    for (name, credential, expected) in [
+        ("no token", "nonsense", code(401, "token_invalid")),
+        (
+            "a key of nobody's",
+            "dw_user_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            code(401, "api_key_invalid"),
+        ),
+        ("too long", &long, code(400, "bad_header")),
+    ] {
+        for (app, path) in [(&app(&doorward), "/me"), (&optional, "/")] {
+            let answered = get(app, path, credential).await;
+            assert_eq!(answered.is(), expected, "{name} at {path}");
+            assert!(!answered.body.contains(credential), "{name}: a credential is shown");
+        }
+    }
+    assert_eq!(get(&optional, "/", "").await.body, "nobody");
+    assert!(get(&optional, "/", &key).await.body.starts_with("local|usr_"));
+    let two = Request::builder()
+        .uri("/")
+        .header(AUTHORIZATION, format!("Bearer {key}"))
+        .header("x-api-key", "other");
+    let answered = send(&optional, two.body(Body::empty()).expect("a request")).await;
+    assert_eq!(answered.is(), code(400, "bad_header"));
+}
+
+#[tokio::test]
+async fn nobody_in_particular_is_told_to_come_back_with_a_credential_where_leave_is_needed() {
+    async fn reports(_: RequirePermission<report::Read>) -> &'static str {
+        "ran"
+    }
+    let doorward = embedded().await;
+    let app =
+        Router::new().route("/", on_get(reports)).route("/me", on_get(me)).layer(doorward.layer().optional());
+    for path in ["/", "/me"] {
+        assert_eq!(get(&app, path, "").await.is(), code(401, "credentials_missing"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_extractor_without_the_layer_lets_nobody_in_and_is_never_anonymous() {
+    async fn leave(_: RequirePermission<report::Read>) -> &'static str {
+        "ran"
+    }
+    let doorward = embedded().await;
+    let (_, key) = with_key(&doorward, "ann", &["admin"], &["*"]).await;
+    // The routes come after the layer, so it does not stand before them.
+    let app = Router::new().layer(doorward.layer());
+    let app = app.route("/me", on_get(me)).route("/perhaps", on_get(perhaps)).route("/leave", on_get(leave));
+    for path in ["/me", "/perhaps", "/leave"] {
+        for credential in ["", &key] {
+            let answered = get(&app, path, credential).await;
+            assert_eq!(answered.is(), code(500, "internal"), "{path}");
+            assert!(!answered.body.contains("layer"), "what is wrong is for the log: {}", answered.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_is_refused_with_the_next_request() {
+    let doorward = embedded().await;
+    let (ann, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let app = app(&doorward);
+    assert_eq!(get(&app, "/me", &key).await.status.as_u16(), 200);
+    let caller = doorward.verify(&key, None).await.expect("good");
+    let mut leave = caller.leave().expect("good");
+    doorward.system("test").revoke(Revoked::Principal(format!("local|{ann}"))).await.expect("revoked");
+    assert_eq!(get(&app, "/me", &key).await.is(), code(401, "api_key_revoked"));
+    // What is still being answered ends.
+    leave.ended().await;
+    assert_eq!(caller.leave().err().map(|error| error.code()), Some("token_revoked"));
+}
+
+#[tokio::test]
+async fn what_a_foreign_page_sends_with_nothing_but_a_browser_is_refused_where_it_changes_something() {
+    let doorward = embedded().await;
+    let open = Router::new().route("/silent", post(silent)).layer(doorward.layer().optional());
+    let from = |site: &str| {
+        let request = Request::builder().method("POST").uri("/silent").header("sec-fetch-site", site);
+        request.body(Body::empty()).expect("a request")
+    };
+    assert_eq!(send(&open, from("cross-site")).await.is(), code(403, "cross_site"));
+    assert_eq!(send(&open, from("same-origin")).await.body, "ran");
+}
+
+#[tokio::test]
+async fn the_clients_address_is_the_connections_unless_a_trusted_proxy_says_another() {
+    async fn from(principal: Principal) -> String {
+        principal.call().origin.address.map(|address| address.to_string()).unwrap_or_default()
+    }
+    let doorward =
+        super::builder().setting("server.trusted_proxies", "10.0.0.0/8").build().await.expect("builds");
+    let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let layer = doorward.layer().address_of(|extensions| {
+        extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(from)| from.ip())
+    });
+    let told = Router::new().route("/", on_get(from)).layer(layer);
+    let untold = Router::new().route("/", on_get(from)).layer(doorward.layer());
+    for (app, peer, expected) in
+        [(&told, "10.1.2.3", "198.51.100.7"), (&told, "192.0.2.1", "192.0.2.1"), (&untold, "10.1.2.3", "")]
+    {
+        let request = Request::builder().uri("/").header(AUTHORIZATION, format!("Bearer {key}"));
+        let mut request =
+            request.header("x-forwarded-for", "198.51.100.7").body(Body::empty()).expect("a request");
+        let peer: IpAddr = peer.parse().expect("an address");
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer, 1)));
+        assert_eq!(send(app, request).await.body, expected, "{peer}");
+    }
+}

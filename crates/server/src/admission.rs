@@ -1,0 +1,156 @@
+//! Admission to routes that are not ours: what stands before an application's own handlers finds out who asks by the same steps as a
+//! listener's desk, and refuses in the native style.
+//!
+//! ```text
+//! head of a request ─ asking ─► Call            who it is, or why not; nothing of the body is read
+//! error ─ respond ─► a problem, with its id     as every native route answers
+//! ```
+//! Framing, paths and sizes are the application's server's: nothing here sees the bytes of the connection.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::authn::Line;
+use doorward_core::authz::catalogue::ActionDef;
+use doorward_core::engine::Engine;
+use doorward_core::error::{Error, Result};
+use doorward_core::id::RequestId;
+use doorward_core::limits::rules::tighter;
+use doorward_core::mount::Mount;
+use doorward_core::operation::Call;
+use futures_util::FutureExt;
+use http::{HeaderMap, Method, Response, Uri};
+use http_body_util::BodyExt;
+
+use crate::desk::{limited, log_error};
+use crate::http::asking::{Asks, Surroundings, caller};
+use crate::http::browser::{self, Brought};
+use crate::http::origin::{Network, client};
+use crate::http::respond::{About, Problems, finish, refusal};
+use crate::http::sources::{Sources, TokenSource};
+use crate::rate_limit::Standings;
+use crate::surfaces::{self, Surface};
+
+/// Who may ask, and how they show it.
+pub struct Admission {
+    engine: Engine,
+    mount: Arc<Mount>,
+    surface: &'static Surface,
+    sources: Sources,
+    cookies: bool,
+    trusted_proxies: Arc<[Network]>,
+    public_origin: Option<Arc<str>>,
+}
+
+/// What the application's server is set to.
+#[derive(Debug, Clone, Default)]
+pub struct AdmissionSettings {
+    /// Where callers may show who they are, in this order; `Authorization` and `X-API-Key` if empty.
+    pub token_sources: Vec<TokenSource>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The origin of the application's own pages, such as `https://app.example`; absent for whatever host they ask.
+    pub public_origin: Option<String>,
+}
+
+impl Admission {
+    /// Admission by a mount's methods.
+    #[must_use]
+    pub fn new(engine: Engine, mount: Arc<Mount>, settings: AdmissionSettings) -> Self {
+        let cookies = mount.chain.names().any(|name| name == "session_cookie");
+        Self {
+            surface: surfaces::find(mount.surface).unwrap_or(&surfaces::BUILTIN[0]),
+            cookies,
+            sources: Sources::new(settings.token_sources, &[]),
+            trusted_proxies: settings.trusted_proxies.into(),
+            public_origin: settings.public_origin.map(Into::into),
+            engine,
+            mount,
+        }
+    }
+
+    /// The engine that knows callers.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The mount whose methods let callers in.
+    #[must_use]
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// An id for a request that is about to be asked about.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        RequestId::new(self.engine.clock(), self.engine.random())
+    }
+
+    /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand.
+    ///
+    /// `peer` is whoever opened the connection, where the application's server says it.
+    ///
+    /// # Errors
+    /// The chain's refusal; `bad_header` for credentials with two readings; `cross_site` and `unsupported_media_type` for what another
+    /// site's page had a browser send.
+    pub async fn caller(
+        &self,
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
+        peer: Option<IpAddr>,
+        id: &RequestId,
+    ) -> Result<Call> {
+        let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
+        let query = uri.query().unwrap_or_default();
+        let line = Line { method: method.as_str(), path: uri.path(), query, websocket: false };
+        let asks = Asks { headers, token: None, line, foreseen: None, cookies: true };
+        let at = Surroundings {
+            engine: &self.engine,
+            mount: &self.mount,
+            surface: self.surface,
+            sources: &self.sources,
+            cookies: self.cookies,
+        };
+        let (call, explicit) = caller(at, asks, peer, seen_from, id).await?;
+        // As at a desk: a foreign page must not act by what a browser sends by itself.
+        let brought = Brought { method, headers, explicit: explicit && !call.auth.is_anonymous() };
+        browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
+        Ok(call)
+    }
+
+    /// Counts a request for one of these actions, by the operator's limits.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub async fn count(&self, call: &Call, actions: &[&ActionDef]) -> Result<()> {
+        let address = call.origin.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        let before = self.engine.limit_before(actions, address).await;
+        let after = self.engine.limit_after(actions, &call.auth, address).await;
+        let standings = Standings { mount: None, rules: tighter(before, after) };
+        limited(&standings, actions).map_or(Ok(()), Err)
+    }
+
+    /// The answer to what was refused or failed, and its line in the log.
+    #[must_use]
+    pub fn answer(&self, error: &Error, id: &RequestId) -> Response<Bytes> {
+        log_error(error, id);
+        problem(error, Some(id.as_str()), self.engine.now_ms())
+    }
+}
+
+/// An error as a native route answers it (RFC 9457), with the headers that its kind asks for.
+#[must_use]
+pub fn problem(error: &Error, request_id: Option<&str>, now_ms: i64) -> Response<Bytes> {
+    let about =
+        About { request_id: request_id.unwrap_or_default(), now_ms, key_header: None, api_version: None };
+    let mut answer = refusal(&Problems, error, None, about);
+    finish(&Problems, &mut answer, about);
+    let (mut head, body) = answer.into_parts();
+    if request_id.is_none() {
+        head.headers.remove(&crate::http::respond::X_REQUEST_ID);
+    }
+    // What is said of an error is there as a whole.
+    let body = body.collect().now_or_never().and_then(std::result::Result::ok);
+    Response::from_parts(head, body.map(|body| body.to_bytes()).unwrap_or_default())
+}
