@@ -90,13 +90,22 @@ pub async fn assemble(setup: &Setup) -> Result<Assembled, Failure> {
 
 /// As [`assemble`], for whoever needs the user's code or does not.
 pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembled, Failure> {
+    assemble_on(setup, start, &Options { now_ms: SystemClock.now_ms(), ..Options::default() }).await
+}
+
+/// As [`assemble_with`], on a store that is there and up to date, and that nothing is written to.
+pub(crate) async fn assemble_to_look(setup: &Setup) -> Result<Assembled, Failure> {
+    assemble_on(setup, Start::None, &Options { read_only: true, ..Options::default() }).await
+}
+
+async fn assemble_on(setup: &Setup, start: Start, options: &Options) -> Result<Assembled, Failure> {
     let handlers = handlers::open(setup, start).await?;
     let hosts = match start {
         Start::All => handlers::open_start_ups(setup).await?,
         Start::None => BTreeMap::new(),
     };
     let config = &setup.config;
-    let store = Arc::new(open_store(config)?);
+    let store = Arc::new(open_store(config, options)?);
     let parts = Parts {
         store: Arc::clone(&store) as Arc<dyn ports::Store>,
         clock: Arc::new(SystemClock),
@@ -198,9 +207,8 @@ fn webhook((name, configured): (&String, &config::Webhook)) -> Webhook {
     }
 }
 
-fn open_store(config: &Config) -> Result<SqlStore, Failure> {
-    let options = Options { now_ms: SystemClock.now_ms(), ..Options::default() };
-    SqlStore::open(config.store.address().expose(), &options).map_err(|error| unusable(config, &error))
+fn open_store(config: &Config, options: &Options) -> Result<SqlStore, Failure> {
+    SqlStore::open(config.store.address().expose(), options).map_err(|error| unusable(config, &error))
 }
 
 /// How many migrations the configured store, which is there, would still be given.

@@ -1,6 +1,7 @@
 //! The commands there are. To add one: a file here, and a row in [`BUILTIN`].
 
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod dev;
@@ -10,6 +11,7 @@ mod key;
 mod man;
 mod migrate;
 mod policy;
+mod restore;
 mod serve;
 mod session;
 mod supabase;
@@ -35,6 +37,8 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &config::COMMAND,
     &handlers::COMMAND,
     &migrate::COMMAND,
+    &backup::COMMAND,
+    &restore::COMMAND,
     &completions::COMMAND,
     &man::COMMAND,
 ];
