@@ -5,6 +5,7 @@ mod backup;
 mod completions;
 mod config;
 mod dev;
+mod doctor;
 mod explain;
 mod handlers;
 mod key;
@@ -35,6 +36,7 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &explain::COMMAND,
     &policy::COMMAND,
     &config::COMMAND,
+    &doctor::COMMAND,
     &handlers::COMMAND,
     &migrate::COMMAND,
     &backup::COMMAND,
