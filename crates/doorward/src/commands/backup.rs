@@ -10,6 +10,7 @@ use doorward_core::authz::catalogue::backup;
 use doorward_store::file;
 use serde_json::json;
 
+use crate::assemble::lacking;
 use crate::cli::{Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside_of};
 
 /// The row of the table of commands.
@@ -50,26 +51,49 @@ impl Run for Backup {
                 "use pg_dump, as docs/backup.md says",
             ));
         };
-        let size_bytes = inside_of(&setup, async |inside: &Inside| {
-            let permit = inside.permit::<backup::Make>(Target::any())?;
-            permit.begun().await?;
-            let mut progress = Progress::new(!self.output.json);
-            let done = file::back_up(&path, &self.output_file, &mut |done, all| progress.tell(done, all));
-            progress.end();
-            let (outcome, reason) = match &done {
-                Ok(_) => (Outcome::Done, None),
-                Err(_) => (Outcome::Failed, Some("not copied".to_owned())),
-            };
-            permit.into_grant().finish(outcome, reason).await;
-            Ok(done?)
-        })?;
-        let shown = json!({ "file": self.output_file, "size_bytes": size_bytes, "holds_master_key": false });
+        // Opening a store brings it up to date, which is no business of a backup: one of before an upgrade is the most wanted.
+        let is_current = lacking(&setup.config)? == 0;
+        let size_bytes = if is_current {
+            inside_of(&setup, async |inside: &Inside| self.noted(inside, &path).await)?
+        } else {
+            self.copy(&path)?
+        };
+        let shown = json!({
+            "file": self.output_file,
+            "size_bytes": size_bytes,
+            "holds_master_key": false,
+            "is_in_audit_log": is_current,
+        });
         self.output.answer(&shown, || {
-            format!(
-                "Wrote {} ({size_bytes} bytes) and checked it.\nThe master key is not in it: keep that apart.",
-                self.output_file.display()
-            )
+            let mut told = format!("Wrote {} ({size_bytes} bytes) and checked it.", self.output_file.display());
+            if !is_current {
+                told.push_str("\nThe store is of an older version and was left so: its audit log does not know of the copy.");
+            }
+            told.push_str("\nThe master key is not in it: keep that apart.");
+            told
         })
+    }
+}
+
+impl Backup {
+    /// Everything leaves the store by this, so it says so before and after.
+    async fn noted(&self, inside: &Inside, path: &Path) -> Result<u64, Failure> {
+        let permit = inside.permit::<backup::Make>(Target::any())?;
+        permit.begun().await?;
+        let done = self.copy(path);
+        let (outcome, reason) = match &done {
+            Ok(_) => (Outcome::Done, None),
+            Err(_) => (Outcome::Failed, Some("not copied".to_owned())),
+        };
+        permit.into_grant().finish(outcome, reason).await;
+        done
+    }
+
+    fn copy(&self, path: &Path) -> Result<u64, Failure> {
+        let mut progress = Progress::new(!self.output.json);
+        let done = file::back_up(path, &self.output_file, &mut |done, all| progress.tell(done, all));
+        progress.end();
+        Ok(done?)
     }
 }
 

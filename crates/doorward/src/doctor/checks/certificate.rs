@@ -45,9 +45,14 @@ async fn run(examined: &Examined) -> Vec<Finding> {
     found
 }
 
-fn is_for(path: &Path, host: &str) -> Result<(), String> {
+/// The server's own certificate in a file.
+pub(super) fn own(path: &Path) -> Result<CertificateDer<'static>, String> {
     let pem = std::fs::read(path).map_err(|error| error.to_string())?;
-    let own = CertificateDer::from_pem_slice(&pem).map_err(|error| error.to_string())?;
+    CertificateDer::from_pem_slice(&pem).map_err(|error| error.to_string())
+}
+
+fn is_for(path: &Path, host: &str) -> Result<(), String> {
+    let own = own(path)?;
     let parsed = ParsedCertificate::try_from(&own).map_err(|error| error.to_string())?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(host).map_err(|error| error.to_string())?;

@@ -57,3 +57,17 @@ pub(crate) static BUILTIN: &[&Check] = &[
     &neighbours::CHECK,
     &webhooks::CHECK,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../../../docs/doctor.md");
+
+    #[test]
+    fn every_check_has_its_section_and_every_section_its_check() {
+        let sections: Vec<&str> = PAGE.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let names: Vec<&str> = BUILTIN.iter().map(|check| check.name).collect();
+        assert_eq!(sections, names, "in the same order");
+    }
+}
