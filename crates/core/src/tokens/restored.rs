@@ -10,10 +10,11 @@ use crate::authz::catalogue::backup;
 use crate::error::Result;
 use crate::id::KeyId;
 use crate::operation::Permit;
+use crate::ports::store::Write;
 
 impl Tokens<'_> {
-    /// Ends every token, session, refresh family and API key that a restored store knows, and every key of `ring` but a new one, whose
-    /// id comes back. Without a ring keys are files, which no backup holds.
+    /// Ends every token, session, refresh family, API key and one-time code that a restored store knows, and every key of `ring` but a
+    /// new one, whose id comes back. Without a ring keys are files, which no backup holds.
     ///
     /// # Errors
     /// The store's.
@@ -30,6 +31,8 @@ impl Tokens<'_> {
         let at_ms = moment_ms(engine, &Revoked::All);
         let everything = Revocation { revoked: Revoked::All, at_ms, until_ms: at_ms + FOR_LONG_MS };
         let mut writes = Vec::from(revoke_writes(everything));
+        // A letter's link that was used since would work once more.
+        writes.push(Write::DropEveryCode { now_ms: engine.now_ms() });
         let id = renewed.map(|(own, id)| {
             writes.extend(own);
             id
