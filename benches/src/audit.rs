@@ -48,7 +48,7 @@ fn decision() -> [f64; 2] {
 fn counted() -> f64 {
     let directory = directory();
     let house = runtime().block_on(House::open(&directory.path().join("doorward.db"), Algorithm::ES256));
-    let mount = doorward_server::Metrics::new(&house.engine).mount("native");
+    let mount = doorward_server::Metrics::new(&house.engine, None, None).mount("native");
     let mut one = || mount.answered(http::StatusCode::OK, Duration::from_micros(80), None);
     let mut none = || {
         std::hint::black_box(Duration::from_micros(80));

@@ -1,6 +1,7 @@
 //! How the engine fares, for whoever watches over it.
 
 use crate::engine::Engine;
+use crate::error::Result;
 
 /// What can be told at a glance, without asking the store.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +21,14 @@ pub struct Vitals {
 }
 
 impl Engine {
+    /// Whether what is known of revocations is fresh enough to let anybody in by.
+    ///
+    /// # Errors
+    /// `revocations_unknown` when the store has not answered for too long.
+    pub fn news_are_fresh(&self) -> Result<()> {
+        self.feed().fresh(self.clock().steady_ms())
+    }
+
     /// How it fares at this moment.
     #[must_use]
     pub fn vitals(&self) -> Vitals {

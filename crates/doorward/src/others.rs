@@ -12,13 +12,18 @@ use crate::cli::Failure;
 use crate::config::{self, Config, Issuer};
 
 pub(crate) fn way_out(config: &Config) -> Result<Client, Failure> {
-    Client::new(&config.outbound).map_err(|error| match error {
+    Client::new(&config.outbound).map_err(|error| unusable(&error))
+}
+
+/// Why there is no client.
+pub(crate) fn unusable(error: &BuildError) -> Failure {
+    match error {
         BuildError::Allow(what) => Failure::refused(format!("outbound.allow: {what}"), "correct the list"),
         BuildError::Authorities(what) => Failure::refused(
             format!("outbound.ca_file: {what}"),
             "give a PEM file with certificates of authorities",
         ),
-    })
+    }
 }
 
 /// Nothing is fetched yet: an issuer that is away keeps nobody else from being served.

@@ -201,12 +201,7 @@ fn master_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
 
 fn tls_key_others_can_read(setup: Judged<'_>) -> Option<Problem> {
     let file = &setup.config.server.tls.as_ref()?.key;
-    let mode = lone_reader(file)?;
-    Some(Problem::of(
-        "server.tls_key_file",
-        format!("{} is open to other users of this machine (mode {mode:o})", file.display()),
-        format!("run: chmod 600 '{}'; if others have read it, get another certificate", file.display()),
-    ))
+    Some(tls::open_key(file, lone_reader(file)?))
 }
 
 /// Secrets that stand in the configuration file itself.
@@ -215,7 +210,9 @@ fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
         ["webhooks.", "providers.", "remote_tokens."].iter().any(|party| key.starts_with(party))
             && key.ends_with("secret")
     };
-    let secret = |key: &str| matches!(key, "secrets.master_key" | "store.url") || of_a_party(key);
+    let secret = |key: &str| {
+        matches!(key, "secrets.master_key" | "store.url" | "telemetry.otlp_headers") || of_a_party(key)
+    };
     let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
     let open = settings.filter_map(|setting| {
         let Origin::File { path, variable: false, .. } = &setting.origin else { return None };
@@ -299,8 +296,15 @@ fn secret_files_others_can_read(setup: Judged<'_>) -> Vec<Problem> {
     });
     let of_ldap = &setup.config.ldap.bind_password_file;
     let of_ldap = of_ldap.iter().map(|file| ("ldap.bind_password_file".to_owned(), file));
-    let files =
-        of_webhooks.chain(of_providers).chain(of_others).chain(of_mail).chain(of_ldap).chain(of_mounts);
+    let of_telemetry = &setup.config.telemetry.headers_file;
+    let of_telemetry = of_telemetry.iter().map(|file| ("telemetry.otlp_headers_file".to_owned(), file));
+    let files = of_webhooks
+        .chain(of_providers)
+        .chain(of_others)
+        .chain(of_mail)
+        .chain(of_ldap)
+        .chain(of_telemetry)
+        .chain(of_mounts);
     let files = files.filter_map(|(key, file)| Some((key, file, lone_reader(file)?)));
     let problem = |(key, file, mode): (String, &std::path::PathBuf, u32)| {
         Problem::of(

@@ -8,36 +8,50 @@ use std::time::Duration;
 
 use doorward_core::clock::Clock as _;
 use doorward_server::{
-    At, Bound, CountBy, ForwardAuth, Graphs, Listening, MountAt, RateLimit, ServerSettings,
+    At, Bound, CountBy, ForwardAuth, Graphs, Listening, MountAt, RateLimit, ServerSettings, Sockets,
+    Telemetry, Tls,
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::administrator;
 use crate::assemble::{self, Assembled, Mounted, assemble, assemble_with};
-use crate::cli::Failure;
+use crate::certificates::Certificates;
+use crate::cli::{Failure, Surroundings};
 use crate::client_scripts;
 use crate::clock::SystemClock;
 use crate::config::Problems;
 use crate::descriptors;
 use crate::handlers::Start;
 use crate::logging;
+use crate::others;
 use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
+use crate::signals::{self, End, Signals};
 use crate::start_up;
+use crate::succession::{self, Predecessor, Program};
 use crate::supabase;
-use crate::tls;
+use crate::supervisor::Supervisor;
+use crate::telemetry;
 use crate::walkthrough;
 
 /// How long runs that outlive their request may still take once the server stops.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where another process serves meanwhile, so that nobody waits for it.
+const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
 
 /// Runs a server until it is told to stop.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub(crate) fn run(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {
+pub(crate) fn run(
+    setup: &Setup,
+    surroundings: &Surroundings,
+    ready_file: Option<&Path>,
+    json: bool,
+) -> Result<(), Failure> {
+    // Before anything else could take standard input for something else.
+    let (predecessor, sockets) = succession::predecessor(surroundings)?;
     logging::start(&setup.config.log);
     for warning in warnings(setup) {
         tracing::warn!("{warning}");
@@ -46,7 +60,8 @@ pub(crate) fn run(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Resul
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(live(setup, ready_file, json))
+    let announced = Announced { ready_file, json };
+    runtime.block_on(live(setup, Supervisor::of(surroundings), (predecessor, sockets), announced))
 }
 
 /// Does everything that starting does but take the addresses: on a store that is gone afterwards, on free ports. The
@@ -73,7 +88,7 @@ pub(crate) fn rehearse(mut setup: Setup) -> Result<Vec<String>, Failure> {
         if let Some(address) = &mut setup.config.metrics.listen {
             address.set_port(0);
         }
-        let bound = bind(&setup, &assembled, places).await?;
+        let bound = bind(&setup, &assembled, places, Around::alone(&setup)?).await?;
         start_up::begin(&assembled, &bound).await?;
         assembled.close().await;
         Ok(notes)
@@ -88,7 +103,7 @@ pub(crate) fn rehearse_start_up(setup: &Setup) -> Result<Vec<start_up::Begun>, F
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let assembled = assemble(setup).await?;
-        let bound = bind(setup, &assembled, listenings(setup, &assembled)?).await?;
+        let bound = bind(setup, &assembled, listenings(setup, &assembled)?, Around::alone(setup)?).await?;
         let begun = start_up::begin(&assembled, &bound).await;
         assembled.close().await;
         begun
@@ -111,21 +126,78 @@ async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
     }
 }
 
-async fn live(setup: &Setup, ready_file: Option<&Path>, json: bool) -> Result<(), Failure> {
+/// How it is said that the server is ready.
+#[derive(Clone, Copy)]
+struct Announced<'a> {
+    ready_file: Option<&'a Path>,
+    json: bool,
+}
+
+async fn live(
+    setup: &Setup,
+    supervisor: Supervisor,
+    (predecessor, sockets): (Option<Predecessor>, Sockets),
+    announced: Announced<'_>,
+) -> Result<(), Failure> {
     // The signals are taken over before anything is begun, so that none can end the process half-way.
-    let stop = Stop::new()?;
+    let signals = Signals::new()?;
+    let program = Program::of_process()?;
+    if predecessor.is_some() {
+        same_schema(setup)?;
+    }
     let assembled = assemble(setup).await?;
     let listenings = listenings(setup, &assembled)?;
     let places: Vec<Vec<(String, String)>> = listenings.iter().map(Place::names).collect();
-    let bound = bind(setup, &assembled, listenings).await?;
-    assembled.engine.interrupt_left_runs().await?;
+    let certificates = certificates(setup)?;
+    let (telemetry, exporter) =
+        telemetry::start(&setup.config).map_err(|error| others::unusable(&error))?.unzip();
+    let around = Around { sockets, telemetry, tls: certificates.as_ref().map(Certificates::tls) };
+    let bound = bind(setup, &assembled, listenings, around).await?;
+    if predecessor.is_none() {
+        // What another process began that still serves goes on there, and ends there.
+        assembled.engine.interrupt_left_runs().await?;
+    }
     assembled.engine.start();
     start_up::begin(&assembled, &bound).await?;
     let mounts = addresses(scheme(setup), &bound.addresses(), &places);
-    let served = announce_and_serve(setup, &assembled, bound, &mounts, (ready_file, json), stop).await;
-    let stopped = assembled.engine.stop(PATIENCE).await;
-    served?;
-    Ok(stopped?)
+    let begun = Begun { signals, program, supervisor, certificates, predecessor };
+    let served = announce_and_serve(setup, &assembled, bound, &mounts, announced, begun).await;
+    let patience = match served {
+        Ok(End::HandedOver(_)) => PATIENCE_BESIDE_ANOTHER,
+        _ => PATIENCE,
+    };
+    let stopped = assembled.engine.stop(patience).await;
+    if let Some(exporter) = exporter {
+        exporter.end().await;
+    }
+    let served = served?;
+    stopped?;
+    if let End::HandedOver(successor) = served {
+        successor.done();
+    }
+    Ok(())
+}
+
+/// What a server that is about to serve has begun.
+struct Begun {
+    signals: Signals,
+    program: Program,
+    supervisor: Supervisor,
+    certificates: Option<Certificates>,
+    predecessor: Option<Predecessor>,
+}
+
+/// Whoever takes a place shares the store with the process before it, which knows no other schema than its own.
+fn same_schema(setup: &Setup) -> Result<(), Failure> {
+    match assemble::lacking(&setup.config)? {
+        0 => Ok(()),
+        n => Err(Failure::refused(
+            format!(
+                "this program makes {n} changes to the schema of the store, and the process before it knows none of them"
+            ),
+            "stop the server and start the new program",
+        )),
+    }
 }
 
 async fn announce_and_serve(
@@ -133,9 +205,9 @@ async fn announce_and_serve(
     assembled: &Assembled,
     bound: Bound,
     mounts: &BTreeMap<String, String>,
-    (ready_file, json): (Option<&Path>, bool),
-    stop: Stop,
-) -> Result<(), Failure> {
+    Announced { ready_file, json }: Announced<'_>,
+    begun: Begun,
+) -> Result<End, Failure> {
     let native = &assembled.mounts.first().expect("a native mount is always there").config.name;
     let url = mounts.get(native).expect("every mount has an address").as_str();
     let key = match setup.mode {
@@ -180,11 +252,27 @@ async fn announce_and_serve(
         })?;
     }
     tracing::info!(%url, "ready");
-    stop.during(bound).await;
+    let Begun { signals, program, supervisor, certificates, predecessor } = begun;
+    supervisor.ready();
+    if let Some(predecessor) = predecessor {
+        predecessor.serving().map_err(|error| {
+            Failure::refused(
+                format!("the process before this one is gone: {error}"),
+                "start the server again",
+            )
+        })?;
+    }
+    if let Some(certificates) = certificates {
+        tokio::spawn(certificates.watch(signals::hang_up()?, supervisor.clone()));
+    } else if setup.mode == Mode::Serve {
+        signals::ignore_hang_up()?;
+    }
+    let leave_after = Duration::from_secs(setup.config.server.leave_after_s);
+    let end = signals.during(bound, &program, &supervisor, leave_after).await?;
     if let Some(key) = key {
         administrator::end_dev_key(assembled, &key).await?;
     }
-    Ok(())
+    Ok(end)
 }
 
 fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
@@ -195,9 +283,32 @@ fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
     }
 }
 
-async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> Result<Bound, Failure> {
+/// What a server stands on beside its engine.
+struct Around {
+    sockets: Sockets,
+    telemetry: Option<Telemetry>,
+    tls: Option<Tls>,
+}
+
+impl Around {
+    /// For a server that takes its sockets itself and tells nobody.
+    fn alone(setup: &Setup) -> Result<Self, Failure> {
+        let tls = certificates(setup)?.as_ref().map(Certificates::tls);
+        Ok(Self { sockets: Sockets::default(), telemetry: None, tls })
+    }
+}
+
+fn certificates(setup: &Setup) -> Result<Option<Certificates>, Failure> {
+    Ok(Certificates::read(setup, SystemClock.now_ms()).map_err(|problem| Problems(vec![problem]))?)
+}
+
+async fn bind(
+    setup: &Setup,
+    assembled: &Assembled,
+    listenings: Vec<Place>,
+    Around { sockets, telemetry, tls }: Around,
+) -> Result<Bound, Failure> {
     let server = &setup.config.server;
-    let tls = tls::read(server, SystemClock.now_ms()).map_err(|problem| Problems(vec![problem]))?;
     let settings = ServerSettings {
         tls,
         trusted_proxies: server.trusted_proxies.clone(),
@@ -207,6 +318,7 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
         public_path: server.public_url.as_deref().map(path_of).unwrap_or_default(),
         max_connections: server.max_connections,
         metrics: setup.config.metrics.listen,
+        telemetry,
         forward_auth: Arc::new(ForwardAuth {
             areas: setup.config.areas.areas.clone(),
             names: setup.config.forward_auth.clone(),
@@ -214,7 +326,7 @@ async fn bind(setup: &Setup, assembled: &Assembled, listenings: Vec<Place>) -> R
         ..ServerSettings::default()
     };
     let listenings = listenings.into_iter().map(|place| place.listening).collect();
-    doorward_server::bind(&assembled.engine, listenings, &settings).await.map_err(|error| {
+    doorward_server::bind_with(&assembled.engine, listenings, &settings, sockets).await.map_err(|error| {
         let mend = match &error {
             doorward_server::BindError::Address { .. } => {
                 "stop what listens there, or take port 0 for any free one"
@@ -368,47 +480,6 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-/// Being told to stop: once to finish what was taken, twice to leave at once.
-struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        // A write beyond a limit on file sizes is to fail as on a full disk, not to end the process. Once taken over, the
-        // signal stays so.
-        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn told(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    async fn during(mut self, bound: Bound) {
-        let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-        let running = bound.run(async move {
-            // The sender is never dropped before it has sent, so an error cannot come.
-            let _ = stopped.await;
-        });
-        let twice = async {
-            self.told().await;
-            tracing::info!("stopping: what was taken is finished; once more to leave at once");
-            let _ = stopping.send(());
-            self.told().await;
-            tracing::warn!("leaving at once");
-        };
-        tokio::select! {
-            () = running => {}
-            () = twice => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -29,12 +29,21 @@ pub fn read(server: &Server, now_ms: i64) -> Result<Option<Tls>, Problem> {
     })
 }
 
+/// Others can read the key, whose mode this is.
+pub(crate) fn open_key(key: &Path, mode: u32) -> Problem {
+    Problem::of(
+        KEY,
+        format!("{} is open to other users of this machine (mode {mode:o})", key.display()),
+        format!("run: chmod 600 '{}'; if others have read it, get another certificate", key.display()),
+    )
+}
+
 fn mend(error: &TlsError) -> &'static str {
     match error {
         TlsError::NoCertificate | TlsError::BadCertificate(_) => {
             "give the certificate chain in PEM, the server's own certificate first"
         }
-        TlsError::Expired { .. } => "renew the certificate, then start again",
+        TlsError::Expired { .. } => "renew the certificate",
         TlsError::NotYet { .. } => "check this machine's clock, or wait",
         TlsError::NoKey => {
             "give the key in PEM; decrypt an encrypted one with: openssl pkey -in KEY -out PLAIN"

@@ -7,18 +7,20 @@
 //! of this machine or network, in whatever spelling or form. Origins that the operator lists are let through as they
 //! are: that is the way to an identity provider inside, and to a test server.
 //!
-//! Letters go to the operator's mail server ([`Smtp`]), and passwords of a directory's people to the operator's directory ([`Ldap`]): those are
-//! the operator's choice alone.
+//! Letters go to the operator's mail server ([`Smtp`]), and passwords of a directory's people to the operator's directory ([`Ldap`]), traces to the operator's
+//! collector ([`Collector`]): those are the operator's choice alone.
 //!
 //! The operator's own agent server, store and proxies are not meant: nobody else chooses their addresses.
 
 pub mod address;
 mod client;
+mod collector;
 mod connector;
 mod ldap;
 pub mod policy;
 mod smtp;
 
 pub use client::{BuildError, Client, Settings};
+pub use collector::{Collector, NotTaken};
 pub use ldap::{Ldap, LdapSettings};
 pub use smtp::{Protection, Smtp, SmtpSettings};

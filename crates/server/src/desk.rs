@@ -31,6 +31,7 @@ use http::{Method, Response};
 use hyper::body::Incoming;
 
 use crate::gateway;
+use crate::health::Probe;
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
@@ -44,11 +45,13 @@ use crate::http::respond::{
 use crate::http::sources::Shown;
 use crate::http::websocket::Handshake;
 use crate::metrics::{MountMetrics, Stopwatch};
+use crate::phase::Phases;
 use crate::rate_limit::Standings;
 use crate::request::{Arrived, Matched, Request};
 use crate::route::{Gate, Route, Work};
 use crate::site::Site;
 use crate::table::{Found, Table};
+use crate::telemetry::{Step, Telemetry, Trace};
 
 /// What answers a listener's requests.
 pub(crate) struct Desk {
@@ -67,6 +70,10 @@ pub(crate) struct Desk {
     pub(crate) bodies: BodyRoom,
     /// What is counted of requests that reach no mount.
     pub(crate) nobody: MountMetrics,
+    /// Where traces go, if anywhere.
+    pub(crate) telemetry: Option<Telemetry>,
+    /// Where the server is in its life.
+    pub(crate) phases: Phases,
 }
 
 /// What a request says that may tell who is asking.
@@ -97,6 +104,8 @@ struct Outcome {
     answer_headers: Vec<(String, String)>,
     /// The path for the log, once it is known to be harmless.
     path: Option<String>,
+    /// It says how the server is, to a program that asks all the time.
+    is_probe: bool,
 }
 
 impl Outcome {
@@ -111,6 +120,7 @@ impl Outcome {
             stale_cookie: false,
             answer_headers: Vec::new(),
             path,
+            is_probe: false,
         }
     }
 
@@ -131,7 +141,9 @@ impl Answering for Desk {
             let method = request.method().clone();
             let asked = Asked::of(request.headers(), method == Method::OPTIONS);
             let api_version = api_version(request.headers()).map(str::to_owned);
-            let outcome = self.outcome(request, peer, &id).await;
+            let trace =
+                self.telemetry.as_ref().map(|to| Arc::new(Trace::begin(to, request.headers(), &self.engine)));
+            let outcome = self.outcome(request, peer, &id, trace.as_ref()).await;
             let about = About {
                 request_id: id.as_str(),
                 now_ms: self.engine.now_ms(),
@@ -160,6 +172,14 @@ impl Answering for Desk {
                 site.cors.stamp(&asked, &site.mount.name, answer.headers_mut());
             }
             self.secure(&mut answer);
+            if outcome.is_probe {
+                tracing::debug!(path = outcome.path, status = answer.status().as_u16(), "answered a probe");
+                return answer;
+            }
+            if let Some(trace) = &trace {
+                let mount = outcome.part.map_or("", |part| &*self.sites[part].mount.name);
+                trace.end(&method, mount, &id, answer.status(), code);
+            }
             let took = stopwatch.took();
             outcome.part.map_or(&self.nobody, |part| &self.sites[part].metrics).answered(
                 answer.status(),
@@ -216,6 +236,7 @@ impl Desk {
         request: http::Request<Incoming>,
         peer: SocketAddr,
         id: &RequestId,
+        trace: Option<&Arc<Trace>>,
     ) -> Outcome {
         let (mut head, body) = request.into_parts();
         let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
@@ -241,7 +262,11 @@ impl Desk {
             return Outcome::of(self.style(root), logged, Err(error));
         }
         // 2.
-        let (part, route, params) = match self.table.find(&head.method, &whole) {
+        let found = self.table.find(&head.method, &whole);
+        if let (Found::Nothing { .. }, Some(probe)) = (&found, Probe::at(whole.as_str())) {
+            return self.probed(probe, &head.method, logged);
+        }
+        let (part, route, params) = match found {
             Found::Route { part, route, params } => (part, route, params),
             Found::Methods { part, methods } => {
                 let (allow, mut result) = other_method(&head.method, methods);
@@ -259,6 +284,9 @@ impl Desk {
             }
         };
         let site = &self.sites[part];
+        if let Some(trace) = trace {
+            trace.is_for(&site.prefix, route.pattern);
+        }
         let path = match canonical(&whole.as_str().as_bytes()[site.prefix.len()..]) {
             Ok(path) => path,
             Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))).at(part),
@@ -305,7 +333,12 @@ impl Desk {
                 let foreseen = foreseen.map(|(asked, action)| Foreseen { action, asked });
                 let asks =
                     Asks { headers: &head.headers, token, line, foreseen, cookies: !route.own_cookies };
-                self.caller(site, asks, peer, seen_from, id).await.map(Some)
+                let step = Step::of(trace, &self.engine);
+                let found = self.caller(site, asks, peer, seen_from, id).await.map(Some);
+                if let Some(step) = step {
+                    step.end("authenticate", Vec::new(), &found);
+                }
+                found
             }
         };
         let (explicit, mut call) = match call {
@@ -352,6 +385,7 @@ impl Desk {
             Ok(call) => {
                 let arrived = Arrived {
                     id: id.as_str().to_owned(),
+                    trace: trace.cloned(),
                     client: seen_from,
                     path,
                     method: head.method,
@@ -375,6 +409,15 @@ impl Desk {
         };
         let outcome = Outcome::of(site.style, logged, result).at(part);
         Outcome { standings, key_header, stale_cookie, answer_headers, ..outcome }
+    }
+
+    /// How the server is. Mounts' own routes come first, whatever they are called.
+    fn probed(&self, probe: Probe, method: &Method, logged: Option<String>) -> Outcome {
+        let (phase, sites) = (*self.phases.borrow(), self.sites.iter().map(|site| &**site));
+        let result = probe.answer(method, &self.engine, phase, sites);
+        let other_method = result.as_ref().is_err_and(|error| error.is(codes::METHOD_NOT_ALLOWED));
+        let allow = other_method.then(|| HeaderValue::from_static("GET, HEAD"));
+        Outcome { allow, is_probe: true, ..Outcome::of(&Problems, logged, result) }
     }
 
     /// What is asked where there is no such route is told to nobody whom the surface would not let in. A page's preflight has no

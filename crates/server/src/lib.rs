@@ -12,16 +12,20 @@ mod conversation;
 mod desk;
 mod events;
 mod gateway;
+mod health;
 mod http;
 mod metrics;
 mod native;
+mod phase;
 mod rate_limit;
 mod request;
 mod route;
 mod server;
 mod site;
+mod sockets;
 mod surfaces;
 mod table;
+mod telemetry;
 
 pub use crate::gateway::UpstreamError;
 pub use crate::http::origin::{Network, NetworkError};
@@ -29,9 +33,12 @@ pub use crate::http::sources::{TokenSource, TokenSourceError};
 pub use crate::http::tls::{Tls, TlsError};
 pub use crate::metrics::{Metrics, MountMetrics};
 pub use crate::native::{ForwardAuth, ForwardedNames};
+pub use crate::phase::Life;
 pub use crate::rate_limit::{CountBy, RateLimit};
 pub use crate::server::{
-    At, BindError, Bound, Graphs, Listening, MessageRate, MountAt, ServerSettings, bind,
+    At, BindError, Bound, Graphs, Listening, MessageRate, MountAt, ServerSettings, bind, bind_with,
 };
+pub use crate::sockets::Sockets;
 pub use crate::surfaces::hypha::ClientScripts;
 pub use crate::table::Clash;
+pub use crate::telemetry::{Span, SpanKind, Telemetry, Value, telemetry};

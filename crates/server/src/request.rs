@@ -24,6 +24,7 @@ use crate::http::respond::About;
 use crate::http::sources::Shown;
 use crate::http::websocket::Handshake;
 use crate::site::Site;
+use crate::telemetry::{Step, Trace, Value};
 
 /// What a handler gets.
 pub(crate) struct Request {
@@ -45,6 +46,8 @@ pub(crate) struct Request {
     pub(crate) line: Option<Line>,
     /// Its id, as in the log and the audit log.
     pub(crate) id: String,
+    /// What is told of it to the operator's collector, where there is one.
+    pub(crate) trace: Option<Arc<Trace>>,
     params: Vec<(&'static str, String)>,
     actions: &'static [&'static ActionDef],
     call: Option<Call>,
@@ -59,6 +62,7 @@ pub(crate) struct Matched {
 /// What came over the wire.
 pub(crate) struct Arrived {
     pub(crate) id: String,
+    pub(crate) trace: Option<Arc<Trace>>,
     pub(crate) client: Client,
     pub(crate) path: CanonicalPath,
     pub(crate) method: Method,
@@ -78,7 +82,8 @@ impl Request {
         matched: Matched,
         call: Option<Call>,
     ) -> Self {
-        let Arrived { id, client, path, method, query, headers, body, handshake, shown, line } = arrived;
+        let Arrived { id, trace, client, path, method, query, headers, body, handshake, shown, line } =
+            arrived;
         let Matched { params, actions } = matched;
         Self {
             engine,
@@ -93,6 +98,7 @@ impl Request {
             shown,
             line,
             id,
+            trace,
             params,
             actions,
             call,
@@ -109,6 +115,7 @@ impl Request {
     ) -> Self {
         let arrived = Arrived {
             id: call.origin.request.as_str().to_owned(),
+            trace: None,
             client: Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), by_trusted_proxy: false },
             path,
             method: Method::POST,
@@ -138,7 +145,8 @@ impl Request {
     /// The decision's; `internal` when the route's row does not name the action.
     pub(crate) fn permit<A: Action>(&self, target: Target<'_>) -> Result<Permit<A>> {
         self.declared(A::DEF)?;
-        self.call()?.permit::<A>(target)
+        let step = Step::of(self.trace.as_ref(), &self.engine);
+        decided(step, A::DEF, self.call()?.permit::<A>(target))
     }
 
     /// Leave to do an action that a table names.
@@ -147,7 +155,8 @@ impl Request {
     /// As [`Request::permit`].
     pub(crate) fn permit_for(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
         self.declared(action)?;
-        self.call()?.permit_for(action, target)
+        let step = Step::of(self.trace.as_ref(), &self.engine);
+        decided(step, action, self.call()?.permit_for(action, target))
     }
 
     /// Whether roles and scopes let the caller do `A` at all, before the request's body is read. It gives no leave.
@@ -169,7 +178,8 @@ impl Request {
         asked: Asked,
     ) -> Result<Permit<A>> {
         self.declared(A::DEF)?;
-        self.call()?.permit_asking::<A>(target, asked).await
+        let step = Step::of(self.trace.as_ref(), &self.engine);
+        decided(step, A::DEF, self.call()?.permit_asking::<A>(target, asked).await)
     }
 
     fn declared(&self, action: &'static ActionDef) -> Result<()> {
@@ -288,4 +298,13 @@ impl Request {
     pub(crate) fn query(&self) -> Result<Pairs> {
         self.query.as_deref().map_or_else(|| Ok(Pairs::default()), Pairs::query)
     }
+}
+
+/// Says in the request's trace what was decided.
+fn decided<T>(step: Option<Step<'_>>, action: &ActionDef, outcome: Result<T>) -> Result<T> {
+    if let Some(step) = step {
+        let attributes = vec![("doorward.action", Value::Text(action.to_string()))];
+        step.end("decide", attributes, &outcome);
+    }
+    outcome
 }

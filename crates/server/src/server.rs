@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,6 @@ use doorward_hub::{Hub, Settings as HubSettings};
 use http::Uri;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::desk::Desk;
@@ -27,12 +27,15 @@ use crate::http::sources::{Sources, TokenSource};
 use crate::http::tls::Tls;
 use crate::metrics::{Metrics, MetricsDesk, MountMetrics};
 use crate::native::ForwardAuth;
+use crate::phase::{Life, Phases};
 use crate::rate_limit::{RateLimit, RateLimiter};
 use crate::site::Site;
+use crate::sockets::Sockets;
 use crate::surfaces::hypha::{ClientScripts, Streams};
 use crate::surfaces::langgraph::upstream::graphs_own::GraphsOwn;
 use crate::surfaces::{self, Surface};
 use crate::table::{Clash, Part, Table};
+use crate::telemetry::Telemetry;
 
 /// Where a mount stands on its listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +138,8 @@ pub struct ServerSettings {
     pub metrics: Option<SocketAddr>,
     /// What proxies may ask about at `/v1/forward-auth`: nothing by default.
     pub forward_auth: Arc<ForwardAuth>,
+    /// Where traces of requests go; nowhere if absent.
+    pub telemetry: Option<Telemetry>,
     /// How long requests that were taken may still take once the server stops.
     pub grace: Duration,
 }
@@ -150,6 +155,7 @@ impl Default for ServerSettings {
             max_connections: 16_384,
             metrics: None,
             forward_auth: Arc::default(),
+            telemetry: None,
             grace: Duration::from_secs(20),
         }
     }
@@ -210,10 +216,19 @@ const METRICS_CONNECTIONS: usize = 64;
 
 /// A server that holds its sockets and answers nobody yet.
 pub struct Bound {
-    listeners: Vec<(TcpListener, SocketAddr, Arc<Desk>)>,
-    metrics: Option<(TcpListener, SocketAddr, Arc<MetricsDesk>)>,
+    listeners: Vec<Taken<Desk>>,
+    metrics: Option<Taken<MetricsDesk>>,
     manners: Manners,
-    stopping: watch::Sender<bool>,
+    life: Life,
+}
+
+/// A socket that listens.
+struct Taken<D> {
+    socket: TcpListener,
+    /// As it was asked for: with port 0 for any.
+    asked: SocketAddr,
+    address: SocketAddr,
+    desk: Arc<D>,
 }
 
 /// Takes the sockets and checks that every request means one thing.
@@ -225,15 +240,28 @@ pub async fn bind(
     listeners: Vec<Listening>,
     settings: &ServerSettings,
 ) -> Result<Bound, BindError> {
+    bind_with(engine, listeners, settings, Sockets::default()).await
+}
+
+/// As [`bind`], with sockets that another process handed over. Those that nothing asks for are closed.
+///
+/// # Errors
+/// As there.
+pub async fn bind_with(
+    engine: &Engine,
+    listeners: Vec<Listening>,
+    settings: &ServerSettings,
+    mut sockets: Sockets,
+) -> Result<Bound, BindError> {
     let trusted_proxies: Arc<[Network]> = settings.trusted_proxies.clone().into();
     let bodies = BodyRoom::new();
-    let stopping = watch::channel(false).0;
+    let life = Life::new();
     let public_origin: Option<Arc<str>> = settings.public_origin.as_deref().map(Into::into);
-    let metrics = Metrics::new(engine);
+    let metrics = Metrics::new(engine, settings.tls.as_ref(), settings.telemetry.as_ref());
     let mut bound = Vec::with_capacity(listeners.len());
     for listening in listeners {
         let failed = |source| BindError::Address { address: listening.address, source };
-        let socket = TcpListener::bind(listening.address).await.map_err(failed)?;
+        let socket = sockets.listen(listening.address).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let around = Around {
             public_origin: public_origin.as_ref(),
@@ -243,7 +271,7 @@ pub async fn bind(
             since_ms: engine.now_ms(),
             own: own_address(address, settings.tls.is_some()),
         };
-        let sites = listening.mounts.into_iter().map(|at| site(engine, at, &around, stopping.subscribe()));
+        let sites = listening.mounts.into_iter().map(|at| site(engine, at, &around, life.phases()));
         let mut sites = sites.collect::<Result<Vec<_>, _>>()?;
         let landing = sites.iter().find(|site| site.mount.tenant.is_some());
         let landing = landing.map(|site| self::landing(site, metrics.mount(&site.mount.name)));
@@ -264,11 +292,22 @@ pub async fn bind(
             local_names: settings.local_names && listening.address.ip().to_canonical().is_loopback(),
             bodies: bodies.clone(),
             nobody: metrics.mount(""),
+            telemetry: settings.telemetry.clone(),
+            phases: life.phases(),
         };
-        bound.push((socket, address, Arc::new(desk)));
+        bound.push(Taken { socket, asked: listening.address, address, desk: Arc::new(desk) });
     }
     let metrics_at = match settings.metrics {
-        Some(address) => Some(metrics_listener(engine, &metrics, address).await?),
+        Some(asked) => {
+            let failed = |source| BindError::Address { address: asked, source };
+            let socket = sockets.listen(asked).await.map_err(failed)?;
+            let address = socket.local_addr().map_err(failed)?;
+            let local = asked.ip().to_canonical().is_loopback();
+            let sites = bound.iter().flat_map(|taken| taken.desk.sites.iter().cloned()).collect();
+            let (engine, metrics, phases) = (engine.clone(), metrics.clone(), life.phases());
+            let desk = MetricsDesk { engine, metrics, local, sites, phases };
+            Some(Taken { socket, asked, address, desk: Arc::new(desk) })
+        }
         None => None,
     };
     let manners = Manners {
@@ -279,49 +318,68 @@ pub async fn bind(
         patience: Patience::default(),
         grace: settings.grace,
     };
-    Ok(Bound { listeners: bound, metrics: metrics_at, manners, stopping })
+    Ok(Bound { listeners: bound, metrics: metrics_at, manners, life })
 }
 
 impl Bound {
     /// The addresses, in the order the listeners were given.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|(_, address, _)| *address).collect()
+        self.listeners.iter().map(|taken| taken.address).collect()
     }
 
     /// The hub of a mount, where it has one.
     #[must_use]
     pub fn hub(&self, mount: &str) -> Option<&Hub> {
-        let mut sites = self.listeners.iter().flat_map(|(_, _, desk)| desk.sites.iter());
+        let mut sites = self.listeners.iter().flat_map(|taken| taken.desk.sites.iter());
         sites.find(|site| *site.mount.name == *mount)?.hub.as_ref()
     }
 
     /// Where `GET /metrics` is answered.
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref().map(|(_, address, _)| *address)
+        self.metrics.as_ref().map(|taken| taken.address)
+    }
+
+    /// Every socket once more, with the address it was asked for with: to be handed to another process.
+    ///
+    /// # Errors
+    /// The system's, which has no descriptor to spare.
+    pub fn sockets(&self) -> io::Result<Vec<(SocketAddr, OwnedFd)>> {
+        let listeners = self.listeners.iter().map(|taken| (taken.asked, &taken.socket));
+        let metrics = self.metrics.iter().map(|taken| (taken.asked, &taken.socket));
+        listeners
+            .chain(metrics)
+            .map(|(asked, socket)| Ok((asked, socket.as_fd().try_clone_to_owned()?)))
+            .collect()
+    }
+
+    /// What says how it goes on, while it runs.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.life.clone()
     }
 
     /// Answers until `stop` completes, then finishes what was taken.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let stopping = self.stopping;
+        let life = self.life;
         let mut serving = JoinSet::new();
-        for (socket, address, desk) in self.listeners {
+        for Taken { socket, address, desk, .. } in self.listeners {
             tracing::info!(%address, "listening");
             for site in desk.sites.iter().filter(|site| site.upstream.is_none()) {
                 if let Some(beside) = site.surface.beside {
                     serving.spawn(beside(desk.engine.clone(), Arc::clone(site)));
                 }
             }
-            serving.spawn(serve(socket, desk, self.manners.clone(), stopping.subscribe()));
+            serving.spawn(serve(socket, desk, self.manners.clone(), life.phases()));
         }
-        if let Some((socket, address, desk)) = self.metrics {
+        if let Some(Taken { socket, address, desk, .. }) = self.metrics {
             tracing::info!(%address, "listening for /metrics");
             let manners = Manners { tls: None, max_connections: METRICS_CONNECTIONS, ..self.manners.clone() };
-            serving.spawn(serve(socket, desk, manners, stopping.subscribe()));
+            serving.spawn(serve(socket, desk, manners, life.phases()));
         }
         stop.await;
-        stopping.send_replace(true);
+        life.stop();
         while serving.join_next().await.is_some() {}
     }
 }
@@ -329,20 +387,6 @@ impl Bound {
 /// Peers that stand for many clients: the trusted proxies, and whatever runs on this machine.
 fn exempt(trusted_proxies: &[Network]) -> Arc<[Network]> {
     trusted_proxies.iter().copied().chain(Network::LOOPBACK).collect()
-}
-
-/// Takes the socket of the listener for `/metrics`.
-async fn metrics_listener(
-    engine: &Engine,
-    metrics: &Metrics,
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr, Arc<MetricsDesk>), BindError> {
-    let failed = |source| BindError::Address { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = socket.local_addr().map_err(failed)?;
-    let local = address.ip().to_canonical().is_loopback();
-    let desk = MetricsDesk { engine: engine.clone(), metrics: metrics.clone(), local };
-    Ok((socket, bound, Arc::new(desk)))
 }
 
 /// What all mounts have in common.
@@ -366,12 +410,7 @@ fn own_address(address: SocketAddr, tls: bool) -> String {
     }
 }
 
-fn site(
-    engine: &Engine,
-    at: MountAt,
-    around: &Around<'_>,
-    stopping: watch::Receiver<bool>,
-) -> Result<Site, BindError> {
+fn site(engine: &Engine, at: MountAt, around: &Around<'_>, phases: Phases) -> Result<Site, BindError> {
     let name = || at.mount.name.to_string();
     let surface = surfaces::find(at.mount.surface)
         .ok_or_else(|| BindError::UnknownSurface { mount: name(), surface: at.mount.surface.to_owned() })?;
@@ -427,7 +466,7 @@ fn site(
         public_origin,
         public_prefix,
         metrics,
-        stopping,
+        phases,
         docs,
         graphs_own: GraphsOwn::of(&graphs.names),
         graphs,
@@ -457,7 +496,7 @@ fn landing(site: &Site, metrics: MountMetrics) -> Site {
         public_origin: site.public_origin.clone(),
         // Where the mount's page is.
         public_prefix: site.public_prefix.clone(),
-        stopping: site.stopping.clone(),
+        phases: site.phases.clone(),
         metrics,
         docs: false,
         graphs: site.graphs.clone(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use doorward_core::mount::Mount;
 use doorward_core::tokens::Assertions;
 use doorward_hub::Hub;
-use tokio::sync::watch;
 
 use crate::gateway::Upstream;
 use crate::http::cors::Cors;
@@ -13,6 +12,7 @@ use crate::http::respond::Style;
 use crate::http::sources::Sources;
 use crate::metrics::MountMetrics;
 use crate::native::ForwardAuth;
+use crate::phase::Phases;
 use crate::rate_limit::RateLimiter;
 use crate::server::{Graphs, MessageRate};
 use crate::surfaces::Surface;
@@ -43,8 +43,8 @@ pub(crate) struct Site {
     pub(crate) public_origin: Option<Arc<str>>,
     /// Where browsers know it to stand on that origin.
     pub(crate) public_prefix: String,
-    /// True once the server stops, for connections that go on.
-    pub(crate) stopping: watch::Receiver<bool>,
+    /// Where the server is in its life, for connections that go on.
+    pub(crate) phases: Phases,
     /// What is counted of its requests.
     pub(crate) metrics: MountMetrics,
     /// Whether the surface describes itself to people and programs.

@@ -114,6 +114,7 @@ SECRETS = {
     "webhooks.audit.secret": f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
     "webhooks.audit.previous_secret": f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
     "mail.password": secrets.token_hex(16),
+    "telemetry.otlp_headers": f"x-key={secrets.token_hex(16)}",
 }
 #: What has to be said beside them.
 AROUND_SECRETS = """
@@ -138,6 +139,8 @@ introspection_url = "https://idp.example/introspect"
 client_id = "doorward"
 [webhooks.audit]
 url = "https://hooks.example/doorward"
+[telemetry]
+otlp_endpoint = "http://127.0.0.1:1"
 """
 
 

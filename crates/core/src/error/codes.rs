@@ -131,6 +131,7 @@ codes! {
     FEED_STALE = "revocations_unknown", Unavailable, "Revocations cannot be checked now.", "The store has not answered for too long; nobody is let in on old knowledge.";
     HANDLER_AWAY = "handler_unavailable", Unavailable, "Who you are cannot be found out now.", "The handler crashed, took too long or has too much to do; the log under its name has what it said.";
     ISSUER_UNAVAILABLE = "issuer_unavailable", Unavailable, "The keys of the token's issuer cannot be had now.", "Retry; the log says why the issuer's keys could not be fetched.";
+    NOT_READY = "not_ready", Unavailable, "The server is not ready.", "`reason` says what is missing: stopping, store or keys. It recovers by itself unless it is stopping.";
     WRONG_MASTER_KEY = "wrong_master_key", Unavailable, "The master key does not open this store.", "Give the key the store was made with: secrets.master_key_file, or DOORWARD__SECRETS__MASTER_KEY.";
     HANDLER_FAILED = "handler_failed", Internal, "Internal Server Error", "The handler raised something that is no refusal; the log under its name has the traceback.";
     HANDLER_FILTER = "handler_filter_invalid", Internal, "The authorization handler returned a filter that cannot be enforced.", "The log says which part of it. Nothing is let through by half a filter.";

@@ -61,6 +61,6 @@ impl Run for Dev {
                 return Err(Failure::refused(problem.what, problem.mend));
             }
         }
-        running::run(&setup, self.ready.ready_file.as_deref(), self.json)
+        running::run(&setup, surroundings, self.ready.ready_file.as_deref(), self.json)
     }
 }

@@ -43,6 +43,6 @@ struct Serve {
 impl Run for Serve {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
         let setup = Setup::serve(self.server.placement(self.config)?, surroundings)?;
-        running::run(&setup, self.ready.ready_file.as_deref(), self.json)
+        running::run(&setup, surroundings, self.ready.ready_file.as_deref(), self.json)
     }
 }

@@ -44,6 +44,7 @@ mod server;
 mod sessions;
 mod sources;
 mod store;
+mod telemetry;
 mod tokens;
 mod tree;
 mod webhooks;
@@ -82,6 +83,7 @@ pub use server::{Server, TlsFiles};
 pub use sessions::Sessions;
 pub use sources::{Flag, Sources};
 pub use store::Store;
+pub use telemetry::Telemetry;
 pub use tokens::Tokens;
 pub use webhooks::Webhook;
 pub use written::{example, reference};
@@ -134,6 +136,8 @@ pub struct Config {
     pub forward_auth: ForwardedNames,
     /// Where metrics are to be had.
     pub metrics: Metrics,
+    /// Where traces go.
+    pub telemetry: Telemetry,
     /// What is written to standard error.
     pub log: Log,
     /// Every effective setting with its place; secrets are not shown.
@@ -264,6 +268,11 @@ pub(crate) static SECTIONS: &[SectionRow] = &[
         doc: "What a proxy is told that asks /v1/forward-auth.",
     },
     SectionRow { heading: "metrics", keys: metrics::KEYS, doc: "What is counted, for Prometheus." },
+    SectionRow {
+        heading: "telemetry",
+        keys: telemetry::KEYS,
+        doc: "Traces of requests, for an OpenTelemetry collector.",
+    },
     SectionRow { heading: "log", keys: log::KEYS, doc: "What is written to standard error." },
 ];
 

@@ -18,6 +18,8 @@ pub struct Server {
     pub trusted_proxies: Vec<Network>,
     /// Most connections at once on each listener.
     pub max_connections: usize,
+    /// How long it goes on, saying that it is not ready, before it stops.
+    pub leave_after_s: u64,
     /// The certificate chain and its key, when Doorward speaks TLS itself.
     pub tls: Option<TlsFiles>,
 }
@@ -52,6 +54,11 @@ pub(super) const KEYS: &[Key] = &[
         "16384",
         "Most connections at once on each listener; one client holds at most a quarter of them.",
     ),
+    Key::new(
+        "leave_after_s",
+        "0",
+        "Seconds between being told to stop and stopping (up to 300): /health/ready says 503 meanwhile, so that balancers look elsewhere.",
+    ),
     Key::optional(
         "tls_certificate_file",
         "\"/etc/doorward/tls.crt\"",
@@ -60,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::optional(
         "tls_key_file",
         "\"/etc/doorward/tls.key\"",
-        "The certificate's private key (PEM). Mode 0600. Read at the start, like the certificate.",
+        "The certificate's private key (PEM). Mode 0600. Both are read again when they change, and on SIGHUP.",
     ),
 ];
 
@@ -70,6 +77,7 @@ impl Server {
         let public_url = public_url(&mut section);
         let trusted_proxies = networks(&mut section);
         let max_connections = section.integer("max_connections", 16..=1_000_000);
+        let leave_after_s = section.integer("leave_after_s", 0..=300);
         let tls = tls(&mut section);
         section.finish();
         Some(Self {
@@ -77,6 +85,7 @@ impl Server {
             public_url,
             trusted_proxies: trusted_proxies?,
             max_connections: usize::try_from(max_connections?).ok()?,
+            leave_after_s: u64::try_from(leave_after_s?).ok()?,
             tls,
         })
     }

@@ -10,8 +10,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Ldap, Limits, Log, Mail, Metrics, Passwords, SECTIONS, Secrets,
-    SectionRow, Server, Sessions, Store, SurfaceKind, Tokens, areas, auth0, issuers, known, ldap, limits,
-    mounts, outbound, providers, remote_tokens, roles, webhooks,
+    SectionRow, Server, Sessions, Store, SurfaceKind, Telemetry, Tokens, areas, auth0, issuers, known, ldap,
+    limits, mounts, outbound, providers, remote_tokens, roles, webhooks,
 };
 
 /// A setting given on the command line.
@@ -212,6 +212,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
     let forward_auth = areas::read_forward_auth(section("forward_auth", tree, reading));
     let rate_limits = limits::read_rules(tree.get("rate_limits"), reading);
     let metrics = Metrics::read(section("metrics", tree, reading));
+    let telemetry = Telemetry::read(section("telemetry", tree, reading));
     let log = Log::read(section("log", tree, reading));
     Some(Config {
         server: server?,
@@ -237,6 +238,7 @@ fn build(tree: &Table, reading: &mut Reading) -> Option<Config> {
         areas: site_areas?,
         forward_auth: forward_auth?,
         metrics: metrics?,
+        telemetry: telemetry?,
         log: log?,
         settings: Vec::new(),
     })

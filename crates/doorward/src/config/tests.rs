@@ -235,6 +235,7 @@ fn misnamed_variables_are_refused() {
 fn stands_for_another(name: &str) -> bool {
     matches!(name, "master_key_file" | "url_file" | "password_file" | "bind_password_file" | "introspection_url")
         || name.ends_with("secret_file")
+        || name == "otlp_headers_file"
         // Of hubs alone.
         || matches!(name, "client_script_dir" | "oauth_callback" | "jwt_secret")
 }
@@ -264,6 +265,7 @@ const OF_SAMPLES: &[(&str, &str)] = &[
     ("DOORWARD_LDAP_PASSWORD", "s"),
     ("GOOGLE_CLIENT_SECRET", "s"),
     ("REMOTE_TOKENS_SECRET", "s"),
+    ("COLLECTOR_KEY", "s"),
 ];
 
 #[test]
@@ -292,6 +294,7 @@ fn secret_of(config: &Config, heading: &str, name: &str) -> Option<Vec<u8>> {
         ("remote_tokens.supabase", "secret") => config.remote_tokens["supabase"].secret.as_ref().map(text),
         ("providers.google", "client_secret") => config.providers["google"].client_secret.as_ref().map(text),
         ("ldap", "bind_password") => config.ldap.bind_password.as_ref().map(text),
+        ("telemetry", "otlp_headers") => Some(config.telemetry.headers.get("x-key")?.as_bytes().to_vec()),
         ("mail", "password") => config.mail.password.as_ref().map(text),
         ("webhooks.audit", "secret") => {
             config.webhooks["audit"].secrets.first().map(|secret| secret.expose().to_vec())
@@ -315,6 +318,7 @@ fn every_secret_can_come_from_the_environment_and_from_a_file() {
         assert!(file.is_some_and(|key| !key.secret), "{heading}.{name} has no {in_file}");
         let (text, bytes) = match heading {
             "webhooks.audit" => ("whsec_Q0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0NDQ0ND", vec![b'C'; 24]),
+            "telemetry" => ("x-key=hunter2-hunter2", b"hunter2-hunter2".to_vec()),
             _ => ("hunter2-hunter2", b"hunter2-hunter2".to_vec()),
         };
         fs::write(&path, format!("{text}\n")).expect("written");

@@ -35,6 +35,7 @@ use crate::access::Access;
 use crate::http::body::{Body, MAX_BODY_BYTES};
 use crate::http::respond::Answer;
 use crate::request::Request;
+use crate::telemetry;
 
 /// What a route does with the resource it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +198,7 @@ pub(crate) async fn send(
     let upstream = request.site.upstream.as_ref();
     let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
     let outcome = match (upstream, stated.and(grant.begun().await)) {
-        (Some(upstream), Ok(())) => watched(upstream, grant, outbound).await,
+        (Some(upstream), Ok(())) => watched(request, upstream, grant, outbound).await,
         (None, _) => Err(missing()),
         (_, Err(error)) => Err(error),
     };
@@ -209,12 +210,28 @@ pub(crate) async fn send(
 }
 
 /// Sends under the caller's leave: what is revoked or runs out while the upstream thinks is answered no more.
-async fn watched(upstream: &Upstream, grant: &Grant, outbound: Outbound) -> Result<Arrival> {
+async fn watched(
+    request: &Request,
+    upstream: &Upstream,
+    grant: &Grant,
+    outbound: Outbound,
+) -> Result<Arrival> {
     let mut access = Access::watch(grant.call())?;
     tokio::select! {
-        arrival = upstream.send(outbound, grant.call().engine()) => Ok(arrival?.under(access)),
+        arrival = asked(request, upstream, outbound) => Ok(arrival?.under(access)),
         () = access.ended() => Err(Error::new(codes::TOKEN_REVOKED).operator("the caller's access ended")),
     }
+}
+
+/// Asks the upstream, as a part of the request's trace.
+async fn asked(request: &Request, upstream: &Upstream, mut outbound: Outbound) -> Result<Arrival> {
+    let step = telemetry::passing_on(request, &mut outbound.headers);
+    let method = outbound.method.clone();
+    let arrival = upstream.send(outbound, &request.engine).await;
+    if let Some(step) = step {
+        step.end_call(&method, upstream.place(), arrival.as_ref().map(|arrival| arrival.status));
+    }
+    arrival
 }
 
 /// Looks at something upstream on the way to an act: nothing is changed, and nothing of it is told yet.
@@ -257,7 +274,7 @@ async fn look_with(request: &Request, grant: &Grant, mut outbound: Outbound) -> 
     let missing = || Error::new(codes::INTERNAL).operator("a forwarded route on a mount without upstream");
     let upstream = request.site.upstream.as_ref().ok_or_else(missing)?;
     headers::state(request, grant.auth(), &mut outbound.headers)?;
-    upstream.send(outbound, &request.engine).await?.read().await
+    asked(request, upstream, outbound).await?.read().await
 }
 
 /// As [`own_request`], with what the client says of the answer it wants: for answers that are passed on as they come.

@@ -24,7 +24,8 @@ use super::settle;
 use super::socket::SocketRule;
 use super::subject::JsonBody;
 use crate::access::Access;
-use crate::http::websocket::{Client, close, stopped};
+use crate::http::websocket::{Client, close};
+use crate::phase::taking_nothing;
 use crate::rate_limit::Standings;
 use crate::request::Request;
 
@@ -62,12 +63,12 @@ impl Relay {
         let mut asking = tokio::time::interval_at(Instant::now() + ASK_EVERY, ASK_EVERY);
         asking.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
-        let mut stopping = self.request.site.stopping.clone();
+        let mut phases = self.request.site.phases.clone();
         let frame = loop {
             let next = tokio::select! {
                 biased;
                 () = self.access.ended() => end(CloseCode::Policy, codes::TOKEN_REVOKED.name),
-                () = stopped(&mut stopping) => end(CloseCode::Away, "the server stops"),
+                () = taking_nothing(&mut phases) => end(CloseCode::Away, "the server stops"),
                 message = client.next() => {
                     heard = Instant::now();
                     self.heard_from_client(message, &mut client, &mut upstream).await

@@ -2,12 +2,14 @@
 
 use doorward_core::authz::Target;
 use doorward_core::error::{Error, Result, codes};
+use http::{Method, StatusCode};
 
 use super::relay::Relay;
 use super::{Effect, Resource, headers};
 use crate::access::Access;
 use crate::http::respond::Answer;
 use crate::request::Request;
+use crate::telemetry;
 
 /// Largest message of a client.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -52,7 +54,13 @@ pub(crate) async fn open(mut request: Request, rule: &'static SocketRule) -> Res
         let upstream = request.site.upstream.as_ref();
         let upstream = upstream.ok_or_else(|| missing("a forwarded route on a mount without upstream"))?;
         grant.begun().await?;
-        upstream.open_socket(request.path.as_str(), sent, &request.engine).await
+        let step = telemetry::passing_on(&request, &mut sent);
+        let opened = upstream.open_socket(request.path.as_str(), sent, &request.engine).await;
+        if let Some(step) = step {
+            let status = opened.as_ref().map(|_| StatusCode::SWITCHING_PROTOCOLS);
+            step.end_call(&Method::GET, upstream.place(), status);
+        }
+        opened
     };
     match opened.await {
         Ok(upstream) => {

@@ -73,6 +73,11 @@ impl Upstream {
         Ok(Self { authority: authority.clone(), client, breaker: Breaker::default() })
     }
 
+    /// Where it is: host and port.
+    pub(crate) fn place(&self) -> (&str, u16) {
+        (self.authority.host().trim_matches(['[', ']']), self.authority.port_u16().unwrap_or(80))
+    }
+
     /// Sends a request and waits for the head of its answer. Sent again, once, is only what cannot have been done: a
     /// connection that was refused carried nothing, and a request that changes nothing may be made twice (RFC 9110 §9.2.2).
     ///
@@ -131,8 +136,7 @@ impl Upstream {
         if let Err(seconds) = self.breaker.admit(engine.now_ms()) {
             return Err(unreachable().retry_after_s(seconds).operator("the breaker is open"));
         }
-        let host = (self.authority.host().trim_matches(['[', ']']), self.authority.port_u16().unwrap_or(80));
-        let connected = tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(host)).await;
+        let connected = tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect(self.place())).await;
         let stream = match connected {
             Ok(Ok(stream)) => {
                 self.breaker.reached();

@@ -10,13 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::header::{CONNECTION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::body::Body;
@@ -27,6 +28,7 @@ use super::second;
 use super::shares::{Share, Shares};
 use super::tls::{Tls, speaks_http_2};
 use crate::metrics::Connections;
+use crate::phase::{Phase, Phases, stopping, taking_nothing};
 
 /// What answers the requests of a listener.
 pub(crate) trait Answering: Send + Sync + 'static {
@@ -58,12 +60,19 @@ pub(crate) struct Manners {
     pub(crate) grace: Duration,
 }
 
-/// Takes connections until `stop` says so, then finishes what was taken, for at most the grace period.
+/// How long what was taken may still take where another process takes what comes: as long as an agent may be silent before its
+/// first word. Nobody waits for it.
+const GRACE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
+/// How long a connection without a request is kept open where another process takes what comes. A client that reuses it at the
+/// very moment at which it is closed loses its request; one that asks before is answered and told to connect anew.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Takes connections until the server takes nothing more, then finishes what was taken, for at most the grace period.
 pub(crate) async fn serve(
     socket: TcpListener,
     answering: Arc<dyn Answering>,
     manners: Manners,
-    mut stop: watch::Receiver<bool>,
+    mut phases: Phases,
 ) {
     let room = Arc::new(Semaphore::new(manners.max_connections));
     let shares = Arc::new(Shares::new(manners.max_connections, Arc::clone(&manners.exempt)));
@@ -71,7 +80,7 @@ pub(crate) async fn serve(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = told(&mut stop) => break,
+            () = taking_nothing(&mut phases) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = accept(&socket, &room) => accepted,
         };
@@ -82,7 +91,7 @@ pub(crate) async fn serve(
                     continue;
                 };
                 let arrived = Arrived { stream, peer, room: permit, share };
-                connections.spawn(arrived.serve(Arc::clone(&answering), manners.clone(), stop.clone()));
+                connections.spawn(arrived.serve(Arc::clone(&answering), manners.clone(), phases.clone()));
             }
             // Out of descriptors or memory: waiting is all that helps, spinning would make it worse.
             Err(error) if !is_about_one_connection(&error) => {
@@ -93,8 +102,12 @@ pub(crate) async fn serve(
         }
     }
     drop(socket);
+    let grace = match *phases.borrow() {
+        Phase::HandedOver => GRACE_BESIDE_ANOTHER,
+        _ => manners.grace,
+    };
     let finished = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(manners.grace, finished).await.is_err() {
+    if tokio::time::timeout(grace, finished).await.is_err() {
         tracing::warn!(connections = connections.len(), "grace period is over, connections are cut");
     }
     connections.shutdown().await;
@@ -114,7 +127,7 @@ impl Arrived {
         self,
         answering: Arc<dyn Answering>,
         manners: Manners,
-        mut stop: watch::Receiver<bool>,
+        mut phases: Phases,
     ) -> BoxFuture<'static, ()> {
         let Self { stream, peer, room, share } = self;
         let held = (room, share, manners.connections.one());
@@ -124,20 +137,21 @@ impl Arrived {
         }
         let patience = manners.patience;
         let Some(tls) = manners.tls else {
-            return converse(stream, peer, answering, patience, stop, held);
+            return converse(stream, peer, answering, patience, phases, held);
         };
         let shaken_hands = async move {
-            // Nothing was taken before the handshake is over: whoever is told to stop need not wait for it.
+            // Nothing was taken before the handshake is over: whoever stops need not wait for it. A client that another process will
+            // answer next time has its first request answered here.
             let shaken = tokio::select! {
                 biased;
-                () = told(&mut stop) => return,
+                () = stopping(&mut phases) => return,
                 shaken = tls.accept(stream, patience.handshake).boxed() => shaken,
             };
             match shaken {
                 Ok(stream) if speaks_http_2(&stream) => {
-                    second::converse(stream, peer, answering, patience, stop, held).await;
+                    second::converse(stream, peer, answering, patience, phases, held).await;
                 }
-                Ok(stream) => converse(stream, peer, answering, patience, stop, held).await,
+                Ok(stream) => converse(stream, peer, answering, patience, phases, held).await,
                 Err(error) => tracing::debug!(%peer, %error, "no TLS handshake"),
             }
         };
@@ -172,7 +186,7 @@ fn converse(
     peer: SocketAddr,
     answering: Arc<dyn Answering>,
     patience: Patience,
-    mut stop: watch::Receiver<bool>,
+    mut phases: Phases,
     held: impl Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let in_flight = Arc::new(InFlight::default());
@@ -181,13 +195,19 @@ fn converse(
     let line = Line { in_flight: Arc::clone(&in_flight), held: Arc::clone(&held) };
     let refusing = Arc::clone(&answering);
     let guard = Guard::new(stream, patience, Arc::clone(&in_flight), move |refusal| refusing.refuse(refusal));
+    let phase = phases.clone();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(line.clone());
         let taken = in_flight.take();
         let answer = Arc::clone(&answering).answer(request, peer);
+        let phase = phase.clone();
         async move {
             let mut answer = answer.await;
             answer.body_mut().hold(taken);
+            // The last one here: the client connects anew, and finds whoever is there then. An agreement to another protocol stands.
+            if *phase.borrow() != Phase::Serving && !answer.headers().contains_key(CONNECTION) {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(answer)
         }
     });
@@ -203,7 +223,7 @@ fn converse(
         let outcome = tokio::select! {
             biased;
             outcome = connection.as_mut() => outcome,
-            () = told(&mut stop) => {
+            () = last_request_is_over(&mut phases) => {
                 // What was taken is answered, and nothing is taken after it.
                 connection.as_mut().graceful_shutdown();
                 connection.await
@@ -217,9 +237,14 @@ fn converse(
     .boxed()
 }
 
-pub(super) async fn told(stop: &mut watch::Receiver<bool>) {
-    // An error means that whoever could tell is gone, which is the same.
-    let _ = stop.wait_for(|stop| *stop).await;
+/// Returns when a connection that is not answering anything is to be closed.
+async fn last_request_is_over(phases: &mut Phases) {
+    taking_nothing(phases).await;
+    let handed_over = *phases.borrow() == Phase::HandedOver;
+    if handed_over {
+        // Whether the time is over or the server stops, it is the same.
+        let _ = tokio::time::timeout(LINGER, stopping(phases)).await;
+    }
 }
 
 async fn accept(

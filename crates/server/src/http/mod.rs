@@ -15,6 +15,7 @@ pub(crate) mod extract;
 pub(crate) mod frames;
 pub(crate) mod framing;
 pub(crate) mod guard;
+mod last_word;
 pub(crate) mod listener;
 mod metered;
 pub(crate) mod origin;

@@ -24,13 +24,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::body::Pace;
 use super::framing::MAX_HEAD_BYTES;
 use super::guard::{InFlight, Patience};
-use super::listener::{Answering, told};
+use super::last_word::LastWord;
+use super::listener::Answering;
+use crate::phase::{Phases, taking_nothing};
 
 /// Requests of one connection at once.
 const MAX_STREAMS: u32 = 100;
@@ -52,7 +53,7 @@ pub(super) fn converse(
     peer: SocketAddr,
     answering: Arc<dyn Answering>,
     patience: Patience,
-    mut stop: watch::Receiver<bool>,
+    mut phases: Phases,
     held: impl Send + Sync + 'static,
 ) -> BoxFuture<'static, ()> {
     let in_flight = Arc::new(InFlight::default());
@@ -83,7 +84,7 @@ pub(super) fn converse(
         .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(LastWord::new(stream)), service);
     // Pinned before it is captured: a future keeps room for what it captures and for where it is moved.
     let mut connection = Box::pin(connection);
     async move {
@@ -100,7 +101,7 @@ pub(super) fn converse(
                     }
                     break;
                 }
-                () = told(&mut stop), if ending.is_none() => {
+                () = taking_nothing(&mut phases), if ending.is_none() => {
                     connection.as_mut().graceful_shutdown();
                     ending = Some(None);
                 }
@@ -114,7 +115,7 @@ pub(super) fn converse(
                     }
                     match ending {
                         None if busy.elapsed() >= patience.idle => {
-                            connection.as_mut().graceful_shutdown();
+                                    connection.as_mut().graceful_shutdown();
                             ending = Some(Some(Instant::now() + patience.write));
                         }
                         // What was handed over for the last answers is still not taken. One that goes on has time.

@@ -1,13 +1,16 @@
 //! TLS under HTTP: who the server is, and the handshake that shows it.
 //!
 //! TLS 1.2 and 1.3 with rustls' own choice of suites over aws-lc-rs, HTTP/2 or HTTP/1.1 on top, no client
-//! certificates, no early data (RFC 8446 §8: it can be replayed). Certificate and key are read once, at the start.
+//! certificates, no early data (RFC 8446 §8: it can be replayed). Certificate and key are replaced together, for connections that come
+//! afterwards; sessions that clients would resume are forgotten with the certificate they were made under.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
@@ -67,10 +70,21 @@ impl TlsError {
     }
 }
 
-/// Who a server is to its clients: a certificate chain and its private key.
+/// Who a server is to its clients: a certificate chain and its private key. Clones show the same, also after [`Tls::renew`].
 #[derive(Clone)]
-pub struct Tls {
+pub struct Tls(Arc<Shown>);
+
+struct Shown {
+    identity: RwLock<Identity>,
+    renewals: AtomicU64,
+    refusals: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Identity {
     config: Arc<ServerConfig>,
+    /// The end of the certificate's time, in seconds since the epoch.
+    ends_at_s: u64,
 }
 
 impl fmt::Debug for Tls {
@@ -87,7 +101,7 @@ impl Tls {
     /// [`TlsError`].
     pub fn from_pem(certificates: &[u8], key: &[u8], now_ms: i64) -> Result<Self, TlsError> {
         let chain = chain(certificates)?;
-        valid_at(&chain[0], now_ms)?;
+        let ends_at_s = valid_at(&chain[0], now_ms)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -100,7 +114,33 @@ impl Tls {
                 _ => TlsError::BadKey,
             })?;
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
-        Ok(Self { config: Arc::new(config) })
+        let identity = RwLock::new(Identity { config: Arc::new(config), ends_at_s });
+        Ok(Self(Arc::new(Shown { identity, renewals: AtomicU64::new(0), refusals: AtomicU64::new(0) })))
+    }
+
+    /// Shows another certificate from the next connection on, with its key: never one of one renewal with the key of another.
+    /// Connections that are open keep theirs.
+    pub fn renew(&self, by: &Self) {
+        let identity = by.0.identity.read().clone();
+        *self.0.identity.write() = identity;
+        self.0.renewals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a renewal that could not be taken; what is shown stays.
+    pub fn count_refusal(&self) {
+        self.0.refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the certificate that is shown ends, in seconds since the epoch.
+    #[must_use]
+    pub fn ends_at_s(&self) -> u64 {
+        self.0.identity.read().ends_at_s
+    }
+
+    /// How many renewals were taken, and how many could not be.
+    #[must_use]
+    pub fn renewals(&self) -> (u64, u64) {
+        (self.0.renewals.load(Ordering::Relaxed), self.0.refusals.load(Ordering::Relaxed))
     }
 
     /// Shakes hands with a peer, for at most `patience`.
@@ -112,7 +152,8 @@ impl Tls {
         io: Io,
         patience: Duration,
     ) -> io::Result<TlsStream<Io>> {
-        let handshake = TlsAcceptor::from(Arc::clone(&self.config)).accept(io);
+        let config = Arc::clone(&self.0.identity.read().config);
+        let handshake = TlsAcceptor::from(config).accept(io);
         tokio::time::timeout(patience, handshake)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
@@ -138,15 +179,21 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-/// A server's own certificate is in its time. Who signed it, and whether that is in its time, is for clients to judge.
-fn valid_at(certificate: &CertificateDer<'static>, now_ms: i64) -> Result<(), TlsError> {
+/// When a server's own certificate ends, in seconds since the epoch; it is in its time. Who signed it, and whether that is in its time,
+/// is for clients to judge.
+fn valid_at(certificate: &CertificateDer<'static>, now_ms: i64) -> Result<u64, TlsError> {
     const DAY_S: u64 = 86_400;
+    /// 9999-12-31T23:59:59Z.
+    const END_OF_TIME_S: u64 = 253_402_300_799;
     let bad = |error: RustlsError| TlsError::BadCertificate(error.to_string());
     let now_s = u64::try_from(now_ms / 1000).unwrap_or_default();
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
     let parsed = ParsedCertificate::try_from(certificate).map_err(bad)?;
     // Nobody is trusted here, so this always fails; but its time is judged before its signer is looked for.
-    match verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], now, &[]) {
+    let judged_at = |s: u64| {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(s));
+        verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], at, &[])
+    };
+    match judged_at(now_s) {
         Err(RustlsError::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
             Err(TlsError::Expired { days: now_s.saturating_sub(not_after.as_secs()) / DAY_S })
         }
@@ -155,7 +202,13 @@ fn valid_at(certificate: &CertificateDer<'static>, now_ms: i64) -> Result<(), Tl
         }
         // Its end comes before its beginning.
         Err(error @ RustlsError::InvalidCertificate(CertificateError::Expired)) => Err(bad(error)),
-        _ => Ok(()),
+        // At the end of all time it is over, and then its end is said. A certificate may have none (RFC 5280 §4.1.2.5: the year 9999).
+        _ => match judged_at(END_OF_TIME_S) {
+            Err(RustlsError::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                Ok(not_after.as_secs())
+            }
+            _ => Ok(END_OF_TIME_S),
+        },
     }
 }
 

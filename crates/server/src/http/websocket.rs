@@ -20,7 +20,6 @@ use hyper::upgrade::{self, OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -234,12 +233,6 @@ fn protocols(headers: &HeaderMap, token_protocol: Option<&str>) -> (Option<Heade
         }
         _ => (None, None),
     }
-}
-
-/// Returns when the server stops.
-pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the server is gone, which is the same.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Closes a side and waits a moment for it to agree, so that what was sent last is not cut off.

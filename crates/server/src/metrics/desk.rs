@@ -14,11 +14,14 @@ use http::{Method, Response};
 use hyper::body::Incoming;
 
 use super::Metrics;
+use crate::health::Probe;
 use crate::http::body::Body;
 use crate::http::framing::Refusal;
 use crate::http::listener::Answering;
 use crate::http::origin::is_local_name;
 use crate::http::respond::{About, Answer, Problems, finish, refusal, written_out};
+use crate::phase::Phases;
+use crate::site::Site;
 
 /// The media type of the text (`OpenMetrics` 1.0, §"Content Type").
 const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,6 +32,9 @@ pub(crate) struct MetricsDesk {
     /// Whether only this machine reaches the listener, so that only its names are answered to: a page must not lead its
     /// visitor's browser here by a name of its own.
     pub(crate) local: bool,
+    /// Every mount of the server, and where it is in its life.
+    pub(crate) sites: Vec<Arc<Site>>,
+    pub(crate) phases: Phases,
 }
 
 impl MetricsDesk {
@@ -38,8 +44,14 @@ impl MetricsDesk {
             return Err(Error::new(codes::BAD_HEADER)
                 .message("This listener is reached by its address or as localhost."));
         }
-        if request.uri().path() != "/metrics" {
-            return Err(Error::new(codes::NO_ROUTE).message("There is /metrics here, and nothing else."));
+        let path = request.uri().path();
+        if let Some(probe) = Probe::at(path) {
+            let (phase, sites) = (*self.phases.borrow(), self.sites.iter().map(|site| &**site));
+            return probe.answer(request.method(), &self.engine, phase, sites);
+        }
+        if path != "/metrics" {
+            let message = "There are /metrics, /health/live and /health/ready here, and nothing else.";
+            return Err(Error::new(codes::NO_ROUTE).message(message));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Error::new(codes::METHOD_NOT_ALLOWED));

@@ -6,6 +6,8 @@
 mod desk;
 mod hubs;
 mod process;
+mod renewals;
+mod traces;
 mod vitals;
 
 use std::sync::Arc;
@@ -24,6 +26,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub(crate) use desk::MetricsDesk;
+
+use crate::http::tls::Tls;
+use crate::telemetry::Telemetry;
 
 /// Upper bounds of the times that answers take, in seconds.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -70,9 +75,9 @@ pub struct MountMetrics {
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Metrics {
-    /// Metrics of a server over this engine; everything stands at zero.
+    /// Metrics of a server over this engine, with its certificate and its traces where it has any; everything stands at zero.
     #[must_use]
-    pub fn new(engine: &Engine) -> Self {
+    pub fn new(engine: &Engine, tls: Option<&Tls>, telemetry: Option<&Telemetry>) -> Self {
         let mut whole = Registry::default();
         whole.register_collector(Box::new(process::Process));
         let registry = whole.sub_registry_with_prefix("doorward");
@@ -104,6 +109,12 @@ impl Metrics {
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", version);
         registry.register_collector(Box::new(vitals::Vitals(engine.clone())));
+        if let Some(tls) = tls {
+            registry.register_collector(Box::new(renewals::Renewals(tls.clone())));
+        }
+        if let Some(telemetry) = telemetry {
+            registry.register_collector(Box::new(traces::Traces(telemetry.clone())));
+        }
         let hubs = hubs::Hubs::default();
         registry.register_collector(Box::new(hubs.clone()));
         Self(Arc::new(Inner { registry: whole, requests, seconds, errors, connections, hubs }))

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::*;
 
@@ -47,7 +47,7 @@ impl Answering for Echo {
 struct Running {
     address: SocketAddr,
     echo: Arc<Echo>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Phase>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -67,7 +67,7 @@ fn everybody() -> Arc<[Network]> {
 async fn start_as(manners: Manners) -> Running {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let (stop, stopping) = watch::channel(false);
+    let (stop, stopping) = watch::channel(Phase::Serving);
     let echo = Arc::new(Echo::default());
     let task = tokio::spawn(serve(socket, Arc::clone(&echo) as _, manners, stopping));
     Running { address, echo, stop, task }
@@ -202,7 +202,7 @@ async fn stopping_finishes_what_was_taken_and_takes_no_more() {
         assert!(tokio::time::Instant::now() < deadline, "the request never arrived");
         tokio::task::yield_now().await;
     }
-    running.stop.send(true).unwrap();
+    running.stop.send(Phase::Stopping).unwrap();
     let refused = async {
         while TcpStream::connect(running.address).await.is_ok() {
             tokio::task::yield_now().await;
@@ -269,8 +269,46 @@ async fn stopping_waits_for_no_handshake() {
     let _silent = TcpStream::connect(running.address).await.unwrap();
     // Whoever comes later is taken later: now the silent peer's handshake is awaited.
     alerted(running.address).await;
-    running.stop.send_replace(true);
+    running.stop.send_replace(Phase::Stopping);
     tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("it stops").unwrap();
+}
+
+/// Reads one answer whose body is a path and `=`, and leaves the connection open.
+async fn answered(stream: &mut TcpStream, end: &[u8]) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(end) {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "closed early");
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn an_idle_connection_has_one_more_request_once_another_process_has_the_listener() {
+    let running = start(Patience::default()).await;
+    let mut kept = TcpStream::connect(running.address).await.unwrap();
+    kept.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(!answered(&mut kept, b"/a=").await.contains("connection: close"));
+    let mut fresh = TcpStream::connect(running.address).await.unwrap();
+    // Whoever comes later is taken later.
+    exchange(running.address, b"GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    running.stop.send_replace(Phase::HandedOver);
+    for stream in [&mut kept, &mut fresh] {
+        stream.write_all(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains("connection: close\r\n") && answer.ends_with("/b="), "{answer}");
+    }
+    tokio::time::timeout(Duration::from_secs(5), running.task).await.expect("serving ends").unwrap();
+}
+
+#[tokio::test]
+async fn whoever_leaves_answers_and_says_that_it_is_the_last_time() {
+    let running = start(Patience::default()).await;
+    running.stop.send_replace(Phase::Leaving);
+    let text = exchange(running.address, b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(text.contains("connection: close\r\n") && text.ends_with("/a="), "{text}");
+    assert!(TcpStream::connect(running.address).await.is_ok());
 }
 
 #[tokio::test]

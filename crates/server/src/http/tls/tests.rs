@@ -105,3 +105,21 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
     let outcome = tls.accept(ours, Duration::from_millis(20)).await;
     assert_eq!(outcome.err().map(|error| error.kind()), Some(io::ErrorKind::TimedOut));
 }
+
+#[test]
+fn a_renewal_is_shown_by_every_clone_and_its_end_is_known() {
+    let key = KeyPair::generate().expect("a key");
+    let at = |year: i32| {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(year, 1, 1));
+        let made = params.self_signed(&key).expect("signed").pem();
+        Tls::from_pem(made.as_bytes(), key.serialize_pem().as_bytes(), NOON).expect("good")
+    };
+    let (shown, renewal) = (at(2028), at(2029));
+    let clone = shown.clone();
+    assert_eq!((clone.ends_at_s(), clone.renewals()), (1_830_297_600, (0, 0)));
+    shown.renew(&renewal);
+    shown.count_refusal();
+    assert_eq!((clone.ends_at_s(), clone.renewals()), (1_861_920_000, (1, 1)));
+    assert!(Arc::ptr_eq(&clone.0.identity.read().config, &renewal.0.identity.read().config));
+}

@@ -19,7 +19,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::hub;
@@ -31,7 +30,7 @@ use crate::http::extract::{Seen, user_agent};
 use crate::http::frames::{Message, Opcode};
 use crate::http::respond::Answer;
 use crate::http::sources::Shown;
-use crate::http::websocket::stopped;
+use crate::phase::{Phases, taking_nothing};
 use crate::request::Request;
 use crate::server::MessageRate;
 
@@ -125,8 +124,8 @@ impl Arrival {
             }
         };
         client.send(Opcode::Text, info.to_string().as_bytes()).await.ok()?;
-        let stopping = self.request.site.stopping.clone();
-        Some(Stay::new(client, link, (access, stopping), self.request.site.message_rate))
+        let phases = self.request.site.phases.clone();
+        Some(Stay::new(client, link, (access, phases), self.request.site.message_rate))
     }
 
     /// What the handshake showed. A browser sends its cookies whoever made the page that opens a WebSocket.
@@ -219,7 +218,7 @@ impl Stay {
     fn new(
         client: Duplex,
         link: Link,
-        (mut access, mut stopping): (Access, watch::Receiver<bool>),
+        (mut access, mut phases): (Access, Phases),
         rate: MessageRate,
     ) -> Self {
         let ends = FuturesUnordered::new();
@@ -228,7 +227,7 @@ impl Stay {
                 tokio::select! {
                     biased;
                     () = access.ended() => (1008, Cow::from("Authentication error: the credential has ended")),
-                    () = stopped(&mut stopping) => (1001, Cow::from("Server is shutting down")),
+                    () = taking_nothing(&mut phases) => (1001, Cow::from("Server is shutting down")),
                 }
             }
             .boxed(),

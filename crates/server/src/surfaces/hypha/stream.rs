@@ -21,7 +21,7 @@ use futures_util::stream::unfold;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::socket::WRITE_PATIENCE;
@@ -30,7 +30,7 @@ use super::{caller, hub};
 use crate::access::Access;
 use crate::http::body::{Body, BodyError};
 use crate::http::respond::{Answer, json_answer};
-use crate::http::websocket::stopped;
+use crate::phase::{Phases, taking_nothing};
 use crate::request::Request;
 use crate::site::Site;
 
@@ -121,7 +121,7 @@ async fn let_in(
     let site = Arc::clone(&request.site);
     let stream = site.streams.insert(address, link.sender(), proof, site.message_rate);
     let (parts, coming) = mpsc::channel(1);
-    let line = Line { link, access, stopping: site.stopping.clone(), site, stream, parts };
+    let line = Line { link, access, phases: site.phases.clone(), site, stream, parts };
     tokio::spawn(line.run(packed(&info)));
     let mut answer = answer(coming, cookie);
     if let Some(line) = &request.line {
@@ -182,7 +182,7 @@ fn refusal(hello: &Hello, refused: &Refused) -> Answer {
 struct Line {
     link: Link,
     access: Access,
-    stopping: watch::Receiver<bool>,
+    phases: Phases,
     site: Arc<Site>,
     stream: Arc<Stream>,
     parts: mpsc::Sender<Bytes>,
@@ -214,7 +214,7 @@ impl Line {
             let place = tokio::select! {
                 biased;
                 () = self.access.ended() => return over(),
-                () = stopped(&mut self.stopping) => return Some("Server is shutting down".to_owned()),
+                () = taking_nothing(&mut self.phases) => return Some("Server is shutting down".to_owned()),
                 () = self.link.closing() => None,
                 place = timeout(WRITE_PATIENCE, self.parts.reserve()) => Some(place.ok()?.ok()?),
             };
@@ -222,7 +222,7 @@ impl Line {
             let next = tokio::select! {
                 biased;
                 () = self.access.ended() => return over(),
-                () = stopped(&mut self.stopping) => return Some("Server is shutting down".to_owned()),
+                () = taking_nothing(&mut self.phases) => return Some("Server is shutting down".to_owned()),
                 () = self.parts.closed() => return None,
                 out = self.link.next() => match out {
                     Some(Out::Frame(bytes)) => bytes,

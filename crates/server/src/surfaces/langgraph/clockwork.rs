@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::crons::as_run;
 use super::run_request::{self, Place};
+use crate::phase::taking_nothing;
 use crate::request::Request;
 use crate::site::Site;
 
@@ -33,7 +34,7 @@ const ACTIONS: &[&ActionDef] =
 /// Begins what is due on a mount, until the server stops.
 pub(crate) async fn keep(engine: Engine, site: Arc<Site>) {
     let Ok(path) = canonical(b"/runs/crons") else { return };
-    let mut stopping = site.stopping.clone();
+    let mut phases = site.phases.clone();
     let mut swept = None;
     loop {
         let came = match sweep(&engine, &site, &mut swept).await {
@@ -50,7 +51,7 @@ pub(crate) async fn keep(engine: Engine, site: Arc<Site>) {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = taking_nothing(&mut phases) => return,
         }
     }
 }

@@ -1,0 +1,172 @@
+//! What the process is told while it serves.
+//!
+//! | signal | means |
+//! |---|---|
+//! | `SIGTERM`, `SIGINT` | finish what was taken and stop; once more: leave at once |
+//! | `SIGUSR2` | start the program anew and hand the listeners to it ([`crate::succession`]) |
+//! | `SIGHUP` | read the certificate again ([`crate::certificates`]) |
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use doorward_server::Bound;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::succession::{Program, Successor};
+use crate::supervisor::Supervisor;
+
+/// How a server ended.
+pub(crate) enum End {
+    /// It was told to stop.
+    Stopped,
+    /// Another process serves in its place.
+    HandedOver(Box<Successor>),
+}
+
+/// The signals that end or replace the process.
+pub(crate) struct Signals {
+    stop: Stop,
+    replace: Signal,
+}
+
+/// Being told to stop.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The signal to read the certificate again.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn hang_up() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+/// Takes the signal over without looking at it: there is nothing to read again, which is no reason to end.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn ignore_hang_up() -> io::Result<()> {
+    hang_up().map(drop)
+}
+
+impl Signals {
+    /// Takes them over.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new() -> io::Result<Self> {
+        // A write beyond a limit on file sizes is to fail as on a full disk, not to end the process. Once taken over, the
+        // signal stays so.
+        drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
+        let stop =
+            Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
+        Ok(Self { stop, replace: signal(SignalKind::user_defined2())? })
+    }
+
+    /// Serves until one of them ends that.
+    ///
+    /// # Errors
+    /// The system has no descriptors to keep for a successor.
+    pub(crate) async fn during(
+        mut self,
+        bound: Bound,
+        program: &Program,
+        supervisor: &Supervisor,
+        leave_after: Duration,
+    ) -> io::Result<End> {
+        let (life, sockets) = (bound.life(), bound.sockets()?);
+        let (stopping, stopped) = oneshot::channel::<()>();
+        let running = bound.run(async move {
+            // The sender is never dropped before it has sent, so an error cannot come.
+            let _ = stopped.await;
+        });
+        tokio::pin!(running);
+        let end = tokio::select! {
+            () = &mut running => return Ok(End::Stopped),
+            end = self.ended(program, &sockets) => end,
+        };
+        // Kept open here, they would go on taking connections that nobody answers.
+        drop(sockets);
+        match &end {
+            End::Stopped => {
+                supervisor.stopping();
+                life.leave();
+                if !leave_after.is_zero() {
+                    tracing::info!(
+                        "leaving: /health/ready says so for {} s before anything is refused",
+                        leave_after.as_secs()
+                    );
+                    tokio::select! {
+                        () = &mut running => return Ok(end),
+                        () = tokio::time::sleep(leave_after) => {}
+                        () = self.stop.told() => {}
+                    }
+                }
+                tracing::info!("stopping: what was taken is finished; once more to leave at once");
+            }
+            End::HandedOver(successor) => {
+                supervisor.succeeded_by(successor.pid());
+                life.hand_over();
+                tracing::info!(
+                    pid = successor.pid(),
+                    "another process serves now: what was taken is finished here; SIGTERM to leave at once"
+                );
+            }
+        }
+        let _ = stopping.send(());
+        tokio::select! {
+            () = running => {}
+            () = self.stop.told() => tracing::warn!("leaving at once"),
+        }
+        Ok(end)
+    }
+
+    /// Waits for what ends the service of this process. A successor that does not come about ends nothing.
+    async fn ended(&mut self, program: &Program, sockets: &[(SocketAddr, OwnedFd)]) -> End {
+        loop {
+            tokio::select! {
+                () = self.stop.told() => return End::Stopped,
+                _ = self.replace.recv() => {}
+            }
+            if std::process::id() == 1 {
+                // With the first process its container ends, whoever else is in it.
+                tracing::error!(
+                    "as the first process of a container this one cannot be replaced: replace the container"
+                );
+                continue;
+            }
+            tracing::info!("asked to let another process take over: it is started now");
+            let mut successor = match Successor::start(program, sockets) {
+                Ok(successor) => Box::new(successor),
+                Err(error) => {
+                    tracing::error!(%error, "the process that is to take over cannot be started; this one goes on");
+                    continue;
+                }
+            };
+            let outcome = tokio::select! {
+                () = self.stop.told() => return End::Stopped,
+                outcome = successor.ready() => outcome,
+            };
+            match outcome {
+                Ok(()) => return End::HandedOver(successor),
+                Err(what) => tracing::error!(
+                    "the process that is to take over does not serve ({what}); this one goes on"
+                ),
+            }
+        }
+    }
+}
