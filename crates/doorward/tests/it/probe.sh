@@ -14,6 +14,17 @@ process=$(systemctl show doorward.service -p MainPID --value)
 grep -E "^(NoNewPrivs|Seccomp|CapEff|CapBnd):" "/proc/$process/status"
 test "$(stat -c %U:%a /var/lib/doorward/doorward.db)" = doorward:600
 doorward doctor --config $config
+# Another process takes its place, and nobody notices.
+systemctl kill -s USR2 --kill-whom=main doorward.service
+for _ in $(seq 100); do
+    [ "$(systemctl show doorward.service -p MainPID --value)" = "$process" ] || break
+    sleep 0.1
+done
+successor=$(systemctl show doorward.service -p MainPID --value)
+test "$successor" != 0 && test "$successor" != "$process"
+answers
+systemctl reload doorward.service
+test "$(systemctl show doorward.service -p ActiveState --value)" = active
 systemctl start doorward-backup.service
 backup=$(echo /var/backups/doorward/doorward-*.db)
 test "$(stat -c %U:%a "$backup")" = doorward:600
