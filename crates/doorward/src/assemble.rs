@@ -120,13 +120,29 @@ pub(crate) async fn assemble_with(setup: &Setup, start: Start) -> Result<Assembl
 
 /// As [`assemble_with`], for an application that Doorward is part of.
 pub(crate) async fn assemble_in(setup: &Setup, start: Start, around: Around) -> Result<Assembled, Failure> {
+    let options = Options { now_ms: around.clock.now_ms(), ..Options::default() };
+    assemble_on(setup, start, around, &options).await
+}
+
+/// As [`assemble_with`], on a store that is there and up to date, and that nothing is written to.
+pub(crate) async fn assemble_to_look(setup: &Setup) -> Result<Assembled, Failure> {
+    let options = Options { read_only: true, ..Options::default() };
+    assemble_on(setup, Start::None, Around::default(), &options).await
+}
+
+async fn assemble_on(
+    setup: &Setup,
+    start: Start,
+    around: Around,
+    options: &Options,
+) -> Result<Assembled, Failure> {
     let handlers = handlers::open(setup, start).await?;
     let hosts = match start {
         Start::All => handlers::open_start_ups(setup).await?,
         Start::None => BTreeMap::new(),
     };
     let config = &setup.config;
-    let store = Arc::new(open_store(config, &*around.clock)?);
+    let store = Arc::new(open_store(config, options)?);
     let parts = Parts {
         store: Arc::clone(&store) as Arc<dyn ports::Store>,
         clock: around.clock,
@@ -231,9 +247,8 @@ fn webhook((name, configured): (&String, &config::Webhook)) -> Webhook {
     }
 }
 
-fn open_store(config: &Config, clock: &dyn Clock) -> Result<SqlStore, Failure> {
-    let options = Options { now_ms: clock.now_ms(), ..Options::default() };
-    SqlStore::open(config.store.address().expose(), &options).map_err(|error| unusable(config, &error))
+fn open_store(config: &Config, options: &Options) -> Result<SqlStore, Failure> {
+    SqlStore::open(config.store.address().expose(), options).map_err(|error| unusable(config, &error))
 }
 
 /// How many migrations the configured store, which is there, would still be given.

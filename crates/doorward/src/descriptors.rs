@@ -10,13 +10,25 @@ pub(crate) fn make_room(max_connections: usize) -> Option<String> {
     // An upstream's connection may stand behind each of the clients'.
     let wanted = (max_connections as u64).saturating_mul(2).saturating_add(BESIDE);
     let limit = getrlimit(Resource::Nofile);
-    let most = limit.maximum.unwrap_or(u64::MAX);
-    let given = wanted.min(most).max(limit.current.unwrap_or(u64::MAX));
+    let given = given(wanted, &limit);
     if setrlimit(Resource::Nofile, Rlimit { current: Some(given), maximum: limit.maximum }).is_err() {
         let current = limit.current.unwrap_or(u64::MAX);
         return (current < wanted).then(|| short(current, max_connections));
     }
-    (given < max_connections as u64 + BESIDE).then(|| short(given, max_connections))
+    too_few(given, max_connections)
+}
+
+/// What would be missing, without asking for anything.
+pub(crate) fn lacking(max_connections: usize) -> Option<String> {
+    too_few(given(u64::MAX, &getrlimit(Resource::Nofile)), max_connections)
+}
+
+fn given(wanted: u64, limit: &Rlimit) -> u64 {
+    wanted.min(limit.maximum.unwrap_or(u64::MAX)).max(limit.current.unwrap_or(u64::MAX))
+}
+
+fn too_few(given: u64, max_connections: usize) -> Option<String> {
+    (given < (max_connections as u64).saturating_add(BESIDE)).then(|| short(given, max_connections))
 }
 
 fn short(given: u64, max_connections: usize) -> String {

@@ -71,6 +71,7 @@ mod commands;
 pub mod config;
 mod descriptors;
 mod directory;
+mod doctor;
 mod handlers;
 mod hypha;
 mod library;

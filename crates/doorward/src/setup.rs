@@ -144,7 +144,9 @@ impl Setup {
         };
         let setup = match &dev {
             Some(directory) => {
-                if !directory.join(DATABASE).exists() {
+                // A directory that is named may hold nothing but the key of what is to be put there.
+                let may_lack_one = create && data_dir.is_some() && directory.join(MASTER_KEY).exists();
+                if !directory.join(DATABASE).exists() && !may_lack_one {
                     return Err(Failure::refused(
                         format!("there is no store in {}", directory.display()),
                         "name its place with --data-dir or --config, or start `doorward dev` first",

@@ -11,6 +11,7 @@
 
 pub mod backend;
 pub mod conformance;
+pub mod file;
 pub mod filter;
 mod jobs;
 pub mod migrate;

@@ -29,6 +29,8 @@ pub struct Options {
     pub connections: usize,
     /// Refuse to grow past this size (SQLite).
     pub max_size_bytes: Option<u64>,
+    /// Only look: nothing is made or brought up to date, and writes are refused.
+    pub read_only: bool,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             scan_readers: 2,
             connections: 8,
             max_size_bytes: None,
+            read_only: false,
         }
     }
 }

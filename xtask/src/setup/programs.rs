@@ -77,6 +77,11 @@ static PROGRAMS: &[Program] = &[
         used_for: "forward-auth",
     },
     Program {
+        probe: &["systemd-analyze", "--version"],
+        package: "systemd",
+        used_for: "the unit of deploy/, which it judges",
+    },
+    Program {
         // What Apache's script asks with.
         probe: &["sh", "-c", "ls /usr/share/lua/5.*/socket/http.lua"],
         package: "lua-socket",

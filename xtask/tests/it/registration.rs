@@ -28,6 +28,7 @@ const PLUG_POINTS: &[PlugPoint] = &[
     },
     PlugPoint { dir: "crates/store/src/shared", not_things: &[], elsewhere: &[] },
     PlugPoint { dir: "crates/doorward/src/commands", not_things: &[], elsewhere: &[] },
+    PlugPoint { dir: "crates/doorward/src/doctor/checks", not_things: &[], elsewhere: &[] },
     PlugPoint { dir: "crates/doorward/src/accounts/formats", not_things: &[], elsewhere: &[] },
 ];
 

@@ -47,6 +47,33 @@ impl<'e> Audit<'e> {
         self.walk(permit, |_| {}).await
     }
 
+    /// Checks the newest lines, at most 1000: each against the one before it, where that is among them. Returns how many there are,
+    /// and what does not hold.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn verify_newest(&self, permit: Permit<audit::Read>) -> Result<(usize, Vec<ChainFault>)> {
+        let mut found = self.list(permit, AuditQuery { limit: 1000, ..AuditQuery::default() }).await?;
+        found.sort_by(|a, b| (&a.node, a.seq).cmp(&(&b.node, b.seq)));
+        let mut faults = Vec::new();
+        let mut before: Option<&AuditRecord> = None;
+        for record in &found {
+            let previous = match before.replace(record) {
+                Some(previous) if previous.node == record.node => Some((previous.seq, &*previous.hash)),
+                _ if record.seq == 1 => Some((0, GENESIS)),
+                // The line before it is older than what was asked for.
+                _ => None,
+            };
+            let holds = |(seq, hash): (i64, &str)| {
+                record.seq == seq + 1 && record.hash == link(hash, &record.node, record.seq, &record.entry)
+            };
+            if !previous.is_none_or(holds) {
+                faults.push(ChainFault { node: record.node.clone(), seq: record.seq });
+            }
+        }
+        Ok((found.len(), faults))
+    }
+
     /// Walks every chain as [`Audit::verify`] does, and hands over each line: one node after the other, each in order.
     ///
     /// # Errors

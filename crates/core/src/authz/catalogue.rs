@@ -220,6 +220,13 @@ catalogue! {
         /// Ending a key: its tokens are refused from then on.
         Retire = "retire", Admin, Durable;
     }
+    /// Copies of everything that is kept.
+    backup {
+        /// Making one. Does not imply the master key, without which what is sealed in it stays so.
+        Make = "make", Admin, Durable;
+        /// Putting one in the place of what is there.
+        Restore = "restore", Admin, Durable;
+    }
     /// The audit log.
     audit {
         /// Reading it.

@@ -85,6 +85,18 @@ impl KeyRing {
         Ok(Self { purpose: purpose.to_owned(), state: ArcSwap::from_pointee(state(engine.sealer(), &rows)?) })
     }
 
+    /// Makes a new key sign and no other verify: the writes for it, and the new key's id.
+    pub(super) fn begin_anew(&self, engine: &Engine) -> Result<(Vec<Write>, KeyId)> {
+        let state = self.state.load();
+        let row = generate(engine, &self.purpose, state.signer.algorithm())?;
+        let (id, at_ms) = (row.id.clone(), engine.now_ms());
+        let retire = |info: &KeyInfo| Write::RetireSealedKey { id: info.id.clone(), at_ms };
+        let live = state.infos.iter().filter(|info| info.retired_at_ms.is_none());
+        let mut writes: Vec<Write> = live.map(retire).collect();
+        writes.extend([Write::InsertSealedKey(row), Write::Announce(Change::Keys)]);
+        Ok((writes, id))
+    }
+
     /// Reads the ring again.
     pub(crate) async fn reload(&self, engine: &Engine) -> Result<()> {
         let rows = engine.store().sealed_keys(&self.purpose).await?;

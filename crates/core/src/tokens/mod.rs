@@ -9,6 +9,7 @@ pub mod model;
 pub mod profile;
 pub mod refresh;
 pub mod remote_keys;
+mod restored;
 pub mod revoke;
 pub mod seal;
 pub mod seen;

@@ -17,7 +17,7 @@ use crate::ports::store::{Change, Write};
 use crate::principal::LOCAL;
 
 /// How long a revocation stands when nobody knows when the token would have expired: longer than any life we issue.
-const FOR_LONG_MS: i64 = 10 * 366 * 86_400_000;
+pub(super) const FOR_LONG_MS: i64 = 10 * 366 * 86_400_000;
 
 /// Longest name of what is revoked: it stands in an index.
 const MAX_NAME_BYTES: usize = 512;

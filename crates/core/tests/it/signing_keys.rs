@@ -1,6 +1,8 @@
 //! Rotation.
 
+use doorward_core::authn::Presented;
 use doorward_core::authz::Target;
+use doorward_core::identity::users::NewUser;
 use doorward_protocols::jose::Algorithm;
 
 use doorward_core::memory::feed;
@@ -32,6 +34,42 @@ async fn the_newest_key_signs_all_verify_and_a_retired_one_no_longer_does() {
     assert_eq!(code(house.bearer(ann.token()).await), "token_invalid");
     assert_eq!(code(house.bearer(newer.access.token.expose()).await), "ok");
     assert_eq!(code(retire("sig_unknown").await), "not_found");
+}
+
+#[tokio::test]
+async fn a_restored_store_begins_anew_with_one_key_and_nothing_that_was_given_out() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let secret = house.engine.setup().secret().await.expect("works").expect("no administrator yet");
+    let ring = house.engine.ring("sign:native", Algorithm::ES256).await.expect("open");
+    let may = || house.system();
+    let keys = house.engine.signing_keys();
+    keys.rotate(may().permit(Target::any()).expect("may"), &ring, Some(Algorithm::EdDSA))
+        .await
+        .expect("rotated");
+    house.clock.advance_ms(1);
+    let permit = may().permit(Target::any()).expect("may");
+    let signs = house.engine.tokens().begin_anew(permit, Some(&ring)).await.expect("done");
+    assert_eq!(ring.signer().kid(), signs.as_ref().map(|id| id.as_str()));
+    assert_eq!(
+        (ring.signer().algorithm(), ring.public_keys().len()),
+        (Algorithm::EdDSA, 1),
+        "as before, alone"
+    );
+    assert_ne!(code(house.bearer(ann.token()).await), "ok");
+    let origin = house.origin_at("127.0.0.1");
+    let nobody =
+        house.engine.authenticate(&house.mount, origin, &Presented::nothing()).await.expect("nobody");
+    let boss = NewUser {
+        username: Some("boss".into()),
+        password: Some("a long password 1".into()),
+        ..NewUser::default()
+    };
+    let permit = nobody.permit(Target::any()).expect("may try");
+    assert_eq!(code(house.engine.setup().administrator(permit, &secret, boss).await), "code_spent");
+    house.clock.advance_s(1);
+    let newer = house.login("ann").await;
+    assert_eq!(code(house.bearer(newer.access.token.expose()).await), "ok");
 }
 
 #[tokio::test]

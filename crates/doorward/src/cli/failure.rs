@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use doorward_core::error::{Error, codes};
+use doorward_store::file::FileError;
 use serde_json::{Value, json};
 
 use crate::config::{Problem, Problems};
@@ -107,6 +108,22 @@ impl From<Error> for Failure {
             if error.is(codes::INTERNAL) { "report it, with what was asked" } else { error.code().advice };
         let code = error.code().name;
         Self::new(code, format!("{}{detail}{source} [{code}]", error.public_message()), mend.to_owned(), 1)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let mend = match &error {
+            FileError::Exists(_) => "name a file that is not there yet",
+            FileError::InUse(_) => "stop the server, and whatever else works on the store",
+            FileError::Foreign { .. } => {
+                "name a backup that `doorward backup` of this version or an older one made"
+            }
+            FileError::Damaged { .. } => "take another backup: this one cannot be trusted",
+            FileError::Io { .. } => "look at the disk, the permissions and the path",
+            FileError::Store(_) => "look at the store, the disk and the permissions",
+        };
+        Self::refused(error.to_string(), mend)
     }
 }
 

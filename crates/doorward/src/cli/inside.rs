@@ -13,6 +13,7 @@ use super::{Failure, StoreOptions, Surroundings};
 use crate::assemble::{Assembled, assemble_with};
 use crate::config::nearest::nearest;
 use crate::handlers::Start;
+use crate::setup::Setup;
 
 /// An engine on a store, and the one who asks it: the command line.
 pub(crate) struct Inside {
@@ -21,6 +22,13 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
+    /// The command line, asking this engine.
+    pub(crate) fn of(assembled: Assembled) -> Self {
+        let native = assembled.mounts.first().expect("a native mount is always there");
+        let call = assembled.engine.system_call(&native.mount, "command-line");
+        Self { assembled, call }
+    }
+
     /// Leave to do `A` to whatever `target` is.
     pub(crate) fn permit<A: Action>(&self, target: Target<'_>) -> Result<Permit<A>, Failure> {
         Ok(self.call.permit(target)?)
@@ -97,13 +105,17 @@ pub(crate) fn inside<T>(
     surroundings: &Surroundings,
     work: impl AsyncFnOnce(&Inside) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let setup = options.setup(surroundings)?;
+    inside_of(&options.setup(surroundings)?, work)
+}
+
+/// As [`inside`], on what was read already.
+pub(crate) fn inside_of<T>(
+    setup: &Setup,
+    work: impl AsyncFnOnce(&Inside) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let assembled = assemble_with(&setup, Start::None).await?;
-        let native = assembled.mounts.first().expect("a native mount is always there");
-        let call = assembled.engine.system_call(&native.mount, "command-line");
-        let inside = Inside { assembled, call };
+        let inside = Inside::of(assemble_with(setup, Start::None).await?);
         let done = work(&inside).await;
         inside.assembled.close().await;
         done

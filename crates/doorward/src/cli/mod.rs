@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use failure::Failure;
-pub(crate) use inside::{Inside, inside};
+pub(crate) use inside::{Inside, inside, inside_of};
 pub(crate) use moment::{moment, moment_or, span_s};
 pub use options::Surroundings;
 pub(crate) use options::{ReadyOptions, ServerOptions, StoreOptions};

@@ -1,15 +1,18 @@
 //! The commands there are. To add one: a file here, and a row in [`BUILTIN`].
 
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod dev;
+mod doctor;
 mod explain;
 mod handlers;
 mod key;
 mod man;
 mod migrate;
 mod policy;
+mod restore;
 mod serve;
 mod session;
 mod supabase;
@@ -33,8 +36,11 @@ pub(crate) static BUILTIN: &[&Descriptor] = &[
     &explain::COMMAND,
     &policy::COMMAND,
     &config::COMMAND,
+    &doctor::COMMAND,
     &handlers::COMMAND,
     &migrate::COMMAND,
+    &backup::COMMAND,
+    &restore::COMMAND,
     &completions::COMMAND,
     &man::COMMAND,
 ];

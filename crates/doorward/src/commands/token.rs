@@ -287,7 +287,7 @@ fn revoke(which: WhichTokens, common: &Common, surroundings: &Surroundings) -> R
 
 impl Inside {
     /// The keys of the native mount.
-    fn ring(&self) -> Result<&KeyRing, Failure> {
+    pub(crate) fn ring(&self) -> Result<&KeyRing, Failure> {
         let rings = self.assembled.mounts.iter().find_map(|mounted| match &mounted.mount.tokens.keys {
             Keys::Ring(ring) => Some(&**ring),
             Keys::Fixed { .. } => None,

@@ -45,6 +45,11 @@ impl Store {
         Self { path: ":memory:".into(), url: None, url_file: None }
     }
 
+    /// A SQLite file that no configuration names.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), url: None, url_file: None }
+    }
+
     /// What the store's library opens. It may hold a password.
     #[must_use]
     pub fn address(&self) -> SecretText {

@@ -33,8 +33,11 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("explain", &[]),
     ("policy", &["test"]),
     ("config", &["check", "show", "example"]),
+    ("doctor", &[]),
     ("handlers", &["check"]),
     ("migrate", &["status", "apply"]),
+    ("backup", &[]),
+    ("restore", &[]),
     ("completions", &[]),
     ("man", &[]),
 ];

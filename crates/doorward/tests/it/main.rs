@@ -2,8 +2,11 @@
 
 mod accounts;
 mod agents;
+mod backup;
 mod commands;
+mod deployment;
 mod dev;
+mod doctor;
 mod explain;
 mod help;
 mod hypha;

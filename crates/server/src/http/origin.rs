@@ -1,5 +1,6 @@
 //! Where a request comes from, as far as it can be believed.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -31,6 +32,13 @@ impl Network {
         self.bits == 0
     }
 
+    /// How many addresses lie in this range; the largest number where there are more.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let all = if self.address.is_ipv4() { 32 } else { 128 };
+        1_u64.checked_shl(u32::from(all - self.bits)).unwrap_or(u64::MAX)
+    }
+
     /// Whether the address lies in this range. IPv4 addresses mapped into IPv6 count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -46,6 +54,12 @@ impl Network {
 
 fn same_prefix(a: u128, b: u128, bits: u8) -> bool {
     bits == 0 || (a ^ b) >> (128 - u32::from(bits)) == 0
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
 }
 
 impl FromStr for Network {

@@ -6,7 +6,7 @@
 mod answer;
 mod postgres;
 mod rows;
-mod sqlite;
+pub(crate) mod sqlite;
 mod step;
 mod value;
 

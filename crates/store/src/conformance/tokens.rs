@@ -197,6 +197,12 @@ pub async fn a_code_is_spent_once_in_time(open: Open<'_>) {
     put(&store, vec![Write::DropCodes { purpose: "setup".into() }]).await;
     assert!(!store.any_code("setup", NOW_MS).await.expect("a read"));
     put(&store, vec![spend("recovery", 1, NOW_MS)]).await;
+    let expires_at_ms = NOW_MS + 10;
+    let insert = |purpose: &str| Write::InsertCode { purpose: purpose.into(), hash: [7; 32], expires_at_ms };
+    put(&store, vec![insert("setup"), insert("recovery"), Write::DropEveryCode { now_ms: NOW_MS }]).await;
+    for purpose in ["setup", "recovery"] {
+        assert!(!store.any_code(purpose, NOW_MS).await.expect("a read"), "{purpose}");
+    }
 }
 
 /// Every kind of change comes back as announced, numbered from 1 without gaps, as far as asked for.

@@ -28,6 +28,10 @@ pub(super) fn drop_all(purpose: String) -> Step {
     Step::any("DELETE FROM code WHERE purpose = $1", owned![purpose])
 }
 
+pub(super) fn drop_every(now_ms: i64) -> Step {
+    Step::any("DELETE FROM code WHERE expires_at_ms > $1", owned![now_ms])
+}
+
 impl Codes for SqlStore {
     fn any_code<'a>(&'a self, purpose: &'a str, now_ms: i64) -> StoreFuture<'a, bool> {
         Box::pin(async move {

@@ -1,5 +1,6 @@
 //! The store as its users see it: the conformance suite over every database, and what is one database's own.
 
+mod copies;
 mod files;
 mod fresh;
 mod group_commit;

@@ -27,7 +27,7 @@ use self::address::Address;
 use self::connect::{Connection, Purpose};
 use self::writer::Writer;
 use super::{Answer, Backend, EachRows, Opened, Rows, Step, Value};
-use crate::migrate::Pending;
+use crate::migrate::{Pending, Upgrade};
 use crate::store::Options;
 
 pub(super) use address::name;
@@ -46,9 +46,12 @@ pub(super) struct Postgres {
 /// Opens what `address` names (`postgres://user:password@host/database`).
 pub(super) fn open(address: &str, options: &Options) -> Opened {
     let address = Address::parse(address)?;
-    migrate::bring_up_to_date(&address, options)?;
+    let upgrade = if options.read_only { Upgrade::Refuse } else { options.upgrade };
+    migrate::bring_up_to_date(&address, &Options { upgrade, ..options.clone() })?;
     let reads = connect::pool(&address, options.connections, Purpose::Reads)?;
-    let writer = Writer::new(connect::pool(&address, 1, Purpose::Writes)?, options);
+    // The database itself refuses what only looks and yet writes.
+    let purpose = if options.read_only { Purpose::Reads } else { Purpose::Writes };
+    let writer = Writer::new(connect::pool(&address, 1, purpose)?, options);
     Ok(Arc::new(Postgres { reads, writer }))
 }
 

@@ -28,9 +28,9 @@ const READER_BUSY_MS: u64 = 1_000;
 const WAL_ATTEMPTS: u32 = 100;
 const WAL_PAUSE_MS: u64 = 20;
 
-fn open(path: &Path, busy_ms: u64) -> Result<Connection, StoreError> {
+fn open(path: &Path, busy_ms: u64, access: OpenFlags) -> Result<Connection, StoreError> {
     // No URI flag: a `?` in a path is a character, not the start of options. No CREATE: `files` creates.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(store_error)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     // Plans by the statement alone: otherwise SQLite prepares anew, at every run, whatever it could plan differently
@@ -45,7 +45,7 @@ fn open(path: &Path, busy_ms: u64) -> Result<Connection, StoreError> {
 
 /// The connection that writes.
 pub(super) fn writer(path: &Path, options: &Options, scratch: bool) -> Result<Connection, StoreError> {
-    let connection = open(path, options.busy_ms)?;
+    let connection = open(path, options.busy_ms, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     turn_on_wal(&connection)?;
     let synchronous = if scratch { "OFF" } else { "FULL" };
     connection
@@ -68,11 +68,21 @@ pub(super) fn writer(path: &Path, options: &Options, scratch: bool) -> Result<Co
 
 /// A connection that reads and cannot write; `cache_kib` is what it keeps in memory, at most.
 pub(super) fn reader(path: &Path, cache_kib: u32) -> Result<Connection, StoreError> {
-    let connection = open(path, READER_BUSY_MS)?;
+    let connection = open(path, READER_BUSY_MS, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection
         .execute_batch(&format!("PRAGMA query_only = ON; PRAGMA cache_size = -{cache_kib};"))
         .map_err(store_error)?;
     Ok(connection)
+}
+
+/// A connection of somebody who only looks: unlike a reader it does not tidy up the write-ahead log when it goes.
+pub(crate) fn onlooker(path: &Path) -> Result<Connection, StoreError> {
+    open(path, READER_BUSY_MS, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A connection to a file that nobody else has open, for copies and what becomes of them.
+pub(crate) fn alone(path: &Path, busy_ms: u64) -> Result<Connection, StoreError> {
+    open(path, busy_ms, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
 fn turn_on_wal(connection: &Connection) -> Result<(), StoreError> {
@@ -97,7 +107,7 @@ fn turn_on_wal(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// What an error of SQLite means to the store's callers. Decided by code, never by message.
-pub(super) fn store_error(error: Error) -> StoreError {
+pub(crate) fn store_error(error: Error) -> StoreError {
     let Some(inner) = error.sqlite_error() else {
         return StoreError::Corrupt(format!("SQLite driver: {error}"));
     };

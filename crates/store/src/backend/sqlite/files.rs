@@ -25,13 +25,19 @@ fn directories() -> DirBuilder {
     builder
 }
 
+/// Makes sure the directory of a file exists: a new one is for its owner alone.
+pub(crate) fn create_directory_of(path: &Path) -> Result<(), StoreError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            directories().recursive(true).create(parent).map_err(|error| failed(parent, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes sure the file exists: a new one is for its owner alone, and so are the directories made for it.
 pub(super) fn create(path: &Path) -> Result<(), StoreError> {
-    if let Some(parent) = path.parent()
-        && !parent.as_os_str().is_empty()
-    {
-        directories().recursive(true).create(parent).map_err(|error| failed(parent, &error))?;
-    }
+    create_directory_of(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

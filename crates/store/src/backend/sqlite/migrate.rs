@@ -12,7 +12,7 @@ use crate::store::Options;
 /// Applies what is missing, each migration in a transaction of its own, or refuses.
 pub(super) fn bring_up_to_date(connection: &Connection, options: &Options) -> Result<(), StoreError> {
     if options.upgrade == Upgrade::Refuse {
-        return behind(&plan(&applied(connection)?, MIGRATIONS)?);
+        return is_up_to_date(connection);
     }
     loop {
         // Taking the write lock first makes a second process wait here and then find the work done.
@@ -28,6 +28,11 @@ pub(super) fn bring_up_to_date(connection: &Connection, options: &Options) -> Re
             }
         }
     }
+}
+
+/// Refuses a file that lacks something.
+pub(super) fn is_up_to_date(connection: &Connection) -> Result<(), StoreError> {
+    behind(&plan(&applied(connection)?, MIGRATIONS)?)
 }
 
 /// Applies the next migration; `false` if there is none.
@@ -75,7 +80,7 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>, StoreError> {
 }
 
 /// What a file still lacks; everything if there is no file. Changes nothing.
-pub(super) fn pending(path: &Path) -> Result<Vec<Pending>, StoreError> {
+pub(crate) fn pending(path: &Path) -> Result<Vec<Pending>, StoreError> {
     if !path.exists() {
         return Ok(all_pending());
     }

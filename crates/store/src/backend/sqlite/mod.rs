@@ -9,16 +9,16 @@
 //!
 //! WAL mode lets readers and the writer go on side by side, and several processes share the file.
 
-mod connection;
-mod files;
+pub(crate) mod connection;
+pub(crate) mod files;
 mod group;
-mod migrate;
+pub(crate) mod migrate;
 mod points;
 mod run;
 mod scans;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorward_core::ports::{Durability, StoreError, StoreFuture};
@@ -38,7 +38,8 @@ use crate::store::Options;
 pub struct Sqlite {
     points: Points,
     scans: Scans,
-    writer: Writer,
+    /// `None` where the file is only looked at.
+    writer: Option<Writer>,
     _scratch: Option<Scratch>,
 }
 
@@ -77,6 +78,9 @@ impl Sqlite {
                 (scratch.path().join("store.db"), Some(scratch))
             }
         };
+        if options.read_only {
+            return Self::look(&path, options);
+        }
         if options.upgrade == Upgrade::Apply {
             files::create(&path)?;
         }
@@ -88,16 +92,24 @@ impl Sqlite {
         Ok(Self {
             points: Points::new(readers(options.point_readers, connection::POINT_CACHE_KIB)?),
             scans: Scans::start(readers(options.scan_readers, connection::SCAN_CACHE_KIB)?)?,
-            writer: Writer::start(writer, options, scratch.is_some())?,
+            writer: Some(Writer::start(writer, options, scratch.is_some())?),
             _scratch: scratch,
         })
+    }
+
+    fn look(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        let points = vec![connection::onlooker(path)?];
+        migrate::is_up_to_date(&points[0])?;
+        let scans: Result<Vec<_>, _> =
+            (0..options.scan_readers.max(1)).map(|_| connection::onlooker(path)).collect();
+        Ok(Self { points: Points::new(points), scans: Scans::start(scans?)?, writer: None, _scratch: None })
     }
 
     /// How many transactions were written since opening, and in how many groups: a group is one COMMIT, and one
     /// wait for the disk.
     #[must_use]
     pub fn written(&self) -> (u64, u64) {
-        self.writer.written().counts()
+        self.writer.as_ref().map_or((0, 0), |writer| writer.written().counts())
     }
 }
 
@@ -115,7 +127,12 @@ impl Backend for Sqlite {
     }
 
     fn transact(&self, steps: Vec<Step>, durability: Durability) -> StoreFuture<'_, u64> {
-        Box::pin(self.writer.transact(steps, durability))
+        match &self.writer {
+            Some(writer) => Box::pin(writer.transact(steps, durability)),
+            None => Box::pin(std::future::ready(Err(StoreError::Unavailable(
+                "the store was opened to be looked at".to_owned(),
+            )))),
+        }
     }
 }
 

@@ -1,0 +1,110 @@
+//! Whether a server answers where one should, and on this store.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use doorward_core::tokens::Keys;
+
+use super::certificate::own;
+use super::{Check, Examined, Finding};
+use crate::cli::Inside;
+use crate::doctor::reach::{connects, get, key_ids, shown_at};
+use crate::running::reachable;
+
+pub(super) static CHECK: Check = Check { name: "listeners", run: |examined| Box::pin(run(examined)) };
+
+/// Where keys are published, below the native mount.
+pub(super) const KEYS: &str = "/.well-known/jwks.json";
+/// Where a server says whether it takes requests.
+const READY: &str = "/health/ready";
+
+async fn run(examined: &Examined) -> Vec<Finding> {
+    let config = &examined.setup.config;
+    let native = config.mounts.first();
+    let keys_at = native.map_or(config.server.listen, |mount| mount.listen.unwrap_or(config.server.listen));
+    let others = config.mounts.iter().filter_map(|mount| mount.listen);
+    let addresses: BTreeSet<SocketAddr> = std::iter::once(config.server.listen).chain(others).collect();
+    let mut found = Vec::new();
+    // Port 0 is wherever the system put it, and the ready file says where.
+    for address in addresses.into_iter().filter(|address| address.port() != 0) {
+        let address = reachable(address);
+        if let Err(why) = connects(&address.ip().to_string(), address.port()).await {
+            let mend = "start the server, unless it is meant to be stopped";
+            found.push(CHECK.warning(format!("nothing answers at {address}: {why}"), mend));
+        } else if address != reachable(keys_at) {
+            found.push(CHECK.ok(format!("{address} takes connections")));
+        } else if let Some(files) = &config.server.tls {
+            found.push(showing(address, &files.certificate).await);
+        } else {
+            let prefix = native.map_or("", |mount| mount.prefix.as_str());
+            found.push(whose(examined, address, &format!("http://{address}{prefix}{KEYS}")).await);
+            found.extend(unready(examined, address).await);
+        }
+    }
+    found
+}
+
+/// Whether it shows the certificate of the file. Whose keys it publishes is asked at the public address.
+async fn showing(address: SocketAddr, file: &Path) -> Finding {
+    match (shown_at(address).await, own(file)) {
+        (Err(why), _) => CHECK.problem(
+            format!("what listens at {address} does not speak TLS: {why}"),
+            "look at the server's log; another program may have taken the port",
+        ),
+        (Ok(shown), Ok(ours)) if shown == ours => {
+            CHECK.ok(format!("a server answers at {address}, with the certificate of {}", file.display()))
+        }
+        (Ok(_), _) => CHECK.warning(
+            format!("the server at {address} shows another certificate than {}", file.display()),
+            "look in its log for why it keeps the old one, or restart it",
+        ),
+    }
+}
+
+/// What a server says that answers and wants no requests.
+async fn unready(examined: &Examined, address: SocketAddr) -> Option<Finding> {
+    let reply = get(examined, &format!("http://{address}{READY}")).await.ok()?;
+    (reply.status == 503).then(|| {
+        CHECK.problem(
+            format!("the server at {address} says that it is not ready"),
+            "look at its log, and at what it answers there: docs/operations.md tells what each reason means",
+        )
+    })
+}
+
+async fn whose(examined: &Examined, address: SocketAddr, url: &str) -> Finding {
+    let reply = match get(examined, url).await {
+        Ok(reply) => reply,
+        Err(why) => {
+            let what = format!("something listens at {address} and gives no answer: {why}");
+            return CHECK.problem(what, "look at the server's log; another program may have taken the port");
+        }
+    };
+    let answered = key_ids(&reply.body).filter(|_| reply.is_success());
+    match (answered, examined.inside.as_ref().map(published)) {
+        (None, _) => CHECK.problem(
+            format!("what answers at {address} is not a doorward server with this configuration"),
+            "look at what listens there",
+        ),
+        (Some(there), Some(ours)) if there == ours => {
+            CHECK.ok(format!("a server answers at {address}, with the keys of this store"))
+        }
+        (Some(_), Some(_)) => CHECK.problem(
+            format!("a server answers at {address}, with the keys of another store"),
+            "give --config of that server, or restart it if the store was restored",
+        ),
+        (Some(_), None) => CHECK.ok(format!("a server answers at {address}")),
+    }
+}
+
+/// The ids of the keys that the native mount publishes.
+pub(super) fn published(inside: &Inside) -> BTreeSet<String> {
+    let native = inside.assembled.mounts.first().expect("a native mount is always there");
+    let keys = match &native.mount.tokens.keys {
+        Keys::Ring(ring) => ring.public_keys(),
+        Keys::Fixed { verify, .. } => verify.iter().filter_map(|key| key.to_public_jwk()).collect(),
+    };
+    let text = serde_json::json!({ "keys": keys }).to_string();
+    key_ids(text.as_bytes()).unwrap_or_default()
+}
