@@ -43,10 +43,10 @@ impl Draft {
             return Err(FileError::Foreign { path: backup.to_path_buf(), why });
         }
         files::create_directory_of(store)?;
-        let draft = Self {
-            path: named(store, &format!(".restoring-{}", std::process::id())),
-            store: store.to_path_buf(),
-        };
+        // A link to where the store really is stays one.
+        let store = store.canonicalize().unwrap_or_else(|_| store.to_path_buf());
+        let path = named(&store, &format!(".restoring-{}", std::process::id()));
+        let draft = Self { path, store };
         copy(backup, &draft.path)?;
         // Of a copy that somebody made by hand, with its log.
         let log = named(backup, "-wal");

@@ -156,6 +156,18 @@ async fn a_store_past_opening_is_replaced_and_a_log_without_a_store_is_not_overl
     assert_eq!(count(&elsewhere.path).await, 1);
 }
 
+#[tokio::test]
+async fn a_link_to_where_the_store_is_stays_a_link() {
+    let (file, elsewhere) = (File::new(), File::new());
+    drop(file.open());
+    let backup = copy(&file, "backup");
+    put(&file.open(), vec![Write::InsertUser(user("1"))]).await;
+    std::os::unix::fs::symlink(&file.path, &elsewhere.path).expect("a link");
+    Draft::of(&backup, &elsewhere.path).expect("a draft").put(true).expect("put");
+    assert!(fs::symlink_metadata(&elsewhere.path).expect("there").is_symlink());
+    assert_eq!(count(&file.path).await, 0);
+}
+
 #[test]
 fn what_is_no_backup_is_told_by_what_it_is() {
     let file = File::new();
