@@ -4,21 +4,24 @@ What a page says to a person is changed in four places only, for a machine witho
 this directory, the password that a command asks for is typed in, and a server that is started in the foreground goes on in the background.
 """
 
+import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from harness.programs import clean_environment, doorward_binary, free_port
+from harness.postgres import postgres
+from harness.programs import clean_environment, doorward_binary, free_port, left_out
 
 PASSWORD = "correct horse battery 1"
 LIMIT_S = 60
 PORT = re.compile(r"\b(127\.0\.0\.1|0\.0\.0\.0|localhost):(\d{2,5})\b")
 MARK = "\x1e"
 #: Directories of a machine that a page names.
-ELSEWHERE = re.compile(r"/(?:etc|var/lib)/(?=[A-Za-z])")
+ELSEWHERE = re.compile(r"(?<![\w.])/(?:etc|var/lib)/(?=[A-Za-z])")
 
 DOORWARD = """#!/usr/bin/env bash
 set -euo pipefail
@@ -41,10 +44,48 @@ case "${1:-} ${2:-}" in
 esac
 """
 STOP = """#!/usr/bin/env bash
-[ -s "$STAGE/doorward.pid" ] || exit 0
-pid=$(cat "$STAGE/doorward.pid"); rm -f "$STAGE/doorward.pid"
-kill "$pid" 2>/dev/null || exit 0
-while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+for file in "$STAGE/${1:-doorward}.pid"; do
+  [ -s "$file" ] || continue
+  pid=$(cat "$file"); rm -f "$file"
+  kill "$pid" 2>/dev/null || continue
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+done
+"""
+#: The site of a page as it is, in a server around it; a certificate for it, if there is none.
+NGINX = """#!/usr/bin/env bash
+set -euo pipefail
+site=$(echo "$HOME"/etc/nginx/sites-enabled/*)
+sed -nE 's/^ *ssl_certificate(_key)? (.*);/\\2/p' "$site" | paste - - | while read -r certificate key; do
+  [ -s "$key" ] && continue
+  mkdir -p "$(dirname "$key")"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=auth.example.com -keyout "$key" -out "$certificate" 2>/dev/null
+done
+{
+  echo "pid $STAGE/nginx.pid; error_log $STAGE/nginx.log; events {}"
+  echo "http { access_log off;"
+  for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $STAGE/$kind;"; done
+  echo "include $site; }"
+} > "$STAGE/nginx.conf"
+case "$*" in
+  -t) exec "$NGINX_BIN" -e "$STAGE/nginx.log" -t -c "$STAGE/nginx.conf" ;;
+  "-s reload") doorward-stop nginx; exec "$NGINX_BIN" -e "$STAGE/nginx.log" -c "$STAGE/nginx.conf" ;;
+esac
+exit 1
+"""
+CADDY = """#!/usr/bin/env bash
+set -euo pipefail
+[ "$1 $2" = "reload --config" ]
+doorward-stop nginx
+{
+  printf '{\\n\\tadmin off\\n\\tskip_install_trust\\n\\tauto_https disable_redirects\\n}\\n'
+  sed "s#^auth.example.com {#https://auth.example.com:$HTTPS_PORT {\\n\\tbind 127.0.0.1\\n\\ttls internal#" "$3"
+} > "$STAGE/Caddyfile"
+setsid "$CADDY_BIN" run --config "$STAGE/Caddyfile" </dev/null >"$STAGE/caddy.log" 2>&1 &
+echo $! > "$STAGE/caddy.pid"
+until curl -s -o /dev/null https://auth.example.com/; do
+  kill -0 $! 2>/dev/null || { cat "$STAGE/caddy.log" >&2; exit 1; }
+  sleep 0.02
+done
 """
 CARGO = """#!/usr/bin/env bash
 case "$*" in
@@ -77,7 +118,7 @@ else:
 print(json.dumps(row))
 """
 SCRIPTS = {
-    "doorward": DOORWARD, "doorward-stop": STOP, "cargo": CARGO, "xdg-open": XDG_OPEN, "sqlite3": SQLITE3, "psql": PSQL,
+    "doorward": DOORWARD, "doorward-stop": STOP, "cargo": CARGO, "nginx": NGINX, "caddy": CADDY, "xdg-open": XDG_OPEN, "sqlite3": SQLITE3, "psql": PSQL,
 }
 
 
@@ -91,6 +132,7 @@ class Stage:
         else:
             home.mkdir(parents=True)
         self.ports: dict[str, int] = {}
+        self._beside = contextlib.ExitStack()
         self.own = home / ".stage"
         (self.own / "bin").mkdir(parents=True, exist_ok=True)
         for name, script in SCRIPTS.items():
@@ -102,14 +144,32 @@ class Stage:
         return self
 
     def __exit__(self, *_) -> None:
-        subprocess.run([self.own / "bin" / "doorward-stop"], env=self.environment(), check=False, timeout=LIMIT_S)
+        for name in ("doorward", "nginx", "caddy"):
+            subprocess.run([self.own / "bin" / "doorward-stop", name], env=self.environment(), check=False, timeout=LIMIT_S)
+        self._beside.close()
+
+    def beside(self, page: str) -> None:
+        """Starts what a page takes for granted."""
+        if "127.0.0.1:5432/" in page:
+            self._beside.enter_context(postgres(self._port("5432"), "doorward"))
+        for name in ("nginx", "caddy"):
+            if f"$ {name} " in page and self._program(name) == "":
+                raise left_out(f"{name} is absent")
+        if "https://auth.example.com" in page:
+            (self.home / ".curlrc").write_text(f'insecure\nconnect-to = "auth.example.com:443:127.0.0.1:{self._port("443")}"\n')
+
+    def _port(self, written: str) -> int:
+        return self.ports.setdefault(written, free_port())
+
+    @staticmethod
+    def _program(name: str) -> str:
+        return shutil.which(name, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin") or ""
 
     def here(self, text: str) -> str:
         """The text with free ports, and with directories of this stage."""
 
         def moved(port: re.Match) -> str:
-            own = self.ports.setdefault(port[2], free_port())
-            return f"127.0.0.1:{own}"
+            return f"127.0.0.1:{self._port(port[2])}"
 
         return ELSEWHERE.sub(lambda path: f"{self.home}{path[0]}", PORT.sub(moved, text))
 
@@ -120,10 +180,13 @@ class Stage:
             HOME=str(self.home),
             STAGE=str(self.own),
             DOORWARD_BIN=str(doorward_binary()),
+            NGINX_BIN=self._program("nginx"),
+            CADDY_BIN=self._program("caddy"),
+            HTTPS_PORT=str(self._port("443")),
             TYPED=PASSWORD,
             DATABASE_URL="postgres://of.somebody.else/app",
             PYTHONDONTWRITEBYTECODE="1",
-            DOORWARD__SERVER__LISTEN=f"127.0.0.1:{self.ports.setdefault('8420', free_port())}",
+            DOORWARD__SERVER__LISTEN=f"127.0.0.1:{self._port('8420')}",
         )
 
     def write(self, name: str, text: str) -> None:
@@ -154,13 +217,27 @@ class Stage:
         return printed
 
 
+GAP = re.compile(r"\s*…\s*")
+
+
 def shows(printed: str, shown: str) -> bool:
-    """Whether what was printed has the lines that a page shows, in order; `…` stands for anything."""
-    pattern = r"\n(?:.*\n)*?".join(
-        r"[^\n]*" + r"[^\n]*".join(re.escape(part) for part in line.strip().split("…")) + r"[^\n]*"
-        for line in shown.strip().splitlines()
-        if line.strip() != "…"
-    )
-    return re.search(pattern, printed) is not None
+    """Whether what was printed has the lines that a page shows, in order; `…` stands for anything, and columns may be wider."""
+    lines = [re.sub(r" +", " ", line.strip()) for line in shown.strip().splitlines() if line.strip() != "…"]
+    patterns = ["[^\n]*" + "[^\n]*".join(re.escape(part) for part in GAP.split(line)) + "[^\n]*" for line in lines]
+    return re.search(r"\n(?:.*\n)*?".join(patterns), re.sub(r" +", " ", printed)) is not None
 
 
+def until_shown(command: str, shown: str) -> str:
+    """The command; a question over HTTP is asked again until the answer is what the page shows, for a while: what the command line did is news to
+    the running server within half a second."""
+    asks = command.startswith("curl ") and not re.search(r" (-d|--data\S*|-X) ", command)
+    if not asks or not shown.strip() or "\n" in shown.strip():
+        return command
+    glob = "*".join(shlex.quote(part) if part else "" for part in GAP.split(shown.strip()))
+    return f"""for TRY in $(seq 100); do
+  SAID=$({command}) || true
+  [[ $SAID == *{glob}* ]] && break
+  sleep 0.05
+done
+printf '%s\\n' "$SAID"
+"""

@@ -13,6 +13,7 @@ ELSEWHERE = [
     ("README.md", "URL=http://127.0.0.1:8420", README),
     ("README.md", "AGENT=$URL/agentflow", README),
     ("README.md", "agentflow api --host 127.0.0.1 --port 8000", README),
+    ("docs/tasks/agentflow.md", "agentflow api --host 127.0.0.1 --port 8000", README),
     ("examples/hypha-api-key/README.md", "$ ./run.sh", EXAMPLES),
     ("examples/hypha-api-key/README.md", "$ curl -H 'X-API-Key: sk_example_reader'", EXAMPLES),
     ("examples/hypha-basic/README.md", "$ ./run.sh", EXAMPLES),

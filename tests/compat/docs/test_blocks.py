@@ -16,7 +16,7 @@ from docs.blocks import PAGES, Block, all_blocks, blocks_of, commands
 from harness.doorward import run_command
 from harness.programs import ROOT
 from docs.prepared import Prepared
-from docs.stage import Stage, shows
+from docs.stage import Stage, shows, until_shown
 
 BLOCKS = all_blocks()
 SHELL = {"sh", "console"}
@@ -84,11 +84,12 @@ def test_the_commands_of_a_block_work(block, prepared, tmp_path):
         for new in re.findall(r"--(?:output|report) (\S+)", block.text):
             if f"import {new}" not in block.text:
                 (stage.home / new).unlink(missing_ok=True)
+        stage.beside(block.text)
         if block.beside:
             stage.run([f"doorward {block.beside}"])
         for command in commands(block):
             printed = stage.run([prepared.fill(refusals_allowed(command.text, stage))])[0]
-            assert shows(printed, command.output), f"{command.text}\n{printed}\ndoes not show\n{command.output}"
+            assert shows(printed, stage.here(command.output)), f"{command.text}\n{printed}\ndoes not show\n{command.output}"
         for line, code in table.REFUSED.items():
             if line in block.text:
                 assert code in (stage.home / "refused.txt").read_text()
@@ -155,12 +156,13 @@ def test_a_page_that_is_walked_holds_from_above_to_below(page, stage):
             shown.append("")
         elif block.language in SHELL:
             for command in commands(block):
-                pieces.append(command.text)
+                pieces.append(until_shown(command.text, command.output))
                 shown.append(command.output)
         else:
             assert block.language in table.PROSE, f"{block.place}: a page that is walked says by `file:` where a block belongs"
+    stage.beside((ROOT / page).read_text())
     printed = stage.run(pieces)
-    wrong = [f"{piece}\n{got}\ndoes not show\n{want}" for piece, got, want in zip(pieces, printed, shown, strict=True) if not shows(got, want)]
+    wrong = [f"{piece}\n{got}\ndoes not show\n{want}" for piece, got, want in zip(pieces, printed, shown, strict=True) if not shows(got, stage.here(want))]
     assert wrong == [], "\n\n".join(wrong)
 
 

@@ -16,7 +16,7 @@ def named_commands() -> set[tuple[str, tuple[str, ...]]]:
     for page in PAGES:
         text = (ROOT / page).read_text()
         code = re.findall(r"```(?:console|sh)\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
-        for words, rest in (match for piece in code for match in COMMAND.findall(piece)):
+        for words, rest in (match for piece in code for match in COMMAND.findall(piece.replace("$(", "\n"))):
             found.add((words, tuple(re.findall(r"(?<!\S)--[a-z][a-z-]*", rest))))
     return found
 
