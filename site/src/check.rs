@@ -57,21 +57,27 @@ fn targets(text: &str) -> BTreeSet<String> {
 
 /// What a page would fetch from another server: links of people's own choosing are no such thing.
 fn elsewhere(text: &str) -> Vec<String> {
-    let fetches = |tag: &&str| ["link ", "script ", "img ", "iframe "].iter().any(|name| tag.starts_with(name));
+    let fetches =
+        |tag: &&str| ["link ", "script ", "img ", "iframe "].iter().any(|name| tag.starts_with(name));
     let tags = text.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or(rest)).filter(fetches);
     let named = tags.flat_map(|tag| attributes(tag, "href").into_iter().chain(attributes(tag, "src")));
     let styled = text.split("url(").skip(1).filter_map(|rest| rest.split(')').next());
     named
         .chain(styled)
         .map(|target| target.trim_matches(['"', '\'']))
-        .filter(|target| target.starts_with("http:") || target.starts_with("https:") || target.starts_with("//"))
+        .filter(|target| {
+            target.starts_with("http:") || target.starts_with("https:") || target.starts_with("//")
+        })
         .map(str::to_owned)
         .collect()
 }
 
 /// Why a link leads nowhere, if it does.
 fn dead(page: &str, target: &str, files: &BTreeMap<String, String>) -> Option<&'static str> {
-    if ["http://", "https://", "mailto:", "data:", "javascript:"].iter().any(|outside| target.starts_with(outside)) {
+    if ["http://", "https://", "mailto:", "data:", "javascript:"]
+        .iter()
+        .any(|outside| target.starts_with(outside))
+    {
         return None;
     }
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
@@ -109,7 +115,8 @@ mod tests {
         fs::create_dir_all(place.join("in")).expect("a directory");
         fs::write(place.join("in/a.html"), page).expect("written");
         fs::write(place.join("in/b.html"), other).expect("written");
-        fs::write(place.join("x.css"), "@font-face { src: url('//fonts.example/f.woff2') }").expect("written");
+        fs::write(place.join("x.css"), "@font-face { src: url('//fonts.example/f.woff2') }")
+            .expect("written");
         let found = site(&place).expect("read");
         fs::remove_dir_all(&place).expect("ours");
         assert_eq!(

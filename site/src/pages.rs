@@ -37,11 +37,13 @@ pub(crate) fn settle(book: &mut Book, root: &Path, repository: Option<&str>) {
 
 /// Where a page of the project is on the site.
 fn place(source: &str) -> String {
-    match source.strip_prefix("docs/") {
+    let place = match source.strip_prefix("docs/") {
         Some(inside) => inside.to_owned(),
-        None if source == FRONT => "index.md".to_owned(),
-        None => format!("{PROJECT}/{source}").to_lowercase().replace("readme.md", "index.md"),
-    }
+        None if source == FRONT => source.to_owned(),
+        None => format!("{PROJECT}/{source}"),
+    };
+    // What a server shows for a directory.
+    place.to_lowercase().replace("readme.md", "index.md")
 }
 
 /// `target` as seen from the directory, from the project's root: `..` and `.` are followed.
@@ -104,9 +106,9 @@ impl Site<'_> {
         if target.starts_with('#') || target.contains("://") || target.starts_with("mailto:") {
             return Target::Same;
         }
-        let (path, anchor) = target.split_once('#').map_or((target, String::new()), |(path, anchor)| {
-            (path, format!("#{anchor}"))
-        });
+        let (path, anchor) = target
+            .split_once('#')
+            .map_or((target, String::new()), |(path, anchor)| (path, format!("#{anchor}")));
         let there = normal(directory(source), path);
         let page = self.places.get(&there).or_else(|| {
             let inside = format!("{there}/");
@@ -151,7 +153,11 @@ mod tests {
             ("README.md", "| [a](docs/a.md) | `[x](docs/a.md)` |", "| [a](a.md) | `[x](docs/a.md)` |"),
             ("README.md", "[in](docs/in/) [e](examples/)", "[in](in/b.md) [e](project/examples/x/index.md)"),
             ("examples/x/README.md", "[up](../../README.md)", "[up](../../../index.md)"),
-            ("docs/a.md", "[o](https://e.example/) [m](mailto:a@b) [h](#h)", "[o](https://e.example/) [m](mailto:a@b) [h](#h)"),
+            (
+                "docs/a.md",
+                "[o](https://e.example/) [m](mailto:a@b) [h](#h)",
+                "[o](https://e.example/) [m](mailto:a@b) [h](#h)",
+            ),
             ("docs/a.md", "see [the *code*](../crates/x.rs), so", "see the *code*, so"),
             ("docs/a.md", "```\n[a](../crates/x.rs)\n```\n", "```\n[a](../crates/x.rs)\n```\n"),
         ];
@@ -163,7 +169,8 @@ mod tests {
     #[test]
     fn with_a_repository_other_files_are_there() {
         let site = site(Some("https://host.example/doorward/"));
-        let linked = site.linked("docs/a.md", "[x](../crates/x.rs) [y](../crates/)", &|path| path.ends_with(".rs"));
+        let linked =
+            site.linked("docs/a.md", "[x](../crates/x.rs) [y](../crates/)", &|path| path.ends_with(".rs"));
         assert_eq!(
             linked,
             "[x](https://host.example/doorward/blob/main/crates/x.rs) [y](https://host.example/doorward/tree/main/crates)"
