@@ -40,9 +40,10 @@ fn site(arguments: &[String]) -> Result<(), Failure> {
     }
     let root = repo::root()?;
     if test {
-        require(&mut program(&root, "test"), "the site's own program is not right: see above")?;
+        tested(&root)?
+    } else {
+        build(&root)?
     }
-    build(&root)?;
     if open {
         let shown = ["xdg-open", "open"]
             .iter()
@@ -54,11 +55,17 @@ fn site(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the site of the project.
+/// Tests the program that builds the site, and builds it.
 ///
 /// # Errors
-/// It does not build, or something on its pages leads nowhere.
-pub(crate) fn build(root: &Path) -> Result<(), Failure> {
+/// A test fails, or the site does not build.
+pub(crate) fn tested(root: &Path) -> Result<(), Failure> {
+    require(&mut program(root, "test"), "the program in site/ is not right: see above")?;
+    build(root)
+}
+
+/// Builds the site of the project; something on its pages that leads nowhere is a failure.
+fn build(root: &Path) -> Result<(), Failure> {
     require(&mut program(root, "run"), "mend what is named: a page, a link, or docs/SUMMARY.md")
 }
 
