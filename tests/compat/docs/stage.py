@@ -14,14 +14,16 @@ import sys
 from pathlib import Path
 
 from harness.postgres import postgres
-from harness.programs import clean_environment, doorward_binary, free_port, left_out
+from harness.programs import ROOT, clean_environment, doorward_binary, free_port, left_out
 
 PASSWORD = "correct horse battery 1"
 LIMIT_S = 60
 PORT = re.compile(r"\b(127\.0\.0\.1|0\.0\.0\.0|localhost):(\d{2,5})\b")
 MARK = "\x1e"
 #: Directories of a machine that a page names.
-ELSEWHERE = re.compile(r"(?<![\w.])/(?:etc|var/lib)/(?=[A-Za-z])")
+ELSEWHERE = re.compile(r"(?<![\w.])/(?:etc|var|opt|srv|usr/(?:lib|local|share))/(?=[A-Za-z])")
+#: Directories of a clone that commands name.
+OF_A_CLONE = ["deploy", "examples"]
 
 DOORWARD = """#!/usr/bin/env bash
 set -euo pipefail
@@ -117,8 +119,21 @@ else:
            "password_hash": hashlib.sha256(b"passwordcd").hexdigest()}
 print(json.dumps(row))
 """
+#: The service that a page installs, started and stopped as its unit does it.
+SYSTEMCTL = """#!/usr/bin/env bash
+case "$*" in
+  "daemon-reload") ;;
+  "stop doorward"*) doorward-stop ;;
+  "start doorward"*|"restart doorward"*|"enable --now doorward"*) doorward serve --config "$HOME/etc/doorward/doorward.toml" > /dev/null ;;
+  *) echo "systemctl $*: tests/compat/docs/stage.py knows nothing about it" >&2; exit 1 ;;
+esac
+"""
+JOURNALCTL = """#!/usr/bin/env bash
+[ "$1 $2" = "-u doorward" ] && cat "$STAGE/doorward.log"
+"""
 SCRIPTS = {
     "doorward": DOORWARD, "doorward-stop": STOP, "cargo": CARGO, "nginx": NGINX, "caddy": CADDY, "xdg-open": XDG_OPEN, "sqlite3": SQLITE3, "psql": PSQL,
+    "systemctl": SYSTEMCTL, "journalctl": JOURNALCTL,
 }
 
 
@@ -129,6 +144,7 @@ class Stage:
         self.home = home
         if prepared:
             shutil.copytree(prepared, home)
+            self._installed()
         else:
             home.mkdir(parents=True)
         self.ports: dict[str, int] = {}
@@ -139,6 +155,20 @@ class Stage:
             path = self.own / "bin" / name
             path.write_text(script)
             path.chmod(0o755)
+
+        for name in OF_A_CLONE:
+            if (ROOT / name).is_dir():
+                (home / name).symlink_to(ROOT / name)
+
+    def _installed(self) -> None:
+        """The prepared store as a machine has it where Doorward is a service: its configuration in `/etc/doorward`."""
+        place = self.home / "etc" / "doorward"
+        place.mkdir(parents=True)
+        text = (self.home / "doorward.toml").read_text()
+        for name in ("data/doorward.db", "master.key"):
+            text = text.replace(f'"{name}"', f'"{self.home}/{name}"')
+        (place / "doorward.toml").write_text(text)
+        (place / "doorward.toml").chmod(0o600)
 
     def __enter__(self) -> "Stage":
         return self
@@ -198,6 +228,8 @@ class Stage:
 
     def run(self, pieces: list[str]) -> list[str]:
         """Runs the pieces in one shell, as pasted one after the other, and answers what each printed; fails where one fails."""
+        for place in re.findall(rf"{re.escape(str(self.home))}(/[\w./-]+)", self.here("\n".join(pieces))):
+            (self.home / place[1:]).parent.mkdir(parents=True, exist_ok=True)
         script = "\n".join(f"printf '{MARK}'\n{self.here(piece)}" for piece in pieces)
         done = subprocess.run(
             ["bash", "-eu", "-o", "pipefail", "-c", script],
