@@ -22,11 +22,6 @@ master_key_file = "master.key"
 
 [mounts.native]
 sign_up = "open"
-issuers = ["company"]
-
-[issuers.company]
-issuer = "https://idp.example"
-audience = ["https://api.example.com"]
 
 [webhooks.ops]
 url = "RECEIVER/hook"

@@ -131,6 +131,9 @@ esac
 JOURNALCTL = """#!/usr/bin/env bash
 [ "$1 $2" = "-u doorward" ] && cat "$STAGE/doorward.log"
 """
+#: What else a page may use. Everything that is not here is not found: no page does anything to the machine that tests it.
+PROGRAMS = """awk base64 bash basename cat chmod cp curl cut date dirname env grep head id install ln ls mkdir mktemp mv node openssl paste printf rm
+sed seq setsid sh sha256sum sleep sort tail tee touch tr uniq wc""".split()
 SCRIPTS = {
     "doorward": DOORWARD, "doorward-stop": STOP, "cargo": CARGO, "nginx": NGINX, "caddy": CADDY, "xdg-open": XDG_OPEN, "sqlite3": SQLITE3, "psql": PSQL,
     "systemctl": SYSTEMCTL, "journalctl": JOURNALCTL,
@@ -156,6 +159,12 @@ class Stage:
             path.write_text(script)
             path.chmod(0o755)
 
+        for name in PROGRAMS:
+            found = shutil.which(name)
+            assert found, f"{name} is not on this machine"
+            (self.own / "bin" / name).symlink_to(found)
+        (self.own / "bin" / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (self.own / "bin" / "python3").chmod(0o755)
         for name in OF_A_CLONE:
             if (ROOT / name).is_dir():
                 (home / name).symlink_to(ROOT / name)
@@ -204,9 +213,8 @@ class Stage:
         return ELSEWHERE.sub(lambda path: f"{self.home}{path[0]}", PORT.sub(moved, text))
 
     def environment(self) -> dict[str, str]:
-        path = os.pathsep.join([str(self.own / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
         return clean_environment(
-            PATH=path,
+            PATH=str(self.own / "bin"),
             HOME=str(self.home),
             STAGE=str(self.own),
             DOORWARD_BIN=str(doorward_binary()),
@@ -229,10 +237,11 @@ class Stage:
     def run(self, pieces: list[str]) -> list[str]:
         """Runs the pieces in one shell, as pasted one after the other, and answers what each printed; fails where one fails."""
         for place in re.findall(rf"{re.escape(str(self.home))}(/[\w./-]+)", self.here("\n".join(pieces))):
-            (self.home / place[1:]).parent.mkdir(parents=True, exist_ok=True)
+            named = self.home / place[1:]
+            (named if place.endswith("/") else named.parent).mkdir(parents=True, exist_ok=True)
         script = "\n".join(f"printf '{MARK}'\n{self.here(piece)}" for piece in pieces)
         done = subprocess.run(
-            ["bash", "-eu", "-o", "pipefail", "-c", script],
+            ["/bin/bash", "-eu", "-o", "pipefail", "-c", script],
             cwd=self.home,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
