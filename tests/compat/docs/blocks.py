@@ -4,6 +4,7 @@ A comment before a block is not shown to readers and means:
 
     <!-- file: doorward.toml -->   the block is that file, for the commands after it on the page
     <!-- in: examples/x -->        the commands are run among copies of that directory's files
+    <!-- first: doorward … -->     another command is run before them: what an earlier day left
     <!-- walk -->                  (in a page's first lines) the page is run as a whole, from above to below, in one shell
 """
 
@@ -20,7 +21,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
-NOTE = re.compile(r"<!-- (?P<word>file|in): (?P<what>\S+) -->\s*$")
+NOTE = re.compile(r"<!-- (?P<word>file|in|first): (?P<what>[^>]+?) -->\s*$")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Block:
     file: str | None = None
     #: A directory whose files lie where the commands are run: that of an example's own page.
     among: str | None = None
+    first_run: str | None = None
 
     @property
     def beside(self) -> str | None:
@@ -43,7 +45,7 @@ class Block:
         return "serve" if asks and not starts else None
 
     @property
-    def first(self) -> str:
+    def begins(self) -> str:
         return self.text.split("\n", 1)[0].strip()
 
     @property
@@ -59,7 +61,7 @@ def blocks_of(page: str, text: str) -> list[Block]:
         said = {note["word"]: note["what"]} if note else {}
         said.setdefault("in", page.rpartition("/")[0] if page.startswith("examples/") else None)
         inside = re.sub(rf"^{fence['indent']}", "", fence["text"], flags=re.MULTILINE)
-        found.append(Block(page, text[: fence.start()].count("\n") + 1, fence["language"], inside, walk, said.get("file"), said["in"]))
+        found.append(Block(page, text[: fence.start()].count("\n") + 1, fence["language"], inside, walk, said.get("file"), said["in"], said.get("first")))
     return found
 
 

@@ -92,7 +92,11 @@ done
 CARGO = """#!/usr/bin/env bash
 case "$*" in
   "run --release -- "*) shift 3; exec doorward "$@" ;;
-  "build --release") exit 0 ;;
+  "build "*)
+    profile=$(sed -nE 's/.*--profile ([a-z]+).*/\\1/p' <<< "$*")
+    mkdir -p "target/${profile:-release}"
+    ln -sf "$DOORWARD_BIN" "target/${profile:-release}/doorward"
+    exit 0 ;;
 esac
 echo "a page runs 'cargo $*', which tests/compat/docs/stage.py knows nothing about" >&2
 exit 1
@@ -131,12 +135,14 @@ esac
 JOURNALCTL = """#!/usr/bin/env bash
 [ "$1 $2" = "-u doorward" ] && cat "$STAGE/doorward.log"
 """
+#: What needs the machine's own systemd.
+DONE = "#!/bin/sh\n"
 #: What else a page may use. Everything that is not here is not found: no page does anything to the machine that tests it.
 PROGRAMS = """awk base64 bash basename cat chmod cp curl cut date dirname env grep head id install ln ls mkdir mktemp mv node openssl paste printf rm
 sed seq setsid sh sha256sum sleep sort tail tee touch tr uniq wc""".split()
 SCRIPTS = {
     "doorward": DOORWARD, "doorward-stop": STOP, "cargo": CARGO, "nginx": NGINX, "caddy": CADDY, "xdg-open": XDG_OPEN, "sqlite3": SQLITE3, "psql": PSQL,
-    "systemctl": SYSTEMCTL, "journalctl": JOURNALCTL,
+    "systemctl": SYSTEMCTL, "journalctl": JOURNALCTL, "systemd-sysusers": DONE, "systemd-tmpfiles": DONE,
 }
 
 
