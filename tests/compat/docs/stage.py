@@ -1,6 +1,6 @@
 """A directory in which the commands of a page are run: `doorward` and `cargo` on the PATH, ports of its own, servers that are stopped.
 
-What a page says to a person is changed in four places only, for a machine without one: fixed ports become free ones, `/etc/doorward` and the like become
+What a page says to a person is changed in four places only, for a machine without one: fixed ports become free ones of loopback, `/etc/doorward` and the like become
 this directory, the password that a command asks for is typed in, and a server that is started in the foreground goes on in the background.
 """
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.postgres import postgres
+from harness.postgres import postgres, programs
 from harness.programs import ROOT, clean_environment, doorward_binary, free_port, left_out
 
 PASSWORD = "correct horse battery 1"
@@ -138,11 +138,21 @@ JOURNALCTL = """#!/usr/bin/env bash
 #: What needs the machine's own systemd.
 DONE = "#!/bin/sh\n"
 #: What else a page may use. Everything that is not here is not found: no page does anything to the machine that tests it.
-PROGRAMS = """awk base64 bash basename cat chmod cp curl cut date dirname env grep head id install ln ls mkdir mktemp mv node openssl paste printf rm
+PROGRAMS = """awk true base64 bash basename cat chmod cp curl cut date dirname env grep head id install ln ls mkdir mktemp mv node openssl paste printf rm
 sed seq setsid sh sha256sum sleep sort tail tee touch tr uniq wc""".split()
+SUDO = """#!/usr/bin/env bash
+[ "$1" = -u ] && shift 2
+exec "$@"
+"""
+#: PostgreSQL's own programs, at the server of the stage; the password that one asks for does not matter there.
+OF_POSTGRES = """#!/usr/bin/env bash
+for word in "$@"; do shift; [ "$word" = --pwprompt ] || set -- "$@" "$word"; done
+exec "$POSTGRES_BIN/$(basename "$0")" "$@"
+"""
 SCRIPTS = {
     "doorward": DOORWARD, "doorward-stop": STOP, "cargo": CARGO, "nginx": NGINX, "caddy": CADDY, "xdg-open": XDG_OPEN, "sqlite3": SQLITE3, "psql": PSQL,
     "systemctl": SYSTEMCTL, "journalctl": JOURNALCTL, "systemd-sysusers": DONE, "systemd-tmpfiles": DONE,
+    "sudo": SUDO, "createuser": OF_POSTGRES, "createdb": OF_POSTGRES, "pg_dump": OF_POSTGRES, "pg_restore": OF_POSTGRES,
 }
 
 
@@ -158,6 +168,7 @@ class Stage:
             home.mkdir(parents=True)
         self.ports: dict[str, int] = {}
         self._beside = contextlib.ExitStack()
+        self._postgres = ""
         self.own = home / ".stage"
         (self.own / "bin").mkdir(parents=True, exist_ok=True)
         for name, script in SCRIPTS.items():
@@ -195,8 +206,11 @@ class Stage:
 
     def beside(self, page: str) -> None:
         """Starts what a page takes for granted."""
-        if "127.0.0.1:5432/" in page:
-            self._beside.enter_context(postgres(self._port("5432"), "doorward"))
+        if any(word in page for word in ("127.0.0.1:5432/", "pg_dump ", "store.url")):
+            self._postgres = str(programs())
+            self._beside.enter_context(postgres(self._port("5432"), database=None if "createuser " in page else "doorward"))
+            if "createuser " not in page:
+                self.write("etc/doorward/store.url", "postgres://doorward@127.0.0.1:5432/doorward\n")
         for name in ("nginx", "caddy"):
             if f"$ {name} " in page and self._program(name) == "":
                 raise left_out(f"{name} is absent")
@@ -227,6 +241,11 @@ class Stage:
             NGINX_BIN=self._program("nginx"),
             CADDY_BIN=self._program("caddy"),
             HTTPS_PORT=str(self._port("443")),
+            POSTGRES_BIN=self._postgres,
+            PGHOST="127.0.0.1",
+            PGPORT=str(self._port("5432")),
+            PGUSER="postgres",
+            EDITOR="true",
             TYPED=PASSWORD,
             DATABASE_URL="postgres://of.somebody.else/app",
             PYTHONDONTWRITEBYTECODE="1",

@@ -34,19 +34,12 @@ NOT_RUN = [
     ("CONTRIBUTING.md", "printf '#!/bin/sh", "it changes the clone's hooks"),
     ("docs/evidence.md", "cargo xtask bench", "it takes most of an hour; that the command exists is a rule of `cargo xtask structure`"),
     ("tests/compat/README.md", "cargo xtask setup", "it installs what this suite runs with"),
-    ("docs/operations.md", "sudo -u postgres createuser", "it makes a role of the machine's PostgreSQL; `crates/store/tests` make their own"),
-    ("docs/surfaces/langgraph.md", "doorward dev ", "it opens an editor; `tests/compat/langgraph/test_tutorial.py` does the same"),
 ]
 
 #: Commands that are right and have nothing to work on in the store that is made for the pages: what they say instead.
 REFUSED = {
     "doorward user unlink usr_… idn_…": "not_found",
 }
-
-#: Settings whose server is not here: their keys and values are read (`config show`), a start is not rehearsed.
-ONLY_READ = [
-    ("docs/operations.md", "[store]\nurl_file", "a PostgreSQL server"),
-]
 
 #: Languages whose blocks are somebody else's files.
 PROSE = {"text"}

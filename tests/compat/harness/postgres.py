@@ -25,8 +25,8 @@ def programs() -> Path:
 
 
 @contextlib.contextmanager
-def postgres(port: int, database: str) -> Iterator[None]:
-    """Runs while in the context; the role `doorward` needs no password here."""
+def postgres(port: int, *, database: str | None) -> Iterator[None]:
+    """Runs while in the context, with `postgres` as its owner; with a database also the role `doorward`, whose it is. Nobody needs a password here."""
     where = programs()
     # It refuses to run as root, and reaches nothing below a directory of root's alone.
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -42,10 +42,13 @@ def postgres(port: int, database: str) -> Iterator[None]:
             # Its log goes to a file: a pipe would stay open as long as the server.
             do("pg_ctl", "-D", f"{home}/data", "-l", f"{home}/log", "-w", "-t", "60", *words)
 
-        do("initdb", "-D", f"{home}/data", "-U", "doorward", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        do("initdb", "-D", f"{home}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         ctl("-o", f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off", "start")
         try:
-            do("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "doorward", database)
+            if database:
+                there = ["-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
+                do("createuser", *there, "doorward")
+                do("createdb", *there, "--owner", "doorward", "--template", "template0", database)
             yield
         finally:
             ctl("-m", "immediate", "stop")
