@@ -1,7 +1,8 @@
 """A directory in which the commands of a page are run: `doorward` and `cargo` on the PATH, ports of its own, servers that are stopped.
 
-What a page says to a person is changed in four places only, for a machine without one: fixed ports become free ones of loopback, `/etc/doorward` and the like become
-this directory, the password that a command asks for is typed in, and a server that is started in the foreground goes on in the background.
+What a page says to a person is changed for a machine without one: fixed ports become free ones of loopback, `/etc/doorward` and the like become this
+directory, the password that a command asks for is typed in, and a server that is started in the foreground goes on in the background. nginx, Caddy and
+PostgreSQL are the real ones, started as the scripts below do it; systemd and others' databases are stood in for. Any other program is not found.
 """
 
 import contextlib

@@ -172,6 +172,12 @@ def test_the_pages_are_found_and_each_kind_of_block_is_met():
     assert len(SCENES) > 10 and len(SETTINGS) > 10, (len(SCENES), len(SETTINGS))
 
 
+@pytest.mark.parametrize("line", ["doorward user creat", "doorward key list --usr ada", "docker build .", "false\ntrue", "cargo install something"])
+def test_a_page_that_says_what_does_not_work_fails(line, stage):
+    with pytest.raises(AssertionError, match="exit "):
+        stage.run(["true", line])
+
+
 def test_what_a_page_shows_is_looked_for_line_by_line():
     assert shows("a key_12 b\nnoise\n404\n", "key_…\n404")
     assert not shows("404\nkey_12\n", "key_…\n404")
