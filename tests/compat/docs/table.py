@@ -1,12 +1,20 @@
-"""What is not run here, each row with its reason: the page, how the block begins, and who proves it or why nobody does.
+"""What is not run here, each row with its reason: the page, how the block begins, and who proves it or why nobody does. A page may have a `*`; a beginning
+like "```rust" is every block of that language.
 
 A block of a language that is run or checked and that is in no row is run or checked. A row that fits no block fails, and so does a test that is
 not there.
 """
 
+from fnmatch import fnmatch
+
+from docs.blocks import Block
+
 FORWARD_AUTH = "tests/compat/forward_auth/test_proxies.py::test_callers_get_in_by_their_roles_and_the_app_is_told_who_they_are"
 EXAMPLES = "tests/compat/examples/test_examples.py::test_an_example_prints_what_it_says_and_leaves_nothing"
 README = "tests/compat/agentflow/test_readme.py::test_the_readmes_walk_through_works_when_pasted"
+
+#: Languages of what nobody runs.
+PROSE = {"text"}
 
 #: (page, first words, test): run by another suite, which takes it from the page or does the same.
 ELSEWHERE = [
@@ -14,11 +22,8 @@ ELSEWHERE = [
     ("README.md", "AGENT=$URL/agentflow", README),
     ("README.md", "agentflow api --host 127.0.0.1 --port 8000", README),
     ("docs/tasks/agentflow.md", "agentflow api --host 127.0.0.1 --port 8000", README),
-    ("examples/hypha-api-key/README.md", "$ ./run.sh", EXAMPLES),
+    ("examples/*/README.md", "$ ./run.sh", EXAMPLES),
     ("examples/hypha-api-key/README.md", "$ curl -H 'X-API-Key: sk_example_reader'", EXAMPLES),
-    ("examples/hypha-basic/README.md", "$ ./run.sh", EXAMPLES),
-    ("examples/hypha-multi-provider/README.md", "$ ./run.sh", EXAMPLES),
-    ("examples/policy-tests/README.md", "$ ./run.sh", EXAMPLES),
     ("docs/forward-auth.md", "server {", FORWARD_AUTH),
     ("docs/forward-auth.md", "http://:8080 {", FORWARD_AUTH),
     ("docs/forward-auth.md", "global", FORWARD_AUTH),
@@ -41,5 +46,10 @@ REFUSED = {
     "doorward user unlink usr_… idn_…": "not_found",
 }
 
-#: Languages whose blocks are somebody else's files.
-PROSE = {"text"}
+
+def excuses(row: tuple[str, str, str], block: Block) -> bool:
+    """Whether the row is about the block."""
+    page, begins, _ = row
+    if begins.startswith("```"):
+        return fnmatch(block.page, page) and begins == f"```{block.language}"
+    return fnmatch(block.page, page) and block.text.removeprefix("$ ").startswith(begins.removeprefix("$ "))
