@@ -51,7 +51,8 @@ for file in "$STAGE/${1:-doorward}.pid"; do
   [ -s "$file" ] || continue
   pid=$(cat "$file"); rm -f "$file"
   kill "$pid" 2>/dev/null || continue
-  while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+  # One that has ended and that nobody has asked yet how is gone.
+  while kill -0 "$pid" 2>/dev/null && [ "$(cut -d' ' -f3 "/proc/$pid/stat" 2>/dev/null)" != Z ]; do sleep 0.02; done
 done
 """
 #: The site of a page as it is, in a server around it; a certificate for it, if there is none.
