@@ -1,4 +1,4 @@
-//! What a developer of Doorward runs: `cargo xtask setup | check | test | bench | structure | status | generate`.
+//! What a developer of Doorward runs: `cargo xtask setup | check | test | bench | structure | status | generate | site`.
 //!
 //! ```text
 //! arguments ─ run ─► COMMANDS ─► one function per file ─► steps (process.rs): what is run, what failed, what to do
@@ -16,6 +16,7 @@ pub mod generate;
 mod process;
 pub mod repo;
 mod setup;
+mod site;
 pub mod status;
 mod structure;
 mod test;
@@ -43,6 +44,7 @@ pub static COMMANDS: &[Command] = &[
     structure::COMMAND,
     status::COMMAND,
     generate::COMMAND,
+    site::COMMAND,
 ];
 
 /// Runs the command that the arguments name.

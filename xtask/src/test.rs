@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, and one line at the end that says how they went.
 //!
 //! ```text
-//! programs ─► cargo test --workspace ─► setup ─► cargo build (doorward) ─► pytest tests/compat ─► "N passed, N failed"
+//! programs ─► cargo test --workspace ─► the site ─► setup ─► cargo build (doorward) ─► pytest tests/compat ─► "N passed, N failed"
 //! ```
 
 mod options;
@@ -15,7 +15,7 @@ use tally::Tally;
 
 use crate::failure::Failure;
 use crate::process::{cargo, run, run_reading, say};
-use crate::{Command, repo, setup};
+use crate::{Command, repo, setup, site};
 
 pub(crate) const COMMAND: Command = Command {
     name: "test",
@@ -23,12 +23,12 @@ pub(crate) const COMMAND: Command = Command {
     help: "
 Usage: cargo xtask test [--only rust|compat] [FILTER]
 
-Installs the programs tests start, runs the Rust tests of the workspace, `cargo xtask setup`, then tests/compat: the platforms' own published
-clients and servers against the debug build of doorward. The last line is exactly `N passed, N failed`, with
+Installs the programs tests start, runs the Rust tests of the workspace, builds the documentation's site, runs `cargo xtask setup`, then
+tests/compat: the platforms' own published clients and servers against the debug build of doorward. The last line is exactly `N passed, N failed`, with
 `, N skipped` when any were. The exit code is not 0 when anything failed; with CI=true as root on Debian, where
 setup can install everything, also when anything was skipped.
 
-  --only rust      only the Rust tests (needs PostgreSQL's programs, which it installs)
+  --only rust      only the Rust tests and the site (needs PostgreSQL's programs, which it installs)
   --only compat    only tests/compat
   FILTER           only tests whose name contains this
 
@@ -46,6 +46,9 @@ fn test(arguments: &[String]) -> Result<(), Failure> {
     let mut total = Tally::default();
     if options.includes(Part::Rust) {
         total.add(rust(&root, &options)?);
+        if options.filter.is_none() {
+            total.add(site(&root));
+        }
     }
     if options.includes(Part::Compat) {
         total.add(compat(&root, &options)?);
@@ -79,6 +82,18 @@ fn rust(root: &Path, options: &Options) -> Result<Tally, Failure> {
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+/// The documentation builds as a site, without a warning or a dead link.
+fn site(root: &Path) -> Tally {
+    say("── the documentation's site");
+    match site::tested(root) {
+        Ok(()) => Tally { passed: 1, ..Tally::default() },
+        Err(failure) => {
+            say(&format!("failed: site: {failure}"));
+            Tally { failed: 1, ..Tally::default() }
+        }
+    }
 }
 
 /// `tests/compat` against a fresh debug build.

@@ -11,7 +11,7 @@ use crate::config::{Config, Mount, Problem, SurfaceKind};
 use crate::secrets::{Weakness, weakness};
 
 /// The variables that hold the secret, as Hypha knows them: the first that is set counts.
-const VARIABLES: [&str; 2] = ["HYPHA_JWT_SECRET", "JWT_SECRET"];
+pub(crate) const VARIABLES: [&str; 2] = ["HYPHA_JWT_SECRET", "JWT_SECRET"];
 /// Who servers that share a secret say made their tokens, unless `tokens.issuer` says otherwise. An address would differ from one to the
 /// other.
 pub(crate) const SHARED_ISSUER: &str = "doorward";

@@ -1,11 +1,11 @@
-"""The pages keep their word: the README's walk-through when pasted, and every command that a page names."""
+"""The README keeps its word: its walk-through when pasted. What other pages say is run by `tests/compat/docs`."""
 
 import re
 import subprocess
 
 import pytest
 
-from harness.doorward import Doorward, run_command
+from harness.doorward import Doorward
 from harness.programs import ROOT, clean_environment
 
 
@@ -58,33 +58,3 @@ def test_dev_prints_the_readmes_walk_through(fresh):
     [walk_through] = blocks("Try it")
     for line in walk_through.splitlines():
         assert line.replace(LISTEN, fresh.url) in fresh.log, line
-
-
-PAGES = ["README.md", "SECURITY.md", "CHANGELOG.md", "docs/operations.md", "docs/reference", "docs/surfaces"]
-# `doorward user create --json …` up to the end of the code or the comment after it.
-COMMAND = re.compile(r"doorward ([a-z][a-z-]*(?: [a-z][a-z-]*)?)([^`|#\n]*)")
-
-
-def named_commands() -> set[tuple[str, tuple[str, ...]]]:
-    """(words, flags) of every command in the code of a page; ids and values are no words."""
-    found = set()
-    for name in PAGES:
-        path = ROOT / name
-        for page in sorted(path.glob("*.md")) if path.is_dir() else [path]:
-            text = page.read_text()
-            code = re.findall(r"```console\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
-            for words, rest in (match for piece in code for match in COMMAND.findall(piece)):
-                found.add((words, tuple(re.findall(r"--[a-z][a-z-]*", rest))))
-    return found
-
-
-def test_every_command_and_flag_that_a_page_names_exists(tmp_path):
-    commands = named_commands()
-    assert len(commands) > 10, commands
-    wrong = []
-    for words, flags in sorted(commands):
-        shown = run_command(*words.split(), "--help", cwd=tmp_path)
-        unknown = [flag for flag in flags if flag not in shown.stdout]
-        if shown.returncode != 0 or unknown:
-            wrong.append((words, unknown, shown.stderr))
-    assert wrong == []

@@ -64,6 +64,57 @@ fn links_between_pages_lead_somewhere() {
     hold(&broken, "follow what the link meant, or remove it");
 }
 
+/// Pages that readers are led to: all of `docs/` and of the examples, and those at the root.
+fn is_published(path: &str) -> bool {
+    let place = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    path.ends_with(".md")
+        && path != SUMMARY
+        && (place.is_empty()
+            || place == "docs"
+            || place.starts_with("docs/")
+            || place.starts_with("examples"))
+}
+
+const SUMMARY: &str = "docs/SUMMARY.md";
+
+/// The pages that the summary lists, from the root.
+fn listed(summary: &str) -> Vec<String> {
+    let from_root = |target: String| match target.strip_prefix("../") {
+        Some(outside) => outside.to_owned(),
+        None => format!("docs/{target}"),
+    };
+    targets(summary).into_iter().filter(|target| !target.is_empty()).map(from_root).collect()
+}
+
+#[test]
+fn every_page_is_in_the_summary_of_the_site_once_and_every_line_of_it_is_a_page() {
+    let listed = listed(&text(SUMMARY).expect("text"));
+    let published: Vec<String> = files().into_iter().filter(|path| is_published(path)).collect();
+    let absent =
+        published.iter().filter(|path| !listed.contains(path)).map(|path| format!("{path}: not listed"));
+    let strange =
+        listed.iter().filter(|path| !published.contains(path)).map(|path| format!("{path}: no page"));
+    let twice = listed.iter().enumerate().filter(|(at, path)| listed[..*at].contains(path));
+    let twice = twice.map(|(_, path)| format!("{path}: listed twice"));
+    let broken: Vec<String> = absent.chain(strange).chain(twice).collect();
+    hold(&broken, "say in docs/SUMMARY.md where readers find it");
+}
+
+#[test]
+fn the_summary_names_pages_from_where_it_is() {
+    assert_eq!(listed("[a](../A.md)\n- [b]()\n  - [c](in/c.md)\n"), ["A.md", "docs/in/c.md"]);
+    let cases = [
+        ("A.md", true),
+        ("docs/in/c.md", true),
+        ("examples/x/README.md", true),
+        (SUMMARY, false),
+        ("fuzz/README.md", false),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(is_published(path), expected, "{path}");
+    }
+}
+
 #[test]
 fn links_are_read_outside_code_only() {
     let page = "# One: two\n[a](b.md#c) and [d](e \"title\") but `[f](g)`\n```\n[h](i)\n```\n[j](#one-two)\n";

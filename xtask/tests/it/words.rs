@@ -20,17 +20,22 @@ const LOCK_SOURCE: &str = concat!("registry+https://github.com/rust-lang/crates"
 fn broken(path: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        let line = if path == "Cargo.lock" { line.replace(LOCK_SOURCE, "") } else { line.to_owned() };
+        let line = if is_lock(path) { line.replace(LOCK_SOURCE, "") } else { line.to_owned() };
         let machine = MACHINE.iter().filter(|word| begins_a_path(&line, word));
         let registry = REGISTRIES.iter().filter(|word| line.contains(*word));
         found.extend(machine.chain(registry).map(|word| format!("{path}:{}: {word}", at + 1)));
     }
-    if path == "Cargo.lock" {
+    if is_lock(path) {
         let sources =
             text.lines().filter(|line| line.starts_with("source = ") && !line.contains(LOCK_SOURCE));
         found.extend(sources.map(|line| format!("{path}: {line}")));
     }
     found
+}
+
+/// A workspace's lock file.
+fn is_lock(path: &str) -> bool {
+    path.rsplit('/').next() == Some("Cargo.lock")
 }
 
 /// Whether the directory stands at the beginning of a path, not inside a longer one.

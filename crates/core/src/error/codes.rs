@@ -149,4 +149,11 @@ mod tests {
         let names: HashSet<_> = ALL.iter().map(|code| code.name).collect();
         assert_eq!(names.len(), ALL.len());
     }
+
+    #[test]
+    fn every_code_says_what_is_wrong_and_in_a_sentence_what_to_do() {
+        let sentence = |text: &str| text.ends_with('.') && text.split(' ').count() > 1;
+        let silent = ALL.iter().filter(|code| code.message.is_empty() || !sentence(code.advice));
+        assert_eq!(silent.map(|code| code.name).collect::<Vec<_>>(), [""; 0]);
+    }
 }

@@ -64,7 +64,7 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// Hypha's variables, and what they are here.
-const VARIABLES: [(&str, &str); 5] = [
+pub(super) const VARIABLES: [(&str, &str); 5] = [
     ("AUTH0_DOMAIN", "domain"),
     ("AUTH0_CLIENT_ID", "client_id"),
     ("AUTH0_AUDIENCE", "audience"),

@@ -16,6 +16,9 @@ use super::{
     limits, mounts, outbound, providers, remote_tokens, roles, webhooks,
 };
 
+/// Hypha's own variable for the origins of pages that may read answers.
+const ALLOW_ORIGINS: &str = "ALLOW_ORIGINS";
+
 /// A setting given on the command line.
 #[derive(Clone)]
 pub struct Flag {
@@ -141,8 +144,7 @@ fn make_way(usual: &mut Table, given: &Table) {
 
 /// Hypha's own variable is what its mounts go by where the configuration names no origins.
 fn allowed_origins(tree: &mut Table, environment: &[(String, String)]) {
-    const VARIABLE: &str = "ALLOW_ORIGINS";
-    let given = environment.iter().find(|(name, text)| name == VARIABLE && !text.trim().is_empty());
+    let given = environment.iter().find(|(name, text)| name == ALLOW_ORIGINS && !text.trim().is_empty());
     let Some((name, text)) = given else { return };
     for keys in hypha_mounts(tree).filter(|keys| !keys.contains_key("cors_origins")) {
         let origins = Node::text(text.as_str(), Origin::Environment(name.clone()));
@@ -254,3 +256,6 @@ fn section<'r>(heading: &'static str, tree: &Table, reading: &'r mut Reading) ->
     let row = SECTIONS.iter().find(|row| row.heading == heading).expect("every section has a row");
     Section::new(heading, tree.get(heading), row.keys, reading)
 }
+
+#[cfg(test)]
+mod reference;

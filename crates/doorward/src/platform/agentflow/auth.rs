@@ -39,6 +39,11 @@ pub struct Jwt {
     pub weak: Vec<(&'static str, Weakness)>,
 }
 
+/// The keys of an `auth` that is an object.
+const METHOD: &str = "method";
+const PATH: &str = "path";
+#[cfg(test)]
+pub(super) const KEYS: &[&str] = &[METHOD, PATH];
 const MISSING: &str = "JWT_SECRET_KEY and JWT_ALGORITHM must be set in environment variables";
 const BOTH_NEEDED: &str = "Both method and path must be provided in auth config";
 
@@ -58,7 +63,7 @@ pub(super) fn read(
         Some(Value::String(word)) => unsupported(word, reading),
         Some(Value::Object(object)) => {
             let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-            match (text("method"), text("path")) {
+            match (text(METHOD), text(PATH)) {
                 (Some("custom"), Some(target)) => {
                     Variables { variables, environment, reading }.custom(target).map(Auth::Custom)
                 }

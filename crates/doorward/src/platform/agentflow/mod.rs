@@ -46,6 +46,19 @@ const GRAPH_KEYS: &[&str] = &[
     "$schema",
 ];
 
+/// Keys that say who may do what.
+const DOOR_KEYS: &[&str] = &["auth", "authorization", "rate_limit"];
+
+/// Every key that is known, those within `rate_limit` and an `auth` that is an object behind a dot.
+#[cfg(test)]
+pub(crate) fn known_keys() -> Vec<String> {
+    let within = |outer: &'static str, keys: &'static [&'static str]| {
+        keys.iter().map(move |key| format!("{outer}.{key}"))
+    };
+    let top = GRAPH_KEYS.iter().chain(DOOR_KEYS).map(ToString::to_string);
+    top.chain(within("rate_limit", rate_limit::KNOWN)).chain(within("auth", auth::KEYS)).collect()
+}
+
 /// Reads the file at `path` and the `.env` it names.
 ///
 /// # Errors
@@ -87,9 +100,7 @@ impl Reading<'_> {
 
     fn unknown_keys(&mut self, content: &Map<String, Value>) {
         for name in content.keys() {
-            let known = GRAPH_KEYS.contains(&name.as_str())
-                || matches!(name.as_str(), "auth" | "authorization" | "rate_limit");
-            if !known {
+            if ![GRAPH_KEYS, DOOR_KEYS].concat().contains(&name.as_str()) {
                 self.warn(format_args!("the key {name:?} is not known and has no effect"));
             }
         }

@@ -27,7 +27,7 @@ pub enum RateLimitBy {
     Global,
 }
 
-const KNOWN: &[&str] = &[
+pub(super) const KNOWN: &[&str] = &[
     "enabled",
     "backend",
     "requests",

@@ -50,6 +50,18 @@ const USED: &[&str] = &["auth", "env", "graphs"];
 /// Keys of langgraph-cli that have none, and that somebody may rely on: each is told by itself.
 const UNUSED: &[&str] = &["http", "encryption", "priority"];
 
+/// Keys within `auth`.
+#[cfg(test)]
+const AUTH_KEYS: &[&str] = &["path", "openapi", "disable_studio_auth", "allow_langsmith_api_keys"];
+
+/// Every key that is known, those within `auth` behind a dot.
+#[cfg(test)]
+pub(crate) fn known_keys() -> Vec<String> {
+    let top = [USED, SERVER_KEYS, UNUSED].concat();
+    let within = AUTH_KEYS.iter().map(|key| format!("auth.{key}"));
+    top.iter().map(ToString::to_string).chain(within).collect()
+}
+
 /// The used key that somebody meant who wrote another one. An `auth` that is not read would open the server.
 fn meant(name: &str) -> Option<&'static str> {
     let known = || [USED, SERVER_KEYS, UNUSED].concat();
