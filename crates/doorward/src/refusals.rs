@@ -211,7 +211,8 @@ fn secrets_in_an_open_file(setup: Judged<'_>) -> Vec<Problem> {
             && key.ends_with("secret")
     };
     let secret = |key: &str| {
-        matches!(key, "secrets.master_key" | "store.url" | "telemetry.otlp_headers" | "model.api_key") || of_a_party(key)
+        matches!(key, "secrets.master_key" | "store.url" | "telemetry.otlp_headers" | "model.api_key")
+            || of_a_party(key)
     };
     let settings = setup.config.settings.iter().filter(|setting| secret(&setting.key));
     let open = settings.filter_map(|setting| {

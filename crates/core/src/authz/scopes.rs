@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn scopes_handed_on_never_grow() {
         let roles = Roles::new(&Default::default()).expect("the defaults");
-        let within = |inner: &[Arc<str>], outer| within(roles.catalogue(), inner, outer);
+        fn held<'a>(roles: &'a Roles) -> impl Fn(&[Arc<str>], Option<&[Arc<str>]>) -> bool + 'a {
+            move |inner, outer| within(roles.catalogue(), inner, outer)
+        }
+        let within = held(&roles);
         let outer = scopes(&["thread:*", "read"]);
         assert!(within(&scopes(&["thread:create"]), Some(&outer)));
         assert!(!within(&scopes(&["write"]), Some(&outer)));

@@ -12,8 +12,8 @@ use super::section::{Reading, Section};
 use super::tree::{Node, PREFIX, Table, Value, from_environment, from_toml, lay_over, put};
 use super::{
     Agents, Anomalies, Config, Handlers, Ldap, Limits, Log, Mail, Metrics, Model, Passwords, SECTIONS,
-    Secrets, SectionRow, Server, Sessions, Store, SurfaceKind, Telemetry, Tokens, areas, auth0, issuers, known, ldap,
-    limits, mounts, outbound, providers, remote_tokens, roles, webhooks,
+    Secrets, SectionRow, Server, Sessions, Store, SurfaceKind, Telemetry, Tokens, areas, auth0, issuers,
+    known, ldap, limits, mounts, outbound, providers, remote_tokens, roles, webhooks,
 };
 
 /// Hypha's own variable for the origins of pages that may read answers.

@@ -155,7 +155,7 @@ fn each_key_that_the_reference_names_of_a_platform_file_is_taken_without_a_word_
             "{name}: {said}"
         );
     }
-    let langgraph = || langgraph::read(&file, &|_| None);
+    let langgraph = || langgraph::read(&file, &|_| None, &|_| None);
     for name in rows(&page, "`langgraph.json`").iter().map(String::as_str).chain(["auth.unheard_of"]) {
         let content = match name.split_once('.') {
             Some((outer, inner)) => {
