@@ -98,7 +98,8 @@ impl Catalogue {
     /// Whether it has exactly this action.
     #[must_use]
     pub fn knows(&self, action: &ActionDef) -> bool {
-        self.actions.iter().any(|one| *one == action)
+        action.is_built_in
+            || self.actions[ALL.len()..].iter().any(|one| *one == action)
             || (action.resource == ROLE && self.roles.contains(action.name))
     }
 
@@ -130,9 +131,9 @@ struct Rows<R>(PhantomData<R>);
 
 impl<R: RoleName> Rows<R> {
     const PLAIN: &'static ActionDef =
-        &ActionDef { resource: ROLE, name: R::NAME, access: Access::Write, audit: AuditClass::Buffered };
+        &ActionDef::of_application(ROLE, R::NAME, Access::Write, AuditClass::Buffered);
     const ADMINISTRATIVE: &'static ActionDef =
-        &ActionDef { resource: ROLE, name: R::NAME, access: Access::Admin, audit: AuditClass::Buffered };
+        &ActionDef::of_application(ROLE, R::NAME, Access::Admin, AuditClass::Buffered);
 }
 
 /// The action of being of a role. One that reaches administrative actions is administrative itself: a user key of an administrator's
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     const fn def(resource: &'static str, name: &'static str, access: Access) -> ActionDef {
-        ActionDef { resource, name, access, audit: AuditClass::Buffered }
+        ActionDef::of_application(resource, name, access, AuditClass::Buffered)
     }
 
     #[test]

@@ -49,9 +49,22 @@ pub struct ActionDef {
     pub access: Access,
     /// How it is audited.
     pub audit: AuditClass,
+    /// Whether it is one of Doorward's own: nobody else's passes for one, however it is spelled.
+    pub(super) is_built_in: bool,
 }
 
 impl ActionDef {
+    /// An action of an application's own.
+    #[must_use]
+    pub const fn of_application(
+        resource: &'static str,
+        name: &'static str,
+        access: Access,
+        audit: AuditClass,
+    ) -> Self {
+        Self { resource, name, access, audit, is_built_in: false }
+    }
+
     /// Whether the action is always aimed at one thread that there is, or at one area, so that it can be allowed for a single one. What
     /// makes a thread, or asks for what is no thread's, is not.
     #[must_use]
@@ -132,6 +145,7 @@ macro_rules! catalogue {
                             name: $name,
                             access: Access::$access,
                             audit: AuditClass::$audit,
+                            is_built_in: true,
                         };
                     }
                 )*

@@ -165,6 +165,7 @@ impl Call {
     /// # Errors
     /// As [`Call::permit`].
     pub fn may(&self, action: &'static ActionDef) -> Result<()> {
+        self.must_know(action)?;
         match decide(self.engine.roles(), &self.auth, action, Target::any().through(&self.mount.name)) {
             Ok(_) => Ok(()),
             Err(denial) => Err(self.refused(action, Target::any(), denial)),
@@ -220,7 +221,18 @@ impl Call {
         Ok(grant)
     }
 
+    /// Refuses an action that the catalogue does not have exactly as it is: roles go by its name, and one of the same name that says
+    /// otherwise how far it reaches, or what is written of it, would pass by theirs.
+    fn must_know(&self, action: &'static ActionDef) -> Result<()> {
+        if self.engine.roles().catalogue().knows(action) {
+            return Ok(());
+        }
+        Err(Error::new(codes::INTERNAL)
+            .operator(format!("{action} is no action of the catalogue as it is declared")))
+    }
+
     fn leave(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {
+        self.must_know(action)?;
         match decide(self.engine.roles(), &self.auth, action, target.through(&self.mount.name)) {
             Ok(filter) => Ok(Grant {
                 call: self.clone(),

@@ -36,12 +36,12 @@ macro_rules! actions {
                     pub struct $type;
 
                     impl $crate::Action for $type {
-                        const DEF: &'static $crate::ActionDef = &$crate::ActionDef {
-                            resource: stringify!($module),
-                            name: $name,
-                            access: $crate::Reaches::$access,
-                            audit: $crate::Reaches::$access.usually_audited(),
-                        };
+                        const DEF: &'static $crate::ActionDef = &$crate::ActionDef::of_application(
+                            stringify!($module),
+                            $name,
+                            $crate::Reaches::$access,
+                            $crate::Reaches::$access.usually_audited(),
+                        );
                     }
                 )*
                 /// Every action on this resource type.

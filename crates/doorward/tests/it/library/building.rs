@@ -4,10 +4,8 @@ use doorward::{ActionDef, AuditClass, Doorward, Reaches, Role};
 
 use super::{builder, report, with_key};
 
-static LOUD: ActionDef =
-    ActionDef { resource: "Report", name: "read", access: Reaches::Read, audit: AuditClass::Buffered };
-static OURS: ActionDef =
-    ActionDef { resource: "user", name: "pat", access: Reaches::Read, audit: AuditClass::Buffered };
+static LOUD: ActionDef = ActionDef::of_application("Report", "read", Reaches::Read, AuditClass::Buffered);
+static OURS: ActionDef = ActionDef::of_application("user", "pat", Reaches::Read, AuditClass::Buffered);
 
 async fn why(builder: doorward::Builder) -> String {
     match builder.build().await {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get as on_get, post};
-use doorward::{ApiKeyKind, Doorward, Error, Filter, RequirePermission, RequireRole, roles};
+use doorward::{ApiKeyKind, Doorward, Error, Filter, Principal, RequirePermission, RequireRole, roles};
 use doorward_core::audit::Outcome;
 use doorward_core::ports::store::AuditQuery;
 use http::StatusCode;
@@ -165,6 +165,41 @@ async fn an_action_that_the_builder_was_not_told_of_is_nobodys_to_do() {
         .layer(doorward.layer());
     let (_, boss) = key_of_kind(&doorward, "boss", (&["admin"], &["*"]), ApiKeyKind::Admin).await;
     assert_eq!(get(&app, "/", &boss).await.is(), code(500, "internal"));
+}
+
+#[tokio::test]
+async fn an_undeclared_action_does_not_pass_by_the_name_of_another() {
+    use super::lookalikes::{artifact, file, report};
+    async fn may(caller: Principal) -> Response {
+        match caller.may::<file::Read>() {
+            Ok(()) => "may".into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+    let doorward = embedded().await;
+    let app = Router::new()
+        .route("/file", on_get(async |_: RequirePermission<file::Read>| "ran"))
+        .route("/artifact", on_get(async |_: RequirePermission<artifact::Read>| "ran"))
+        .route("/report", on_get(async |_: RequirePermission<report::Purge>| "ran"))
+        .route("/may", on_get(may))
+        .layer(doorward.layer().optional());
+    let (_, boss) = key_of_kind(&doorward, "boss", (&["admin"], &["*"]), ApiKeyKind::Admin).await;
+    let (_, ann) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    for (path, key) in [
+        ("/file", &ann),
+        ("/file", &boss),
+        ("/artifact", &ann),
+        ("/report", &boss),
+        ("/report", &ann),
+        ("/may", &ann),
+    ] {
+        assert_eq!(get(&app, path, key).await.is(), code(500, "internal"), "{path}");
+    }
+    assert_eq!(
+        ask(&app, "GET", "/artifact", "").await.is(),
+        code(500, "internal"),
+        "nor for somebody without a credential"
+    );
 }
 
 async fn lines(doorward: &Doorward, action: &str) -> Vec<(Outcome, Option<String>, Option<String>)> {

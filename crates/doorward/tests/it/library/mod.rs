@@ -26,6 +26,27 @@ doorward::actions! {
     }
 }
 
+/// Spelled as actions are that roles give, and never told to the builder either.
+pub(crate) mod lookalikes {
+    doorward::actions! {
+        /// As Doorward's own, which every user may read.
+        file {
+            /// Seeing one.
+            Read = "read", Read;
+        }
+        /// As Doorward's own, which nobody in particular may read.
+        artifact {
+            /// Seeing one.
+            Read = "read", Read;
+        }
+        /// As the application's own, but reaching less far.
+        report {
+            /// Removing everybody's.
+            Purge = "purge", Read;
+        }
+    }
+}
+
 doorward::actions! {
     /// Nobody tells the builder of these.
     forgotten {
