@@ -25,7 +25,7 @@ use crate::authz::catalogue::ActionDef;
 use crate::clock::{Clock, OrderedClock};
 use crate::error::Result;
 use crate::events::{Deliveries, Events, Hook, Webhook};
-use crate::id::{NodeId, UserId};
+use crate::id::{NodeId, RequestId, RequestIds, UserId};
 use crate::identity::api_keys::ApiKeys;
 use crate::identity::password::{Hashing, HashingSettings};
 use crate::identity::project_keys::ProjectKeys;
@@ -114,6 +114,7 @@ struct Inner {
     events: Events,
     hashing: Hashing,
     node: NodeId,
+    requests: RequestIds,
     keys: StoreKeys,
     post: Post,
     agents: Agents,
@@ -138,6 +139,7 @@ impl Engine {
         let keys = StoreKeys::open(&parts, &sealer).await?;
         let engine = Self(Arc::new(Inner {
             node: NodeId::new(&*parts.clock, &*parts.random),
+            requests: RequestIds::new(&*parts.random),
             store: parts.store,
             ordered: OrderedClock::new(Arc::clone(&parts.clock)),
             clock: parts.clock,
@@ -413,6 +415,12 @@ impl Engine {
     #[must_use]
     pub fn random(&self) -> &dyn Random {
         &*self.0.random
+    }
+
+    /// An id for a request that has come in.
+    #[must_use]
+    pub fn request_id(&self) -> RequestId {
+        self.0.requests.next(self.clock())
     }
 
     /// What roles allow.

@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use uuid::Builder;
@@ -20,8 +21,16 @@ fn millis(clock: &dyn Clock) -> u64 {
 }
 
 fn unique(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str> {
-    let uuid = Builder::from_unix_timestamp_millis(millis(clock), &bytes::<10>(random)).into_uuid();
-    format!("{prefix}_{}", uuid.simple()).into()
+    spelled(prefix, millis(clock), &bytes::<10>(random))
+}
+
+/// A prefix of three letters and a UUIDv7, without a heap in between: each request has one.
+fn spelled(prefix: &str, at_ms: u64, more: &[u8; 10]) -> Arc<str> {
+    let uuid = Builder::from_unix_timestamp_millis(at_ms, more).into_uuid();
+    let mut text = *b"000_00000000000000000000000000000000";
+    text[..3].copy_from_slice(prefix.as_bytes());
+    uuid.simple().encode_lower(&mut text[4..]);
+    std::str::from_utf8(&text).expect("a prefix of ASCII and hex").into()
 }
 
 /// Begins as a UUIDv7 does, so that it sorts among those of before.
@@ -114,6 +123,33 @@ ids! {
     NodeId = unique("nod");
 }
 
+/// Ids for the requests of one process: random where it begins, counted from there (RFC 9562 §6.2, method 2). Nobody keeps a secret by
+/// them, and asking the machine for randomness costs more than all else that a request needs.
+pub struct RequestIds {
+    begins: [u8; 10],
+    made: AtomicU64,
+}
+
+impl RequestIds {
+    /// Begins somewhere.
+    #[must_use]
+    pub fn new(random: &dyn Random) -> Self {
+        Self { begins: bytes(random), made: AtomicU64::new(0) }
+    }
+
+    /// The next one. Those of one millisecond sort in the order in which they were made.
+    #[must_use]
+    pub fn next(&self, clock: &dyn Clock) -> RequestId {
+        let mut more = self.begins;
+        let mut tail = [0; 8];
+        tail.copy_from_slice(&more[2..]);
+        let counted = u64::from_be_bytes(tail).wrapping_add(self.made.fetch_add(1, Ordering::Relaxed));
+        // The two highest bits are the UUID's own.
+        more[2..].copy_from_slice(&(counted & (u64::MAX >> 2)).to_be_bytes());
+        RequestId(spelled("req", millis(clock), &more))
+    }
+}
+
 impl UserId {
     /// The UUID within, for clients that know no other ids; an id of another form as it is.
     #[must_use]
@@ -158,6 +194,23 @@ mod tests {
         let second = UserId::new(&clock, &random);
         assert!(first.as_str().starts_with("usr_") && first.as_str().len() == 36);
         assert!(first < second);
+    }
+
+    #[test]
+    fn ids_of_requests_are_told_apart_and_sort_as_they_were_made() {
+        let (clock, ids) = (ManualClock::new(1_700_000_000_000), RequestIds::new(&SeededRandom::new(1)));
+        let made: Vec<RequestId> = (0..1_000).map(|_| ids.next(&clock)).collect();
+        assert!(made.is_sorted() && made.windows(2).all(|pair| pair[0] != pair[1]));
+        assert!(
+            made[0].as_str().starts_with("req_018bcfe56800") && made[0].as_str().len() == 36,
+            "{}",
+            made[0]
+        );
+        assert_eq!(&made[0].as_str()[16..17], "7", "a UUIDv7");
+        clock.advance_ms(1);
+        assert!(made[999] < ids.next(&clock));
+        let other = RequestIds::new(&SeededRandom::new(2));
+        assert_ne!(other.next(&ManualClock::new(1_700_000_000_000)), made[0], "another process");
     }
 
     #[test]

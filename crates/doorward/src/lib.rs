@@ -109,8 +109,8 @@ pub mod tls;
 mod walkthrough;
 
 pub use library::{
-    BuildError, Builder, Caller, Doorward, Error, Principal, Protect, Protected, RequirePermission,
-    RequireRole, Result, Role, roles,
+    Answering, BuildError, Builder, Caller, Doorward, Error, Principal, Protect, Protected,
+    RequirePermission, RequireRole, Result, Role, roles,
 };
 
 pub use doorward_core::authz::catalogue::{Access as Reaches, Action, ActionDef, AuditClass};

@@ -85,7 +85,7 @@ impl Admission {
     /// An id for a request that is about to be asked about.
     #[must_use]
     pub fn request_id(&self) -> RequestId {
-        RequestId::new(self.engine.clock(), self.engine.random())
+        self.engine.request_id()
     }
 
     /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand.

@@ -127,7 +127,7 @@ impl Answering for Desk {
     ) -> BoxFuture<'static, Response<Body>> {
         async move {
             let stopwatch = Stopwatch::start();
-            let id = RequestId::new(self.engine.clock(), self.engine.random());
+            let id = self.engine.request_id();
             let method = request.method().clone();
             let asked = Asked::of(request.headers(), method == Method::OPTIONS);
             let api_version = api_version(request.headers()).map(str::to_owned);
@@ -190,7 +190,7 @@ impl Answering for Desk {
     }
 
     fn refuse(&self, refused: &Refusal) -> Bytes {
-        let id = RequestId::new(self.engine.clock(), self.engine.random());
+        let id = self.engine.request_id();
         let about = About {
             request_id: id.as_str(),
             now_ms: self.engine.now_ms(),

@@ -6,7 +6,7 @@ use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, Kind, codes};
 use doorward_core::operation::{Call, Grant};
 use doorward_server::Admission;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 
 use super::error::{Refused, from_bytes};
@@ -49,7 +49,8 @@ impl Arrived {
         let refused = answer.extensions_mut().remove::<Refused>();
         let id = &self.call.origin.request;
         if let Some(refused) = &refused {
-            answer = from_bytes(self.admission.answer(&refused.0, id));
+            let whole = from_bytes(self.admission.answer(&refused.0, id));
+            answer = with_headers_of(whole, answer.headers());
         }
         let open = std::mem::replace(&mut *self.open.lock(), Open::Answered);
         if let Open::Answering(grants) = open {
@@ -83,6 +84,18 @@ impl Arrived {
         }
         answer
     }
+}
+
+/// Keeps what others put on an answer, but for what describes the body that it had: cookies, and what lets pages read it.
+fn with_headers_of(mut answer: Response, before: &HeaderMap) -> Response {
+    for name in before.keys().filter(|name| !name.as_str().starts_with("content-")) {
+        if !answer.headers().contains_key(name) {
+            for value in before.get_all(name) {
+                answer.headers_mut().append(name, value.clone());
+            }
+        }
+    }
+    answer
 }
 
 /// What the audit log says of leave by how the request was answered: by the code of a refusal of ours, else by the status.

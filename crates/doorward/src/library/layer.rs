@@ -1,7 +1,7 @@
 //! The tower layer: finds out who sends a request, before anything of the application sees it.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,8 +9,11 @@ use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
 use doorward_core::operation::Call;
 use doorward_server::Admission;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use http::request::Parts;
 use http::{Extensions, Request};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -83,38 +86,98 @@ pub struct Protected<S> {
 
 impl<S, B> Service<Request<B>> for Protected<S>
 where
-    S: Service<Request<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<B>> + Clone + Send + 'static,
     S::Response: IntoResponse,
     S::Future: Send,
     B: Send + 'static,
 {
     type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Error = S::Error;
+    type Future = Answering<S::Future, S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready is the one to be used; the clone has to become ready first.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let Protect { admission, demands, address_of } = self.protect.clone();
-        Box::pin(async move {
-            let (mut head, body) = request.into_parts();
-            let id = admission.request_id();
-            let peer = address_of.and_then(|of| of(&head.extensions));
-            let asked = admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
-            let call = match asked.and_then(|call| demanded(call, demands)) {
-                Ok(call) => call,
-                Err(error) => return Ok(Arrived::refusal(&admission, &error, &id)),
-            };
+        let (head, body) = request.into_parts();
+        let mut asking = Box::pin(ask(self.protect.clone(), head));
+        // Memory knows most callers at once. Then the service that is ready is used where it stands, instead of a copy that waits.
+        let step = match asking.as_mut().now_or_never() {
+            Some(Ok((head, arrived))) => {
+                Step::Inner { inner: self.inner.call(Request::from_parts(head, body)), arrived }
+            }
+            Some(Err(refusal)) => Step::Refused { refusal: Some(refusal) },
+            None => {
+                // The one that is ready is the one to be used; the clone has to become ready first.
+                let clone = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, clone);
+                let later = async move {
+                    match asking.await {
+                        Ok((head, arrived)) => {
+                            let answer = inner.call(Request::from_parts(head, body)).await?;
+                            Ok(arrived.answered(answer.into_response()))
+                        }
+                        Err(refusal) => Ok(refusal),
+                    }
+                };
+                Step::Asking { later: Box::pin(later) }
+            }
+        };
+        Answering { step }
+    }
+}
+
+/// Who sends it, left with the request for extractors; or how it is refused.
+async fn ask(protect: Protect, mut head: Parts) -> Result<(Parts, Arc<Arrived>), Response> {
+    let Protect { admission, demands, address_of } = protect;
+    let id = admission.request_id();
+    let peer = address_of.and_then(|of| of(&head.extensions));
+    let asked = admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
+    match asked.and_then(|call| demanded(call, demands)) {
+        Ok(call) => {
             let arrived = Arc::new(Arrived::new(admission, call));
             head.extensions.insert(Arc::clone(&arrived));
-            let answer = inner.call(Request::from_parts(head, body)).await?.into_response();
-            Ok(arrived.answered(answer))
-        })
+            Ok((head, arrived))
+        }
+        Err(error) => Err(Arrived::refusal(&admission, &error, &id)),
+    }
+}
+
+pin_project! {
+    /// How a service under [`Protect`] comes to its answer.
+    pub struct Answering<F, E> {
+        #[pin]
+        step: Step<F, E>,
+    }
+}
+
+pin_project! {
+    #[project = Now]
+    enum Step<F, E> {
+        Refused { refusal: Option<Response> },
+        Inner { #[pin] inner: F, arrived: Arc<Arrived> },
+        Asking { later: BoxFuture<'static, Result<Response, E>> },
+    }
+}
+
+impl<F, R, E> Future for Answering<F, E>
+where
+    F: Future<Output = Result<R, E>>,
+    R: IntoResponse,
+{
+    type Output = Result<Response, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().step.project() {
+            Now::Refused { refusal } => {
+                Poll::Ready(Ok(refusal.take().expect("nobody polls what has given its answer")))
+            }
+            Now::Inner { inner, arrived } => {
+                inner.poll(cx).map_ok(|answer| arrived.answered(answer.into_response()))
+            }
+            Now::Asking { later } => later.as_mut().poll(cx),
+        }
     }
 }
 

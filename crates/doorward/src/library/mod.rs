@@ -22,4 +22,4 @@ pub use caller::Caller;
 pub use embedded::Doorward;
 pub use error::{BuildError, Error, Result};
 pub use extract::{Principal, RequirePermission, RequireRole};
-pub use layer::{Protect, Protected};
+pub use layer::{Answering, Protect, Protected};

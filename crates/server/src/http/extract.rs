@@ -5,6 +5,7 @@ use doorward_core::error::{Error, Result, codes};
 use doorward_protocols::http_auth::{HttpAuthError, Scheme, parse_authorization};
 use doorward_protocols::json::{self, JsonError, Limits};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{GetAll, HeaderValue};
 use http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -49,7 +50,9 @@ fn offered<'h>(
     protocol_token: Option<&'h str>,
 ) -> Result<Option<Offered<'h>>> {
     let key_headers = surface.key_headers;
-    let mut found = single(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
+    let mut found = the_one(headers.get_all(&AUTHORIZATION), AUTHORIZATION.as_str())?
+        .map(from_authorization)
+        .transpose()?;
     if found.is_some() && surface.spare_keys {
         return Ok(found);
     }
@@ -58,8 +61,10 @@ fn offered<'h>(
         (Some(text), None) => found = Some(Offered { place: Place::Bearer, text }),
         _ => {}
     }
-    for name in std::iter::once(X_API_KEY.as_str()).chain(key_headers.iter().copied()) {
-        let Some(text) = single(headers, name)? else { continue };
+    let usual = the_one(headers.get_all(&X_API_KEY), X_API_KEY.as_str())?;
+    let more = key_headers.iter().map(|name| single(headers, name));
+    for text in std::iter::once(Ok(usual)).chain(more) {
+        let Some(text) = text? else { continue };
         match &found {
             Some(first) if first.text != text => {
                 return Err(two_credentials());
@@ -93,7 +98,12 @@ fn from_authorization(value: &str) -> Result<Offered<'_>> {
 
 pub(crate) fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
     let name = name.as_ref();
-    let mut values = headers.get_all(name).iter();
+    the_one(headers.get_all(name), name)
+}
+
+/// What a header of that name says, if it is there once.
+fn the_one<'h>(values: GetAll<'h, HeaderValue>, name: &str) -> Result<Option<&'h str>> {
+    let mut values = values.iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(Error::new(codes::BAD_HEADER).message(format!("The header {name} stands twice.")));

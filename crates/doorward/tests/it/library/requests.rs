@@ -160,3 +160,18 @@ async fn the_clients_address_is_the_connections_unless_a_trusted_proxy_says_anot
         assert_eq!(send(app, request).await.body, expected, "{peer}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_keeps_the_headers_that_the_application_put_on_it() {
+    async fn refused(_: Principal) -> ([(&'static str, &'static str); 2], doorward::Error) {
+        ([("set-cookie", "seen=1"), ("content-language", "de")], doorward::Error::forbidden())
+    }
+    let doorward = embedded().await;
+    let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let app = Router::new().route("/", on_get(refused)).layer(doorward.layer());
+    let answered = get(&app, "/", &key).await;
+    assert_eq!(answered.is(), code(403, "forbidden"));
+    assert_eq!(answered.headers["set-cookie"], "seen=1");
+    assert!(!answered.headers.contains_key("content-language"), "it spoke of another body");
+    assert_eq!(answered.headers["content-type"], "application/problem+json");
+}
