@@ -110,7 +110,7 @@ async fn a_key_that_somebody_makes_reaches_no_further_than_what_it_is_made_with(
     assert_eq!(refused(doorward.verify(made.secret.expose(), None)).await, "api_key_revoked");
     let (bob, _) = with_key(&doorward, "bob", &["user"], &["*"]).await;
     let others = caller.create_api_key_for(&bob, ApiKeyKind::User, new("report:read"));
-    assert_eq!(refused(others).await, "scope_missing");
+    assert_eq!(refused(others).await, "forbidden");
 }
 
 #[tokio::test]
