@@ -1,6 +1,7 @@
 // Requests without an end, of clients that retry nothing: over connections that are kept, over fresh ones, and over HTTP/2.
 // `node load.mjs URL CERTIFICATE TOKEN PLAIN_URL`; a line on standard input asks how many were answered so far, its end ends the load.
-// Each line of standard output is JSON: {"answered": {KIND: n}, "failed": [what]}.
+// Each line of standard output is JSON: {"answered": {KIND: n}, "failed": [what], "moved": n}. A stream that HTTP/2 says was not processed "has not
+// failed" (RFC 9113 §8.7) and goes to the next connection: nghttp2 refuses itself what it has not sent when it reads GOAWAY. Those are "moved".
 import fs from "node:fs";
 import http from "node:http";
 import http2 from "node:http2";
@@ -12,6 +13,7 @@ const ca = fs.readFileSync(certificate);
 const headers = { authorization: `Bearer ${token}` };
 const answered = { kept: 0, fresh: 0, http2: 0, plain: 0 };
 const failed = [];
+let moved = 0;
 let going = true;
 
 function one(module, target, options) {
@@ -56,7 +58,8 @@ async function worker(kind, ask) {
       await ask();
       answered[kind] += 1;
     } catch (error) {
-      failed.push(`${kind}: ${error.code ?? ""} ${error.message}`);
+      if (/NGHTTP2_REFUSED_STREAM/.test(error.message)) moved += 1;
+      else failed.push(`${kind}: ${error.code ?? ""} ${error.message}`);
     }
   }
 }
@@ -69,7 +72,7 @@ const workers = [
   ...[keeping(http)].map((agent) => worker("plain", () => one(http, plain, { agent }))),
 ];
 
-const say = () => console.log(JSON.stringify({ answered, failed }));
+const say = () => console.log(JSON.stringify({ answered, failed, moved }));
 const asked = readline.createInterface({ input: process.stdin });
 asked.on("line", say);
 asked.on("close", async () => {

@@ -1,9 +1,13 @@
 //! GOAWAY over HTTP/2, so that no stream is lost between the two ends.
 //!
 //! A server that ends a connection gently says GOAWAY with the highest stream there can be, then PING; what the client opened before it
-//! answers the PING is served, and a second GOAWAY says which stream was the last (RFC 9113 §6.8). nghttp2 answers a PING before it sends the
-//! heads of streams that it has already opened, so a client that reads GOAWAY and PING in one piece would lose those. Here the PING
-//! goes out a moment after the GOAWAY: by then the client opens nothing more.
+//! answers the PING is served, and a second GOAWAY says which stream was the last (RFC 9113 §6.8). Clients on nghttp2 lose streams all the same
+//! if they read this in one piece with what comes before or after:
+//!
+//! - an answer and GOAWAY: the request that the program makes because of the answer is not sent any more;
+//! - GOAWAY and PING: the PING is answered before the heads of streams that are open already are sent.
+//!
+//! So GOAWAY goes out a moment after what comes before it, and PING a moment after GOAWAY.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How long after the GOAWAY.
+/// How long each of the two waits.
 const MOMENT: Duration = Duration::from_millis(100);
 /// A frame's head (RFC 9113 §4.1): three bytes of length, the type, flags, and the stream.
 const HEAD_BYTES: usize = 9;
@@ -26,8 +30,14 @@ pub(super) struct LastWord<Io> {
     io: Io,
     frames: Frames,
     pause: Option<Pin<Box<Sleep>>>,
-    /// The PING was held back already.
-    paused: bool,
+    held: Held,
+}
+
+/// What was held back already.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    goaway: bool,
+    ping: bool,
 }
 
 /// Where frames begin in a stream of bytes, and whether a GOAWAY was among them. A server has no preface: its first byte begins one.
@@ -42,24 +52,25 @@ struct Frames {
 }
 
 impl Frames {
-    /// Follows some of these bytes: how many, and whether a PING that asks begins with the head that they complete.
-    fn step(&mut self, bytes: &[u8]) -> (usize, bool) {
+    /// Follows some of these bytes: how many, and the type of the frame whose head they complete, where it waits.
+    fn step(&mut self, bytes: &[u8]) -> (usize, Option<u8>) {
         if self.left > 0 {
             let passed = self.left.min(bytes.len());
             self.left -= passed;
-            return (passed, false);
+            return (passed, None);
         }
         let taken = (HEAD_BYTES - self.have).min(bytes.len());
         self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
         self.have += taken;
         if self.have < HEAD_BYTES {
-            return (taken, false);
+            return (taken, None);
         }
         let [a, b, c, kind, flags, ..] = self.head;
         self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.have = 0;
         self.goes_away |= kind == GOAWAY;
-        (taken, kind == PING && flags & ACK == 0)
+        let waits = kind == GOAWAY || (kind == PING && flags & ACK == 0 && self.goes_away);
+        (taken, waits.then_some(kind))
     }
 
     /// Follows bytes that were written.
@@ -69,15 +80,15 @@ impl Frames {
         }
     }
 
-    /// How many of these bytes stand before a PING that comes after a GOAWAY.
-    fn before_ping<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<usize> {
+    /// How many of these bytes stand before a frame that waits and has not waited yet, and its type.
+    fn before_wait<'a>(&self, held: Held, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<(usize, u8)> {
         let (mut ahead, mut at) = (self.clone(), 0_usize);
         for mut bytes in parts {
             while !bytes.is_empty() {
-                let (passed, asks) = ahead.step(bytes);
+                let (passed, waits) = ahead.step(bytes);
                 at += passed;
-                if asks && ahead.goes_away {
-                    return Some(at.saturating_sub(HEAD_BYTES));
+                if let Some(kind) = waits.filter(|kind| !held.has(*kind)) {
+                    return Some((at.saturating_sub(HEAD_BYTES), kind));
                 }
                 bytes = &bytes[passed..];
             }
@@ -86,26 +97,39 @@ impl Frames {
     }
 }
 
+impl Held {
+    fn has(self, kind: u8) -> bool {
+        if kind == GOAWAY { self.goaway } else { self.ping }
+    }
+}
+
 impl<Io> LastWord<Io> {
     /// A fresh connection.
     pub(super) fn new(io: Io) -> Self {
-        Self { io, frames: Frames::default(), pause: None, paused: false }
+        Self { io, frames: Frames::default(), pause: None, held: Held::default() }
     }
 
     /// How much of what is to be written may be written now; `None` for all of it.
     fn poll_room<'a>(
         &mut self,
         cx: &mut Context<'_>,
-        parts: impl IntoIterator<Item = &'a [u8]>,
+        parts: impl IntoIterator<Item = &'a [u8]> + Clone,
     ) -> Poll<Option<usize>> {
-        match self.frames.before_ping(parts).filter(|_| !self.paused) {
-            Some(0) => {
-                let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + MOMENT)));
-                ready!(pause.as_mut().poll(cx));
-                (self.pause, self.paused) = (None, true);
-                Poll::Ready(None)
+        loop {
+            let Some((before, kind)) = self.frames.before_wait(self.held, parts.clone()) else {
+                return Poll::Ready(None);
+            };
+            if before > 0 {
+                return Poll::Ready(Some(before));
             }
-            before => Poll::Ready(before),
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + MOMENT)));
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+            if kind == GOAWAY {
+                self.held.goaway = true;
+            } else {
+                self.held.ping = true;
+            }
         }
     }
 }
@@ -179,22 +203,29 @@ mod tests {
             frame(PING, 0, &[1; 8]),
         ];
         let stream = stream.concat();
-        let ping = stream.len() - 17;
+        let (goaway, ping) = (stream.len() - 34, stream.len() - 17);
+        let waited = Held { goaway: true, ping: false };
         for cut in 0..stream.len() - 8 {
             let mut frames = Frames::default();
             frames.follow(&stream[..cut]);
-            let (whole, halves) = (&stream[cut..], stream[cut..].split_at((stream.len() - cut) / 2));
-            let expected = Some(ping.saturating_sub(cut));
-            assert_eq!(frames.before_ping([whole]), expected, "{cut}");
-            assert_eq!(frames.before_ping([halves.0, halves.1]), expected, "{cut}");
+            let halves = stream[cut..].split_at((stream.len() - cut) / 2);
+            for parts in [vec![&stream[cut..]], vec![halves.0, halves.1]] {
+                let ping = Some((ping.saturating_sub(cut), PING));
+                assert_eq!(frames.before_wait(waited, parts.clone()), ping, "{cut}");
+                let first = frames.before_wait(Held::default(), parts);
+                // A head that is written in part is not held back any more.
+                let goaway = (cut <= goaway + 8).then_some((goaway.saturating_sub(cut), GOAWAY));
+                assert_eq!(first, goaway.or(ping), "{cut}");
+            }
         }
         let acknowledged = [frame(GOAWAY, 0, &[6; 8]), frame(PING, ACK, &[1; 8])].concat();
-        assert_eq!(Frames::default().before_ping([&acknowledged[..]]), None);
-        assert_eq!(Frames::default().before_ping([&frame(PING, 0, &[1; 8])[..]]), None, "nothing goes away");
+        assert_eq!(Frames::default().before_wait(waited, [&acknowledged[..]]), None);
+        let alone = frame(PING, 0, &[1; 8]);
+        assert_eq!(Frames::default().before_wait(Held::default(), [&alone[..]]), None, "nothing goes away");
     }
 
     #[tokio::test]
-    async fn a_ping_comes_a_moment_after_the_goaway_before_it_and_nothing_is_lost() {
+    async fn goaway_and_ping_wait_a_moment_each_and_nothing_is_lost() {
         let (ours, mut theirs) = tokio::io::duplex(4096);
         let mut ours = LastWord::new(ours);
         let (early, goaway, ping, data) = (
@@ -213,6 +244,6 @@ mod tests {
         let mut read = vec![0; all.len()];
         let (_, length) = tokio::join!(writing, theirs.read_exact(&mut read));
         assert_eq!((length.unwrap(), read), (all.len(), all));
-        assert!(begun.elapsed() >= MOMENT, "held back");
+        assert!(begun.elapsed() >= MOMENT * 2, "held back");
     }
 }
