@@ -11,6 +11,7 @@ from docs.blocks import Block
 
 FORWARD_AUTH = "tests/compat/forward_auth/test_proxies.py::test_callers_get_in_by_their_roles_and_the_app_is_told_who_they_are"
 EXAMPLES = "tests/compat/examples/test_examples.py::test_an_example_prints_what_it_says_and_leaves_nothing"
+TYPESCRIPT = "tests/compat/native/test_openapi.py::test_types_for_typescript_are_made_from_it_and_hold_a_program_to_them"
 README = "tests/compat/agentflow/test_readme.py::test_the_readmes_walk_through_works_when_pasted"
 
 #: Languages of what nobody runs.
@@ -22,6 +23,7 @@ ELSEWHERE = [
     ("README.md", "AGENT=$URL/agentflow", README),
     ("README.md", "agentflow api --host 127.0.0.1 --port 8000", README),
     ("docs/tasks/agentflow.md", "agentflow api --host 127.0.0.1 --port 8000", README),
+    ("docs/surfaces/native.md", "npx openapi-typescript", TYPESCRIPT),
     ("examples/*/README.md", "$ ./run.sh", EXAMPLES),
     ("README.md", "```rust", EXAMPLES),
     ("docs/rust-library.md", "```rust", EXAMPLES),

@@ -108,9 +108,9 @@ pub(super) fn members(schema: &Value) -> String {
 
 /// One name with what it may be and what it is for.
 pub(super) fn row(name: &str, schema: &Value, needed: bool, notes: &str) -> String {
-    let needed = if needed { " <b class=\"needed\">needed</b>" } else { "" };
+    let optional = if needed { "" } else { ", optional" };
     format!(
-        "<dt><code>{}</code> <span class=\"kind\">{}</span>{needed}</dt><dd>{}</dd>\n",
+        "<dt><code>{}</code> <span class=\"kind\">{}{optional}</span></dt><dd>{}</dd>\n",
         escaped(name),
         kind(schema),
         inline(notes)

@@ -25,7 +25,6 @@ summary{cursor:pointer;padding:.55rem .9rem}details details summary{padding:.3re
 .inside{scroll-margin-top:6rem}\
 .method{font:700 .8rem ui-monospace,monospace;min-width:4.2rem;color:var(--get)}.post{color:var(--post)}.patch,.put{color:var(--patch)}\
 .delete{color:var(--delete)}.what{color:var(--soft);flex:1 1 16rem}.note,.kind{color:var(--soft);font-size:.9rem}\
-.needed{font-size:.8rem;font-weight:600;color:var(--delete)}\
 dl{margin:.3rem 0}dt{margin-top:.5rem}dd{margin:0 0 0 1rem;color:var(--soft)}dd ul,dd p{margin:.2rem 0}ul{padding-left:1.2rem}\
 a:focus-visible,summary:focus-visible{outline:3px solid var(--link);outline-offset:2px;border-radius:.2rem}";
 
