@@ -11,6 +11,7 @@ from docs.blocks import Block
 
 FORWARD_AUTH = "tests/compat/forward_auth/test_proxies.py::test_callers_get_in_by_their_roles_and_the_app_is_told_who_they_are"
 EXAMPLES = "tests/compat/examples/test_examples.py::test_an_example_prints_what_it_says_and_leaves_nothing"
+OPENAPI = "tests/compat/native/test_openapi.py::test_types_for_typescript_are_made_from_it_and_hold_a_program_to_them"
 README = "tests/compat/agentflow/test_readme.py::test_the_readmes_walk_through_works_when_pasted"
 
 #: Languages of what nobody runs.
@@ -24,6 +25,13 @@ ELSEWHERE = [
     ("docs/tasks/agentflow.md", "agentflow api --host 127.0.0.1 --port 8000", README),
     ("examples/*/README.md", "$ ./run.sh", EXAMPLES),
     ("examples/hypha-api-key/README.md", "$ curl -H 'X-API-Key: sk_example_reader'", EXAMPLES),
+    ("docs/operations.md", "kill -USR2", "tests/compat/operations/test_restart.py::test_the_port_stays_and_the_new_configuration_counts"),
+    ("docs/surfaces/native.md", "npx openapi-typescript", OPENAPI),
+    ("examples/gateway-agentflow/README.md", "agentflow api", EXAMPLES),
+    ("examples/gateway-langgraph/README.md", "langgraph dev", EXAMPLES),
+    ("examples/hypha-five-minutes/README.md", "doorward dev --mount hypha", EXAMPLES),
+    ("README.md", "```rust", EXAMPLES),
+    ("docs/rust-library.md", "```rust", EXAMPLES),
     ("docs/forward-auth.md", "server {", FORWARD_AUTH),
     ("docs/forward-auth.md", "http://:8080 {", FORWARD_AUTH),
     ("docs/forward-auth.md", "global", FORWARD_AUTH),
@@ -38,6 +46,7 @@ NOT_RUN = [
     ("CONTRIBUTING.md", "git clone", "it fetches the project and runs this suite; that the commands exist is a rule of `cargo xtask structure`"),
     ("CONTRIBUTING.md", "printf '#!/bin/sh", "it changes the clone's hooks"),
     ("docs/evidence.md", "cargo xtask bench", "it takes most of an hour; that the command exists is a rule of `cargo xtask structure`"),
+    ("docs/installation.md", "docker build", "it needs Docker's daemon; `crates/doorward/tests/it/deployment.rs` holds the container's conditions"),
     ("tests/compat/README.md", "cargo xtask setup", "it installs what this suite runs with"),
 ]
 
