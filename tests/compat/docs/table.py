@@ -31,6 +31,7 @@ ELSEWHERE = [
     ("examples/gateway-agentflow/README.md", "agentflow api --host 127.0.0.1", EXAMPLES),
     ("examples/hypha-five-minutes/README.md", "doorward dev --mount hypha=127.0.0.1:9527", EXAMPLES),
     ("examples/hypha-api-key/README.md", "$ curl -H 'X-API-Key: sk_example_reader'", EXAMPLES),
+    ("docs/operations.md", "kill -USR2", "tests/compat/operations/test_restart.py::test_the_port_stays_and_the_new_configuration_counts"),
     ("docs/forward-auth.md", "server {", FORWARD_AUTH),
     ("docs/forward-auth.md", "http://:8080 {", FORWARD_AUTH),
     ("docs/forward-auth.md", "global", FORWARD_AUTH),
@@ -45,6 +46,7 @@ NOT_RUN = [
     ("CONTRIBUTING.md", "git clone", "it fetches the project and runs this suite; that the commands exist is a rule of `cargo xtask structure`"),
     ("CONTRIBUTING.md", "printf '#!/bin/sh", "it changes the clone's hooks"),
     ("docs/evidence.md", "cargo xtask bench", "it takes most of an hour; that the command exists is a rule of `cargo xtask structure`"),
+    ("docs/installation.md", "docker build", "it needs Docker's daemon; `crates/doorward/tests/it/deployment.rs` holds the container's conditions"),
     ("tests/compat/README.md", "cargo xtask setup", "it installs what this suite runs with"),
 ]
 

@@ -120,7 +120,8 @@ def provide(path: Path, prepared: Prepared) -> None:
     if path.suffix == ".mmdb":
         MMDBWriter(ip_version=6, ipv4_compatible=True, database_type="Test-City").to_db_file(str(path))
         return
-    path.write_text(prepared.placeholders["whsec_…"] if path.name == "hook.secret" else VARIABLE)
+    of_a_shape = {"hook.secret": prepared.placeholders["whsec_…"], "otlp.headers": f"x-api-key={VARIABLE}"}
+    path.write_text(of_a_shape.get(path.name, VARIABLE))
     path.chmod(0o600)
 
 

@@ -111,6 +111,7 @@ fn the_reference_names_each_variable_of_a_platform_that_is_read_and_no_other() {
     assert!(read.len() >= 5, "{read:?}");
     read.extend(auth0::VARIABLES.iter().map(|(name, _)| (*name).to_owned()));
     read.extend(hypha::VARIABLES.iter().map(|name| (*name).to_owned()));
+    read.extend(langgraph::known_variables().into_iter().map(str::to_owned));
     read.insert(ALLOW_ORIGINS.to_owned());
     let named: BTreeSet<String> = rows(&page(), "Variables of platforms").into_iter().collect();
     assert_eq!(named, read);

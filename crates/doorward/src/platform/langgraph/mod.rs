@@ -23,6 +23,9 @@ use crate::config::{Problem, Problems};
 
 pub use model::ProjectModel;
 
+#[cfg(test)]
+pub(crate) use model::known_variables;
+
 /// Keys that say what the agent server itself is made of and how it is built.
 const SERVER_KEYS: &[&str] = &[
     "dependencies",

@@ -44,6 +44,13 @@ static PROVIDERS: &[Provider] = &[
     },
 ];
 
+/// Every variable that is looked at.
+#[cfg(test)]
+pub(crate) fn known_variables() -> Vec<&'static str> {
+    let of = |provider: &Provider| [&[provider.key], provider.base_urls, &[provider.model]].concat();
+    PROVIDERS.iter().flat_map(of).collect()
+}
+
 /// The model of a project. Not printable: it holds a key.
 pub struct ProjectModel {
     /// The project's file.
