@@ -214,7 +214,7 @@ fn a_database_is_copied_by_its_own_tools_and_begins_anew_by_two_commands() {
         private(&home.path().join("store.url"), url);
         private(
             &home.path().join("master.key"),
-            &"8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d",
+            "8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d",
         );
         let text = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl_file = \"store.url\"\n\
                     [secrets]\nmaster_key_file = \"master.key\"\n";

@@ -205,7 +205,7 @@ fn what_is_no_backup_is_told_by_what_it_is() {
     ] {
         let target = beside(&file, "restored");
         let error = Draft::of(&path, &target).err().map(|error| error.to_string());
-        let error = error.unwrap_or_else(|| panic!("{} was taken", path.display()));
+        let error = error.expect("it is refused");
         assert!(error.contains(expected) && error.contains(&path.display().to_string()), "{error}");
         assert!(!names(&file).iter().any(|name| name.starts_with("restored")), "{:?}", names(&file));
     }
