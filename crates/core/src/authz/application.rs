@@ -99,7 +99,7 @@ impl Catalogue {
     #[must_use]
     pub fn knows(&self, action: &ActionDef) -> bool {
         action.is_built_in
-            || self.actions[ALL.len()..].iter().any(|one| *one == action)
+            || self.actions[ALL.len()..].contains(&action)
             || (action.resource == ROLE && self.roles.contains(action.name))
     }
 

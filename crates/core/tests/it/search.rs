@@ -11,8 +11,10 @@ use crate::house::{House, NOON, code};
 
 /// How many threads ann has: more than one part of rows is read.
 const THREADS: usize = 260;
+/// A run's status and what it says of it.
+type End = (RunStatus, Option<&'static str>);
 /// What their newest runs ended as, in turn, and where the threads stand then.
-const ENDS: [(Option<(RunStatus, Option<&str>)>, ThreadStatus); 6] = [
+const ENDS: [(Option<End>, ThreadStatus); 6] = [
     (None, ThreadStatus::Idle),
     (Some((RunStatus::Success, None)), ThreadStatus::Idle),
     (Some((RunStatus::Running, None)), ThreadStatus::Busy),
