@@ -9,6 +9,7 @@ pub mod mailer;
 pub mod outbound;
 pub mod shared;
 pub mod store;
+pub mod threads;
 
 pub use directory::Directory;
 pub use handlers::Handlers;
