@@ -114,6 +114,8 @@ impl Contained {
         let made = Command::new(deploy("rootfs.sh")).arg(PROGRAM).arg(place.path().join("root")).output();
         let made = made.expect("a script");
         assert!(made.status.success(), "{}", printed(&made));
+        // Every runtime brings this along.
+        fs::create_dir(place.path().join("root/proc")).expect("ours");
         let pair = |text: &str| text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = stage["ENV"].split_whitespace().filter_map(pair).collect();
         Self { place, environment }
@@ -125,6 +127,7 @@ impl Contained {
 
     fn command(&self, arguments: &[String], more: &[(&str, &str)]) -> Command {
         let enter = "mount --bind \"$0\" \"$0\" && mount --bind \"$0.data\" \"$0/data\" && \
+                     mount -t proc proc \"$0/proc\" && \
                      mount -o remount,bind,ro \"$0\" && exec chroot --userspec=65532:65532 \"$0\" \"$@\"";
         let data = self.place.path().join("root.data");
         if !data.exists() {

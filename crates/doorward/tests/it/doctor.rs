@@ -64,12 +64,12 @@ fn answering(status: &'static str, body: &'static str) -> SocketAddr {
     address
 }
 
-/// A certificate for `name` that ends in so many days, and its key.
+/// A certificate for `name` that ends in so many days and a half, and its key.
 fn identity(home: &Path, name: &str, days: u64) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
     let now_ms = u64::try_from(SystemClock.now_ms()).expect("after 1970");
-    let ends = Duration::from_millis(now_ms) + Duration::from_secs(days * 86_400);
+    let ends = Duration::from_millis(now_ms) + Duration::from_secs(days * 86_400 + 43_200);
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(1970, 1, 1) + ends;
     let certificate = params.self_signed(&key).expect("signed");
