@@ -31,6 +31,7 @@ use http::{Method, Response};
 use hyper::body::Incoming;
 
 use crate::gateway;
+use crate::handling::to_the_end;
 use crate::health::Probe;
 use crate::http::asking::{Asks, Surroundings, caller};
 use crate::http::body::{Body, BodyRoom, Inbound};
@@ -452,8 +453,7 @@ impl Desk {
         caller(at, asks, Some(peer.ip()), Some(seen_from), id).await
     }
 
-    /// Runs the handler on a task of its own: a client that leaves must not stop an act half-way, and a fault in a
-    /// handler must not take the connection with it.
+    /// Runs the handler, whatever becomes of the connection.
     async fn handle(
         &self,
         site: &Arc<Site>,
@@ -469,8 +469,7 @@ impl Desk {
             Work::Upstream(rule) => gateway::forward(request, rule).boxed(),
             Work::Socket(rule) => gateway::open(request, rule).boxed(),
         };
-        let done = tokio::spawn(work).await;
-        done.unwrap_or_else(|fault| Err(Error::new(codes::INTERNAL).operator(format!("handler: {fault}"))))
+        to_the_end(work).await
     }
 }
 

@@ -13,6 +13,7 @@ mod conversation;
 mod desk;
 mod events;
 mod gateway;
+mod handling;
 mod health;
 mod http;
 mod metrics;
