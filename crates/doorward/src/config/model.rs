@@ -165,5 +165,5 @@ impl Model {
 }
 
 /// How an address is mended.
-pub(crate) const URL_MEND: &str = "give the address beneath which the server has /chat/completions, such as \
+const URL_MEND: &str = "give the address beneath which the server has /chat/completions, such as \
      https://api.openai.com/v1 or http://127.0.0.1:11434/v1; for http:// to another machine say plain_http = true";
