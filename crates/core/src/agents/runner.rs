@@ -1,13 +1,12 @@
 //! What answers in a thread. To add a runner: a file, and a row in [`BUILTIN`].
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use serde_json::{Map, Value};
-
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::model::Message;
 use crate::error::Result;
@@ -16,7 +15,7 @@ use crate::id::{RunId, ThreadId};
 /// A place among the runs that a runner takes at once; dropping it gives it back.
 #[derive(Debug, Default)]
 pub struct Place {
-    _permit: Option<OwnedSemaphorePermit>,
+    _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Place {
@@ -26,10 +25,10 @@ impl Place {
         Self::default()
     }
 
-    /// One that is counted.
+    /// One that is counted: it is given back when what is held is dropped.
     #[must_use]
-    pub fn counted(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: Some(permit) }
+    pub fn counted(held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Some(Box::new(held)) }
     }
 }
 
@@ -115,11 +114,13 @@ impl fmt::Display for Fault {
 pub trait Runner: Send + Sync {
     /// The name in configuration.
     fn name(&self) -> &'static str;
-    /// Takes a run on, before anything of it is written.
+    /// Takes a run on, before anything of it is written. `caller` is whose runs are counted together
+    /// ([`account_or_network`](crate::limits::shares::account_or_network)).
     ///
     /// # Errors
-    /// `agents_busy` when there is no place left.
-    fn admit(&self) -> Result<Place> {
+    /// `agents_busy` when there is no place left, or none for this caller.
+    fn admit(&self, caller: &str) -> Result<Place> {
+        let _ = caller;
         Ok(Place::free())
     }
     /// Answers the last message. The stream ends when the answer is whole; dropping it stops the work.

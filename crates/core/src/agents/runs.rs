@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{MessageId, RunId, ThreadId};
 use crate::identity::validate;
+use crate::limits::shares::account_or_network;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Page, Write};
@@ -95,13 +96,14 @@ impl<'e> Runs<'e> {
         said: Vec<NewMessage>,
     ) -> Result<Running> {
         let threads = Threads::new(self.engine);
+        let caller = caller(&permit);
         let prepared = async {
             threads.visible(&permit, thread).await?;
             self.sayable(thread, &said).await?;
             let said = said.into_iter().map(|new| threads.message(thread, new, None));
             let said = said.collect::<Result<Vec<_>>>()?;
             // Last, so that what is refused anyway takes nobody's place.
-            Ok((said, self.engine.runner().admit()?))
+            Ok((said, self.engine.runner().admit(&caller)?))
         };
         let (messages, place) = match prepared.await {
             Ok(messages) => messages,
@@ -111,7 +113,7 @@ impl<'e> Runs<'e> {
         let run = self.row(id, thread, RunStatus::Running, Map::new());
         permit.name_resource(run.id.as_str());
         let (sender, progress) = mpsc::channel(64);
-        let work = self.work(permit.auth(), &run, Listeners::One(sender));
+        let work = self.work((permit.auth(), caller), &run, Listeners::One(sender));
         // Watched first, then looked at: what was revoked meanwhile begins nothing.
         if permit.call().is_revoked() {
             return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
@@ -136,6 +138,7 @@ impl<'e> Runs<'e> {
         asked: InTurn,
     ) -> Result<(Run, Follower)> {
         let agents = self.engine.agents();
+        let caller = caller(&permit);
         let prepared = async {
             let threads = Threads::new(self.engine);
             let (found, is_new) = match (threads.visible(&permit, thread).await, &asked.create) {
@@ -165,7 +168,7 @@ impl<'e> Runs<'e> {
                 return Err(Error::new(codes::THREAD_BUSY));
             }
             // Whoever can begin at once is told at once that there is no room.
-            let place = if free { Some(self.engine.runner().admit()?) } else { None };
+            let place = if free { Some(self.engine.runner().admit(&caller)?) } else { None };
             Ok((found, is_new, later, turn, place))
         };
         let (found, is_new, later, turn, place) = match prepared.await {
@@ -179,7 +182,7 @@ impl<'e> Runs<'e> {
         let Some(follower) = agents.feeds.follow(&run.id) else {
             return permit.close(Err(Error::new(codes::INTERNAL).operator("a feed vanished")));
         };
-        let work = self.work(permit.auth(), &run, Listeners::Many(feed));
+        let work = self.work((permit.auth(), caller), &run, Listeners::Many(feed));
         if permit.call().is_revoked() {
             agents.feeds.forget(&run.id);
             return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
@@ -243,7 +246,7 @@ impl<'e> Runs<'e> {
         Run { id, thread, status, error: None, created_at_ms, finished_at_ms: None, details }
     }
 
-    fn work(&self, auth: &AuthContext, run: &Run, listeners: Listeners) -> Work {
+    fn work(&self, (auth, caller): (&AuthContext, String), run: &Run, listeners: Listeners) -> Work {
         let live = &self.engine.memory().live;
         Work {
             engine: self.engine.clone(),
@@ -252,6 +255,7 @@ impl<'e> Runs<'e> {
             guard: self.engine.watch(auth),
             stopped: live.register(stop_keys(auth, run)),
             user: user_config(auth),
+            caller,
             listeners,
         }
     }
@@ -401,6 +405,11 @@ impl<'e> Runs<'e> {
         let found = found.await;
         permit.close(found)
     }
+}
+
+/// Whose runs are counted together.
+fn caller(permit: &Permit<run::Create>) -> String {
+    account_or_network(permit.auth(), permit.call().origin.address)
 }
 
 /// What stops the runs of a thread in this process.

@@ -58,6 +58,8 @@ pub(super) struct Work {
     pub(super) stopped: LiveGuard,
     /// What the run knows of its caller.
     pub(super) user: Map<String, Value>,
+    /// Whose runs are counted together.
+    pub(super) caller: String,
     pub(super) listeners: Listeners,
 }
 
@@ -137,7 +139,7 @@ impl Work {
     async fn begin(&mut self, place: Option<Place>, said: Vec<NewMessage>) -> Result<(Place, Vec<Message>)> {
         let place = match place {
             Some(place) => place,
-            None => self.engine.runner().admit()?,
+            None => self.engine.runner().admit(&self.caller)?,
         };
         let threads = Threads::new(&self.engine);
         let mut writes = vec![Write::BeginRun(self.run.id.clone())];

@@ -76,8 +76,8 @@ impl Runner for CommandRunner {
         NAME
     }
 
-    fn admit(&self) -> Result<Place> {
-        self.shared.places.admit()
+    fn admit(&self, caller: &str) -> Result<Place> {
+        self.shared.places.admit(caller)
     }
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {

@@ -58,7 +58,7 @@ fn runner(port: u16, settings: OpenAiSettings) -> OpenAiRunner {
 /// Everything that is said to one run.
 async fn events(port: u16, settings: OpenAiSettings) -> Vec<RunEvent> {
     let runner = runner(port, settings);
-    runner.run(input(runner.admit().expect("a place"))).collect().await
+    runner.run(input(runner.admit("local|ann").expect("a place"))).collect().await
 }
 
 /// A server that reads one request and does `what` with the connection.
@@ -277,13 +277,13 @@ async fn a_run_nobody_wants_drops_its_request_and_its_place_is_free_again() {
     })
     .await;
     let runner = runner(port, settings());
-    let mut running = runner.run(input(runner.admit().expect("a place")));
+    let mut running = runner.run(input(runner.admit("local|ann").expect("a place")));
     assert_eq!(running.next().await, Some(RunEvent::Text("Hello".to_owned())));
-    assert!(runner.admit().is_err(), "its place is taken");
+    assert!(runner.admit("local|ann").is_err(), "its place is taken");
     drop(running);
     let left = left.await.expect("the server is told");
     assert!(matches!(left, Ok(0) | Err(ErrorKind::ConnectionReset)), "{left:?}");
-    while runner.admit().is_err() {
+    while runner.admit("local|ann").is_err() {
         tokio::task::yield_now().await;
     }
 }
@@ -306,7 +306,7 @@ async fn a_reader_that_waits_makes_the_server_wait() {
     })
     .await;
     let runner = runner(port, settings());
-    let mut running = runner.run(input(runner.admit().expect("a place")));
+    let mut running = runner.run(input(runner.admit("local|ann").expect("a place")));
     let (stream, written) = written.await.expect("the server waits");
     assert!(written > 0);
     assert!(matches!(running.next().await, Some(RunEvent::Text(_))), "it goes on where it stood");
