@@ -4,11 +4,11 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value};
 
-use super::model::Message;
+use super::context::Context;
 use crate::error::Result;
 use crate::id::{RunId, ThreadId};
 
@@ -40,8 +40,8 @@ pub struct RunInput {
     pub thread: ThreadId,
     /// What [`Runner::admit`] gave; to be held until the work is over.
     pub place: Place,
-    /// The thread's messages so far, oldest first; the last one is to be answered.
-    pub messages: Vec<Message>,
+    /// The thread's messages so far, to be read once the work begins.
+    pub context: Context,
     /// What the caller's credential says about the caller, as the run's user configuration.
     pub user: Map<String, Value>,
 }
@@ -156,10 +156,17 @@ impl Runner for Echo {
     }
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
-        let said = input.messages.last().map(|message| text_of(&message.content)).unwrap_or_default();
-        let answer = format!("Echo: {said}");
-        let words: Vec<_> = answer.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned())).collect();
-        stream::iter(words).boxed()
+        let answer = async move {
+            let messages = match input.context.read().await {
+                Ok(messages) => messages,
+                Err((fault, detail)) => return stream::iter(vec![RunEvent::Failed(fault, detail)]),
+            };
+            let said = messages.last().map(|message| text_of(&message.content)).unwrap_or_default();
+            let answer = format!("Echo: {said}");
+            let words = answer.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned()));
+            stream::iter(words.collect::<Vec<_>>())
+        };
+        answer.flatten_stream().boxed()
     }
 }
 

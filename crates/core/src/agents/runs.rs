@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use super::context::Context;
 use super::feed::Follower;
 use super::model::{Message, Run, RunStatus, Thread};
-use super::threads::{NewMessage, NewThread, TRIES, Threads};
+use super::threads::{NewMessage, NewThread, TRIES, Threads, sayable};
 use super::turns::Turn;
 use super::work::{Listeners, Waiting, Work};
 use crate::authz::catalogue::thread::Create as CreateThread;
@@ -25,9 +26,6 @@ use crate::operation::Permit;
 use crate::ports::store::{Page, Write};
 use crate::ports::{Conflict, StoreError};
 use crate::principal::AuthContext;
-
-/// Most messages a runner is shown; each may be large, and many runs go on at once.
-pub(super) const CONTEXT: u32 = 64;
 
 /// How long between looks at a run that goes on in another process.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -121,9 +119,8 @@ impl<'e> Runs<'e> {
         let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
-        let context = self.engine.store().newest_messages(thread, CONTEXT).await?;
         let answer = work.answer.clone();
-        self.engine.spawn(work.carry(place, context));
+        self.engine.spawn(work.carry(place, Context::before(self.engine, thread, &answer)));
         Ok(Running { run, said: messages, answer, progress })
     }
 
@@ -233,6 +230,8 @@ impl<'e> Runs<'e> {
         if said.len() > 32 {
             return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
         }
+        // Before it waits: what cannot be said is not held until its turn comes.
+        said.iter().try_for_each(sayable)?;
         let nothing = Page { after: None, limit: 1 };
         if said.is_empty() && self.engine.store().messages(thread, nothing).await?.is_empty() {
             return Err(Error::new(codes::BAD_FIELD).message("messages: there is nothing to answer."));

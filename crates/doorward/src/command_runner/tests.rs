@@ -1,5 +1,6 @@
 //! The runner against small shell scripts.
 
+use doorward_core::agents::context::Context;
 use doorward_core::error::codes;
 use doorward_core::id::ThreadId;
 use doorward_core::random::SeededRandom;
@@ -27,7 +28,7 @@ fn input(place: Place) -> RunInput {
         run: RunId::new(&SystemClock, &random),
         thread: ThreadId::new(&SystemClock, &random),
         place,
-        messages: Vec::new(),
+        context: Context::of(Arc::default()),
         user: serde_json::Map::new(),
     }
 }

@@ -127,7 +127,8 @@ impl Shared {
     }
 
     async fn ask(&self, input: &RunInput, events: &Events) -> Ending {
-        let body = request::body(&self.settings, &input.messages)?;
+        // What was said is held no longer than it takes to write the request: many wait for a slow server.
+        let body = request::body(&self.settings, &input.context.read().await?)?;
         let mut arriving = self.server.ask(body).await.map_err(|error| match error {
             OutboundError::Unusable(_) => (Fault::BadAnswer, error.to_string()),
             _ => (Fault::Failed, error.to_string()),

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use doorward_core::agents::context::Context;
 use doorward_core::agents::model::{Message, MessageRole};
 use doorward_core::id::{MessageId, RunId, ThreadId};
 use doorward_core::random::SeededRandom;
@@ -45,9 +46,9 @@ fn input(place: Place) -> RunInput {
         run: None,
         created_at_ms: 0,
     };
-    let messages = vec![message];
+    let context = Context::of(Arc::new(vec![message]));
     let run = RunId::new(&SystemClock, &random);
-    RunInput { run, thread, place, messages, user: serde_json::Map::new() }
+    RunInput { run, thread, place, context, user: serde_json::Map::new() }
 }
 
 fn runner(port: u16, settings: OpenAiSettings) -> OpenAiRunner {
