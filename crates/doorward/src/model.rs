@@ -6,7 +6,8 @@
 //!                ├─ another ─► none
 //!                └─ not said ► a project's variables hold a key ─► that provider, and the operator is told; else none: echo
 //! ```
-//! Where a key goes and whose it is stay together: a project's key never goes to a server that `[model]` names, nor the other way round.
+//! Where a key goes and whose it is stay together: a project's key never goes to a server that `[model]` names, nor the other way round; and
+//! the server's own never to an address that a project's file names.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +15,16 @@ use doorward_core::secret::SecretText;
 use doorward_outbound::{BuildError, ModelServer, ModelUrl, is_key};
 
 use crate::cli::Failure;
-use crate::config::{Config, Problem, URL_MEND};
+use crate::config::{Config, Problem};
 use crate::openai_runner::{NAME, OpenAiRunner, OpenAiSettings};
 use crate::platform::{Platform, ProjectModel};
 
 /// Where OpenAI's own models are.
 pub(crate) const OPENAI_URL: &str = "https://api.openai.com/v1";
+
+/// What a project's address has to be.
+const PROJECT_URL_MEND: &str = "give an address with https://, such as https://api.openai.com/v1, or on this machine; one that is neither is \
+     for [model] to name, with its key";
 
 /// The model that answers.
 #[derive(Clone)]
@@ -124,8 +129,9 @@ fn of_project(config: &Config, project: &ProjectModel, problems: &mut Vec<Proble
         return None;
     }
     let (variable, text) = &project.base_url;
-    let url = ModelUrl::parse(text, config.model.plain_http);
-    let url = url.map_err(|what| problems.push(Problem::of(place(variable), what, URL_MEND))).ok()?;
+    // What the operator lets `[model]` do is not for an address of somebody else's.
+    let url = ModelUrl::parse(text, false);
+    let url = url.map_err(|what| problems.push(Problem::of(place(variable), what, PROJECT_URL_MEND))).ok()?;
     let name = config.model.name.clone().unwrap_or_else(|| project.name.clone());
     Some(ChosenModel { url, key: Some(project.key.clone()), settings: settings(config, name) })
 }

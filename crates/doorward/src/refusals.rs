@@ -11,6 +11,7 @@ use doorward_server::Network;
 use crate::clock::SystemClock;
 use crate::config::{Config, Mount, Origin, Problem, Server, SurfaceKind};
 use crate::hypha::SharedSecrets;
+use crate::model::ChosenModel;
 use crate::platform::{Auth, Platform};
 use crate::secrets::{key_files, lone_reader};
 use crate::setup::{Mode, Setup};
@@ -23,11 +24,17 @@ pub(crate) struct Judged<'a> {
     pub(crate) config: &'a Config,
     pub(crate) platforms: &'a BTreeMap<String, Platform>,
     pub(crate) shared_secrets: &'a SharedSecrets,
+    pub(crate) model: Option<&'a ChosenModel>,
 }
 
 impl<'a> From<&'a Setup> for Judged<'a> {
     fn from(setup: &'a Setup) -> Self {
-        Self { config: &setup.config, platforms: &setup.platforms, shared_secrets: &setup.shared_secrets }
+        Self {
+            config: &setup.config,
+            platforms: &setup.platforms,
+            shared_secrets: &setup.shared_secrets,
+            model: setup.model.as_ref(),
+        }
     }
 }
 
@@ -56,6 +63,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(plain_public_url(setup));
     found.extend(providers_that_cannot_send_back(setup));
     found.extend(open_mounts_in_public(setup));
+    found.extend(a_key_that_everybody_spends(setup));
     found.extend(letters_that_cannot_be_written(setup));
     found
 }
@@ -69,6 +77,7 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
             .into_iter()
             .chain(store_others_can_read(judged))
             .chain(tls_key_others_can_read(judged))
+            .chain(a_key_that_everybody_spends(judged))
             .collect(),
         Mode::Serve => Vec::new(),
     };
@@ -456,6 +465,28 @@ fn why_open(mount: &Mount) -> &'static str {
 fn reaches_others(setup: Judged<'_>, mount: &Mount) -> bool {
     let address = mount.listen.unwrap_or(setup.config.server.listen);
     !is_loopback(address) || setup.config.server.public_url.is_some()
+}
+
+/// A key that a project holds for its own graph answers on every mount, so that who may come in without a name would spend it unsaid.
+fn a_key_that_everybody_spends(setup: Judged<'_>) -> Vec<Problem> {
+    if setup.model.is_none() || setup.config.says("agents.runner") {
+        return Vec::new();
+    }
+    let open = setup.config.mounts.iter().filter(|mount| mount.upstream.is_none() && is_open(setup, mount));
+    open.map(|mount| {
+        Problem::of(
+            "agents.runner",
+            format!(
+                "the key of a project makes a model answer at every mount, and at mounts.{}: {}, so everybody who reaches it \
+                 would spend that key",
+                mount.name,
+                why_open(mount)
+            ),
+            "say runner = \"openai\" in [agents] to agree to it, or \"echo\"; or close the mount: give it auth, and no \
+             allow_anonymous",
+        )
+    })
+    .collect()
 }
 
 fn open_mounts_in_public(setup: Judged<'_>) -> Vec<Problem> {

@@ -120,6 +120,7 @@ impl Setup {
             config: &gathered.config,
             platforms: &gathered.platforms,
             shared_secrets: &gathered.shared_secrets,
+            model: gathered.model.as_ref(),
         };
         gathered.problems.extend(refusals::judge(judged));
         gathered.complete(Mode::Serve, surroundings)

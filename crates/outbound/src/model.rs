@@ -7,9 +7,13 @@
 //! on this machine or the operator says otherwise. No redirects, nothing compressed. How long all of it may take and how much may come is
 //! for the caller to say: dropping the answer ends the connection.
 
+use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,16 +30,21 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service;
 use url::{Host, Url};
 
 use crate::client::{BuildError, MAX_HEAD_BYTES, Settings, failed, tls};
 
 /// How long the server may take to accept a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long everything may take until there is a connection: its name, each of its addresses, TLS.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection waits for its next request: less than servers on uvicorn or Node, which hang up after 5 s.
 const IDLE: Duration = Duration::from_secs(4);
 /// Longest address.
 const MAX_URL_BYTES: usize = 2_048;
+/// Longest media type.
+const MAX_MEDIA_TYPE_BYTES: usize = 127;
 /// What is asked for, beneath the address.
 const COMPLETIONS: &str = "/chat/completions";
 
@@ -110,7 +119,40 @@ pub fn is_key(text: &str) -> bool {
 pub struct ModelServer {
     url: ModelUrl,
     key: Option<SecretText>,
-    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: legacy::Client<Hurried<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+}
+
+/// Gives up on a connection that is not there in time. The client lets one that its request no longer waits for go on by itself, beyond the
+/// reach of any limit of the request's.
+#[derive(Clone)]
+struct Hurried<C> {
+    connector: C,
+    patience: Duration,
+}
+
+impl<C> Service<Uri> for Hurried<C>
+where
+    C: Service<Uri> + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = C::Response;
+    type Error = Box<dyn StdError + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connector.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(self.patience, self.connector.call(uri));
+        Box::pin(async move {
+            match connecting.await {
+                Ok(connected) => connected.map_err(Into::into),
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+            }
+        })
+    }
 }
 
 impl fmt::Debug for ModelServer {
@@ -125,6 +167,15 @@ impl ModelServer {
     /// # Errors
     /// [`BuildError::Authorities`].
     pub fn new(url: ModelUrl, key: Option<SecretText>, ca_file: Option<PathBuf>) -> Result<Self, BuildError> {
+        Self::with(url, key, ca_file, HANDSHAKE_PATIENCE)
+    }
+
+    fn with(
+        url: ModelUrl,
+        key: Option<SecretText>,
+        ca_file: Option<PathBuf>,
+        patience: Duration,
+    ) -> Result<Self, BuildError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_PATIENCE));
         connector.set_nodelay(true);
@@ -139,7 +190,7 @@ impl ModelServer {
             .pool_max_idle_per_host(8)
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(MAX_HEAD_BYTES)
-            .build(connector);
+            .build(Hurried { connector, patience });
         Ok(Self { url, key, client })
     }
 
@@ -168,12 +219,12 @@ impl ModelServer {
         if head.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             return Err(OutboundError::Unusable("it is compressed".to_owned()));
         }
+        // Both are logged, and a server may repeat the key anywhere, in part too: they are kept as what they are for alone.
         let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let essence = |text: &str| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         Ok(ModelAnswer {
             status: head.status.as_u16(),
-            media_type: text(CONTENT_TYPE).map(essence).unwrap_or_default(),
-            retry_after: text(RETRY_AFTER).map(|text| text.chars().take(64).collect()),
+            media_type: text(CONTENT_TYPE).and_then(media_type).unwrap_or_default(),
+            retry_after: text(RETRY_AFTER).filter(|text| is_time(text)).map(str::to_owned),
             body,
         })
     }
@@ -184,14 +235,48 @@ impl ModelServer {
         self.url.origin()
     }
 
-    /// A text without the key, should the server repeat it.
+    /// A text without the key, should the server repeat it, in whichever letters.
     #[must_use]
     pub fn without_key(&self, text: &str) -> String {
-        match &self.key {
-            Some(key) => text.replace(key.expose().as_str(), "…"),
-            None => text.to_owned(),
+        let Some(key) = &self.key else { return text.to_owned() };
+        let key = SecretText::new(key.expose().to_ascii_lowercase());
+        let key = key.expose().as_str();
+        // Letters of ASCII alone change, so both have the same places.
+        let small = text.to_ascii_lowercase();
+        let (mut shown, mut from) = (String::with_capacity(text.len()), 0);
+        for (at, _) in small.match_indices(key) {
+            shown.push_str(&text[from..at]);
+            shown.push('…');
+            from = at + key.len();
         }
+        shown.push_str(&text[from..]);
+        shown
     }
+}
+
+/// The media type in small letters, if it is one (RFC 9110 §8.3.1).
+fn media_type(text: &str) -> Option<String> {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let is_token = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let (kind, subkind) = essence.split_once('/')?;
+    let fits = essence.len() <= MAX_MEDIA_TYPE_BYTES && is_token(kind) && is_token(subkind);
+    fits.then(|| essence.to_ascii_lowercase())
+}
+
+/// Whether this is what `Retry-After` holds (RFC 9110 §10.2.3): seconds, or a date such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn is_time(text: &str) -> bool {
+    let is_number = !text.is_empty() && text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
+    let form = b"Aaa, 00 Aaa 0000 00:00:00 GMT";
+    let is_date = text.len() == form.len()
+        && text.bytes().zip(form).all(|(b, form)| match form {
+            b'0' => b.is_ascii_digit(),
+            b'A' => b.is_ascii_uppercase(),
+            b'a' => b.is_ascii_lowercase(),
+            other => b == *other,
+        });
+    is_number || is_date
 }
 
 /// An answer whose head is there.
@@ -199,9 +284,9 @@ impl ModelServer {
 pub struct ModelAnswer {
     /// The status.
     pub status: u16,
-    /// The media type in small letters, without parameters; empty where none is named.
+    /// The media type in small letters, without parameters; empty where none is named, or none that can be one.
     pub media_type: String,
-    /// `Retry-After` as it was written, shortened.
+    /// `Retry-After` as it was written, if it is a number or a date.
     pub retry_after: Option<String>,
     body: Incoming,
 }
@@ -280,6 +365,42 @@ mod tests {
         let url = ModelUrl::parse("https://models.example/v1", false).expect("an address");
         let server = ModelServer::new(url, Some("sk-secret".into()), None).expect("a client");
         assert_eq!(server.without_key("no such key: sk-secret!"), "no such key: …!");
+        assert_eq!(server.without_key("é SK-SECRET, Sk-Secret"), "é …, …");
         assert!(!format!("{server:?}").contains("sk-secret"));
+    }
+
+    #[test]
+    fn headers_are_kept_as_what_they_are_for_alone() {
+        assert_eq!(media_type("Text/Event-Stream; charset=utf-8").as_deref(), Some("text/event-stream"));
+        for none in ["", "text", "a key/of mine", "/", "text/", "text/html\u{e9}", &"x/y".repeat(50)] {
+            assert_eq!(media_type(none), None, "{none}");
+        }
+        for (text, expected) in [
+            ("17", true),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", true),
+            ("", false),
+            ("12345678901", false),
+            ("sk-secret", false),
+            ("17 sk-secret", false),
+            ("sun, 06 Nov 1994 08:49:37 GMT", false),
+        ] {
+            assert_eq!(is_time(text), expected, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_stalls_is_given_up_by_itself() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        // It accepts and says nothing of TLS.
+        let left = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await
+        });
+        let url = ModelUrl::parse(&format!("https://127.0.0.1:{port}/v1"), false).expect("an address");
+        let server = ModelServer::with(url, None, None, Duration::from_millis(50)).expect("a client");
+        let error = server.ask(b"{}".to_vec()).await.expect_err("nobody but the connector gives up");
+        assert!(matches!(error, OutboundError::Unreachable(_)), "{error:?}");
+        assert!(left.await.expect("the server is told").is_ok());
     }
 }

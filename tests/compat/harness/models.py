@@ -70,7 +70,8 @@ class HostileModel:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
         self.targets: list[str] = []
-        self.begun, self.left, self.go = threading.Event(), threading.Event(), threading.Event()
+        self.begun, self.left, self.go, self.speak = (threading.Event() for _ in range(4))
+        self.silent, self._counting = 0, threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> "HostileModel":
@@ -111,6 +112,16 @@ class HostileModel:
 
     def _busy(self, stream, _):
         self._refuse(stream, "429 Too Many Requests", b"{}", "Retry-After: 30")
+
+    def _echo(self, stream, _):
+        told = {"error": {"message": "cannot read what was said: echo", "type": "invalid_request_error"}}
+        self._refuse(stream, "400 Bad Request", json.dumps(told).encode(), "Content-Type: application/json")
+
+    def _silent(self, stream, headers):
+        with self._counting:
+            self.silent += 1
+        self.speak.wait(60)
+        self._well(stream, headers)
 
     def _page(self, stream, _):
         self._refuse(stream, "200 OK", b"<h1>a page of the proxy</h1>", "Content-Type: text/html")

@@ -28,10 +28,60 @@ pub enum Told {
     Ended(Box<Run>, Option<Box<Message>>),
 }
 
+/// What was told of one run. Its pieces are kept as one text and where each of them ends: a model may say a letter at a time, and listeners
+/// count pieces, so that they cannot be joined.
+#[derive(Debug, Default)]
+struct Heard {
+    begun: Option<Told>,
+    text: String,
+    ends: Vec<u32>,
+    ended: Option<Told>,
+}
+
+impl Heard {
+    fn len(&self) -> usize {
+        usize::from(self.begun.is_some()) + self.ends.len() + usize::from(self.ended.is_some())
+    }
+
+    /// Takes what comes next. A run begins before it says anything, and says nothing after its end.
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Begun { .. } => self.begun = Some(told),
+            Told::Text(piece) => {
+                self.text.push_str(&piece);
+                self.ends
+                    .push(u32::try_from(self.text.len()).expect("an answer has a few hundred KiB at most"));
+            }
+            Told::Ended(..) => {
+                self.ended = Some(told);
+                // It is kept for a while, and nothing more comes.
+                self.text.shrink_to_fit();
+                self.ends.shrink_to_fit();
+            }
+        }
+    }
+
+    fn get(&self, at: usize) -> Option<Told> {
+        let at = match &self.begun {
+            Some(begun) if at == 0 => return Some(begun.clone()),
+            Some(_) => at - 1,
+            None => at,
+        };
+        let end = |at: usize| self.ends.get(at).map(|end| *end as usize);
+        match end(at) {
+            Some(end_of_it) => {
+                let begin = at.checked_sub(1).and_then(end).unwrap_or(0);
+                Some(Told::Text(self.text[begin..end_of_it].into()))
+            }
+            None => self.ended.clone().filter(|_| at == self.ends.len()),
+        }
+    }
+}
+
 /// One run's part.
 #[derive(Debug)]
 pub struct RunFeed {
-    told: Mutex<Vec<Told>>,
+    told: Mutex<Heard>,
     news: watch::Sender<usize>,
 }
 
@@ -42,7 +92,7 @@ impl RunFeed {
 
     pub(super) fn tell(&self, told: Told) {
         let mut all = self.told.lock();
-        all.push(told);
+        all.take(told);
         self.news.send_replace(all.len());
     }
 }
@@ -67,9 +117,9 @@ impl Follower {
                 let told = self.feed.told.lock();
                 if let Some(next) = told.get(self.at) {
                     self.at += 1;
-                    return Some(next.clone());
+                    return Some(next);
                 }
-                matches!(told.last(), Some(Told::Ended(..)))
+                told.ended.is_some()
             };
             if over || self.news.changed().await.is_err() {
                 return None;
@@ -79,7 +129,8 @@ impl Follower {
 
     /// What was told before now, without waiting.
     pub fn so_far(&mut self) -> Vec<Told> {
-        let told = self.feed.told.lock()[self.at..].to_vec();
+        let all = self.feed.told.lock();
+        let told: Vec<_> = (self.at..all.len()).filter_map(|at| all.get(at)).collect();
         self.at += told.len();
         told
     }
@@ -127,6 +178,7 @@ impl Feeds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agents::model::RunStatus;
 
     fn text(told: Option<Told>) -> String {
         match told {
@@ -149,6 +201,39 @@ mod tests {
         assert_eq!(waiting.await.expect("it heard"), "b");
         assert_eq!(late.so_far().len(), 2);
         assert!(feeds.follow(&RunId::from("other")).is_none());
+    }
+
+    #[test]
+    fn an_answer_in_single_letters_keeps_its_pieces_and_takes_five_bytes_for_each() {
+        const LETTERS: usize = 200_000;
+        let run = Run {
+            id: "r".into(),
+            thread: "t".into(),
+            status: RunStatus::Success,
+            error: None,
+            created_at_ms: 0,
+            finished_at_ms: None,
+            details: serde_json::Map::new(),
+        };
+        let feeds = Feeds::default();
+        let feed = feeds.open(&run.id);
+        let mut follower = feeds.follow(&run.id).expect("it goes on");
+        feed.tell(Told::Begun { messages: Arc::default(), answer: "a".into() });
+        for n in 0..LETTERS {
+            feed.tell(Told::Text(if n % 2 == 0 { "a" } else { "b" }.into()));
+        }
+        feed.tell(Told::Ended(Box::new(run), None));
+        let (text, ends) = {
+            let heard = feed.told.lock();
+            (heard.text.capacity(), heard.ends.capacity() * size_of::<u32>())
+        };
+        assert!(text + ends <= 5 * LETTERS, "{text} and {ends} bytes are held");
+        let told = follower.so_far();
+        assert_eq!(told.len(), LETTERS + 2);
+        assert!(matches!((&told[0], &told[LETTERS + 1]), (Told::Begun { .. }, Told::Ended(..))));
+        for (piece, expected) in told[1..=LETTERS].iter().zip(["a", "b"].into_iter().cycle()) {
+            assert!(matches!(piece, Told::Text(text) if &**text == expected));
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 pub mod assistants;
 pub mod changing;
+pub mod content;
+pub mod context;
 pub mod crons;
 pub mod document;
 pub mod feed;
@@ -54,6 +56,7 @@ pub struct Agents {
     pub feeds: feed::Feeds,
     turns: turns::Turns,
     later: Waiting,
+    readers: context::Readers,
     /// One after the other, who first looks at something that is kept elsewhere and then changes it.
     pub changing: changing::Changing,
     rolled_back: Mutex<HashSet<RunId>>,

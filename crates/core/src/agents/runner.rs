@@ -1,22 +1,21 @@
 //! What answers in a thread. To add a runner: a file, and a row in [`BUILTIN`].
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value};
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use super::model::Message;
+use super::context::Context;
 use crate::error::Result;
 use crate::id::{RunId, ThreadId};
 
 /// A place among the runs that a runner takes at once; dropping it gives it back.
 #[derive(Debug, Default)]
 pub struct Place {
-    _permit: Option<OwnedSemaphorePermit>,
+    _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Place {
@@ -26,10 +25,10 @@ impl Place {
         Self::default()
     }
 
-    /// One that is counted.
+    /// One that is counted: it is given back when what is held is dropped.
     #[must_use]
-    pub fn counted(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: Some(permit) }
+    pub fn counted(held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Some(Box::new(held)) }
     }
 }
 
@@ -41,8 +40,8 @@ pub struct RunInput {
     pub thread: ThreadId,
     /// What [`Runner::admit`] gave; to be held until the work is over.
     pub place: Place,
-    /// The thread's messages so far, oldest first; the last one is to be answered.
-    pub messages: Vec<Message>,
+    /// The thread's messages so far, to be read once the work begins.
+    pub context: Context,
     /// What the caller's credential says about the caller, as the run's user configuration.
     pub user: Map<String, Value>,
 }
@@ -115,11 +114,13 @@ impl fmt::Display for Fault {
 pub trait Runner: Send + Sync {
     /// The name in configuration.
     fn name(&self) -> &'static str;
-    /// Takes a run on, before anything of it is written.
+    /// Takes a run on, before anything of it is written. `caller` is whose runs are counted together
+    /// ([`account_or_network`](crate::limits::shares::account_or_network)).
     ///
     /// # Errors
-    /// `agents_busy` when there is no place left.
-    fn admit(&self) -> Result<Place> {
+    /// `agents_busy` when there is no place left, or none for this caller.
+    fn admit(&self, caller: &str) -> Result<Place> {
+        let _ = caller;
         Ok(Place::free())
     }
     /// Answers the last message. The stream ends when the answer is whole; dropping it stops the work.
@@ -155,10 +156,17 @@ impl Runner for Echo {
     }
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
-        let said = input.messages.last().map(|message| text_of(&message.content)).unwrap_or_default();
-        let answer = format!("Echo: {said}");
-        let words: Vec<_> = answer.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned())).collect();
-        stream::iter(words).boxed()
+        let answer = async move {
+            let messages = match input.context.read().await {
+                Ok(messages) => messages,
+                Err((fault, detail)) => return stream::iter(vec![RunEvent::Failed(fault, detail)]),
+            };
+            let said = messages.last().map(|message| text_of(&message.content)).unwrap_or_default();
+            let answer = format!("Echo: {said}");
+            let words = answer.split_inclusive(' ').map(|word| RunEvent::Text(word.to_owned()));
+            stream::iter(words.collect::<Vec<_>>())
+        };
+        answer.flatten_stream().boxed()
     }
 }
 

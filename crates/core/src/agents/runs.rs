@@ -8,9 +8,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use super::context::Context;
 use super::feed::Follower;
 use super::model::{Message, Run, RunStatus, Thread};
-use super::threads::{NewMessage, NewThread, TRIES, Threads};
+use super::threads::{NewMessage, NewThread, TRIES, Threads, sayable};
 use super::turns::Turn;
 use super::work::{Listeners, Waiting, Work};
 use crate::authz::catalogue::thread::Create as CreateThread;
@@ -19,14 +20,12 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{MessageId, RunId, ThreadId};
 use crate::identity::validate;
+use crate::limits::shares::account_or_network;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Page, Write};
 use crate::ports::{Conflict, StoreError};
 use crate::principal::AuthContext;
-
-/// Most messages a runner is shown; each may be large, and many runs go on at once.
-pub(super) const CONTEXT: u32 = 64;
 
 /// How long between looks at a run that goes on in another process.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -95,13 +94,14 @@ impl<'e> Runs<'e> {
         said: Vec<NewMessage>,
     ) -> Result<Running> {
         let threads = Threads::new(self.engine);
+        let caller = caller(&permit);
         let prepared = async {
             threads.visible(&permit, thread).await?;
             self.sayable(thread, &said).await?;
             let said = said.into_iter().map(|new| threads.message(thread, new, None));
             let said = said.collect::<Result<Vec<_>>>()?;
             // Last, so that what is refused anyway takes nobody's place.
-            Ok((said, self.engine.runner().admit()?))
+            Ok((said, self.engine.runner().admit(&caller)?))
         };
         let (messages, place) = match prepared.await {
             Ok(messages) => messages,
@@ -111,7 +111,7 @@ impl<'e> Runs<'e> {
         let run = self.row(id, thread, RunStatus::Running, Map::new());
         permit.name_resource(run.id.as_str());
         let (sender, progress) = mpsc::channel(64);
-        let work = self.work(permit.auth(), &run, Listeners::One(sender));
+        let work = self.work((permit.auth(), caller), &run, Listeners::One(sender));
         // Watched first, then looked at: what was revoked meanwhile begins nothing.
         if permit.call().is_revoked() {
             return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
@@ -119,9 +119,8 @@ impl<'e> Runs<'e> {
         let mut writes: Vec<Write> = messages.iter().cloned().map(Write::InsertMessage).collect();
         writes.push(Write::InsertRun(run.clone()));
         permit.commit(writes).await?;
-        let context = self.engine.store().newest_messages(thread, CONTEXT).await?;
         let answer = work.answer.clone();
-        self.engine.spawn(work.carry(place, context));
+        self.engine.spawn(work.carry(place, Context::before(self.engine, thread, &answer)));
         Ok(Running { run, said: messages, answer, progress })
     }
 
@@ -136,6 +135,7 @@ impl<'e> Runs<'e> {
         asked: InTurn,
     ) -> Result<(Run, Follower)> {
         let agents = self.engine.agents();
+        let caller = caller(&permit);
         let prepared = async {
             let threads = Threads::new(self.engine);
             let (found, is_new) = match (threads.visible(&permit, thread).await, &asked.create) {
@@ -165,7 +165,7 @@ impl<'e> Runs<'e> {
                 return Err(Error::new(codes::THREAD_BUSY));
             }
             // Whoever can begin at once is told at once that there is no room.
-            let place = if free { Some(self.engine.runner().admit()?) } else { None };
+            let place = if free { Some(self.engine.runner().admit(&caller)?) } else { None };
             Ok((found, is_new, later, turn, place))
         };
         let (found, is_new, later, turn, place) = match prepared.await {
@@ -179,7 +179,7 @@ impl<'e> Runs<'e> {
         let Some(follower) = agents.feeds.follow(&run.id) else {
             return permit.close(Err(Error::new(codes::INTERNAL).operator("a feed vanished")));
         };
-        let work = self.work(permit.auth(), &run, Listeners::Many(feed));
+        let work = self.work((permit.auth(), caller), &run, Listeners::Many(feed));
         if permit.call().is_revoked() {
             agents.feeds.forget(&run.id);
             return permit.close(Err(Error::new(codes::TOKEN_REVOKED)));
@@ -230,6 +230,8 @@ impl<'e> Runs<'e> {
         if said.len() > 32 {
             return Err(Error::new(codes::BAD_FIELD).message("messages: at most 32 can be said at once."));
         }
+        // Before it waits: what cannot be said is not held until its turn comes.
+        said.iter().try_for_each(sayable)?;
         let nothing = Page { after: None, limit: 1 };
         if said.is_empty() && self.engine.store().messages(thread, nothing).await?.is_empty() {
             return Err(Error::new(codes::BAD_FIELD).message("messages: there is nothing to answer."));
@@ -243,7 +245,7 @@ impl<'e> Runs<'e> {
         Run { id, thread, status, error: None, created_at_ms, finished_at_ms: None, details }
     }
 
-    fn work(&self, auth: &AuthContext, run: &Run, listeners: Listeners) -> Work {
+    fn work(&self, (auth, caller): (&AuthContext, String), run: &Run, listeners: Listeners) -> Work {
         let live = &self.engine.memory().live;
         Work {
             engine: self.engine.clone(),
@@ -252,6 +254,7 @@ impl<'e> Runs<'e> {
             guard: self.engine.watch(auth),
             stopped: live.register(stop_keys(auth, run)),
             user: user_config(auth),
+            caller,
             listeners,
         }
     }
@@ -401,6 +404,11 @@ impl<'e> Runs<'e> {
         let found = found.await;
         permit.close(found)
     }
+}
+
+/// Whose runs are counted together.
+fn caller(permit: &Permit<run::Create>) -> String {
+    account_or_network(permit.auth(), permit.call().origin.address)
 }
 
 /// What stops the runs of a thread in this process.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::content;
 use super::crons;
 use super::model::{Message, MessageRole, Thread};
 use super::runs::stop_key;
@@ -21,13 +22,10 @@ use crate::ports::store::{Page, Write};
 pub const SHOWN: u32 = 200;
 /// How often a change is tried that others get before.
 pub(super) const TRIES: usize = 8;
-/// Most bytes of them.
+/// Most bytes of them, by what they cost to hold.
 const MAX_SHOWN_BYTES: usize = 4 << 20;
 /// Most messages that are copied with a thread.
 const MAX_COPIED: usize = 5000;
-
-/// Largest message content, as JSON.
-pub const MAX_CONTENT_BYTES: usize = 256 << 10;
 
 /// What a new thread is made of.
 #[derive(Default)]
@@ -75,10 +73,13 @@ pub struct Threads<'e> {
     pub(super) engine: &'e Engine,
 }
 
-/// About what a message takes, as JSON.
-fn size_of(message: &Message) -> usize {
-    let bytes = |value: &Value| serde_json::to_vec(value).map_or(0, |bytes| bytes.len());
-    bytes(&message.content) + message.metadata.values().map(bytes).sum::<usize>()
+/// Whether this can be said.
+///
+/// # Errors
+/// `bad_field`.
+pub(super) fn sayable(new: &NewMessage) -> Result<()> {
+    content::check(&new.content)?;
+    validate::metadata("metadata", &new.metadata)
 }
 
 fn not_found() -> Error {
@@ -249,22 +250,23 @@ impl<'e> Threads<'e> {
     /// # Errors
     /// The store's.
     pub async fn shown_messages(&self, thread: &Thread) -> Result<Vec<Message>> {
-        self.newest(&thread.id).await
+        self.newest(&thread.id, None).await
     }
 
-    pub(super) async fn newest(&self, thread: &ThreadId) -> Result<Vec<Message>> {
+    /// As [`Threads::shown_messages`], of those `before` an id where one is given.
+    pub(super) async fn newest(&self, thread: &ThreadId, before: Option<&MessageId>) -> Result<Vec<Message>> {
         let mut found = Vec::new();
         // More and more of them: a few large ones are enough to know that all would be too many.
         for limit in [16, 64, SHOWN] {
-            found = self.engine.store().newest_messages(thread, limit).await?;
-            let size: usize = found.iter().map(size_of).sum();
+            found = self.engine.store().newest_messages(thread, before, limit).await?;
+            let size: usize = found.iter().map(content::cost).sum();
             if size > MAX_SHOWN_BYTES || found.len() < limit as usize {
                 break;
             }
         }
         let mut room = MAX_SHOWN_BYTES;
         let fits = found.iter().rev().take_while(|message| {
-            let size = size_of(message);
+            let size = content::cost(message);
             let fits = size <= room;
             room = room.saturating_sub(size);
             fits
@@ -400,17 +402,7 @@ impl<'e> Threads<'e> {
     }
 
     pub(super) fn message(&self, thread: &ThreadId, new: NewMessage, run: Option<RunId>) -> Result<Message> {
-        let bad = |text: &str| Err(Error::new(codes::BAD_FIELD).message(text));
-        match &new.content {
-            Value::String(text) if text.is_empty() => return bad("content: must not be empty."),
-            Value::Array(parts) if parts.is_empty() => return bad("content: must not be empty."),
-            Value::String(_) | Value::Array(_) => {}
-            _ => return bad("content: is a text or a list of parts."),
-        }
-        if serde_json::to_string(&new.content).map_or(usize::MAX, |text| text.len()) > MAX_CONTENT_BYTES {
-            return bad("content: is too large.");
-        }
-        validate::metadata("metadata", &new.metadata)?;
+        sayable(&new)?;
         Ok(Message {
             id: MessageId::new(self.engine.ordered_clock(), self.engine.random()),
             thread: thread.clone(),

@@ -7,10 +7,11 @@ use futures_util::StreamExt as _;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use super::context::Context;
 use super::feed::{RunFeed, Told};
 use super::model::{Message, MessageRole, Run, RunStatus};
 use super::runner::{Fault, Place, RunEvent, RunInput};
-use super::runs::{CONTEXT, Progress};
+use super::runs::Progress;
 use super::threads::{NewMessage, Threads};
 use super::turns;
 use crate::engine::Engine;
@@ -58,6 +59,8 @@ pub(super) struct Work {
     pub(super) stopped: LiveGuard,
     /// What the run knows of its caller.
     pub(super) user: Map<String, Value>,
+    /// Whose runs are counted together.
+    pub(super) caller: String,
     pub(super) listeners: Listeners,
 }
 
@@ -134,10 +137,10 @@ impl Waiting {
 
 impl Work {
     /// Writes what was said, now that the turn has come, and tells what the thread holds.
-    async fn begin(&mut self, place: Option<Place>, said: Vec<NewMessage>) -> Result<(Place, Vec<Message>)> {
+    async fn begin(&mut self, place: Option<Place>, said: Vec<NewMessage>) -> Result<(Place, Context)> {
         let place = match place {
             Some(place) => place,
-            None => self.engine.runner().admit()?,
+            None => self.engine.runner().admit(&self.caller)?,
         };
         let threads = Threads::new(&self.engine);
         let mut writes = vec![Write::BeginRun(self.run.id.clone())];
@@ -148,18 +151,19 @@ impl Work {
         // Made after what it answers, whose order in the thread is that of the ids.
         self.answer = MessageId::new(self.engine.ordered_clock(), self.engine.random());
         self.engine.commit(Batch::durable(writes)).await?;
-        let shown = threads.newest(&self.run.thread).await?;
-        let context = shown[shown.len().saturating_sub(CONTEXT as usize)..].to_vec();
+        let reading = self.engine.agents().readers.enter().await;
+        let shown = Arc::new(threads.newest(&self.run.thread, None).await?);
+        drop(reading);
         if let Listeners::Many(feed) = &self.listeners {
-            feed.tell(Told::Begun { messages: Arc::new(shown), answer: self.answer.clone() });
+            feed.tell(Told::Begun { messages: Arc::clone(&shown), answer: self.answer.clone() });
         }
-        Ok((place, context))
+        Ok((place, Context::of(shown)))
     }
 
-    pub(super) async fn carry(mut self, place: Place, messages: Vec<Message>) {
+    pub(super) async fn carry(mut self, place: Place, context: Context) {
         let (run, thread) = (self.run.id.clone(), self.run.thread.clone());
         let user = std::mem::take(&mut self.user);
-        let mut events = self.engine.runner().run(RunInput { run, thread, place, messages, user });
+        let mut events = self.engine.runner().run(RunInput { run, thread, place, context, user });
         let mut answer = String::new();
         let deadline = tokio::time::sleep(MAX_RUN);
         tokio::pin!(deadline);

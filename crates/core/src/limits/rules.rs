@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::failures::network_of;
+use super::shares::account_or_network;
 use crate::authz::catalogue::ActionDef;
 use crate::authz::scopes;
 use crate::ports::shared::Shared;
-use crate::principal::{AuthContext, PrincipalKind};
+use crate::principal::AuthContext;
 
 /// Whose requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,10 +106,7 @@ pub async fn after(
     now_ms: i64,
 ) -> Option<Standing> {
     let key = |rule: &LimitRule| match rule.by {
-        By::Account if auth.principal.kind == PrincipalKind::Anonymous => {
-            Some(format!("{}|{}", rule.name, network_of(address)))
-        }
-        By::Account => Some(format!("{}|{}", rule.name, auth.principal.owner_key())),
+        By::Account => Some(format!("{}|{}", rule.name, account_or_network(auth, Some(address)))),
         By::Key if auth.method == "api_key" => {
             auth.credential.as_ref().map(|id| format!("{}|{id}", rule.name))
         }

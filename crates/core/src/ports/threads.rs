@@ -82,8 +82,13 @@ pub trait Threads: Send + Sync {
     ) -> StoreFuture<'a, Vec<ThreadHead>>;
     /// Messages of a thread in order.
     fn messages<'a>(&'a self, thread: &'a ThreadId, page: Page) -> StoreFuture<'a, Vec<Message>>;
-    /// The newest messages of a thread, at most `limit`, in order.
-    fn newest_messages<'a>(&'a self, thread: &'a ThreadId, limit: u32) -> StoreFuture<'a, Vec<Message>>;
+    /// The newest messages of a thread, of those `before` this id where one is given; at most `limit`, in order.
+    fn newest_messages<'a>(
+        &'a self,
+        thread: &'a ThreadId,
+        before: Option<&'a MessageId>,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Message>>;
     /// One message.
     fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>>;
     /// Runs of a thread, newest first.

@@ -1,9 +1,14 @@
 //! The embedded agent server: each caller's own threads and nobody else's.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use doorward_core::agents::model::{MessageRole, RunStatus};
 use doorward_core::agents::ownership::Claim;
-use doorward_core::agents::runs::Progress;
+use doorward_core::agents::runner::{RunEvent, RunInput, Runner, text_of};
+use doorward_core::agents::runs::{InTurn, Progress, Running};
 use doorward_core::agents::threads::{NewMessage, NewThread};
+use doorward_core::agents::turns::Turn;
 use doorward_core::authz::catalogue;
 use doorward_core::authz::filter::Filter;
 use doorward_core::authz::{RoleDef, Target};
@@ -11,7 +16,10 @@ use doorward_core::id::ThreadId;
 use doorward_core::operation::Call;
 use doorward_core::ports::store::Page;
 use doorward_core::principal::AuthContext;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use serde_json::{Map, json};
+use tokio::sync::Semaphore;
 
 use crate::house::{Around, House, code};
 
@@ -107,6 +115,99 @@ async fn a_run_streams_its_answer_and_leaves_it_in_the_thread() {
         .expect("read");
     assert_eq!(messages.len(), 2);
     assert_eq!(Some(&messages[1]), answer.as_ref());
+}
+
+/// Answers with how much it is shown once it may look.
+struct Weighing {
+    go: Arc<Semaphore>,
+}
+
+impl Runner for Weighing {
+    fn name(&self) -> &'static str {
+        "weighing"
+    }
+
+    fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
+        let go = Arc::clone(&self.go);
+        let answer = async move {
+            go.acquire().await.expect("open").forget();
+            let messages = input.context.read().await.expect("the thread is there");
+            let bytes: usize = messages.iter().map(|one| one.content.to_string().len()).sum();
+            let last = messages.last().map(|one| text_of(&one.content)).unwrap_or_default();
+            RunEvent::Text(format!("{} {bytes} {last}", messages.len()))
+        };
+        futures_util::stream::once(answer).boxed()
+    }
+}
+
+async fn answer(running: &mut Running) -> String {
+    let mut text = String::new();
+    while let Some(progress) = running.progress.recv().await {
+        if let Progress::Text(more) = progress {
+            text.push_str(&more);
+        }
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_runner_reads_the_thread_when_it_begins_up_to_what_it_is_to_answer_and_no_more_than_four_mib() {
+    let go = Arc::new(Semaphore::new(0));
+    let around = Around { runner: Some(Arc::new(Weighing { go: Arc::clone(&go) })), ..Around::default() };
+    let house = House::with(around).await;
+    let ann = house.person("ann").await.call(&house).await;
+    let id = thread(&house, &ann).await;
+    let add = async |text: &str| {
+        let permit = ann.permit(Target::any()).expect("may");
+        house.engine.threads().add_message(permit, &id, say(text)).await.expect("said");
+    };
+    let start = async |text: &str| {
+        let permit = ann.permit(Target::named(id.as_str())).expect("may");
+        house.engine.runs().start(permit, &id, vec![say(text)]).await.expect("starts")
+    };
+    let mut running = start("the question").await;
+    add("said while it waits").await;
+    go.add_permits(1);
+    assert_eq!(answer(&mut running).await, "1 14 the question");
+    let long = "x".repeat(250 << 10);
+    for _ in 0..20 {
+        add(&long).await;
+    }
+    go.add_permits(1);
+    let told = answer(&mut start("another").await).await;
+    let (count, rest) = told.split_once(' ').expect("a count");
+    let (bytes, last) = rest.split_once(' ').expect("a size");
+    assert_eq!((count, last), ("17", "another"));
+    assert!(bytes.parse::<usize>().is_ok_and(|bytes| bytes <= 4 << 20), "{told}");
+}
+
+#[tokio::test]
+async fn what_would_take_many_times_its_bytes_in_memory_is_not_said_and_does_not_wait_either() {
+    let house = House::new().await;
+    let ann = house.person("ann").await.call(&house).await;
+    let id = thread(&house, &ann).await;
+    for content in [json!(vec![1; 100_000]), json!(vec![json!({}); 80_000]), json!([{"a": vec![""; 5_000]}])]
+    {
+        let new = || NewMessage { content: content.clone(), ..say("") };
+        let permit = ann.permit(Target::any()).expect("may");
+        assert_eq!(code(house.engine.threads().add_message(permit, &id, new()).await), "bad_field");
+        let permit = ann.permit(Target::named(id.as_str())).expect("may");
+        assert_eq!(code(house.engine.runs().start(permit, &id, vec![new()]).await), "bad_field");
+        let permit = ann.permit(Target::named(id.as_str())).expect("may");
+        let asked = InTurn {
+            id: "waits".into(),
+            said: vec![new()],
+            details: Map::new(),
+            turn: Turn::Queue,
+            after: Duration::from_secs(3600),
+            values: Map::new(),
+            metadata: Map::new(),
+            create: None,
+            temporary: false,
+        };
+        let refused = house.engine.runs().start_in_turn(permit, &id, asked).await.err().expect("refused");
+        assert_eq!(refused.code().name, "bad_field");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use doorward_core::agents::runner;
+use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
 use doorward_core::authn::methods::{Section, build};
 use doorward_core::authn::{Chain, NoHeaders, Offered, Place, Presented};
@@ -116,7 +116,7 @@ impl House {
             clock: Arc::clone(&clock) as _,
             random: Arc::clone(&random) as _,
             master_key: SecretBytes::new(vec![7; 32]),
-            runner: (runner::BUILTIN[0].build)(),
+            runner: around.runner.unwrap_or_else(runner::BUILTIN[0].build),
             shared: Arc::new(Windows::new()),
             outbound: around.outbound,
             mailer: around.mailer,
@@ -278,6 +278,8 @@ fn mount(engine: &Engine, ring: &Arc<KeyRing>) -> Mount {
 
 /// What an engine may have around it.
 pub(crate) struct Around {
+    /// Who answers; whoever says it again where nobody is named.
+    pub(crate) runner: Option<Arc<dyn Runner>>,
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) email: Option<EmailRules>,
@@ -292,6 +294,7 @@ pub(crate) struct Around {
 impl Default for Around {
     fn default() -> Self {
         Self {
+            runner: None,
             outbound: Arc::new(NoWayOut),
             mailer: Arc::new(NoMailer),
             email: None,

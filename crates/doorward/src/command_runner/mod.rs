@@ -76,8 +76,8 @@ impl Runner for CommandRunner {
         NAME
     }
 
-    fn admit(&self) -> Result<Place> {
-        self.shared.places.admit()
+    fn admit(&self, caller: &str) -> Result<Place> {
+        self.shared.places.admit(caller)
     }
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
@@ -98,7 +98,7 @@ impl Carry for Shared {
         let stdout = group.child.stdout.take().expect("piped");
         let stderr = group.child.stderr.take().expect("piped");
         let mut log = tokio::spawn(log(stderr, input.run.clone()));
-        let request = protocol::request(input);
+        let request = protocol::request(input, &input.context.read().await?);
         // An agent need not read what it is told, so a closed pipe is no failure. The end of input follows the line.
         let tell = async move {
             let _ = stdin.write_all(request.as_bytes()).await;

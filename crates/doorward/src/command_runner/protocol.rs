@@ -1,5 +1,6 @@
 //! The runner protocol, version 1 (`docs/reference/runner-protocol.md`): what an agent is told and what it may say.
 
+use doorward_core::agents::model::Message;
 use doorward_core::agents::runner::{Fault, RunInput};
 use doorward_protocols::json::{self, Limits};
 use serde::Deserialize;
@@ -34,9 +35,8 @@ enum Said {
 }
 
 /// The one line an agent is told.
-pub(super) fn request(input: &RunInput) -> String {
-    let messages: Vec<_> = input
-        .messages
+pub(super) fn request(input: &RunInput, messages: &[Message]) -> String {
+    let messages: Vec<_> = messages
         .iter()
         .map(|message| json!({ "id": message.id, "role": message.role, "content": message.content }))
         .collect();

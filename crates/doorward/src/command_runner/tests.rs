@@ -1,5 +1,6 @@
 //! The runner against small shell scripts.
 
+use doorward_core::agents::context::Context;
 use doorward_core::error::codes;
 use doorward_core::id::ThreadId;
 use doorward_core::random::SeededRandom;
@@ -27,14 +28,14 @@ fn input(place: Place) -> RunInput {
         run: RunId::new(&SystemClock, &random),
         thread: ThreadId::new(&SystemClock, &random),
         place,
-        messages: Vec::new(),
+        context: Context::of(Arc::default()),
         user: serde_json::Map::new(),
     }
 }
 
 async fn events(settings: CommandSettings) -> Vec<RunEvent> {
     let runner = CommandRunner::new(settings);
-    let place = runner.admit().expect("a place");
+    let place = runner.admit("local|ann").expect("a place");
     runner.run(input(place)).collect().await
 }
 
@@ -105,13 +106,13 @@ async fn a_run_that_takes_too_long_is_killed_with_what_it_started() {
 #[tokio::test]
 async fn a_run_nobody_wants_is_killed_and_its_place_is_free_again() {
     let runner = CommandRunner::new(settings(STAYS));
-    let mut running = runner.run(input(runner.admit().expect("a place")));
+    let mut running = runner.run(input(runner.admit("local|ann").expect("a place")));
     let Some(RunEvent::Text(ids)) = running.next().await else { unreachable!("it tells its id") };
-    let refused = runner.admit().expect_err("full");
+    let refused = runner.admit("local|ann").expect_err("full");
     assert!(refused.is(codes::AGENTS_BUSY) && refused.retry_after() == Some(1));
     drop(running);
     all_gone(&ids).await;
-    while runner.admit().is_err() {
+    while runner.admit("local|ann").is_err() {
         tokio::task::yield_now().await;
     }
 }
@@ -120,8 +121,9 @@ async fn a_run_nobody_wants_is_killed_and_its_place_is_free_again() {
 async fn what_waits_runs_once_a_process_has_ended() {
     let script = r#"echo '{"type":"token","text":"x"}'; echo '{"type":"done"}'"#;
     let runner = CommandRunner::new(CommandSettings { queue: 1, ..settings(script) });
-    let [one, two] = [(); 2].map(|()| runner.run(input(runner.admit().expect("a place"))));
-    assert!(runner.admit().is_err());
+    let [one, two] =
+        ["local|ann", "local|bob"].map(|who| runner.run(input(runner.admit(who).expect("a place"))));
+    assert!(runner.admit("local|eve").is_err());
     let told: Vec<Vec<_>> = futures_util::future::join_all([one, two].map(|run| run.collect())).await;
     assert_eq!(told, vec![vec![RunEvent::Text("x".to_owned())]; 2]);
 }

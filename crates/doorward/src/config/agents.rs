@@ -46,7 +46,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("max_output_bytes", "1048576", "Most bytes the program writes in a run, 1024 to 67108864."),
     Key::new("max_line_bytes", "65536", "Longest line of it, in bytes, 1024 to 1048576."),
     Key::new("processes", "4", "Most processes at once, 1 to 1024; each run is one."),
-    Key::new("queue", "16", "Most runs that wait for a process, 0 to 10000; the next is answered 429."),
+    Key::new(
+        "queue",
+        "16",
+        "Most runs that wait for a process, 0 to 10000; the next is answered 429, as is who has a quarter of all.",
+    ),
 ];
 
 impl Agents {

@@ -71,7 +71,6 @@ pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use metrics::Metrics;
 pub use model::Model;
-pub(crate) use model::URL_MEND;
 pub use mounts::{Mount, SurfaceKind};
 pub use origin::Origin;
 pub use passwords::Passwords;

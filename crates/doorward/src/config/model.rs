@@ -91,7 +91,11 @@ pub(super) const KEYS: &[Key] = &[
         "Longest time of one request with its whole answer, in seconds, 1 to 600.",
     ),
     Key::new("requests", "8", "Most requests at once, 1 to 1024; each run is one."),
-    Key::new("queue", "32", "Most runs that wait for one, 0 to 10000; the next is answered 429."),
+    Key::new(
+        "queue",
+        "32",
+        "Most runs that wait for one, 0 to 10000; the next is answered 429, as is who has a quarter of all.",
+    ),
 ];
 
 impl Model {
@@ -165,5 +169,5 @@ impl Model {
 }
 
 /// How an address is mended.
-pub(crate) const URL_MEND: &str = "give the address beneath which the server has /chat/completions, such as \
+const URL_MEND: &str = "give the address beneath which the server has /chat/completions, such as \
      https://api.openai.com/v1 or http://127.0.0.1:11434/v1; for http:// to another machine say plain_http = true";

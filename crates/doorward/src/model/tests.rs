@@ -48,7 +48,7 @@ fn found(mount: &str, rest: &str, env: &str, dotenv: Option<&str>, passed: &[(&s
         |name: &str| passed.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut platforms = BTreeMap::new();
-    match langgraph::read(&path("langgraph.json"), &|_| None, &variable) {
+    match langgraph::read(&path("langgraph.json"), &variable, &variable) {
         Ok(mut platform) => {
             warnings.extend(platform.warnings.drain(..).filter(|told| told.contains("_API_KEY")));
             platforms.insert("langgraph".to_owned(), platform);
@@ -196,7 +196,61 @@ fn what_cannot_be_asked_is_refused_with_its_place_and_without_the_key() {
         let [problem] = found.problems.as_slice() else { unreachable!("{name}: {:?}", found.problems) };
         assert!(problem.contains(place) && !problem.contains("sk-secret"), "{name}: {problem}");
     }
+    // What is said of the server's own address lets no project's go in the clear.
     let meant = "[model]\nplain_http = true\n";
-    let found = of_dotenv(meant, "OPENAI_API_KEY=k\nOPENAI_BASE_URL=http://10.0.0.1/v1\n");
-    assert_eq!(found.asked().map(|(url, ..)| url.origin()), Some("http://10.0.0.1"));
+    let found = of_dotenv(meant, "OPENAI_API_KEY=sk-secret\nOPENAI_BASE_URL=http://10.0.0.1/v1\n");
+    let [problem] = found.problems.as_slice() else { unreachable!("{:?}", found.problems) };
+    assert!(found.chosen.is_none() && problem.contains("OPENAI_BASE_URL"), "{problem}");
+    assert!(!problem.contains("plain_http"), "{problem}");
+}
+
+#[test]
+fn a_key_is_sent_to_no_address_that_somebody_else_names() {
+    let passed = [("OPENAI_API_KEY", "sk-server")];
+    let evil = r#"{"OPENAI_BASE_URL": "https://evil.example/v1"}"#;
+    let evil_file = Some("OPENAI_BASE_URL=https://evil.example/v1\n");
+    let referring = Some("OPENAI_API_KEY=${OPENAI_API_KEY}\nOPENAI_BASE_URL=https://evil.example/v1\n");
+    let address = ("OPENAI_BASE_URL", "https://server.example/v1");
+    let usual = OPENAI_URL;
+    for (name, found, key, expected, told) in [
+        ("a project's address", found("", "", evil, None, &passed), "sk-server", usual, true),
+        ("in its .env", found("", "", "\".env\"", evil_file, &passed), "sk-server", usual, true),
+        ("a reference", found("", "", "\".env\"", referring, &passed), "sk-server", usual, true),
+        (
+            "the server's address",
+            found("", "", r#"{"OPENAI_API_KEY": "sk-own"}"#, None, &[address]),
+            "sk-own",
+            usual,
+            true,
+        ),
+        (
+            "both are the server's",
+            found("", "", evil, None, &[passed[0], address]),
+            "sk-server",
+            "https://server.example/v1",
+            false,
+        ),
+        (
+            "both are the project's",
+            found(
+                "",
+                "",
+                "\".env\"",
+                Some("OPENAI_API_KEY=sk-own\nOPENAI_BASE_URL=https://own.example/v1\n"),
+                &[passed[0], address],
+            ),
+            "sk-own",
+            "https://own.example/v1",
+            false,
+        ),
+    ] {
+        assert_eq!(
+            found.asked().map(|(url, _, key)| (url, key)),
+            Some((&url(expected), Some(key))),
+            "{name}"
+        );
+        let is_told = found.warnings.iter().any(|told| told.contains("OPENAI_BASE_URL is not used"));
+        assert_eq!(is_told, told, "{name}: {:?}", found.warnings);
+        assert!(!found.warnings.iter().any(|told| told.contains("sk-")), "{name}: {:?}", found.warnings);
+    }
 }

@@ -5,9 +5,12 @@
 
 use doorward_core::agents::runner::Fault;
 use doorward_protocols::event_stream::Event;
-use doorward_protocols::json::{self, Limits};
+use doorward_protocols::json::{self, JsonError, Limits};
 use serde::Deserialize;
 use serde_json::Value;
+
+/// Longest code of an error that is logged.
+const MAX_NAME_BYTES: usize = 64;
 
 /// What an event means.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,9 +71,10 @@ impl Answer {
         }
         // Events are bounded where they are cut.
         let limits = Limits { max_bytes: usize::MAX, ..Limits::STRANGER };
-        let said = json::parse(&event.data, limits).map_err(|error| (Fault::BadAnswer, error.to_string()))?;
+        let no_json = |error: JsonError| (Fault::BadAnswer, format!("an event is refused: {}", error.code()));
+        let said = json::parse(&event.data, limits).map_err(no_json)?;
         if event.name == b"error" || said.get("error").is_some_and(|error| !error.is_null()) {
-            return Err((Fault::Failed, format!("in its answer: {}", told(&said))));
+            return Err((Fault::Failed, format!("it tells of an error in its answer: {}", named(&said))));
         }
         let Ok(chunk) = serde_json::from_value::<Chunk>(said) else {
             return bad("an event is no chunk of a chat completion");
@@ -141,23 +145,31 @@ pub(super) fn refused(
     };
     let later = retry_after.map(|when| format!(", Retry-After {when}")).unwrap_or_default();
     let told = match &said {
-        Some(said) => told(said),
+        Some(said) => named(said).to_owned(),
         None if body.is_empty() => "nothing more".to_owned(),
         None => format!("no JSON but {media_type:?}"),
     };
     (fault, format!("it answers {status}{later}{mend}: {told}"))
 }
 
-/// An error's own text, in one of the shapes that servers have; the rest of a body is nobody's business.
-fn told(said: &Value) -> String {
+/// What an error is called, where that is a name: its text may repeat what people wrote, and the rest of a body is nobody's business.
+fn named(said: &Value) -> &str {
     let error = said.get("error").unwrap_or(said);
+    let is_name = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= MAX_NAME_BYTES
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    };
+    let name = |member: &str| error.get(member).and_then(Value::as_str).filter(is_name);
+    name("code").or_else(|| name("type")).unwrap_or("it names no code")
+}
+
+/// An error's own text, in one of the shapes that servers have.
+pub(super) fn words(body: &[u8]) -> Option<String> {
+    let said = json::parse(body, Limits::STRANGER).ok()?;
+    let error = said.get("error").unwrap_or(&said);
     let text = |name: &str| error.get(name).and_then(Value::as_str);
-    let message = error.as_str().or_else(|| text("message")).or_else(|| text("detail"));
-    let message = message.unwrap_or("it does not say why");
-    match text("code").or_else(|| text("type")) {
-        Some(code) => format!("{code}: {message}"),
-        None => message.to_owned(),
-    }
+    error.as_str().or_else(|| text("message")).or_else(|| text("detail")).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -255,27 +267,29 @@ mod tests {
         }
         let named = Event { name: b"error".to_vec(), data: br#"{"message":"overloaded"}"#.to_vec() };
         let (fault, detail) = Answer::default().take(&named).expect_err("an error");
-        assert_eq!((fault, detail.as_str()), (Fault::Failed, "in its answer: overloaded"));
+        assert_eq!(
+            (fault, detail.as_str()),
+            (Fault::Failed, "it tells of an error in its answer: it names no code")
+        );
+        let twice = event(r#"{"choices":[],"what people wrote":1,"what people wrote":2}"#);
+        let (_, detail) = Answer::default().take(&twice).expect_err("no JSON of ours");
+        assert!(!detail.contains("wrote"), "{detail}");
         let deep = "[".repeat(100_000);
         assert_eq!(heard(&[&deep]).1, Err(Fault::BadAnswer));
     }
 
     #[test]
-    fn a_refusal_tells_the_operator_what_to_mend_and_nothing_of_a_page() {
+    fn a_refusal_tells_the_operator_what_to_mend_and_nothing_that_people_wrote() {
         let open_ai = r#"{"error":{"message":"Unknown model","type":"invalid_request_error","code":"model_not_found"}}"#;
         let long = r#"{"error":{"message":"too many tokens","code":"context_length_exceeded"}}"#;
         let cases: &[(u16, &str, &str, Fault, Texts)] = &[
-            (
-                404,
-                open_ai,
-                "application/json",
-                Fault::Failed,
-                &["model.name", "model_not_found: Unknown model"],
-            ),
+            (404, open_ai, "application/json", Fault::Failed, &["model.name", ": model_not_found"]),
             (400, long, "application/json", Fault::InputTooLong, &["model.max_input_bytes"]),
-            (401, r#"{"error":"no"}"#, "application/json", Fault::Failed, &["does not take the key", ": no"]),
-            (400, r#"{"message":"bad","type":"t"}"#, "application/json", Fault::Failed, &["t: bad"]),
-            (422, r#"{"detail":"odd"}"#, "application/json", Fault::Failed, &["422", "odd"]),
+            (401, r#"{"error":"no"}"#, "application/json", Fault::Failed, &["does not take the key"]),
+            (400, r#"{"message":"odd","type":"BadRequestError"}"#, "", Fault::Failed, &[": BadRequestError"]),
+            (422, r#"{"detail":"odd"}"#, "application/json", Fault::Failed, &["422", "names no code"]),
+            (400, r#"{"error":{"code":"an odd one","type":"t"}}"#, "", Fault::Failed, &["400: t"]),
+            (400, r#"{"code":"odd\u001b[31m"}"#, "", Fault::Failed, &["names no code"]),
             (307, "", "", Fault::Failed, &["model.base_url"]),
             (429, "{}", "application/json", Fault::Busy, &["Retry-After 7"]),
             (503, "", "", Fault::Busy, &["503"]),
@@ -286,7 +300,8 @@ mod tests {
             let (found, detail) = refused(*status, media_type, Some("7"), body.as_bytes());
             assert_eq!(found, *fault, "{status}: {detail}");
             assert!(parts.iter().all(|part| detail.contains(part)), "{detail}");
-            assert!(!detail.contains("<h1>"), "{detail}");
+            let written = ["<h1>", "odd", "Unknown", "too many"];
+            assert!(!written.iter().any(|part| detail.contains(part)), "{detail}");
         }
     }
 }

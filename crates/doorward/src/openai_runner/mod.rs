@@ -81,8 +81,8 @@ impl Runner for OpenAiRunner {
         NAME
     }
 
-    fn admit(&self) -> Result<Place> {
-        self.shared.places.admit()
+    fn admit(&self, caller: &str) -> Result<Place> {
+        self.shared.places.admit(caller)
     }
 
     fn run(&self, input: RunInput) -> BoxStream<'static, RunEvent> {
@@ -103,24 +103,39 @@ impl Carry for Shared {
             () = events.closed() => Ok(()),
         };
         // What a server says is foreign text, and it knows the key.
-        ending.map_err(|(fault, detail)| {
-            let detail = format!("{}: {detail}", self.server.origin());
-            let mut detail = self.server.without_key(&detail).into_bytes();
-            detail.truncate(SHOWN_BYTES);
-            (fault, shown(&detail))
-        })
+        ending.map_err(|(fault, detail)| (fault, self.shown(&format!("{}: {detail}", self.server.origin()))))
     }
 }
 
 impl Shared {
+    /// What a server says, as a log may hold it.
+    fn shown(&self, text: &str) -> String {
+        let mut bytes = self.server.without_key(text).into_bytes();
+        bytes.truncate(SHOWN_BYTES);
+        shown(&bytes)
+    }
+
+    /// Logs a server's own words for an error where somebody looks for just that: they may repeat what people wrote.
+    fn note(&self, input: &RunInput, said: &[u8]) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        if let Some(words) = answer::words(said) {
+            let said = self.shown(&words);
+            tracing::debug!(runner = NAME, run = %input.run, said, "the model server tells of an error");
+        }
+    }
+
     async fn ask(&self, input: &RunInput, events: &Events) -> Ending {
-        let body = request::body(&self.settings, &input.messages)?;
+        // What was said is held no longer than it takes to write the request: many wait for a slow server.
+        let body = request::body(&self.settings, &input.context.read().await?)?;
         let mut arriving = self.server.ask(body).await.map_err(|error| match error {
             OutboundError::Unusable(_) => (Fault::BadAnswer, error.to_string()),
             _ => (Fault::Failed, error.to_string()),
         })?;
         if arriving.status != 200 {
             let said = beginning(&mut arriving).await;
+            self.note(input, &said);
             return Err(answer::refused(
                 arriving.status,
                 &arriving.media_type,
@@ -133,13 +148,18 @@ impl Shared {
             return Err((Fault::BadAnswer, what));
         }
         let mut answer = Answer::default();
-        self.listen(&mut arriving, &mut answer, events).await?;
+        self.listen(&mut arriving, &mut answer, (input, events)).await?;
         let (read, written) = answer.usage();
         tracing::info!(runner = NAME, run = %input.run, input_tokens = read, output_tokens = written, "the model answered");
         Ok(())
     }
 
-    async fn listen(&self, arriving: &mut ModelAnswer, answer: &mut Answer, events: &Events) -> Ending {
+    async fn listen(
+        &self,
+        arriving: &mut ModelAnswer,
+        answer: &mut Answer,
+        (input, events): (&RunInput, &Events),
+    ) -> Ending {
         let most = self.settings.max_response_bytes;
         let mut stream = EventStream::new(MAX_EVENT_BYTES);
         let (mut found, mut taken) = (Vec::new(), 0_usize);
@@ -152,7 +172,7 @@ impl Shared {
             }
             stream.take(&piece, &mut found).map_err(|error| (Fault::TooLong, error.to_string()))?;
             for event in found.drain(..) {
-                match answer.take(&event)? {
+                match answer.take(&event).inspect_err(|_| self.note(input, &event.data))? {
                     Step::Nothing => {}
                     // Whoever listened is gone; `events.closed` ends the request.
                     Step::Text(text) => drop(events.send(RunEvent::Text(text)).await),

@@ -41,6 +41,7 @@ impl Setup {
                     config: &gathered.config,
                     platforms: &gathered.platforms,
                     shared_secrets: &gathered.shared_secrets,
+                    model: gathered.model.as_ref(),
                 };
                 let found = refusals::judge(judged).into_iter().filter(is_the_applications);
                 gathered.problems.extend(found);

@@ -117,6 +117,13 @@ pub async fn messages_are_paged_in_order(open: Open<'_>) {
     let id = "thr_a".into();
     assert_eq!(store.messages(&id, page(None, 9)).await.expect("a list"), all);
     assert_eq!(store.messages(&id, page(Some("msg_1"), 2)).await.expect("a list"), all[1..3]);
+    let newest = async |before: Option<&str>, limit| {
+        let before = before.map(Into::into);
+        store.newest_messages(&id, before.as_ref(), limit).await.expect("a list")
+    };
+    assert_eq!(newest(None, 2).await, all[2..]);
+    assert_eq!(newest(Some("msg_4"), 2).await, all[1..3]);
+    assert_eq!(newest(Some("msg_1"), 2).await, []);
     assert_eq!(store.message(&id, &"msg_2".into()).await.expect("a read"), Some(all[1].clone()));
     assert_eq!(store.message(&"thr_b".into(), &"msg_2".into()).await.expect("a read"), None);
     assert_eq!(refused(&store, vec![Write::InsertMessage(all[0].clone())]).await, Conflict::Exists);

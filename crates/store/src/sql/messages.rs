@@ -53,10 +53,19 @@ fn read(row: Row<'_>) -> Result<Message, StoreError> {
 pub(super) async fn newest(
     store: &SqlStore,
     thread: &ThreadId,
+    before: Option<&MessageId>,
     limit: u32,
 ) -> Result<Vec<Message>, StoreError> {
-    let sql = select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2");
-    let mut found = store.in_order(sql, &[thread.into(), limit.into()], read).await?;
+    let mut found = match before {
+        None => {
+            let sql = select!("WHERE thread = $1 ORDER BY id DESC LIMIT $2");
+            store.in_order(sql, &[thread.into(), limit.into()], read).await?
+        }
+        Some(before) => {
+            let sql = select!("WHERE thread = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+            store.in_order(sql, &[thread.into(), before.into(), limit.into()], read).await?
+        }
+    };
     found.reverse();
     Ok(found)
 }

@@ -183,8 +183,13 @@ impl Threads for SqlStore {
         Box::pin(messages::page(self, thread, page))
     }
 
-    fn newest_messages<'a>(&'a self, thread: &'a ThreadId, limit: u32) -> StoreFuture<'a, Vec<Message>> {
-        Box::pin(messages::newest(self, thread, limit))
+    fn newest_messages<'a>(
+        &'a self,
+        thread: &'a ThreadId,
+        before: Option<&'a MessageId>,
+        limit: u32,
+    ) -> StoreFuture<'a, Vec<Message>> {
+        Box::pin(messages::newest(self, thread, before, limit))
     }
 
     fn message<'a>(&'a self, thread: &'a ThreadId, id: &'a MessageId) -> StoreFuture<'a, Option<Message>> {

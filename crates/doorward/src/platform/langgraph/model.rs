@@ -1,5 +1,6 @@
 //! The model that a project's variables give access to: as its graph would find them, so the embedded agent does.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use doorward_core::secret::SecretText;
@@ -51,6 +52,24 @@ pub(crate) fn known_variables() -> Vec<&'static str> {
     PROVIDERS.iter().flat_map(of).collect()
 }
 
+/// Whose a variable is.
+#[derive(Clone, Copy)]
+enum Holder {
+    /// The project's own.
+    Project,
+    /// The server's: one of its variables that user code is given, or that the project's file refers to.
+    Server,
+}
+
+impl Holder {
+    fn told(self) -> &'static str {
+        match self {
+            Self::Project => "the project's own key and the address is the server's",
+            Self::Server => "the server's own key and the address is the project's",
+        }
+    }
+}
+
 /// The model of a project. Not printable: it holds a key.
 pub struct ProjectModel {
     /// The project's file.
@@ -72,7 +91,7 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// The first model that the variables of the project hold a key for, or those of the process that user code is given: `passed` knows them. A
-/// placeholder is no key, and the operator is told.
+/// placeholder is no key, and the operator is told. The address is looked for where the key was found, and nowhere else.
 ///
 /// # Errors
 /// A `.env` that cannot be read; a reference in it that leads nowhere. One that is not there holds nothing.
@@ -97,9 +116,16 @@ pub(super) fn find(
         },
         Env::Nothing | Env::Given(_) => None,
     };
-    let variable = |name: &str| -> Result<Option<String>, Problems> {
+    let said = |value: String| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+    let of_project = |name: &str| -> Result<Option<(String, Holder)>, Problems> {
+        let is_referred = Cell::new(false);
+        let referred = |name: &str| {
+            let found = environment(name);
+            is_referred.set(is_referred.get() || found.is_some());
+            found
+        };
         let own = match (&file, env) {
-            (Some(file), _) => file.own(name, environment).map_err(|missing| {
+            (Some(file), _) => file.own(name, &referred).map_err(|missing| {
                 let what = format!("{name} refers to {missing}, which is not set");
                 refused(what, "set it, or write the value itself")
             })?,
@@ -108,28 +134,45 @@ pub(super) fn find(
             }
             (None, _) => None,
         };
-        let given = own.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        Ok(given.or_else(|| passed(name)).filter(|value| !value.trim().is_empty()))
+        let holder = if is_referred.get() { Holder::Server } else { Holder::Project };
+        Ok(own.and_then(|value| said(value.to_string())).map(|value| (value, holder)))
     };
+    let of_server = |name: &str| passed(name).and_then(said).map(|value| (value, Holder::Server));
+    let variable = |name: &str| Ok::<_, Problems>(of_project(name)?.or_else(|| of_server(name)));
     for provider in PROVIDERS {
-        let Some(key) = variable(provider.key)? else { continue };
+        let Some((key, holder)) = variable(provider.key)? else { continue };
         if is_placeholder(&key) {
             let what = "is a placeholder and no key, so no model is asked with it";
             warnings.push(format!("{}: {} {what}", path.display(), provider.key));
             continue;
         }
         let mut base_url = ("the provider's own address".to_owned(), provider.usual_base_url.to_owned());
+        // Whoever writes the project's file could name an address of their own for the server's key; and what the server's operator says of
+        // an address is not about a key of the project's.
         for name in provider.base_urls {
-            if let Some(given) = variable(name)? {
+            let (own, others) = match holder {
+                Holder::Project => (of_project(name)?, of_server(name)),
+                Holder::Server => (of_server(name), of_project(name)?),
+            };
+            if let Some((given, _)) = own {
                 base_url = ((*name).to_owned(), given);
                 break;
+            }
+            if others.is_some() {
+                warnings.push(format!(
+                    "{}: {name} is not used: {} is {}; say both in [model]",
+                    path.display(),
+                    provider.key,
+                    holder.told()
+                ));
             }
         }
         let given = base_url.1.trim_end_matches('/');
         if !given.ends_with(provider.beneath) {
             base_url.1 = format!("{given}{}", provider.beneath);
         }
-        let name = variable(provider.model)?.unwrap_or_else(|| provider.usual_model.to_owned());
+        let name = variable(provider.model)?.map(|(name, _)| name);
+        let name = name.unwrap_or_else(|| provider.usual_model.to_owned());
         return Ok(Some(ProjectModel {
             named_in: path.to_path_buf(),
             variable: provider.key,
