@@ -168,6 +168,37 @@ async fn a_link_to_where_the_store_is_stays_a_link() {
     assert_eq!(count(&file.path).await, 0);
 }
 
+#[tokio::test]
+async fn a_draft_whose_name_leads_elsewhere_meanwhile_is_not_put_and_nothing_there_changes() {
+    let file = File::new();
+    put(&file.open(), vec![Write::InsertUser(user("1"))]).await;
+    let backup = copy(&file, "backup");
+    // A store as good as any, of somebody else's.
+    let other = copy(&file, "other");
+    let before = (fs::read(&other).expect("there"), owner(&other));
+    fs::remove_file(&file.path).expect("ours");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(file.directory.path(), Some(65534), Some(65534)).expect("ours");
+    }
+    let draft = Draft::of(&backup, &file.path).expect("a draft");
+    fs::remove_file(draft.path()).expect("ours");
+    std::os::unix::fs::symlink(&other, draft.path()).expect("a link");
+    let error = draft.put(true).expect_err("refused").to_string();
+    assert!(error.contains("somebody else changed it"), "{error}");
+    assert!((fs::read(&other).expect("there"), owner(&other)) == before, "it is as it was");
+    assert!(!file.path.exists());
+    // Nor one that has a second name, by which it could be written to later.
+    let draft = Draft::of(&backup, &file.path).expect("a draft");
+    fs::hard_link(draft.path(), beside(&file, "second")).expect("a name");
+    assert!(draft.put(true).is_err());
+}
+
+fn owner(path: &Path) -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::metadata(path).expect("there");
+    (found.uid(), found.gid())
+}
+
 #[test]
 fn what_is_no_backup_is_told_by_what_it_is() {
     let file = File::new();
