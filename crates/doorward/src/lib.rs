@@ -100,6 +100,7 @@ pub mod secrets;
 pub mod setup;
 mod signals;
 mod start_up;
+mod stepping_down;
 mod succession;
 mod supabase;
 mod supervisor;

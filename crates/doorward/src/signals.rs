@@ -103,7 +103,7 @@ impl Signals {
         drop(sockets);
         match &end {
             End::Stopped => {
-                supervisor.stopping();
+                supervisor.stopping(leave_after);
                 life.leave();
                 if !leave_after.is_zero() {
                     tracing::info!(

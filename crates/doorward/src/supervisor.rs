@@ -5,12 +5,16 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli::Surroundings;
 
 const VARIABLE: &str = "NOTIFY_SOCKET";
+/// The longest that stopping takes: requests 20 s, runs and other work 12, the last spans 2, and some. The unit and the container of
+/// `deploy/` give it, and the ten seconds of leaving that docs/operations.md speaks of.
+const LONGEST_STOP: Duration = Duration::from_secs(45);
 
 /// Whoever watches over this process. Clones tell the same.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +56,9 @@ impl Supervisor {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={us}"));
     }
 
-    /// It stops.
-    pub(crate) fn stopping(&self) {
-        self.tell("STOPPING=1");
+    /// It stops, having gone on for `leave_after` before, and is not to be killed meanwhile.
+    pub(crate) fn stopping(&self, leave_after: Duration) {
+        self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", (leave_after + LONGEST_STOP).as_micros()));
     }
 
     /// Another process is the service from now on.
@@ -104,10 +108,10 @@ mod tests {
         let name = format!("doorward-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
         let manager = UnixDatagram::bind_addr(&address).expect("a socket");
-        Supervisor::of(&surroundings(&format!("@{name}"))).stopping();
-        let mut bytes = [0; 32];
+        Supervisor::of(&surroundings(&format!("@{name}"))).stopping(Duration::from_secs(10));
+        let mut bytes = [0; 64];
         let read = manager.recv(&mut bytes).expect("a message");
-        assert_eq!(&bytes[..read], b"STOPPING=1");
+        assert_eq!(&bytes[..read], b"STOPPING=1\nEXTEND_TIMEOUT_USEC=55000000");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::config::{Problem, Server};
 
 /// The largest certificate or key file that is read, in bytes.
-const MAX_FILE_BYTES: usize = 256 << 10;
+pub(crate) const MAX_FILE_BYTES: usize = 256 << 10;
 const CERTIFICATE: &str = "server.tls_certificate_file";
 const KEY: &str = "server.tls_key_file";
 

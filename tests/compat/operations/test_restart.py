@@ -125,7 +125,9 @@ def test_the_service_manager_learns_which_process_is_the_service(serve, manager:
     # From two processes, in whatever order.
     assert sorted(told, key=str) == [{"MAINPID": str(new)}, {"READY": "1"}]
     os.kill(new, signal.SIGTERM)
-    assert manager.next() == {"STOPPING": "1"}
+    stopping = manager.next()
+    # And for how long it is not to be killed meanwhile.
+    assert (stopping.pop("STOPPING"), stopping) == ("1", {"EXTEND_TIMEOUT_USEC": "45000000"})
     wait_until(lambda: gone(new), "it stops", LIMIT_S)
 
 

@@ -65,6 +65,11 @@ impl Attempt {
         }
     }
 
+    /// When it was begun, by the clock of whoever sealed it.
+    pub(super) fn began_at_ms(&self) -> i64 {
+        self.expires_at_ms - LIFE_MS
+    }
+
     /// Where to go in the end: a path of ours.
     #[must_use]
     pub fn return_to(&self) -> &str {

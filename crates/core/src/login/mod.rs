@@ -40,6 +40,7 @@ pub use identified::Identified;
 pub(crate) use identified::pkce_challenge;
 pub use identities::Identities;
 pub use methods::{Answered, Brought, LoginMethod};
+pub(crate) use service::SPENT;
 pub use service::{Arrived, Begun, Came, Logins, Newcomer, Way};
 pub use tenant::{TENANT, Tenant};
 

@@ -16,6 +16,7 @@ use crate::identity::browser::Stay;
 use crate::identity::model::User;
 use crate::identity::sessions::{Arrival, Keep};
 use crate::identity::users::NewUser;
+use crate::memory::revocations::Key;
 use crate::mount::{Mount, SignUp};
 use crate::operation::Permit;
 use crate::ports::store::Write;
@@ -25,7 +26,7 @@ use crate::random::bytes;
 use aws_lc_rs::digest::{SHA256, digest};
 
 /// The purpose of codes that say that a log-in was used.
-const SPENT: &str = "login";
+pub(crate) const SPENT: &str = "login";
 
 /// A log-in that has begun.
 pub struct Begun {
@@ -141,6 +142,18 @@ impl<'e> Logins<'e> {
         Ok(Begun { location, ticket })
     }
 
+    /// The attempt of a ticket, unless everything that was begun by then has ended: after a restore nobody knows any more whether it
+    /// was used.
+    pub(super) fn opened(&self, ticket: &str, state: &str) -> Result<Attempt> {
+        let attempt = self.engine.tickets().open(ticket, state, self.engine.now_ms())?;
+        let revocations = &self.engine.memory().revocations;
+        if revocations.cover_since(Key::of_principal(""), attempt.began_at_ms()) {
+            let why = "everything that was begun before was ended";
+            return Err(Error::new(codes::LOGIN_EXPIRED).operator(why));
+        }
+        Ok(attempt)
+    }
+
     /// The attempt that somebody comes back from.
     ///
     /// # Errors
@@ -155,7 +168,7 @@ impl<'e> Logins<'e> {
         let over = |why: &str| Error::new(codes::LOGIN_EXPIRED).operator(why.to_owned());
         let state = state.ok_or_else(|| over("no state came back"))?;
         let ticket = ticket.ok_or_else(|| over("the browser has no ticket of it"))?;
-        let attempt = self.engine.tickets().open(ticket, state, self.engine.now_ms())?;
+        let attempt = self.opened(ticket, state)?;
         if attempt.provider != provider || attempt.mount != *mount.name {
             return Err(over("it is another provider's or mount's"));
         }

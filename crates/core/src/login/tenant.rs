@@ -61,7 +61,7 @@ impl Logins<'_> {
     pub fn page_of(&self, ticket: Option<&str>, state: Option<&str>) -> Result<String> {
         let over = |why: &str| Error::new(codes::LOGIN_EXPIRED).operator(why.to_owned());
         let (ticket, state) = ticket.zip(state).ok_or_else(|| over("the browser has no ticket of it"))?;
-        let attempt = self.engine().tickets().open(ticket, state, self.engine().now_ms())?;
+        let attempt = self.opened(ticket, state)?;
         if attempt.provider != TENANT {
             return Err(over("it is no tenant's"));
         }

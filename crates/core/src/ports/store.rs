@@ -159,8 +159,8 @@ pub enum Write {
     SpendCode { purpose: String, hash: [u8; 32], now_ms: i64 },
     /// Removes every code of a purpose.
     DropCodes { purpose: String },
-    /// Removes every code that would still be taken.
-    DropEveryCode { now_ms: i64 },
+    /// Removes every code that would still be taken, but for those of a purpose whose rows say the opposite: that something was used.
+    DropEveryCode { but: String, now_ms: i64 },
     /// Adds a thread and labels it with its owner and metadata.
     InsertThread(Thread),
     /// Replaces name, metadata, state and times of a thread; owner and mount stay. Conflict: `Missing`.

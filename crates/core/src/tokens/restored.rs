@@ -9,6 +9,7 @@ use super::revoke::{FOR_LONG_MS, Tokens, moment_ms, revoke_writes};
 use crate::authz::catalogue::backup;
 use crate::error::Result;
 use crate::id::KeyId;
+use crate::login::SPENT;
 use crate::operation::Permit;
 use crate::ports::store::Write;
 
@@ -31,8 +32,9 @@ impl Tokens<'_> {
         let at_ms = moment_ms(engine, &Revoked::All);
         let everything = Revocation { revoked: Revoked::All, at_ms, until_ms: at_ms + FOR_LONG_MS };
         let mut writes = Vec::from(revoke_writes(everything));
-        // A letter's link that was used since would work once more.
-        writes.push(Write::DropEveryCode { now_ms: engine.now_ms() });
+        // A letter's link that was used since would work once more. A used log-in stays used; one that was used since is older than
+        // what ends here.
+        writes.push(Write::DropEveryCode { but: SPENT.to_owned(), now_ms: engine.now_ms() });
         let id = renewed.map(|(own, id)| {
             writes.extend(own);
             id

@@ -332,6 +332,24 @@ async fn an_attempt_is_good_once_for_its_browser_its_provider_and_ten_minutes() 
 }
 
 #[tokio::test]
+async fn a_restored_store_takes_no_attempt_that_was_begun_before_used_or_not() {
+    let door = Door::new().await;
+    let (used, begun) = (door.leave().await, door.leave().await);
+    let nonce = |away: &Away| away.location.split("nonce=").nth(1).expect("a nonce").to_owned();
+    *door.idp.nonce.lock() = nonce(&used);
+    door.back(&used).await.map(drop).expect("the first time");
+    let permit = door.house.system().permit(Target::any()).expect("may");
+    door.house.engine.tokens().begin_anew(permit, None).await.expect("done");
+    for (away, why) in [(&used, "used before the backup, or after it"), (&begun, "nobody knows")] {
+        *door.idp.nonce.lock() = nonce(away);
+        assert_eq!(code(door.back(away).await.map(drop)), "login_expired", "{why}");
+    }
+    assert_eq!(door.idp.exchanges.load(Ordering::Relaxed), 1, "and no code is tried again");
+    door.house.clock.advance_s(1);
+    door.log_in().await.map(drop).expect("begun since");
+}
+
+#[tokio::test]
 async fn raced_callbacks_log_in_once() {
     let door = Door::new().await;
     door.log_in().await.expect("an account");

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::assemble::lacking;
 use crate::cli::{Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside_of};
+use crate::stepping_down::owner_of;
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Backup>("backup");
@@ -51,6 +52,7 @@ impl Run for Backup {
                 "use pg_dump, as docs/backup.md says",
             ));
         };
+        self.be_whoever_writes(&path)?;
         // Opening a store brings it up to date, which is no business of a backup: one of before an upgrade is the most wanted.
         let is_current = lacking(&setup.config)? == 0;
         let size_bytes = if is_current {
@@ -76,6 +78,21 @@ impl Run for Backup {
 }
 
 impl Backup {
+    /// Root is the store's user before it writes where that one can change names, and nobody else's.
+    fn be_whoever_writes(&self, store: &Path) -> Result<(), Failure> {
+        let Some(owner) = owner_of(&self.output_file)? else { return Ok(()) };
+        if !owner_of(store)?.is_some_and(|stores| stores.is(owner)) {
+            return Err(Failure::refused(
+                format!(
+                    "{} is neither where the store's user writes nor root's alone",
+                    self.output_file.display()
+                ),
+                "name a file in a directory of the store's user, such as /var/backups/doorward, or of root",
+            ));
+        }
+        owner.become_it()
+    }
+
     /// Everything leaves the store by this, so it says so before and after.
     async fn noted(&self, inside: &Inside, path: &Path) -> Result<u64, Failure> {
         let permit = inside.permit::<backup::Make>(Target::any())?;

@@ -6,11 +6,12 @@ use clap::Parser;
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::backup;
 use doorward_core::id::KeyId;
-use doorward_store::file::{Draft, FileError};
+use doorward_store::file::{Backup, Draft, FileError};
 use serde_json::json;
 
 use crate::cli::{Descriptor, Failure, Inside, Output, Run, StoreOptions, Surroundings, inside_of};
 use crate::config::Store;
+use crate::stepping_down::owner_of;
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Restore>("restore");
@@ -59,7 +60,7 @@ impl Run for Restore {
         if path.exists() && !self.replace {
             return Err(occupied(&path));
         }
-        let draft = Draft::of(&self.file, &path)?;
+        let draft = self.draft(&path)?;
         setup.config.store = Store::at(draft.path());
         let signs = inside_of(&setup, async |inside: &Inside| self.settle(inside).await)?;
         let kept = draft.put(self.replace).map_err(|error| match error {
@@ -91,6 +92,18 @@ impl Run for Restore {
 }
 
 impl Restore {
+    /// Root is the store's user from here on. The backup may be root's alone: then it is opened before.
+    fn draft(&self, store: &Path) -> Result<Draft, Failure> {
+        let Some(owner) = owner_of(store)? else { return Ok(Draft::of(&self.file, store)?) };
+        let opened = if owner.reaches(&self.file) { None } else { Some(Backup::open(&self.file)?) };
+        owner.become_it()?;
+        let backup = match opened {
+            Some(backup) => backup,
+            None => Backup::open(&self.file)?,
+        };
+        Ok(Draft::from(backup, store)?)
+    }
+
     /// Opening it proved the master key. What is done here is done to the draft.
     async fn settle(&self, inside: &Inside) -> Result<Option<KeyId>, Failure> {
         let permit = inside.permit::<backup::Restore>(Target::any())?;

@@ -3,6 +3,7 @@
 use doorward_core::clock::Clock as _;
 use doorward_core::ports::store::SealedKeys as _;
 use doorward_store::{Options, SqlStore};
+use tokio::sync::SetOnce;
 
 use super::checks::store;
 use super::finding::Finding;
@@ -14,20 +15,35 @@ use crate::setup::{Mode, Setup};
 /// What is looked at.
 pub(crate) struct Examined {
     pub(crate) setup: Setup,
-    /// The engine on the store, where it could be opened. It cannot write, and is not asked to.
-    pub(crate) inside: Option<Inside>,
     pub(crate) now_ms: i64,
+    /// The engine on the store, where it could be opened, once that is known. It cannot write, and is not asked to.
+    inside: SetOnce<Option<Inside>>,
 }
 
 impl Examined {
+    pub(super) fn new(setup: Setup) -> Self {
+        Self { setup, now_ms: SystemClock.now_ms(), inside: SetOnce::new() }
+    }
+
     /// Opens the store, and says what keeps it from being opened.
-    pub(super) async fn open(setup: Setup) -> (Self, Vec<Finding>) {
-        let now_ms = SystemClock.now_ms();
-        let (inside, found) = match opened(&setup).await {
+    pub(super) async fn open(&self) -> Vec<Finding> {
+        let (inside, found) = match opened(&self.setup).await {
             Ok(inside) => (Some(inside), Vec::new()),
             Err(finding) => (None, vec![finding]),
         };
-        (Self { setup, inside, now_ms }, found)
+        // Nobody waits any more if it took too long.
+        let _ = self.inside.set(inside);
+        found
+    }
+
+    /// Ends the waiting for a store that was not opened.
+    pub(super) fn will_not_open(&self) {
+        let _ = self.inside.set(None);
+    }
+
+    /// The engine on the store, if it opens. For checks that say that they need it.
+    pub(crate) async fn inside(&self) -> Option<&Inside> {
+        self.inside.wait().await.as_ref()
     }
 
     /// Whether others depend on this server, so that what is doubtful is a problem.

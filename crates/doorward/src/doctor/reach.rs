@@ -1,6 +1,7 @@
 //! Asking what the operator configured, whatever address it has.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use doorward_core::ports::{Ask, Outbound, Reply};
 use doorward_outbound::{Client, Settings};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -51,8 +53,12 @@ pub(super) async fn get(examined: &Examined, url: &str) -> Result<Reply, String>
     client.send(Ask::get(url)).await.map_err(|error| error.to_string())
 }
 
-/// The certificate that whoever listens there shows, having proven to hold its key. Nobody is trusted by that, and nothing is sent.
-pub(super) async fn shown_at(address: SocketAddr) -> Result<CertificateDer<'static>, String> {
+/// The certificate that whoever listens there shows, having proven to hold its key, and the status that it answers to a GET of `path`, or
+/// why there is none. Nobody is trusted by that: the request says nothing of anybody, and of the answer only the status is looked at.
+pub(super) async fn asked_over_tls(
+    address: SocketAddr,
+    path: &str,
+) -> Result<(CertificateDer<'static>, Result<u16, String>), String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
     let config = ClientConfig::builder_with_provider(provider)
@@ -65,12 +71,31 @@ pub(super) async fn shown_at(address: SocketAddr) -> Result<CertificateDer<'stat
         let stream = TcpStream::connect(address).await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream).await
     };
-    let stream = match tokio::time::timeout(CONNECT, shaken).await {
+    let mut stream = match tokio::time::timeout(CONNECT, shaken).await {
         Ok(stream) => stream.map_err(|error| error.to_string())?,
         Err(_) => return Err(format!("no handshake within {} seconds", CONNECT.as_secs())),
     };
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    shown.cloned().map(CertificateDer::into_owned).ok_or_else(|| "no certificate was shown".to_owned())
+    let shown = shown.cloned().map(CertificateDer::into_owned).ok_or("no certificate was shown")?;
+    let status = match tokio::time::timeout(CONNECT, status_of(&mut stream, address, path)).await {
+        Ok(status) => status.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} seconds", CONNECT.as_secs())),
+    };
+    Ok((shown, status))
+}
+
+async fn status_of<S>(stream: &mut S, host: SocketAddr, path: &str) -> io::Result<u16>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
+    let mut line = [0; "HTTP/1.1 200".len()];
+    stream.read_exact(&mut line).await?;
+    let status = std::str::from_utf8(&line).ok().and_then(|line| line.strip_prefix("HTTP/1.1 "));
+    let status = status.and_then(|status| status.parse().ok());
+    status.ok_or_else(|| io::Error::other("what it answers is no HTTP"))
 }
 
 /// Takes whatever certificate is shown, so that it can be looked at; that its holder has the key is still demanded.

@@ -98,31 +98,12 @@ fn private_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Whether only its owner can read a file; its mode if others can too. Root's own group is no other: systemd gives a service its
-/// credentials as files of root's with a list of who may read them, and the list shows as the group's right (acl(5)).
-#[must_use]
-pub fn lone_reader(path: &Path) -> Option<u32> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let found = std::fs::metadata(path).ok()?;
-        let mode = found.mode() & 0o7777;
-        let of_root = found.uid() == 0 && found.gid() == 0;
-        let others = if of_root { 0o037 } else { 0o077 };
-        (mode & others != 0).then_some(mode)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use doorward_core::random::SeededRandom;
 
     use super::*;
+    use crate::secrets::lone_reader;
 
     #[test]
     fn keys_are_read_in_hex_and_base64() {
@@ -131,22 +112,6 @@ mod tests {
         for text in [hex, STANDARD.encode(expected), URL_SAFE_NO_PAD.encode(expected) + "\n"] {
             let key = parse_master_key(&SecretText::new(text)).expect("a key");
             assert_eq!(key.expose().as_slice(), expected);
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_is_its_owners_alone_and_roots_group_is_root() {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("key");
-        std::fs::write(&path, "x").expect("written");
-        let found = std::fs::metadata(&path).expect("there");
-        let of_root = found.uid() == 0 && found.gid() == 0;
-        for (mode, alone) in [(0o600, true), (0o400, true), (0o440, of_root), (0o460, false), (0o604, false)]
-        {
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("ours");
-            assert_eq!(lone_reader(&path), (!alone).then_some(mode), "{mode:o}");
         }
     }
 

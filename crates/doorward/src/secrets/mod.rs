@@ -2,7 +2,9 @@
 
 pub mod key_files;
 mod master;
+mod readers;
 mod weak;
 
-pub use master::{MasterKeyError, create_master_key, lone_reader, parse_master_key};
+pub use master::{MasterKeyError, create_master_key, parse_master_key};
+pub use readers::lone_reader;
 pub use weak::{Weakness, weakness};

@@ -1,7 +1,7 @@
 //! Backup and restore, as an operator does them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +13,8 @@ use crate::program::{Server, json, printed, run, until};
 use crate::serve::private;
 
 const PASSWORD: &str = "a long password 1";
+/// No user of this machine's.
+const SOMEBODY: u32 = 65_534;
 const STORE: &str = ".doorward/doorward.db";
 
 /// What a running server gave out, and what it answers to that.
@@ -203,6 +205,66 @@ fn a_restore_that_is_refused_has_touched_nothing() {
         assert_eq!(lying(home), lay, "{arguments:?}");
         assert!(fs::read(home.join(STORE)).expect("a store") == was, "{arguments:?}: it was written to");
     }
+}
+
+/// A place of root's with a directory of somebody else's in it, who runs the server.
+fn of_two_users() -> Option<TempDir> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("LEFT OUT: only root can be another user's root");
+        return None;
+    }
+    let home = elsewhere(&Server::dev());
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    for (name, mode) in [("theirs", 0o700), ("roots", 0o700)] {
+        fs::create_dir(home.path().join(name)).expect("made");
+        fs::set_permissions(home.path().join(name), fs::Permissions::from_mode(mode)).expect("ours");
+    }
+    chown(home.path().join("theirs"), Some(SOMEBODY), Some(SOMEBODY)).expect("given");
+    let config = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"theirs/doorward.db\"\n\
+                  [secrets]\nmaster_key_file = \".doorward/master.key\"\n";
+    private(&home.path().join("doorward.toml"), config);
+    Some(home)
+}
+
+#[test]
+fn roots_restore_and_backup_are_the_store_users_where_that_one_can_change_names() {
+    let Some(home) = of_two_users() else { return };
+    let at = |name: &str| home.path().join(name);
+    let whose = |name: &str| fs::symlink_metadata(at(name)).map(|found| (found.uid(), found.mode() & 0o777));
+    // A store of that user's, and a backup that is root's alone.
+    let made = run(home.path(), &["migrate", "apply", "--config", "doorward.toml"]);
+    assert!(made.status.success(), "{}", printed(&made));
+    let backup = ["backup", "--config", "doorward.toml", "--output"];
+    json(&run(home.path(), &[&backup[..], &["roots/backup.db", "--json"]].concat()));
+    chown(at("theirs/doorward.db"), Some(SOMEBODY), Some(SOMEBODY)).expect("given");
+    let restore = ["restore", "roots/backup.db", "--replace", "--config", "doorward.toml", "--json"];
+    json(&run(home.path(), &restore));
+    assert_eq!(whose("theirs/doorward.db").expect("there"), (SOMEBODY, 0o600));
+    json(&run(home.path(), &[&backup[..], &["theirs/backup.db", "--json"]].concat()));
+    assert_eq!(whose("theirs/backup.db").expect("there"), (SOMEBODY, 0o600));
+
+    // A name that leads to what is root's, whatever that is, is not followed.
+    private(&at("roots/precious"), "of root");
+    fs::write(at("precious"), "of root").expect("written");
+    let whole = fs::read(at("roots/backup.db")).expect("there");
+    fs::write(at("database"), &whole).expect("written");
+    for target in ["roots/precious", "precious", "database"] {
+        fs::remove_file(at("theirs/doorward.db")).expect("there");
+        symlink(at(target), at("theirs/doorward.db")).expect("a link");
+        let before = (fs::read(at(target)).expect("there"), whose(target).expect("there"));
+        let refused = run(home.path(), &restore);
+        let text = printed(&refused);
+        assert!(!refused.status.success() && text.contains("mend"), "{target}: {text}");
+        let after = (fs::read(at(target)).expect("there"), whose(target).expect("there"));
+        assert!(before == after, "{target} was changed: {text}");
+        assert!(whose("theirs/doorward.db").is_ok());
+    }
+    // Nor what is theirs is read by root's eyes.
+    fs::remove_file(at("theirs/doorward.db")).expect("there");
+    symlink(at("roots/backup.db"), at("theirs/link.db")).expect("a link");
+    let refused = run(home.path(), &["restore", "theirs/link.db", "--config", "doorward.toml"]);
+    assert!(!refused.status.success(), "{}", printed(&refused));
+    assert!(printed(&refused).contains("Permission denied"), "{}", printed(&refused));
 }
 
 #[test]

@@ -83,6 +83,18 @@ fn systemd_itself_starts_the_service_confined_backs_it_up_and_restores_it() {
     }
 }
 
+#[test]
+fn who_stops_the_server_waits_as_long_as_that_takes() {
+    // What `Supervisor::stopping` asks for, with the ten seconds of leaving that docs/operations.md speaks of.
+    const LONGEST_STOP_S: u32 = 45 + 10;
+    for (name, key) in [("doorward.service", "TimeoutStopSec="), ("compose.yaml", "stop_grace_period: ")] {
+        let text = fs::read_to_string(deploy(name)).expect("a file");
+        let said = text.lines().find_map(|line| line.trim().strip_prefix(key)).expect(key);
+        let waits_s: u32 = said.trim_end_matches('s').parse().expect("seconds");
+        assert!(waits_s >= LONGEST_STOP_S, "{name}: {waits_s} s");
+    }
+}
+
 /// The last stage of the Dockerfile: its words, by instruction.
 fn last_stage() -> BTreeMap<String, String> {
     let text = fs::read_to_string(deploy("Dockerfile")).expect("a Dockerfile").replace("\\\n", " ");

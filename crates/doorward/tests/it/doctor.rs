@@ -14,7 +14,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{Server, command, json, printed, run};
+use crate::program::{Server, command, json, printed, run, until};
 use crate::serve::{configured, private};
 
 /// Stands for every secret of a configuration.
@@ -224,10 +224,35 @@ fn the_certificate_that_is_shown_is_the_one_of_the_file() {
     let other = configured(config);
     identity(other.path(), "auth.example", 60);
     finds(&ask(other.path()), "listeners", "warning", "shows another certificate");
+    // A server that is not ready says so over TLS, too.
+    sql(server.directory(), "ALTER TABLE changes RENAME TO changes_gone");
+    let unwell = until("it is noticed", || {
+        let output = ask(server.directory());
+        printed(&output).contains("says that it is not ready").then_some(output)
+    });
+    finds(&unwell, "listeners", "problem", "says that it is not ready");
     let plain = answering("200 OK", "{}").to_string();
     let mut command = command(other.path(), &["doctor", "--only", "listeners", "--json"]);
     let output = command.env("DOORWARD__SERVER__LISTEN", plain).output().expect("it runs");
     finds(&output, "listeners", "problem", "does not speak TLS");
+}
+
+#[test]
+fn who_never_answers_does_not_keep_the_doctor_from_answering() {
+    // It takes connections, and that is all.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let home = configured(&format!("[server]\nlisten = \"{}\"\n", answering("200 OK", "{}")));
+    let config = fs::read_to_string(home.path().join("doorward.toml")).expect("there");
+    let config = config.replace("path = \"store/doorward.db\"", "url_file = \"keys/store.url\"");
+    assert!(config.contains("store.url"), "{config}");
+    private(&home.path().join("doorward.toml"), &config);
+    private(&home.path().join("keys/store.url"), &format!("postgres://doorward@{address}/doorward"));
+    let output = doctor(home.path(), "listeners");
+    finds(&output, "store", "problem", "gives no answer within 10 seconds");
+    finds(&output, "listeners", "problem", "is not a doorward server");
+    // What needs no store does not ask for it.
+    finds(&doctor(home.path(), "files"), "files", "ok", "belong to the server's user");
 }
 
 #[test]

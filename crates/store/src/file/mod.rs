@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use back_up::back_up;
 pub use check::{Integrity, integrity};
-pub use restore::Draft;
+pub use restore::{Backup, Draft};
 
 /// What stands beside a file of SQLite's and belongs to it. One that is left behind would be applied to whatever file has that
 /// name next.
@@ -76,6 +76,11 @@ fn named(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The directory of a file, also of one that is named without.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A new file for its owner alone.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -87,10 +92,7 @@ fn private(path: &Path) -> io::Result<File> {
 
 /// Makes sure that names in the directory of `path` stay as they are when the machine stops.
 fn sync_directory_of(path: &Path) -> Result<(), FileError> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = directory_of(path);
     File::open(parent).and_then(|directory| directory.sync_all()).map_err(FileError::io(parent))
 }
 

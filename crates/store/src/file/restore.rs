@@ -1,14 +1,15 @@
 //! Putting a copy where a store was, or is to be.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use doorward_core::ports::StoreError;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::check::{Integrity, faults};
-use super::{COMPANIONS, FileError, discard, named, private, sync_directory_of};
+use super::{COMPANIONS, FileError, directory_of, discard, named, private, sync_directory_of};
 use crate::backend::sqlite::connection::{alone, store_error};
 use crate::backend::sqlite::{files, migrate};
 use crate::migrate::MIGRATIONS;
@@ -18,10 +19,41 @@ const HEAD: &[u8; 16] = b"SQLite format 3\0";
 /// How long somebody else's short work on a store is waited for.
 const BUSY_MS: u64 = 500;
 
+/// A backup, opened: whatever its name becomes meanwhile, what is read is this file.
+pub struct Backup {
+    path: PathBuf,
+    file: File,
+    /// Of a copy that somebody made by hand.
+    log: Option<File>,
+}
+
+impl Backup {
+    /// Opens `path` and the log beside it, if there is one.
+    ///
+    /// # Errors
+    /// [`FileError::Foreign`] for what is no SQLite database; [`FileError::Io`].
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let mut file = File::open(path).map_err(FileError::io(path))?;
+        if !begins_as_one(&mut file).and_then(|is| file.rewind().map(|()| is)).map_err(FileError::io(path))? {
+            let why = "it is no SQLite database".to_owned();
+            return Err(FileError::Foreign { path: path.to_path_buf(), why });
+        }
+        let log = named(path, "-wal");
+        let log = match File::open(&log) {
+            Ok(file) => file.metadata().is_ok_and(|found| found.len() > 0).then_some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(FileError::Io { path: log, error }),
+        };
+        Ok(Self { path: path.to_path_buf(), file, log })
+    }
+}
+
 /// A copy of a backup beside the store it is to become. It is removed when the value goes, unless it was put in place.
 pub struct Draft {
     path: PathBuf,
     store: PathBuf,
+    /// What was made under that name. Others may be able to change names where the store is.
+    file: File,
 }
 
 impl Drop for Draft {
@@ -31,29 +63,32 @@ impl Drop for Draft {
 }
 
 impl Draft {
+    /// As [`Draft::from`], of the file at `backup`.
+    ///
+    /// # Errors
+    /// As [`Backup::open`] and [`Draft::from`].
+    pub fn of(backup: &Path, store: &Path) -> Result<Self, FileError> {
+        Self::from(Backup::open(backup)?, store)
+    }
+
     /// Copies `backup` beside `store` and looks at all of it. `backup` stays as it is; the store is not touched.
     ///
     /// # Errors
     /// [`FileError::Foreign`] and [`FileError::Damaged`] about `backup`; [`StoreError::Corrupt`] if its schema is newer than this
     /// build's; [`FileError::Io`].
-    pub fn of(backup: &Path, store: &Path) -> Result<Self, FileError> {
-        let mut from = File::open(backup).map_err(FileError::io(backup))?;
-        if !begins_as_one(&mut from).map_err(FileError::io(backup))? {
-            let why = "it is no SQLite database".to_owned();
-            return Err(FileError::Foreign { path: backup.to_path_buf(), why });
-        }
+    pub fn from(mut backup: Backup, store: &Path) -> Result<Self, FileError> {
         files::create_directory_of(store)?;
         // A link to where the store really is stays one.
         let store = store.canonicalize().unwrap_or_else(|_| store.to_path_buf());
         let path = named(&store, &format!(".restoring-{}", std::process::id()));
-        let draft = Self { path, store };
-        copy(backup, &draft.path)?;
-        // Of a copy that somebody made by hand, with its log.
-        let log = named(backup, "-wal");
-        if fs::metadata(&log).is_ok_and(|found| found.len() > 0) {
-            copy(&log, &named(&draft.path, "-wal"))?;
+        let file = made(&path)?;
+        let mut draft = Self { path, store, file };
+        io::copy(&mut backup.file, &mut draft.file).map_err(FileError::io(&draft.path))?;
+        if let Some(mut log) = backup.log {
+            let path = named(&draft.path, "-wal");
+            io::copy(&mut log, &mut made(&path)?).map_err(FileError::io(&path))?;
         }
-        draft.check().map_err(|error| of_backup(error, backup))?;
+        draft.check().map_err(|error| of_backup(error, &backup.path))?;
         Ok(draft)
     }
 
@@ -91,9 +126,11 @@ impl Draft {
     /// # Errors
     /// [`FileError::Exists`], [`FileError::InUse`], [`FileError::Io`]. What was there is then as it was.
     pub fn put(self, replace: bool) -> Result<Option<PathBuf>, FileError> {
+        self.must_be_what_was_made()?;
         settle(&self.path)?;
         self.give_to_whose_it_is()?;
-        File::open(&self.path).and_then(|file| file.sync_all()).map_err(FileError::io(&self.path))?;
+        self.file.sync_all().map_err(FileError::io(&self.path))?;
+        self.must_be_what_was_made()?;
         let store = &self.store;
         let there = COMPANIONS.into_iter().chain([""]).any(|suffix| named(store, suffix).exists());
         let kept = match (there, replace) {
@@ -111,17 +148,26 @@ impl Draft {
         Ok(kept)
     }
 
-    /// Root restores for the user that the server runs as.
+    /// Whether the draft's name still names it, and nothing else does.
+    fn must_be_what_was_made(&self) -> Result<(), FileError> {
+        let made = self.file.metadata().map_err(FileError::io(&self.path))?;
+        let named = fs::symlink_metadata(&self.path).map_err(FileError::io(&self.path))?;
+        if (made.dev(), made.ino(), made.nlink()) == (named.dev(), named.ino(), 1) {
+            return Ok(());
+        }
+        let error = io::Error::other("somebody else changed it while the backup was restored");
+        Err(FileError::Io { path: self.path.clone(), error })
+    }
+
+    /// Root restores for the user that the server runs as. It is the file that is given away, not whatever has its name.
     fn give_to_whose_it_is(&self) -> Result<(), FileError> {
-        use std::os::unix::fs::{MetadataExt, chown};
         if !rustix::process::geteuid().is_root() {
             return Ok(());
         }
-        let parent = self.store.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let whose = fs::metadata(&self.store)
-            .or_else(|_| fs::metadata(parent.unwrap_or(Path::new("."))))
+        let whose = fs::symlink_metadata(&self.store)
+            .or_else(|_| fs::metadata(directory_of(&self.store)))
             .map_err(FileError::io(&self.store))?;
-        chown(&self.path, Some(whose.uid()), Some(whose.gid())).map_err(FileError::io(&self.path))
+        fchown(&self.file, Some(whose.uid()), Some(whose.gid())).map_err(FileError::io(&self.path))
     }
 
     fn replace(&self) -> Result<PathBuf, FileError> {
@@ -210,14 +256,11 @@ fn begins_as_one(file: &mut File) -> io::Result<bool> {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), FileError> {
-    let mut source = File::open(from).map_err(FileError::io(from))?;
-    let mut file = private(to).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => FileError::Exists(to.to_path_buf()),
-        _ => FileError::Io { path: to.to_path_buf(), error },
-    })?;
-    io::copy(&mut source, &mut file).map_err(FileError::io(to))?;
-    Ok(())
+fn made(path: &Path) -> Result<File, FileError> {
+    private(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => FileError::Exists(path.to_path_buf()),
+        _ => FileError::Io { path: path.to_path_buf(), error },
+    })
 }
 
 /// The draft is nobody's business: what is wrong with it was wrong with the backup.

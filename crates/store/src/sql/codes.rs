@@ -28,8 +28,8 @@ pub(super) fn drop_all(purpose: String) -> Step {
     Step::any("DELETE FROM code WHERE purpose = $1", owned![purpose])
 }
 
-pub(super) fn drop_every(now_ms: i64) -> Step {
-    Step::any("DELETE FROM code WHERE expires_at_ms > $1", owned![now_ms])
+pub(super) fn drop_every(but: String, now_ms: i64) -> Step {
+    Step::any("DELETE FROM code WHERE expires_at_ms > $1 AND purpose <> $2", owned![now_ms, but])
 }
 
 impl Codes for SqlStore {

@@ -77,7 +77,7 @@ fn steps(write: Write, to: &mut Vec<Step>) -> Result<(), StoreError> {
         }
         Write::SpendCode { purpose, hash, now_ms } => to.push(codes::spend(purpose, hash, now_ms)),
         Write::DropCodes { purpose } => to.push(codes::drop_all(purpose)),
-        Write::DropEveryCode { now_ms } => to.push(codes::drop_every(now_ms)),
+        Write::DropEveryCode { but, now_ms } => to.push(codes::drop_every(but, now_ms)),
         Write::InsertThread(thread) => threads::insert(&thread, to)?,
         Write::UpdateThread(thread) => threads::update(&thread, to)?,
         Write::DeleteThread(id) => threads::delete(&id, to),

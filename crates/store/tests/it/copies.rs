@@ -104,6 +104,38 @@ async fn a_copy_never_takes_the_place_of_a_file_and_leaves_nothing_when_it_fails
     assert_eq!(names(&file), before);
 }
 
+#[test]
+fn what_a_killed_backup_left_behind_goes_with_the_next_one_and_what_is_being_made_stays() {
+    let file = File::new();
+    drop(file.open());
+    let place = tempfile::tempdir().expect("a directory");
+    let listed = || {
+        let entries = fs::read_dir(place.path()).expect("a directory");
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut drafts = Vec::new();
+    back_up(&file.path, &place.path().join("a.db"), &mut |_, _| drafts = listed()).expect("copied");
+    let [draft] = drafts.as_slice() else { unreachable!("one name while it is made: {drafts:?}") };
+    assert!(draft.starts_with('.') && !draft.ends_with(".db"), "no copy by its name: {draft}");
+    // As two processes leave it that were killed, one of them just now; and what is somebody else's.
+    let hours = |n: u64| std::time::Duration::from_secs(n * 3_600);
+    for (name, age) in [("1".to_owned() + draft, 13), (format!(".1{draft}"), 13), (format!(".2{draft}"), 11)]
+    {
+        let left = fs::File::create(place.path().join(name)).expect("made");
+        let now = left.metadata().and_then(|made| made.modified()).expect("a time");
+        left.set_modified(now - hours(age)).expect("ours");
+    }
+    back_up(&file.path, &place.path().join("b.db"), &mut |_, _| {}).expect("copied");
+    assert_eq!(
+        listed(),
+        [format!(".2{draft}"), "1".to_owned() + draft, "a.db".to_owned(), "b.db".to_owned()]
+    );
+}
+
 #[tokio::test]
 async fn a_draft_that_is_not_put_in_place_is_gone_and_nothing_was_touched() {
     let file = File::new();
@@ -166,6 +198,37 @@ async fn a_link_to_where_the_store_is_stays_a_link() {
     Draft::of(&backup, &elsewhere.path).expect("a draft").put(true).expect("put");
     assert!(fs::symlink_metadata(&elsewhere.path).expect("there").is_symlink());
     assert_eq!(count(&file.path).await, 0);
+}
+
+#[tokio::test]
+async fn a_draft_whose_name_leads_elsewhere_meanwhile_is_not_put_and_nothing_there_changes() {
+    let file = File::new();
+    put(&file.open(), vec![Write::InsertUser(user("1"))]).await;
+    let backup = copy(&file, "backup");
+    // A store as good as any, of somebody else's.
+    let other = copy(&file, "other");
+    let before = (fs::read(&other).expect("there"), owner(&other));
+    fs::remove_file(&file.path).expect("ours");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(file.directory.path(), Some(65534), Some(65534)).expect("ours");
+    }
+    let draft = Draft::of(&backup, &file.path).expect("a draft");
+    fs::remove_file(draft.path()).expect("ours");
+    std::os::unix::fs::symlink(&other, draft.path()).expect("a link");
+    let error = draft.put(true).expect_err("refused").to_string();
+    assert!(error.contains("somebody else changed it"), "{error}");
+    assert!((fs::read(&other).expect("there"), owner(&other)) == before, "it is as it was");
+    assert!(!file.path.exists());
+    // Nor one that has a second name, by which it could be written to later.
+    let draft = Draft::of(&backup, &file.path).expect("a draft");
+    fs::hard_link(draft.path(), beside(&file, "second")).expect("a name");
+    assert!(draft.put(true).is_err());
+}
+
+fn owner(path: &Path) -> (u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::metadata(path).expect("there");
+    (found.uid(), found.gid())
 }
 
 #[test]

@@ -233,7 +233,7 @@ fn writes() -> Vec<(&'static str, Write)> {
         ("InsertCode", Write::InsertCode { purpose: "p".into(), hash: [3; 32], expires_at_ms: at_ms }),
         ("SpendCode", Write::SpendCode { purpose: "p".into(), hash: [1; 32], now_ms: at_ms }),
         ("DropCodes", Write::DropCodes { purpose: "p".into() }),
-        ("DropEveryCode", Write::DropEveryCode { now_ms: at_ms }),
+        ("DropEveryCode", Write::DropEveryCode { but: "login".into(), now_ms: at_ms }),
         ("InsertThread", Write::InsertThread(thread("n", "local|a", json!({"team": "red"})))),
         ("UpdateThread", Write::UpdateThread(thread("a", "local|a", json!({"team": "red"})))),
         ("ChangeThread", {

@@ -4,7 +4,8 @@ use super::listeners::{KEYS, published};
 use super::{Check, Examined, Finding};
 use crate::doctor::reach::{get, key_ids};
 
-pub(super) static CHECK: Check = Check { name: "address", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "address", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 async fn run(examined: &Examined) -> Vec<Finding> {
     let config = &examined.setup.config;
@@ -23,7 +24,7 @@ async fn run(examined: &Examined) -> Vec<Finding> {
                 format!("{url} answers {} where keys should be, so it leads elsewhere", reply.status),
                 "correct server.public_url, or what the proxy before it does",
             ),
-            Some(there) => match examined.inside.as_ref().map(published) {
+            Some(there) => match examined.inside().await.map(published) {
                 Some(ours) if ours != there => CHECK.problem(
                     format!("{url} leads to a server with other keys"),
                     "correct server.public_url, or what the proxy before it does",

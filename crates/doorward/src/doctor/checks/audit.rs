@@ -5,10 +5,11 @@ use doorward_core::authz::catalogue::audit;
 
 use super::{Check, Examined, Finding};
 
-pub(super) static CHECK: Check = Check { name: "audit", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "audit", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 async fn run(examined: &Examined) -> Vec<Finding> {
-    let Some(inside) = &examined.inside else { return Vec::new() };
+    let Some(inside) = examined.inside().await else { return Vec::new() };
     let permit = match inside.permit::<audit::Read>(Target::any()) {
         Ok(permit) => permit,
         Err(failure) => return vec![CHECK.problem(failure.what, failure.mend)],

@@ -7,7 +7,8 @@ use doorward_core::ports::store::AuditQuery;
 
 use super::{Check, Examined, Finding};
 
-pub(super) static CHECK: Check = Check { name: "backups", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "backups", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 const DAY_MS: i64 = 86_400_000;
 const OLD_DAYS: i64 = 7;
@@ -16,7 +17,7 @@ const SEARCHED_DAYS: i64 = 90;
 const MEND: &str = "run `doorward backup` every day; docs/backup.md has a timer for it";
 
 async fn run(examined: &Examined) -> Vec<Finding> {
-    let Some(inside) = &examined.inside else { return Vec::new() };
+    let Some(inside) = examined.inside().await else { return Vec::new() };
     if examined.setup.config.store.file().is_none() {
         return vec![
             CHECK.ok("the store is a database; when it was last copied, the database's own tools know"),

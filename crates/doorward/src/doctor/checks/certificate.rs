@@ -1,5 +1,6 @@
 //! How long the certificate still holds, and whether it is for the name that clients use.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use tokio_rustls::rustls::client::verify_server_name;
@@ -11,7 +12,8 @@ use super::{Check, Examined, Finding};
 use crate::doctor::reach::host_and_port;
 use crate::tls;
 
-pub(super) static CHECK: Check = Check { name: "certificate", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "certificate", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 const DAY_MS: i64 = 86_400_000;
 /// When it is time to look, and when it is high time.
@@ -47,7 +49,9 @@ async fn run(examined: &Examined) -> Vec<Finding> {
 
 /// The server's own certificate in a file.
 pub(super) fn own(path: &Path) -> Result<CertificateDer<'static>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let mut pem = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(tls::MAX_FILE_BYTES as u64).read_to_end(&mut pem).map_err(|error| error.to_string())?;
     CertificateDer::from_pem_slice(&pem).map_err(|error| error.to_string())
 }
 

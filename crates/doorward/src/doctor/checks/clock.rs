@@ -6,13 +6,14 @@ use doorward_core::ports::store::AuditQuery;
 
 use super::{Check, Examined, Finding};
 
-pub(super) static CHECK: Check = Check { name: "clock", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "clock", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 /// What clocks of several servers on one store may differ by.
 const LEEWAY_MS: i64 = 30_000;
 
 async fn run(examined: &Examined) -> Vec<Finding> {
-    let Some(inside) = &examined.inside else { return Vec::new() };
+    let Some(inside) = examined.inside().await else { return Vec::new() };
     let newest = match inside.permit::<audit::Read>(Target::any()) {
         Ok(permit) => {
             let query = AuditQuery { limit: 1, ..AuditQuery::default() };

@@ -5,7 +5,8 @@ use crate::cli::Failure;
 use crate::config::Problem;
 use crate::refusals::{refusals, warnings};
 
-pub(super) static CHECK: Check = Check { name: "configuration", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "configuration", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 /// What is said when nothing could be read.
 pub(in crate::doctor) fn unreadable(failure: &Failure) -> Vec<Finding> {

@@ -3,7 +3,8 @@
 use super::{Check, Examined, Finding};
 use crate::descriptors::lacking;
 
-pub(super) static CHECK: Check = Check { name: "descriptors", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "descriptors", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 async fn run(examined: &Examined) -> Vec<Finding> {
     let connections = examined.setup.config.server.max_connections;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Check, Examined, Finding};
 
-pub(super) static CHECK: Check = Check { name: "disk", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "disk", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 const MIB: u64 = 1 << 20;
 /// Below this writes are about to fail.

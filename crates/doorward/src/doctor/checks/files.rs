@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::{Check, Examined, Finding};
 use crate::config::Origin;
 
-pub(super) static CHECK: Check = Check { name: "files", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "files", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 const ROOT: u32 = 0;
 const WRITABLE_BY_OTHERS: u32 = 0o022;

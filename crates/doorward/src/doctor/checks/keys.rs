@@ -6,14 +6,15 @@ use doorward_core::tokens::KeyInfo;
 
 use super::{Check, Examined, Finding};
 
-pub(super) static CHECK: Check = Check { name: "keys", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "keys", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 const DAY_MS: i64 = 86_400_000;
 /// After this a key should make room for another.
 const OLD_DAYS: i64 = 365;
 
 async fn run(examined: &Examined) -> Vec<Finding> {
-    let Some(inside) = &examined.inside else { return Vec::new() };
+    let Some(inside) = examined.inside().await else { return Vec::new() };
     // Keys that are files have no age but the file's, and are rotated by the operator.
     let Ok(ring) = inside.ring() else {
         return vec![CHECK.ok("keys are the files of tokens.key_files")];

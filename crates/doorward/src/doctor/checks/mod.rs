@@ -26,6 +26,8 @@ use super::{Examined, Finding};
 pub(crate) struct Check {
     /// What it is called, which is also its section in `docs/doctor.md`.
     pub(crate) name: &'static str,
+    /// Whether it waits for the store to be opened.
+    pub(super) needs_store: bool,
     /// Looks. What cannot be looked at, because the store is not open or nothing is configured, gives nothing.
     pub(super) run: for<'e> fn(&'e Examined) -> BoxFuture<'e, Vec<Finding>>,
 }

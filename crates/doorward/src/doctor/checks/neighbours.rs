@@ -3,7 +3,8 @@
 use super::{Check, Examined, Finding};
 use crate::doctor::reach::connects;
 
-pub(super) static CHECK: Check = Check { name: "neighbours", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "neighbours", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 async fn run(examined: &Examined) -> Vec<Finding> {
     let config = &examined.setup.config;

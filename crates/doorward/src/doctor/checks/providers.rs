@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{Check, Examined, Finding};
 use crate::others::way_out;
 
-pub(super) static CHECK: Check = Check { name: "providers", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "providers", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 /// What is asked, and what is expected of the answer.
 enum Expected {

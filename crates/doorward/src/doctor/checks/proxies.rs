@@ -3,7 +3,8 @@
 use super::{Check, Examined, Finding};
 use crate::refusals::is_loopback;
 
-pub(super) static CHECK: Check = Check { name: "proxies", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "proxies", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 /// Larger networks hold more than proxies.
 const MANY: u64 = 4_096;

@@ -8,7 +8,8 @@ use doorward_store::file::{Integrity, integrity};
 use super::{Check, Examined, Finding};
 
 /// What keeps the store from being opened is found before anything runs, and is said in this check's name.
-pub(in crate::doctor) static CHECK: Check = Check { name: "store", run: |examined| Box::pin(run(examined)) };
+pub(in crate::doctor) static CHECK: Check =
+    Check { name: "store", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 /// How long its pages are read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 async fn run(examined: &Examined) -> Vec<Finding> {
     let mut found = Vec::new();
     let name = examined.setup.config.store.name();
-    if examined.inside.is_some() {
+    if examined.inside().await.is_some() {
         found.push(CHECK.ok(format!("{name} opens with the master key, and its schema is this version's")));
     }
     let Some(path) = examined.setup.config.store.file().filter(|path| path.exists()).map(Path::to_path_buf)

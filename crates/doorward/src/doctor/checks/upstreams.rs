@@ -3,7 +3,8 @@
 use super::{Check, Examined, Finding};
 use crate::doctor::reach::{connects, host_and_port};
 
-pub(super) static CHECK: Check = Check { name: "upstreams", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "upstreams", needs_store: false, run: |examined| Box::pin(run(examined)) };
 
 /// Where Linux lists sockets that listen.
 const SOCKETS: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];

@@ -6,13 +6,14 @@ use doorward_core::events::webhooks::Waiting;
 
 use super::{Check, Examined, Finding};
 
-pub(super) static CHECK: Check = Check { name: "webhooks", run: |examined| Box::pin(run(examined)) };
+pub(super) static CHECK: Check =
+    Check { name: "webhooks", needs_store: true, run: |examined| Box::pin(run(examined)) };
 
 /// By then a receiver has been away for a minute.
 const MANY_ATTEMPTS: i64 = 5;
 
 async fn run(examined: &Examined) -> Vec<Finding> {
-    let Some(inside) = &examined.inside else { return Vec::new() };
+    let Some(inside) = examined.inside().await else { return Vec::new() };
     let known = &examined.setup.config.webhooks;
     let permit = match inside.permit::<webhook::Read>(Target::any()) {
         Ok(permit) => permit,
