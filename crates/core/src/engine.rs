@@ -276,9 +276,17 @@ impl Engine {
             .collect();
         self.store().commit(batch).await?;
         for change in &news {
-            self.memory().apply(change);
+            self.hear(change);
         }
         Ok(())
+    }
+
+    /// Takes one piece of news in, of this process or another.
+    pub(crate) fn hear(&self, change: &Change) {
+        if let Change::Stop { run, and_forget: true } = change {
+            self.agents().rolled_back(run);
+        }
+        self.memory().apply(change);
     }
 
     pub(crate) async fn append(&self, entry: AuditEntry) -> Result<()> {
