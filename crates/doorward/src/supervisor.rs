@@ -52,6 +52,12 @@ impl Supervisor {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={us}"));
     }
 
+    /// What there is to say of it to whoever asks how it is; empty for nothing.
+    pub(crate) fn status(&self, text: &str) {
+        // A line would be another message.
+        self.tell(&format!("STATUS={}", text.replace(['\n', '\r'], " ")));
+    }
+
     /// It stops.
     pub(crate) fn stopping(&self) {
         self.tell("STOPPING=1");
@@ -97,6 +103,8 @@ mod tests {
         let us = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&reloading);
         assert!(us.parse::<u64>().is_ok(), "{reloading}");
         assert_eq!(next(), "MAINPID=7");
+        supervisor.status("one\nREADY=1");
+        assert_eq!(next(), "STATUS=one READY=1");
     }
 
     #[test]
