@@ -44,7 +44,7 @@ use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
 use crate::memory::revocations::{Key, Moment};
 use crate::ports::mailer::Kept;
-use crate::ports::store::Write;
+use crate::ports::store::{Change, Write};
 use crate::ports::{Batch, Mailer, Outbound, Shared, Store, StoreError};
 use crate::principal::AuthContext;
 use crate::random::Random;
