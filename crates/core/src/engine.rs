@@ -33,7 +33,7 @@ use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
 use crate::memory::revocations::{Key, Moment};
-use crate::ports::store::Write;
+use crate::ports::store::{Change, Write};
 use crate::ports::{Batch, Mailer, Outbound, Shared, Store, StoreError};
 use crate::principal::AuthContext;
 use crate::random::Random;
@@ -214,8 +214,20 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub async fn stop(&self, patience: Duration) -> Result<()> {
-        let idle = tokio::time::timeout(patience, self.0.working.closed());
-        if idle.await.is_err() {
+        self.stop_by(tokio::time::sleep(patience)).await
+    }
+
+    /// As [`Engine::stop`], waiting until `enough` is over: work in flight is told to end then.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stop_by(&self, enough: impl Future<Output = ()>) -> Result<()> {
+        let is_idle = tokio::select! {
+            biased;
+            () = self.0.working.closed() => true,
+            () = enough => false,
+        };
+        if !is_idle {
             self.memory().live.end_all();
             // What was told to end needs a moment to write that it did.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.0.working.closed()).await;
@@ -255,9 +267,17 @@ impl Engine {
             .collect();
         self.store().commit(batch).await?;
         for change in &news {
-            self.memory().apply(change);
+            self.hear(change);
         }
         Ok(())
+    }
+
+    /// Takes one piece of news in, of this process or another.
+    pub(crate) fn hear(&self, change: &Change) {
+        if let Change::Stop { run, and_forget: true } = change {
+            self.agents().rolled_back(run);
+        }
+        self.memory().apply(change);
     }
 
     pub(crate) async fn append(&self, entry: AuditEntry) -> Result<()> {

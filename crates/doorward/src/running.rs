@@ -11,8 +11,11 @@ use doorward_server::{
     At, Bound, CountBy, ForwardAuth, Graphs, Listening, MountAt, RateLimit, ServerSettings, Sockets,
     Telemetry, Tls,
 };
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
-use crate::administrator;
+use crate::administrator::{self, DevKey};
+use crate::announcing::{Announced, announce};
 use crate::assemble::{self, Assembled, Mounted, assemble, assemble_with};
 use crate::certificates::Certificates;
 use crate::cli::{Failure, Surroundings};
@@ -24,27 +27,41 @@ use crate::handlers::Start;
 use crate::logging;
 use crate::others;
 use crate::platform::agentflow::{self, RateLimitBy};
-use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
-use crate::signals::{self, End, Signals};
+use crate::signals::{End, Over, Requests, Signals};
 use crate::start_up;
 use crate::succession::{self, Predecessor, Program};
-use crate::supabase;
 use crate::supervisor::Supervisor;
 use crate::telemetry;
-use crate::walkthrough;
 
-/// How long runs that outlive their request may still take once the server stops.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The same where another process serves meanwhile, so that nobody waits for it.
-const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
+/// What a server needs before it knows its configuration.
+pub(crate) struct Ground {
+    runtime: Runtime,
+    requests: Requests,
+}
+
+impl Ground {
+    /// Takes signals over: from here on none that asks for something ends the process.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new(mode: Mode) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let requests = {
+            let _within = runtime.enter();
+            Requests::new(mode)?
+        };
+        Ok(Self { runtime, requests })
+    }
+}
 
 /// Runs a server until it is told to stop.
 ///
 /// # Errors
 /// What keeps it from starting.
 pub(crate) fn run(
+    Ground { runtime, requests }: Ground,
     setup: &Setup,
     surroundings: &Surroundings,
     ready_file: Option<&Path>,
@@ -59,9 +76,9 @@ pub(crate) fn run(
     if let Some(warning) = descriptors::make_room(setup.config.server.max_connections) {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let announced = Announced { ready_file, json };
-    runtime.block_on(live(setup, Supervisor::of(surroundings), (predecessor, sockets), announced))
+    let supervisor = Supervisor::of(surroundings);
+    runtime.block_on(live(setup, requests, supervisor, (predecessor, sockets), announced))
 }
 
 /// Does everything that starting does but take the addresses: on a store that is gone afterwards, on free ports. The
@@ -126,21 +143,15 @@ async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
     }
 }
 
-/// How it is said that the server is ready.
-#[derive(Clone, Copy)]
-struct Announced<'a> {
-    ready_file: Option<&'a Path>,
-    json: bool,
-}
-
 async fn live(
     setup: &Setup,
+    requests: Requests,
     supervisor: Supervisor,
     (predecessor, sockets): (Option<Predecessor>, Sockets),
     announced: Announced<'_>,
 ) -> Result<(), Failure> {
     // The signals are taken over before anything is begun, so that none can end the process half-way.
-    let signals = Signals::new()?;
+    let mut signals = Signals::new(requests)?;
     let program = Program::of_process()?;
     if predecessor.is_some() {
         same_schema(setup)?;
@@ -160,27 +171,25 @@ async fn live(
     assembled.engine.start();
     start_up::begin(&assembled, &bound).await?;
     let mounts = addresses(scheme(setup), &bound.addresses(), &places);
-    let begun = Begun { signals, program, supervisor, certificates, predecessor };
+    let begun = Begun { signals: &mut signals, program, supervisor, certificates, predecessor };
     let served = announce_and_serve(setup, &assembled, bound, &mounts, announced, begun).await;
-    let patience = match served {
-        Ok(End::HandedOver(_)) => PATIENCE_BESIDE_ANOTHER,
-        _ => PATIENCE,
-    };
-    let stopped = assembled.engine.stop(patience).await;
+    // What keeps it from serving lets nothing go on.
+    let until = served.as_ref().map_or_else(|_| Instant::now(), |over| over.until);
+    let stopped = assembled.engine.stop_by(signals.enough(until)).await;
     if let Some(exporter) = exporter {
         exporter.end().await;
     }
     let served = served?;
     stopped?;
-    if let End::HandedOver(successor) = served {
+    if let End::HandedOver(successor) = served.end {
         successor.done();
     }
     Ok(())
 }
 
 /// What a server that is about to serve has begun.
-struct Begun {
-    signals: Signals,
+struct Begun<'s> {
+    signals: &'s mut Signals,
     program: Program,
     supervisor: Supervisor,
     certificates: Option<Certificates>,
@@ -205,82 +214,66 @@ async fn announce_and_serve(
     assembled: &Assembled,
     bound: Bound,
     mounts: &BTreeMap<String, String>,
-    Announced { ready_file, json }: Announced<'_>,
-    begun: Begun,
-) -> Result<End, Failure> {
-    let native = &assembled.mounts.first().expect("a native mount is always there").config.name;
-    let url = mounts.get(native).expect("every mount has an address").as_str();
-    let key = match setup.mode {
-        Mode::Dev => Some(administrator::dev_key(assembled).await?),
-        Mode::Serve => None,
+    announced: Announced<'_>,
+    mut begun: Begun<'_>,
+) -> Result<Over, Failure> {
+    // Nothing is made, written or told before the process before this one has let go of its place: it may yet be told to stop, and
+    // then ends this one.
+    let (place, from_before) = match begun.predecessor.take() {
+        Some(predecessor) => match begun.signals.unless_told(predecessor.let_go()).await {
+            Ok(Ok((place, with))) => (Some(place), DevKey::from_before(&with)),
+            Ok(Err(error)) => {
+                return Err(Failure::refused(
+                    format!("the process before this one is gone: {error}"),
+                    "start the server again",
+                ));
+            }
+            Err(over) => return Ok(over),
+        },
+        None => (None, None),
     };
-    if setup.mode == Mode::Serve
-        && let Some(secret) = assembled.engine.setup().secret().await?
-    {
-        tell(&mut std::io::stderr(), &walkthrough::setup(url, secret.expose()))?;
-    }
-    let admin_key = key.as_ref().map(|key| key.secret.expose().as_str());
-    let metrics = bound.metrics_address().map(|address| format!("http://{address}/metrics"));
-    let supabase = match setup.mode {
-        Mode::Dev => supabase::keys(assembled)?.into_iter().next(),
-        Mode::Serve => None,
+    let was_before = from_before.is_some();
+    let key = match (setup.mode, from_before) {
+        (Mode::Serve, _) => None,
+        (Mode::Dev, Some(key)) => Some(key),
+        (Mode::Dev, None) => Some(administrator::dev_key(assembled).await?),
     };
-    let keys = supabase
-        .as_ref()
-        .map(|(_, keys)| SupabaseKeys { anon_key: keys.anon.expose(), service_key: keys.service.expose() });
-    let ready = Ready {
-        pid: std::process::id(),
-        url,
-        mounts,
-        metrics: metrics.as_deref(),
-        admin_key,
-        supabase: keys,
+    let served = async {
+        announce(setup, assembled, &bound, mounts, announced, key.as_ref()).await?;
+        serve(setup, bound, begun, place, key.as_ref()).await
     };
-    if json {
-        let text = serde_json::to_string(&ready).map_err(std::io::Error::from)?;
-        tell(&mut std::io::stdout(), &text)?;
-    } else if setup.mode == Mode::Dev {
-        let told = supabase.as_ref().and_then(|(mount, keys)| Some((mounts.get(mount)?.as_str(), keys)));
-        tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts, told))?;
+    let served = served.await;
+    let is_left_to_others = match &served {
+        Ok(over) => matches!(over.end, End::HandedOver(_)),
+        // The process before this one goes on with it.
+        Err(_) => was_before,
+    };
+    if let Some(key) = key.filter(|_| !is_left_to_others) {
+        let ended = administrator::end_dev_key(assembled, &key).await;
+        if served.is_ok() {
+            ended?;
+        }
     }
-    if let Some(path) = ready_file {
-        ready::write(path, &ready).map_err(|error| {
-            Failure::refused(
-                format!("the ready file {} cannot be written: {error}", path.display()),
-                "name a file in a directory that exists and can be written",
-            )
-        })?;
-    }
-    tracing::info!(%url, "ready");
-    let Begun { signals, program, supervisor, certificates, predecessor } = begun;
-    supervisor.ready();
-    if let Some(predecessor) = predecessor {
-        predecessor.serving().map_err(|error| {
-            Failure::refused(
-                format!("the process before this one is gone: {error}"),
-                "start the server again",
-            )
-        })?;
-    }
-    if let Some(certificates) = certificates {
-        tokio::spawn(certificates.watch(signals::hang_up()?, supervisor.clone()));
-    } else if setup.mode == Mode::Serve {
-        signals::ignore_hang_up()?;
-    }
-    let leave_after = Duration::from_secs(setup.config.server.leave_after_s);
-    let end = signals.during(bound, &program, &supervisor, leave_after).await?;
-    if let Some(key) = key {
-        administrator::end_dev_key(assembled, &key).await?;
-    }
-    Ok(end)
+    served
 }
 
-fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // Whoever started us may not want to read.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
+async fn serve(
+    setup: &Setup,
+    bound: Bound,
+    Begun { signals, program, supervisor, certificates, .. }: Begun<'_>,
+    taken: Option<succession::Place>,
+    key: Option<&DevKey>,
+) -> Result<Over, Failure> {
+    supervisor.ready();
+    if let Some(taken) = taken {
+        taken.serving();
     }
+    if let Some(certificates) = certificates {
+        tokio::spawn(certificates.watch(signals.hang_up()?, supervisor.clone()));
+    }
+    let leave_after = Duration::from_secs(setup.config.server.leave_after_s);
+    let handed_on = key.map(DevKey::handed_on);
+    Ok(signals.during(bound, &program, &supervisor, leave_after, handed_on.as_ref()).await?)
 }
 
 /// What a server stands on beside its engine.

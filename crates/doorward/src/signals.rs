@@ -2,7 +2,7 @@
 //!
 //! | signal | means |
 //! |---|---|
-//! | `SIGTERM`, `SIGINT` | finish what was taken and stop; once more: leave at once |
+//! | `SIGTERM`, `SIGINT` | finish what was taken and stop; once more, or once another process serves: leave at once |
 //! | `SIGUSR2` | start the program anew and hand the listeners to it ([`crate::succession`]) |
 //! | `SIGHUP` | read the certificate again ([`crate::certificates`]) |
 
@@ -11,12 +11,23 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use doorward_core::secret::SecretText;
 use doorward_server::Bound;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
+use crate::setup::Mode;
 use crate::succession::{Program, Successor};
 use crate::supervisor::Supervisor;
+
+/// How long what outlives its request may still take once the server stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same, and what was taken before it, where another process serves meanwhile, so that nobody waits for it.
+const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
+
+/// How long a signal may be on its way.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// How a server ended.
 pub(crate) enum End {
@@ -26,10 +37,23 @@ pub(crate) enum End {
     HandedOver(Box<Successor>),
 }
 
+/// A server that takes nothing more, and until when what goes on may go on.
+pub(crate) struct Over {
+    pub(crate) end: End,
+    pub(crate) until: Instant,
+}
+
+impl Over {
+    fn now(end: End) -> Self {
+        Self { end, until: Instant::now() + PATIENCE }
+    }
+}
+
 /// The signals that end or replace the process.
 pub(crate) struct Signals {
     stop: Stop,
     replace: Signal,
+    hang_up: Option<Signal>,
 }
 
 /// Being told to stop.
@@ -47,47 +71,79 @@ impl Stop {
     }
 }
 
-/// The signal to read the certificate again.
-///
-/// # Errors
-/// The system's.
-pub(crate) fn hang_up() -> io::Result<Signal> {
-    signal(SignalKind::hangup())
+/// Signals that ask for something and end the process if nobody listens. They are taken over before the configuration is read, and one
+/// that comes while the server starts is answered once it serves.
+pub(crate) struct Requests {
+    replace: Signal,
+    hang_up: Option<Signal>,
 }
 
-/// Takes the signal over without looking at it: there is nothing to read again, which is no reason to end.
-///
-/// # Errors
-/// The system's.
-pub(crate) fn ignore_hang_up() -> io::Result<()> {
-    hang_up().map(drop)
-}
-
-impl Signals {
-    /// Takes them over.
+impl Requests {
+    /// Takes them over. Within a runtime.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(mode: Mode) -> io::Result<Self> {
+        let hang_up = match mode {
+            Mode::Serve => Some(signal(SignalKind::hangup())?),
+            // It ends with its terminal, unless it has a certificate to read again.
+            Mode::Dev => None,
+        };
+        Ok(Self { replace: signal(SignalKind::user_defined2())?, hang_up })
+    }
+}
+
+impl Signals {
+    /// Takes over those that end the process too.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new(Requests { replace, hang_up }: Requests) -> io::Result<Self> {
         // A write beyond a limit on file sizes is to fail as on a full disk, not to end the process. Once taken over, the
         // signal stays so.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let stop =
             Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
-        Ok(Self { stop, replace: signal(SignalKind::user_defined2())? })
+        Ok(Self { stop, replace, hang_up })
     }
 
-    /// Serves until one of them ends that.
+    /// The signal to read the certificate again.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn hang_up(&mut self) -> io::Result<Signal> {
+        // Taken over once, it stays so: without a certificate there is nothing to read again, which is no reason to end.
+        self.hang_up.take().map_or_else(|| signal(SignalKind::hangup()), Ok)
+    }
+
+    /// Waits until what goes on has had its time, or somebody wants the process gone at once.
+    pub(crate) async fn enough(&mut self, until: Instant) {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = self.stop.told() => tracing::warn!("leaving at once"),
+        }
+    }
+
+    /// What comes of this, unless the process is told to stop before.
+    pub(crate) async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Over> {
+        tokio::select! {
+            outcome = work => Ok(outcome),
+            () = self.stop.told() => Err(Over::now(End::Stopped)),
+        }
+    }
+
+    /// Serves until one of them ends that. Whoever takes over is given what is `handed_on`.
     ///
     /// # Errors
     /// The system has no descriptors to keep for a successor.
     pub(crate) async fn during(
-        mut self,
+        &mut self,
         bound: Bound,
         program: &Program,
         supervisor: &Supervisor,
         leave_after: Duration,
-    ) -> io::Result<End> {
+        handed_on: Option<&SecretText>,
+    ) -> io::Result<Over> {
         let (life, sockets) = (bound.life(), bound.sockets()?);
         let (stopping, stopped) = oneshot::channel::<()>();
         let running = bound.run(async move {
@@ -96,9 +152,10 @@ impl Signals {
         });
         tokio::pin!(running);
         let end = tokio::select! {
-            () = &mut running => return Ok(End::Stopped),
-            end = self.ended(program, &sockets) => end,
+            () = &mut running => return Ok(Over::now(End::Stopped)),
+            end = self.ended(program, &sockets, handed_on) => end,
         };
+        let handed_over_at = Instant::now();
         // Kept open here, they would go on taking connections that nobody answers.
         drop(sockets);
         match &end {
@@ -111,7 +168,7 @@ impl Signals {
                         leave_after.as_secs()
                     );
                     tokio::select! {
-                        () = &mut running => return Ok(end),
+                        () = &mut running => return Ok(Over::now(end)),
                         () = tokio::time::sleep(leave_after) => {}
                         () = self.stop.told() => {}
                     }
@@ -130,13 +187,24 @@ impl Signals {
         let _ = stopping.send(());
         tokio::select! {
             () = running => {}
-            () = self.stop.told() => tracing::warn!("leaving at once"),
+            () = self.stop.told() => {
+                tracing::warn!("leaving at once");
+                return Ok(Over { end, until: Instant::now() });
+            }
         }
-        Ok(end)
+        Ok(match end {
+            End::Stopped => Over::now(end),
+            End::HandedOver(_) => Over { end, until: handed_over_at + PATIENCE_BESIDE_ANOTHER },
+        })
     }
 
     /// Waits for what ends the service of this process. A successor that does not come about ends nothing.
-    async fn ended(&mut self, program: &Program, sockets: &[(SocketAddr, OwnedFd)]) -> End {
+    async fn ended(
+        &mut self,
+        program: &Program,
+        sockets: &[(SocketAddr, OwnedFd)],
+        handed_on: Option<&SecretText>,
+    ) -> End {
         loop {
             tokio::select! {
                 () = self.stop.told() => return End::Stopped,
@@ -157,9 +225,24 @@ impl Signals {
                     continue;
                 }
             };
-            let outcome = tokio::select! {
-                () = self.stop.told() => return End::Stopped,
-                outcome = successor.ready() => outcome,
+            let ready = async {
+                let ready = successor.ready().await;
+                // What was told at the same moment, or before, is heard a moment later.
+                tokio::time::sleep(MOMENT).await;
+                ready
+            };
+            let ready = tokio::select! {
+                () = self.stop.told() => {
+                    tracing::info!("told to stop: the process that was to take over is ended too");
+                    successor.end().await;
+                    return End::Stopped;
+                }
+                ready = ready => ready,
+            };
+            // Who is told to stop from here on has let go of the place, and hears it once the other one serves.
+            let outcome = match ready {
+                Ok(()) => successor.take_over(handed_on).await,
+                Err(what) => Err(what),
             };
             match outcome {
                 Ok(()) => return End::HandedOver(successor),
