@@ -497,8 +497,11 @@ fn a_key_that_everybody_spends(setup: Judged<'_>) -> Vec<Problem> {
                 mount.name,
                 why_open(mount)
             ),
-            "say runner = \"openai\" in [agents] to agree to it, or \"echo\"; or close the mount: give it auth, and no \
-             allow_anonymous",
+            format!(
+                "say runner = \"openai\" in [agents] to agree to it, or \"echo\"; or close the mount: no allow_anonymous in \
+                 [mounts.{}], and auth in its file",
+                mount.name
+            ),
         )
     })
     .collect()

@@ -288,7 +288,7 @@ mod tests {
             (401, r#"{"error":"no"}"#, "application/json", Fault::Failed, &["does not take the key"]),
             (400, r#"{"message":"odd","type":"BadRequestError"}"#, "", Fault::Failed, &[": BadRequestError"]),
             (422, r#"{"detail":"odd"}"#, "application/json", Fault::Failed, &["422", "names no code"]),
-            (400, r#"{"error":{"code":"an odd one","type":"t"}}"#, "", Fault::Failed, &["400: t"]),
+            (400, r#"{"error":{"code":"an odd one","type":"t"}}"#, "", Fault::Failed, &[": t"]),
             (400, r#"{"code":"odd\u001b[31m"}"#, "", Fault::Failed, &["names no code"]),
             (307, "", "", Fault::Failed, &["model.base_url"]),
             (429, "{}", "application/json", Fault::Busy, &["Retry-After 7"]),

@@ -90,34 +90,28 @@ fn a_command_that_cannot_be_meant_is_refused() {
 
 #[test]
 fn a_projects_key_that_everybody_would_spend_is_refused_until_somebody_agrees() {
-    let mounts = "[mounts.langgraph]\nsurface = \"langgraph\"\nlanggraph = \"langgraph.json\"\n\
+    let mounts = "[mounts.langgraph]\nsurface = \"langgraph\"\nlanggraph = \"langgraph.json\"\nallow_anonymous = true\n\
                   [mounts.agentflow]\nsurface = \"agentflow\"\nlisten = \"127.0.0.1:0\"\nagentflow = \"agentflow.json\"\n\
                   allow_anonymous = true\n";
-    let open = r#"{"agent": "a:b", "auth": null, "env": ".env"}"#;
-    let jwt = r#"{"agent": "a:b", "auth": "jwt", "env": ".env"}"#;
-    let handlers = r#"{"graphs": {"agent": "a.py:g"}, "auth": {"path": "auth.py:auth"}, "env": ".env"}"#;
-    for (name, agents, agentflow, dotenv, refused) in [
-        ("a key", "", open, "OPENAI_API_KEY=sk-secret\n", true),
-        ("no key", "", open, "", false),
-        ("nobody without a name", "", jwt, "OPENAI_API_KEY=sk-secret\n", false),
-        ("it is agreed to", "[agents]\nrunner = \"openai\"\n", open, "OPENAI_API_KEY=sk-secret\n", false),
-        ("it echoes", "[agents]\nrunner = \"echo\"\n", open, "OPENAI_API_KEY=sk-secret\n", false),
+    let key = "OPENAI_API_KEY=sk-secret\n";
+    for (name, agents, dotenv, refused) in [
+        ("a key", "", key, true),
+        ("no key", "", "", false),
+        ("it is agreed to", "[agents]\nrunner = \"openai\"\n", key, false),
+        ("it echoes", "[agents]\nrunner = \"echo\"\n", key, false),
     ] {
         let home = configured(&format!("{agents}{mounts}"));
         let write = |name: &str, text: &str| fs::write(home.path().join(name), text).expect("written");
-        write("langgraph.json", handlers);
-        write("auth.py", "");
-        write("agentflow.json", agentflow);
-        let secret = "JWT_SECRET_KEY=0c6a4c7d5b0f4f1e9d3a8b2e7f6c5d4a3b2c1d0e9f8a7b6c\nJWT_ALGORITHM=HS256\n";
-        private(&home.path().join(".env"), &format!("{dotenv}{secret}"));
+        write("langgraph.json", r#"{"graphs": {"agent": "a.py:g"}, "env": ".env"}"#);
+        write("agentflow.json", r#"{"agent": "a:b", "auth": null}"#);
+        private(&home.path().join(".env"), dotenv);
         let checked = run(home.path(), &["config", "check"]);
         let text = printed(&checked);
         assert_eq!(checked.status.code() == Some(1), refused, "{name}: {text}");
-        assert_eq!(
-            text.contains("agents.runner: ") && text.contains("mounts.agentflow"),
-            refused,
-            "{name}: {text}"
-        );
+        for part in ["agents.runner: ", "mounts.agentflow", "mounts.langgraph"] {
+            let told = text.contains(part) && text.contains("would spend that key");
+            assert_eq!(told, refused, "{name}: {text}");
+        }
         assert!(!text.contains("sk-secret"), "{name}: {text}");
     }
 }
