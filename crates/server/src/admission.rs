@@ -54,6 +54,15 @@ pub struct AdmissionSettings {
     pub public_origin: Option<String>,
 }
 
+/// A caller who was let in.
+#[derive(Clone)]
+pub struct Admitted {
+    /// Who it is.
+    pub call: Call,
+    /// Whether a token or key says so, which no browser sends by itself.
+    explicit: bool,
+}
+
 impl Admission {
     /// Admission by a mount's methods.
     #[must_use]
@@ -88,7 +97,8 @@ impl Admission {
         self.engine.request_id()
     }
 
-    /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand.
+    /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand. Which requests change
+    /// something is told by the method alone; [`Admission::changes`] is for when more is known.
     ///
     /// `peer` is whoever opened the connection, where the application's server says it.
     ///
@@ -100,7 +110,7 @@ impl Admission {
         (method, uri, headers): (&Method, &Uri, &HeaderMap),
         peer: Option<IpAddr>,
         id: &RequestId,
-    ) -> Result<Call> {
+    ) -> Result<Admitted> {
         let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
         let query = uri.query().unwrap_or_default();
         let line = Line { method: method.as_str(), path: uri.path(), query, websocket: false };
@@ -114,9 +124,20 @@ impl Admission {
         };
         let (call, explicit) = caller(at, asks, peer, seen_from, id).await?;
         // As at a desk: a foreign page must not act by what a browser sends by itself.
-        let brought = Brought { method, headers, explicit: explicit && !call.auth.is_anonymous() };
+        let explicit = explicit && !call.auth.is_anonymous();
+        let brought = Brought { method, headers, explicit };
         browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
-        Ok(call)
+        Ok(Admitted { call, explicit })
+    }
+
+    /// Refuses what another site's page had a browser send, for a request that turns out to change something: by whatever method, because a
+    /// browser follows links with our cookie.
+    ///
+    /// # Errors
+    /// `cross_site` and `unsupported_media_type`, as [`Admission::caller`].
+    pub fn changes(&self, admitted: &Admitted, method: &Method, headers: &HeaderMap) -> Result<()> {
+        let brought = Brought { method, headers, explicit: admitted.explicit };
+        browser::check_change(&admitted.call, &brought, self.public_origin.as_deref(), |_| false)
     }
 
     /// Counts a request for one of these actions, by the operator's limits.
