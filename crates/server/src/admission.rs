@@ -14,9 +14,8 @@ use bytes::Bytes;
 use doorward_core::authn::Line;
 use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::engine::Engine;
-use doorward_core::error::{Error, Result};
+use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RequestId;
-use doorward_core::limits::rules::tighter;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use futures_util::FutureExt;
@@ -140,16 +139,18 @@ impl Admission {
         browser::check_change(&admitted.call, &brought, self.public_origin.as_deref(), |_| false)
     }
 
-    /// Counts a request for one of these actions, by the operator's limits.
+    /// Counts a request for one more action, behind `earlier` ones, by the operator's limits. Each limit counts it once.
     ///
     /// # Errors
-    /// `rate_limited`.
-    pub async fn count(&self, call: &Call, actions: &[&ActionDef]) -> Result<()> {
-        let address = call.origin.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let before = self.engine.limit_before(actions, address).await;
-        let after = self.engine.limit_after(actions, &call.auth, address).await;
-        let standings = Standings { mount: None, rules: tighter(before, after) };
-        limited(&standings, actions).map_or(Ok(()), Err)
+    /// `rate_limited`; `internal` for a limit by address where nobody says the request's.
+    pub async fn count(&self, call: &Call, action: &ActionDef, earlier: &[&ActionDef]) -> Result<()> {
+        let caller = (&*call.auth, call.origin.address);
+        let rules = self.engine.limit_further((action, earlier), caller).await.map_err(|limit| {
+            let what =
+                format!("rate_limits.{} counts by address, and no address is known: address_of", limit.0);
+            Error::new(codes::INTERNAL).operator(what)
+        })?;
+        limited(&Standings { mount: None, rules }, &[action]).map_or(Ok(()), Err)
     }
 
     /// The answer to what was refused or failed, and its line in the log.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum_core::response::{IntoResponse, Response};
+use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::error::{Error as Failed, Kind, codes};
 use doorward_core::operation::{Call, Grant};
 use doorward_server::{Admission, Admitted};
@@ -18,6 +19,8 @@ pub(super) struct Arrived {
     pub(super) admission: Arc<Admission>,
     admitted: Admitted,
     open: Mutex<Open>,
+    /// What extractors asked leave for so far.
+    counted: Mutex<Vec<&'static ActionDef>>,
 }
 
 /// Leave that extractors were given and whose line waits for the answer.
@@ -28,11 +31,20 @@ enum Open {
 
 impl Arrived {
     pub(super) fn new(admission: Arc<Admission>, admitted: Admitted) -> Self {
-        Self { admission, admitted, open: Mutex::new(Open::Answering(Vec::new())) }
+        let (open, counted) = (Mutex::new(Open::Answering(Vec::new())), Mutex::default());
+        Self { admission, admitted, open, counted }
     }
 
     pub(super) fn call(&self) -> &Call {
         &self.admitted.call
+    }
+
+    /// Counts the request by the operator's limits, each of them once however many extractors ask for what it is about.
+    pub(super) async fn count(&self, action: &'static ActionDef) -> Result<(), Failed> {
+        let earlier = self.counted.lock().clone();
+        self.admission.count(self.call(), action, &earlier).await?;
+        self.counted.lock().push(action);
+        Ok(())
     }
 
     /// Refuses what a foreign page had a browser send, where it is about to change something.

@@ -167,7 +167,7 @@ impl Leave {
         changes: Option<(&Method, &HeaderMap)>,
     ) -> Result<Self> {
         // 1. Counted first, so that what is refused counts too.
-        arrived.admission.count(arrived.call(), &[action]).await?;
+        arrived.count(action).await?;
         // 2. Nobody in particular is told to come back with a credential, whoever's page it was.
         let grant = arrived.call().permit_for(action, Target::any()).map_err(|error| {
             // An action that nobody declared is nobody's to do; that is the application's fault and no caller's.

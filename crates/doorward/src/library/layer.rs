@@ -51,8 +51,8 @@ impl Protect {
         self
     }
 
-    /// Says where the address of the connection stands. Without it addresses are in no audit line, failures are counted together, and no proxy
-    /// is believed.
+    /// Says where the address of the connection stands. Without it addresses are in no audit line, failures are counted together, no proxy
+    /// is believed, and what a limit by address is about answers 500.
     ///
     /// ```
     /// # fn f(doorward: &doorward::Doorward) -> doorward::Protect {
