@@ -74,6 +74,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     hooks: Vec<Arc<dyn Hook>>,
     mount: Option<String>,
+    open_sign_up: bool,
 }
 
 impl Builder {
@@ -129,10 +130,9 @@ impl Builder {
         self.put(&key.into(), SecretText::new(value.into()))
     }
 
-    /// Strangers may make accounts: [`Caller::sign_up`](crate::Caller::sign_up). By default only administrators do.
+    /// Strangers may make accounts, at the mount that counts: [`Caller::sign_up`](crate::Caller::sign_up). By default only administrators do.
     pub fn open_sign_up(mut self) -> Self {
-        let mount = self.mount.clone().unwrap_or_else(|| NATIVE.to_owned());
-        self = self.setting(format!("mounts.{mount}.sign_up"), "open");
+        self.open_sign_up = true;
         self
     }
 
@@ -182,7 +182,12 @@ impl Builder {
     /// # Errors
     /// Everything that is wrong with the settings at once, the roles, the actions, or the store. What `doorward serve` would refuse is refused
     /// here too, but in [`Builder::directory`] and [`Builder::in_memory`].
-    pub async fn build(self) -> Result<Doorward, BuildError> {
+    pub async fn build(mut self) -> Result<Doorward, BuildError> {
+        let mount = self.mount.take().unwrap_or_else(|| NATIVE.to_owned());
+        if self.open_sign_up {
+            // Which mount counts is known only now.
+            self = self.setting(format!("mounts.{mount}.sign_up"), "open");
+        }
         let catalogue = Catalogue::with(&self.actions)?;
         let surroundings = Surroundings { environment: self.environment };
         let flag =
@@ -230,7 +235,7 @@ impl Builder {
             Embedded::Memory => assembled.engine.start_alone(),
             Embedded::Configured | Embedded::Directory(_) => assembled.engine.start(),
         }
-        Doorward::over(assembled, &setup, self.mount.as_deref().unwrap_or(NATIVE))
+        Doorward::over(assembled, &setup, &mount)
     }
 
     fn put(mut self, key: &str, value: SecretText) -> Self {
