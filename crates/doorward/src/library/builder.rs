@@ -165,7 +165,8 @@ impl Builder {
         self
     }
 
-    /// The mount whose methods, tokens and rules count, where the configuration has several. By default `native`.
+    /// The mount whose methods, tokens and rules count, where the configuration has several. By default `native`. One where a platform's
+    /// handlers decide what callers may do is refused: extractors have nothing to ask them about.
     pub fn mount(mut self, name: impl Into<String>) -> Self {
         self.mount = Some(name.into());
         self
@@ -201,6 +202,9 @@ impl Builder {
         };
         let usual = Around::default();
         let mut setup = Setup::embedded(&self.place, sources, &surroundings, &*usual.random)?;
+        if setup.asks_handlers(&mount) {
+            return Err(BuildError::Handlers(mount));
+        }
         for Role { name, inherits, permissions } in self.roles {
             setup.config.roles.insert(name, config::Role { inherits, permissions });
         }
