@@ -25,7 +25,7 @@ use crate::events::{Deliveries, Events, Hook, Webhook};
 use crate::id::{NodeId, RequestId, RequestIds, UserId};
 use crate::identity::password::{Hashing, HashingSettings};
 use crate::limits::failures::FailureRules;
-use crate::limits::rules::{self, LimitRule, Standing};
+use crate::limits::rules::{self, LimitRule, NoAddress, Standing};
 use crate::live::LiveGuard;
 use crate::login::{People, Provider};
 use crate::mail::Post;
@@ -334,6 +334,19 @@ impl Engine {
         address: IpAddr,
     ) -> Option<Standing> {
         rules::after(&self.0.settings.limits, self.shared(), actions, (auth, address), self.now_ms()).await
+    }
+
+    /// Counts a request of a known caller that asks for one more action, behind `earlier` ones, by the operator's limits: each counts it
+    /// once.
+    ///
+    /// # Errors
+    /// The limit that counts by address, where the request's is not known.
+    pub async fn limit_further(
+        &self,
+        actions: (&ActionDef, &[&ActionDef]),
+        caller: (&AuthContext, Option<IpAddr>),
+    ) -> std::result::Result<Option<Standing>, NoAddress> {
+        rules::further(&self.0.settings.limits, self.shared(), actions, caller, self.now_ms()).await
     }
 
     /// The ring of a purpose, opened once; its first key is made if there is none.

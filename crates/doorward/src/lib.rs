@@ -43,6 +43,8 @@
 //!   processes on the same database hear of it within the delay of their feed (half a second).
 //! - [`RequirePermission`] says that the caller may do it *at all*. Whose things those are is for your query: apply its
 //!   [`filter`](RequirePermission::filter), or [`must_reach`](RequirePermission::must_reach) to what you found.
+//! - What a foreign page has a browser send with a session cookie is refused where it changes something, by its method or by what
+//!   [`RequirePermission`] asks leave for. A `GET` that changes something without asking so is open to any page that links to it.
 //! - Every decision leaves a line in the audit log, as on Doorward's own routes; `doorward audit list` on the same store shows them.
 //! - Framing, TLS, timeouts, sizes of bodies and CORS are your server's. Say where the connection's address stands
 //!   ([`Protect::address_of`]), or failures are not counted by address.

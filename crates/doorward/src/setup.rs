@@ -207,6 +207,12 @@ impl Setup {
     pub fn read(mode: Mode, sources: &Sources, surroundings: &Surroundings) -> Result<Self, Problems> {
         Gathered::read(sources, surroundings)?.complete(mode, surroundings)
     }
+
+    /// Whether a platform's handlers say what callers may do at this mount.
+    pub(crate) fn asks_handlers(&self, mount: &str) -> bool {
+        let found = self.config.mounts.iter().find(|one| one.name == mount).zip(self.platforms.get(mount));
+        found.is_some_and(|(mount, platform)| platform.decides_at(mount.surface))
+    }
 }
 
 /// What was read, whole or not: what is missing must not keep the rest from being judged.

@@ -1,5 +1,9 @@
 //! Text in pages, whoever makes them: the server's own and those of letters.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 /// Text as it may stand in an element or a quoted attribute (HTML §13.3): it means nothing but itself there.
 #[must_use]
 pub fn escaped(text: &str) -> String {
@@ -17,9 +21,21 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// What lets in one style or script that stands in a page, and no other (CSP Level 3 §2.3.1, hash-source). A page that is the same for
+/// everybody can say it, where a nonce has to differ each time.
+#[must_use]
+pub fn hash_source(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::escaped;
+    use super::{escaped, hash_source};
+
+    #[test]
+    fn a_hash_source_is_padded_base64_of_sha256() {
+        assert_eq!(hash_source(""), "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='");
+    }
 
     #[test]
     fn nothing_ends_an_element_or_a_quoted_attribute() {

@@ -14,9 +14,8 @@ use bytes::Bytes;
 use doorward_core::authn::Line;
 use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::engine::Engine;
-use doorward_core::error::{Error, Result};
+use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RequestId;
-use doorward_core::limits::rules::tighter;
 use doorward_core::mount::Mount;
 use doorward_core::operation::Call;
 use futures_util::FutureExt;
@@ -54,6 +53,15 @@ pub struct AdmissionSettings {
     pub public_origin: Option<String>,
 }
 
+/// A caller who was let in.
+#[derive(Clone)]
+pub struct Admitted {
+    /// Who it is.
+    pub call: Call,
+    /// Whether a token or key says so, which no browser sends by itself.
+    explicit: bool,
+}
+
 impl Admission {
     /// Admission by a mount's methods.
     #[must_use]
@@ -88,7 +96,8 @@ impl Admission {
         self.engine.request_id()
     }
 
-    /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand.
+    /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand. Which requests change
+    /// something is told by the method alone; [`Admission::changes`] is for when more is known.
     ///
     /// `peer` is whoever opened the connection, where the application's server says it.
     ///
@@ -100,7 +109,7 @@ impl Admission {
         (method, uri, headers): (&Method, &Uri, &HeaderMap),
         peer: Option<IpAddr>,
         id: &RequestId,
-    ) -> Result<Call> {
+    ) -> Result<Admitted> {
         let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
         let query = uri.query().unwrap_or_default();
         let line = Line { method: method.as_str(), path: uri.path(), query, websocket: false };
@@ -114,21 +123,34 @@ impl Admission {
         };
         let (call, explicit) = caller(at, asks, peer, seen_from, id).await?;
         // As at a desk: a foreign page must not act by what a browser sends by itself.
-        let brought = Brought { method, headers, explicit: explicit && !call.auth.is_anonymous() };
+        let explicit = explicit && !call.auth.is_anonymous();
+        let brought = Brought { method, headers, explicit };
         browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
-        Ok(call)
+        Ok(Admitted { call, explicit })
     }
 
-    /// Counts a request for one of these actions, by the operator's limits.
+    /// Refuses what another site's page had a browser send, for a request that turns out to change something: by whatever method, because a
+    /// browser follows links with our cookie.
     ///
     /// # Errors
-    /// `rate_limited`.
-    pub async fn count(&self, call: &Call, actions: &[&ActionDef]) -> Result<()> {
-        let address = call.origin.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-        let before = self.engine.limit_before(actions, address).await;
-        let after = self.engine.limit_after(actions, &call.auth, address).await;
-        let standings = Standings { mount: None, rules: tighter(before, after) };
-        limited(&standings, actions).map_or(Ok(()), Err)
+    /// `cross_site` and `unsupported_media_type`, as [`Admission::caller`].
+    pub fn changes(&self, admitted: &Admitted, method: &Method, headers: &HeaderMap) -> Result<()> {
+        let brought = Brought { method, headers, explicit: admitted.explicit };
+        browser::check_change(&admitted.call, &brought, self.public_origin.as_deref(), |_| false)
+    }
+
+    /// Counts a request for one more action, behind `earlier` ones, by the operator's limits. Each limit counts it once.
+    ///
+    /// # Errors
+    /// `rate_limited`; `internal` for a limit by address where nobody says the request's.
+    pub async fn count(&self, call: &Call, action: &ActionDef, earlier: &[&ActionDef]) -> Result<()> {
+        let caller = (&*call.auth, call.origin.address);
+        let rules = self.engine.limit_further((action, earlier), caller).await.map_err(|limit| {
+            let what =
+                format!("rate_limits.{} counts by address, and no address is known: address_of", limit.0);
+            Error::new(codes::INTERNAL).operator(what)
+        })?;
+        limited(&Standings { mount: None, rules }, &[action]).map_or(Ok(()), Err)
     }
 
     /// The answer to what was refused or failed, and its line in the log.

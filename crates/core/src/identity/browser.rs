@@ -92,7 +92,7 @@ impl Call {
         };
         if !provenance.own_origin {
             return refused(if provenance.says_origin {
-                "The request was made by a page of another origin; behind a proxy, set server.public_url."
+                "No page of this origin made the request; behind a proxy, set server.public_url."
             } else {
                 "The request names no Origin, which browsers send by themselves; programs use a token or an API key."
             });

@@ -89,12 +89,7 @@ pub async fn before(
     address: IpAddr,
     now_ms: i64,
 ) -> Option<Standing> {
-    let key = |rule: &LimitRule| match rule.by {
-        By::Address => Some(format!("{}|{}", rule.name, network_of(address))),
-        By::Everything => Some(rule.name.to_string()),
-        By::Account | By::Key => None,
-    };
-    judged(rules, shared, actions, key, now_ms).await
+    judged(about(rules, actions), shared, |rule| key_before(rule, Some(address)), now_ms).await
 }
 
 /// Judges a request of a known caller.
@@ -105,28 +100,69 @@ pub async fn after(
     (auth, address): (&AuthContext, IpAddr),
     now_ms: i64,
 ) -> Option<Standing> {
-    let key = |rule: &LimitRule| match rule.by {
-        By::Account => Some(format!("{}|{}", rule.name, account_or_network(auth, Some(address)))),
+    judged(about(rules, actions), shared, |rule| key_after(rule, auth, Some(address)), now_ms).await
+}
+
+/// A limit that cannot be judged: it counts by address, and nobody knows the request's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoAddress(
+    /// The limit's name.
+    pub Arc<str>,
+);
+
+/// Judges a request of a known caller that names its actions one after another: this one now, those before. A limit that is about one of
+/// the earlier ones has counted the request already.
+///
+/// # Errors
+/// The limit that would count everybody together for want of an address.
+pub async fn further(
+    rules: &[LimitRule],
+    shared: &dyn Shared,
+    (action, earlier): (&ActionDef, &[&ActionDef]),
+    (auth, address): (&AuthContext, Option<IpAddr>),
+    now_ms: i64,
+) -> Result<Option<Standing>, NoAddress> {
+    let new = || {
+        let counted = |rule: &LimitRule| earlier.iter().any(|action| scopes::cover(&rule.actions, action));
+        rules.iter().filter(move |rule| scopes::cover(&rule.actions, action) && !counted(rule))
+    };
+    if let Some(rule) = new().find(|rule| rule.by == By::Address && address.is_none()) {
+        return Err(NoAddress(Arc::clone(&rule.name)));
+    }
+    let key = |rule: &LimitRule| key_before(rule, address).or_else(|| key_after(rule, auth, address));
+    Ok(judged(new(), shared, key, now_ms).await)
+}
+
+fn about<'r>(rules: &'r [LimitRule], actions: &[&ActionDef]) -> impl Iterator<Item = &'r LimitRule> {
+    rules.iter().filter(|rule| actions.iter().any(|action| scopes::cover(&rule.actions, action)))
+}
+
+fn key_before(rule: &LimitRule, address: Option<IpAddr>) -> Option<String> {
+    match rule.by {
+        By::Address => address.map(|address| format!("{}|{}", rule.name, network_of(address))),
+        By::Everything => Some(rule.name.to_string()),
+        By::Account | By::Key => None,
+    }
+}
+
+fn key_after(rule: &LimitRule, auth: &AuthContext, address: Option<IpAddr>) -> Option<String> {
+    match rule.by {
+        By::Account => Some(format!("{}|{}", rule.name, account_or_network(auth, address))),
         By::Key if auth.method == "api_key" => {
             auth.credential.as_ref().map(|id| format!("{}|{id}", rule.name))
         }
         By::Address | By::Everything | By::Key => None,
-    };
-    judged(rules, shared, actions, key, now_ms).await
+    }
 }
 
-async fn judged(
-    rules: &[LimitRule],
+async fn judged<'r>(
+    rules: impl Iterator<Item = &'r LimitRule>,
     shared: &dyn Shared,
-    actions: &[&ActionDef],
     key: impl Fn(&LimitRule) -> Option<String>,
     now_ms: i64,
 ) -> Option<Standing> {
     let mut tightest: Option<Standing> = None;
     for rule in rules {
-        if !actions.iter().any(|action| scopes::cover(&rule.actions, action)) {
-            continue;
-        }
         let Some(key) = key(rule) else { continue };
         let standing = count(shared, &rule.name, &key, (rule.requests, rule.window_s), now_ms).await;
         if standing.exceeded {

@@ -94,8 +94,7 @@ impl Own<'_> {
 
     /// LangGraph's handlers also say what callers may do.
     fn policy(&self, mount: &config::Mount, platform: Option<&Platform>) -> Option<Policy> {
-        let asks = mount.surface == config::SurfaceKind::LangGraph
-            && platform.is_some_and(|platform| matches!(platform.auth, Auth::Custom(_)));
+        let asks = platform.is_some_and(|platform| platform.decides_at(mount.surface));
         let handlers = self.handlers.get(&mount.name).filter(|_| asks)?;
         Some(Policy::new(Arc::clone(handlers), mount.uncovered))
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum_core::response::{IntoResponse, Response};
+use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::error::{Error as Failed, Kind, codes};
 use doorward_core::operation::{Call, Grant};
-use doorward_server::Admission;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use doorward_server::{Admission, Admitted};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 
 use super::error::{Refused, from_bytes};
@@ -16,8 +17,10 @@ static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What the layer leaves with a request for its extractors.
 pub(super) struct Arrived {
     pub(super) admission: Arc<Admission>,
-    pub(super) call: Call,
+    admitted: Admitted,
     open: Mutex<Open>,
+    /// What extractors asked leave for so far.
+    counted: Mutex<Vec<&'static ActionDef>>,
 }
 
 /// Leave that extractors were given and whose line waits for the answer.
@@ -27,8 +30,26 @@ enum Open {
 }
 
 impl Arrived {
-    pub(super) fn new(admission: Arc<Admission>, call: Call) -> Self {
-        Self { admission, call, open: Mutex::new(Open::Answering(Vec::new())) }
+    pub(super) fn new(admission: Arc<Admission>, admitted: Admitted) -> Self {
+        let (open, counted) = (Mutex::new(Open::Answering(Vec::new())), Mutex::default());
+        Self { admission, admitted, open, counted }
+    }
+
+    pub(super) fn call(&self) -> &Call {
+        &self.admitted.call
+    }
+
+    /// Counts the request by the operator's limits, each of them once however many extractors ask for what it is about.
+    pub(super) async fn count(&self, action: &'static ActionDef) -> Result<(), Failed> {
+        let earlier = self.counted.lock().clone();
+        self.admission.count(self.call(), action, &earlier).await?;
+        self.counted.lock().push(action);
+        Ok(())
+    }
+
+    /// Refuses what a foreign page had a browser send, where it is about to change something.
+    pub(super) fn changes(&self, (method, headers): (&Method, &HeaderMap)) -> Result<(), Failed> {
+        self.admission.changes(&self.admitted, method, headers)
     }
 
     /// Takes leave that was used: its line in the audit log says how the request was answered. What is still used while the answer goes out
@@ -47,7 +68,7 @@ impl Arrived {
     /// The answer on its way out: refusals of ours get the request's id and are logged, and the lines of what was done are written.
     pub(super) fn answered(&self, mut answer: Response) -> Response {
         let refused = answer.extensions_mut().remove::<Refused>();
-        let id = &self.call.origin.request;
+        let id = &self.call().origin.request;
         if let Some(refused) = &refused {
             let whole = from_bytes(self.admission.answer(&refused.0, id));
             answer = with_headers_of(whole, answer.headers());
@@ -71,11 +92,11 @@ impl Arrived {
     }
 
     fn stamp(&self, mut answer: Response) -> Response {
-        let id = self.call.origin.request.as_str();
+        let id = self.call().origin.request.as_str();
         if let Ok(value) = HeaderValue::from_str(id) {
             answer.headers_mut().entry(&X_REQUEST_ID).or_insert(value);
         }
-        for (name, value) in &self.call.auth.answer_headers {
+        for (name, value) in &self.call().auth.answer_headers {
             if let (Ok(name), Ok(value)) =
                 (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
             {

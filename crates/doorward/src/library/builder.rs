@@ -74,6 +74,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     hooks: Vec<Arc<dyn Hook>>,
     mount: Option<String>,
+    open_sign_up: bool,
 }
 
 impl Builder {
@@ -129,10 +130,9 @@ impl Builder {
         self.put(&key.into(), SecretText::new(value.into()))
     }
 
-    /// Strangers may make accounts: [`Caller::sign_up`](crate::Caller::sign_up). By default only administrators do.
+    /// Strangers may make accounts, at the mount that counts: [`Caller::sign_up`](crate::Caller::sign_up). By default only administrators do.
     pub fn open_sign_up(mut self) -> Self {
-        let mount = self.mount.clone().unwrap_or_else(|| NATIVE.to_owned());
-        self = self.setting(format!("mounts.{mount}.sign_up"), "open");
+        self.open_sign_up = true;
         self
     }
 
@@ -165,7 +165,8 @@ impl Builder {
         self
     }
 
-    /// The mount whose methods, tokens and rules count, where the configuration has several. By default `native`.
+    /// The mount whose methods, tokens and rules count, where the configuration has several. By default `native`. One where a platform's
+    /// handlers decide what callers may do is refused: extractors have nothing to ask them about.
     pub fn mount(mut self, name: impl Into<String>) -> Self {
         self.mount = Some(name.into());
         self
@@ -182,7 +183,12 @@ impl Builder {
     /// # Errors
     /// Everything that is wrong with the settings at once, the roles, the actions, or the store. What `doorward serve` would refuse is refused
     /// here too, but in [`Builder::directory`] and [`Builder::in_memory`].
-    pub async fn build(self) -> Result<Doorward, BuildError> {
+    pub async fn build(mut self) -> Result<Doorward, BuildError> {
+        let mount = self.mount.take().unwrap_or_else(|| NATIVE.to_owned());
+        if self.open_sign_up {
+            // Which mount counts is known only now.
+            self = self.setting(format!("mounts.{mount}.sign_up"), "open");
+        }
         let catalogue = Catalogue::with(&self.actions)?;
         let surroundings = Surroundings { environment: self.environment };
         let flag =
@@ -196,6 +202,9 @@ impl Builder {
         };
         let usual = Around::default();
         let mut setup = Setup::embedded(&self.place, sources, &surroundings, &*usual.random)?;
+        if setup.asks_handlers(&mount) {
+            return Err(BuildError::Handlers(mount));
+        }
         for Role { name, inherits, permissions } in self.roles {
             setup.config.roles.insert(name, config::Role { inherits, permissions });
         }
@@ -230,7 +239,7 @@ impl Builder {
             Embedded::Memory => assembled.engine.start_alone(),
             Embedded::Configured | Embedded::Directory(_) => assembled.engine.start(),
         }
-        Doorward::over(assembled, &setup, self.mount.as_deref().unwrap_or(NATIVE))
+        Doorward::over(assembled, &setup, &mount)
     }
 
     fn put(mut self, key: &str, value: SecretText) -> Self {

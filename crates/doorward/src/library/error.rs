@@ -108,4 +108,11 @@ pub enum BuildError {
         "there is no mount {0:?}; the configuration's [mounts] names them, and \"native\" is always there"
     )]
     NoMount(String),
+    /// [`Builder::mount`](crate::Builder::mount) names one where a platform's handlers decide what callers may do. They are asked about
+    /// LangGraph's things, and leave that extractors ask for is about the application's.
+    #[error(
+        "the mount {0:?} lets the handlers of its langgraph.json decide what callers may do, and they know nothing of an application's \
+         routes; name another mount, or leave auth out of its langgraph.json"
+    )]
+    Handlers(String),
 }

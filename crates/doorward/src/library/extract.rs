@@ -6,12 +6,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use doorward_core::authz::catalogue::{Action, ActionDef};
+use doorward_core::authz::catalogue::{Access, Action, ActionDef};
 use doorward_core::authz::filter::Filter;
 use doorward_core::authz::{RoleName, Target};
 use doorward_core::error::codes;
 use doorward_core::operation::Grant;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 
 use super::arrived::Arrived;
 use super::caller::Caller;
@@ -39,10 +40,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
     /// `credentials_missing`; `internal` without the layer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let arrived = arrived(parts)?;
-        if arrived.call.auth.is_anonymous() {
+        if arrived.call().auth.is_anonymous() {
             return Err(doorward_core::Error::new(codes::CREDENTIALS_MISSING).into());
         }
-        Ok(Self(Caller::new(arrived.call.clone())))
+        Ok(Self(Caller::new(arrived.call().clone())))
     }
 }
 
@@ -53,12 +54,14 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Principal {
     /// `internal` without the layer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>> {
         let arrived = arrived(parts)?;
-        let known = !arrived.call.auth.is_anonymous();
-        Ok(known.then(|| Self(Caller::new(arrived.call.clone()))))
+        let known = !arrived.call().auth.is_anonymous();
+        Ok(known.then(|| Self(Caller::new(arrived.call().clone()))))
     }
 }
 
 /// Leave to do `A`: the handler does not run without it.
+///
+/// An action that is no reading is refused to what another site's page had a browser send, by whatever method.
 ///
 /// It says that the caller may do `A` at all, and [`filter`](Self::filter) to which things: where a role allows it for the holder's own
 /// things, apply the filter to what is listed, and [`must_reach`](Self::must_reach) to what was found. Nobody's thing, such as a
@@ -85,7 +88,7 @@ impl<A: Action> RequirePermission<A> {
     /// Who was given leave.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::new(self.leave.arrived.call.clone())
+        Caller::new(self.leave.arrived.call().clone())
     }
 
     /// Which things the action reaches: everything, or what one owner owns. It goes into the application's own query.
@@ -108,7 +111,7 @@ impl<R: RoleName> RequireRole<R> {
     /// Who has the role.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::new(self.leave.arrived.call.clone())
+        Caller::new(self.leave.arrived.call().clone())
     }
 }
 
@@ -116,10 +119,12 @@ impl<S: Send + Sync, A: Action> FromRequestParts<S> for RequirePermission<A> {
     type Rejection = Error;
 
     /// # Errors
-    /// `credentials_missing`, `scope_missing`, `forbidden`, `rate_limited`; `internal` without the layer, and for an action that the builder was
-    /// not told of.
+    /// `credentials_missing`, `scope_missing`, `forbidden`, `rate_limited`; `cross_site` where it changes something and another site's page
+    /// had a browser send it; `internal` without the layer, for an action that the builder was not told of, and for one that a limit by
+    /// address is about where nobody says the address.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let leave = Leave::ask(arrived(parts)?, A::DEF).await?;
+        let page = (A::DEF.access != Access::Read).then_some((&parts.method, &parts.headers));
+        let leave = Leave::ask(arrived(parts)?, A::DEF, page).await?;
         Ok(Self { leave, action: PhantomData })
     }
 }
@@ -128,12 +133,13 @@ impl<S: Send + Sync, R: RoleName> FromRequestParts<S> for RequireRole<R> {
     type Rejection = Error;
 
     /// # Errors
-    /// `credentials_missing`, `scope_missing`, `forbidden`; `internal` without the layer, and for a role that is not defined.
+    /// `credentials_missing`, `scope_missing`, `forbidden`, `rate_limited`; `internal` as there, and for a role that is not defined.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let arrived = arrived(parts)?;
         let undefined = || Error::internal(&format!("the role {:?} is not defined: Builder::role", R::NAME));
         let action = arrived.admission.engine().roles().being::<R>().ok_or_else(undefined)?;
-        let leave = Leave::ask(arrived, action).await?;
+        // To be somebody changes nothing; what the handler does is told by the method alone.
+        let leave = Leave::ask(arrived, action, None).await?;
         Ok(Self { leave, role: PhantomData })
     }
 }
@@ -154,10 +160,16 @@ struct Leave {
 }
 
 impl Leave {
-    async fn ask(arrived: Arc<Arrived>, action: &'static ActionDef) -> Result<Self> {
-        let call = &arrived.call;
-        arrived.admission.count(call, &[action]).await?;
-        let grant = call.permit_for(action, Target::any()).map_err(|error| {
+    /// `changes` is what the request came with, where the action changes something.
+    async fn ask(
+        arrived: Arc<Arrived>,
+        action: &'static ActionDef,
+        changes: Option<(&Method, &HeaderMap)>,
+    ) -> Result<Self> {
+        // 1. Counted first, so that what is refused counts too.
+        arrived.count(action).await?;
+        // 2. Nobody in particular is told to come back with a credential, whoever's page it was.
+        let grant = arrived.call().permit_for(action, Target::any()).map_err(|error| {
             // An action that nobody declared is nobody's to do; that is the application's fault and no caller's.
             if arrived.admission.engine().roles().catalogue().knows(action) {
                 Error::from(error)
@@ -165,7 +177,12 @@ impl Leave {
                 Error::internal(&format!("the action {action} is not declared: Builder::actions"))
             }
         })?;
-        if let Err(error) = grant.begun().await {
+        // 3. Before anything is written of its having begun.
+        let begun = match changes.map_or(Ok(()), |page| arrived.changes(page)) {
+            Ok(()) => grant.begun().await,
+            refused => refused,
+        };
+        if let Err(error) = begun {
             return match grant.close::<Infallible>(Err(error)) {
                 Err(error) => Err(error.into()),
                 Ok(never) => match never {},

@@ -7,8 +7,7 @@ use std::task::{Context, Poll};
 
 use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
-use doorward_core::operation::Call;
-use doorward_server::Admission;
+use doorward_server::{Admission, Admitted};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
@@ -25,7 +24,9 @@ type AddressOf = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 ///
 /// 1. A bad credential is refused, never taken for none; two different ones are refused.
 /// 2. Without a credential the answer is 401, unless the layer is [`optional`](Self::optional).
-/// 3. What a foreign page had a browser send with our cookie is refused.
+/// 3. What a foreign page had a browser send with our cookie is refused where it changes something: by `POST` and its like whatever the
+///    route, by `GET` where the handler asks leave for an action that does ([`RequirePermission`](crate::RequirePermission)). A `GET` that
+///    changes something without is open to any page that links to it.
 /// 4. The answer gets `X-Request-Id`; refusals of extractors and services get it in their body.
 ///
 /// It stands before the routes that were added to the router before it. With axum's `layer` those of the fallback are among them, with
@@ -50,8 +51,8 @@ impl Protect {
         self
     }
 
-    /// Says where the address of the connection stands. Without it addresses are in no audit line, failures are counted together, and no proxy
-    /// is believed.
+    /// Says where the address of the connection stands. Without it addresses are in no audit line, failures are counted together, no proxy
+    /// is believed, and what a limit by address is about answers 500.
     ///
     /// ```
     /// # fn f(doorward: &doorward::Doorward) -> doorward::Protect {
@@ -134,9 +135,9 @@ async fn ask(protect: Protect, mut head: Parts) -> Result<(Parts, Arc<Arrived>),
     let id = admission.request_id();
     let peer = address_of.and_then(|of| of(&head.extensions));
     let asked = admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
-    match asked.and_then(|call| demanded(call, demands)) {
-        Ok(call) => {
-            let arrived = Arc::new(Arrived::new(admission, call));
+    match asked.and_then(|admitted| demanded(admitted, demands)) {
+        Ok(admitted) => {
+            let arrived = Arc::new(Arrived::new(admission, admitted));
             head.extensions.insert(Arc::clone(&arrived));
             Ok((head, arrived))
         }
@@ -181,9 +182,9 @@ where
     }
 }
 
-fn demanded(call: Call, demands: bool) -> Result<Call, Failed> {
-    if demands && call.auth.is_anonymous() {
+fn demanded(admitted: Admitted, demands: bool) -> Result<Admitted, Failed> {
+    if demands && admitted.call.auth.is_anonymous() {
         return Err(Failed::new(codes::CREDENTIALS_MISSING));
     }
-    Ok(call)
+    Ok(admitted)
 }

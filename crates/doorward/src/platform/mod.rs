@@ -15,7 +15,7 @@ use doorward_protocols::json::{self, Limits};
 pub use langgraph::ProjectModel;
 use serde_json::{Map, Value};
 
-use crate::config::Problem;
+use crate::config::{Problem, SurfaceKind};
 
 /// What a platform's own configuration means for Doorward.
 pub struct Platform {
@@ -29,6 +29,13 @@ pub struct Platform {
     pub model: Option<ProjectModel>,
     /// What the operator should know; each a sentence.
     pub warnings: Vec<String>,
+}
+
+impl Platform {
+    /// Whether its handlers also say what callers may do, at a mount of this surface: LangGraph's do.
+    pub(crate) fn decides_at(&self, surface: SurfaceKind) -> bool {
+        surface == SurfaceKind::LangGraph && matches!(self.auth, Auth::Custom(_))
+    }
 }
 
 /// The process's variables.

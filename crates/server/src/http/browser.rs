@@ -96,6 +96,13 @@ pub(crate) fn own_origin(headers: &HeaderMap, public: Option<&str>) -> bool {
     is_ours(origin, headers, public)
 }
 
+/// Whether the browser says that nobody but our own origin had a part in the request, redirects among them. Unlike `none`: whoever types an
+/// address may be sent on from there.
+fn is_of_same_origin(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    sites.next().is_some_and(|site| site == "same-origin") && sites.next().is_none()
+}
+
 fn is_ours(origin: &str, headers: &HeaderMap, public: Option<&str>) -> bool {
     match (public, headers.get(HOST).and_then(|host| host.to_str().ok())) {
         (Some(public), _) => origin == public,
@@ -184,20 +191,38 @@ pub(crate) fn check(
     public: Option<&str>,
     listed: impl Fn(&HeaderValue) -> bool,
 ) -> Result<()> {
-    let Brought { method, headers, explicit } = *brought;
-    let upgrade = headers.contains_key(UPGRADE);
-    if explicit || (method.is_safe() && !upgrade) {
+    if brought.method.is_safe() && !brought.headers.contains_key(UPGRADE) {
         return Ok(());
     }
+    check_change(call, brought, public, listed)
+}
+
+/// As [`check`], for what is known to change something whatever its method. Browsers name no `Origin` where they look, and add no header
+/// of a page's where they show what a link leads to: there it has to do that they say themselves that the whole way was within our origin.
+///
+/// # Errors
+/// As there.
+pub(crate) fn check_change(
+    call: &Call,
+    brought: &Brought<'_>,
+    public: Option<&str>,
+    listed: impl Fn(&HeaderValue) -> bool,
+) -> Result<()> {
+    let Brought { method, headers, explicit } = *brought;
+    if explicit {
+        return Ok(());
+    }
+    let upgrade = headers.contains_key(UPGRADE);
     if !call.auth.ambient {
         let own_origin = !foreign(headers, public, listed);
         let provenance = Provenance { own_origin, says_origin: true, csrf_token: None, needs_token: false };
         return call.made_by_own_page(provenance);
     }
     let csrf_token = headers.get(X_CSRF_TOKEN).and_then(|value| value.to_str().ok());
-    // A page cannot add headers to the request that opens a WebSocket; its origin has to do.
-    let needs_token = !upgrade;
-    let own_origin = own_origin(headers, public);
+    // A page cannot add headers to the request that opens a WebSocket; its origin has to do. Nor can a link.
+    let looks = method.is_safe() && !upgrade;
+    let needs_token = !(upgrade || (looks && is_shown_as_a_page(headers)));
+    let own_origin = own_origin(headers, public) || (looks && is_of_same_origin(headers));
     call.made_by_own_page(Provenance {
         own_origin,
         says_origin: says_origin(headers),

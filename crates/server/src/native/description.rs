@@ -4,9 +4,8 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use doorward_core::error::Result;
-use doorward_core::random;
-use doorward_protocols::encoding::base64url_encode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use doorward_protocols::html::hash_source;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -22,10 +21,43 @@ use crate::request::Request;
 pub(crate) struct Shown(OnceLock<Kept>);
 
 struct Kept {
-    document: Bytes,
+    document: Text,
+    page: Text,
+    /// What browsers let the page do.
+    policy: PagePolicy,
+}
+
+/// A text that answers share.
+struct Text {
+    media: &'static str,
+    bytes: Bytes,
     etag: HeaderValue,
-    /// The page before and behind what differs each time.
-    page: (String, String),
+}
+
+impl Text {
+    fn new(media: &'static str, text: String) -> Self {
+        // It tells one text from another and keeps nobody from anything.
+        let etag = format!("\"{}\"", Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).simple());
+        Self { media, bytes: text.into(), etag: header_value(&etag) }
+    }
+
+    /// The text, or that whoever asks has it.
+    fn answer(&self, headers: &HeaderMap) -> Answer {
+        let has_it = headers.get_all(IF_NONE_MATCH).iter().any(|value| {
+            let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
+            named.map(|one| one.trim_start_matches("W/")).any(|one| one == "*" || self.etag == *one)
+        });
+        let body = if has_it { Body::empty() } else { Body::full(self.bytes.clone()) };
+        let mut answer = Response::new(body);
+        if has_it {
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(self.media));
+        }
+        answer.headers_mut().insert(ETAG, self.etag.clone());
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        answer
+    }
 }
 
 impl Shown {
@@ -33,11 +65,15 @@ impl Shown {
     fn at(&self, server: &str) -> &Kept {
         self.0.get_or_init(|| {
             let document = openapi::document(&api(), server);
-            let text = document.to_string();
-            // It tells one text from another and keeps nobody from anything.
-            let etag = format!("\"{}\"", Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).simple());
-            let page = (openapi::before_style(&document), openapi::after_style(&document));
-            Kept { document: text.into(), etag: header_value(&etag), page }
+            let policy = format!(
+                "default-src 'none'; style-src {}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+                hash_source(openapi::STYLE)
+            );
+            Kept {
+                page: Text::new("text/html; charset=utf-8", openapi::page(&document)),
+                document: Text::new("application/json", document.to_string()),
+                policy: PagePolicy(policy),
+            }
         })
     }
 }
@@ -52,45 +88,31 @@ fn server(request: &Request) -> String {
     }
 }
 
+const WHICH: Header = Header { name: "ETag", always: true, notes: "Which description it is." };
+const NOT_MODIFIED: Also =
+    Also { status: 304, media: None, headers: &[], notes: "It is what `If-None-Match` names." };
+
 pub(super) static DOCUMENT: Described<Nothing, Map<String, Value>> =
     Described::new("readDescription", &tags::DESCRIPTION, "This API as OpenAPI 3.1")
         .answers(200)
-        .headers(&[Header { name: "ETag", always: true, notes: "Which description it is." }])
-        .also(&[Also { status: 304, media: None, headers: &[], notes: "It is what `If-None-Match` names." }]);
+        .headers(&[WHICH])
+        .also(&[NOT_MODIFIED]);
 
 /// `GET /v1/openapi.json`
 pub(super) async fn document(request: Request) -> Result<Answer> {
-    let kept = request.site.description.at(&server(&request));
-    let has_it = request.headers.get_all(IF_NONE_MATCH).iter().any(|value| {
-        let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
-        named.map(|one| one.trim_start_matches("W/")).any(|one| one == "*" || kept.etag == *one)
-    });
-    let body = if has_it { Body::empty() } else { Body::full(kept.document.clone()) };
-    let mut answer = Response::new(body);
-    if has_it {
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    answer.headers_mut().insert(ETAG, kept.etag.clone());
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Ok(answer)
+    Ok(request.site.description.at(&server(&request)).document.answer(&request.headers))
 }
 
 pub(super) static PAGE: Described =
     Described::new("readDescriptionAsPage", &tags::DESCRIPTION, "This API as a page")
         .status(200)
-        .also(&[Also::PAGE]);
+        .headers(&[WHICH])
+        .also(&[Also::PAGE, NOT_MODIFIED]);
 
 /// `GET /v1/docs`
 pub(super) async fn page(request: Request) -> Result<Answer> {
-    let (before, after) = &request.site.description.at(&server(&request)).page;
-    let nonce = base64url_encode(&random::bytes::<16>(request.engine.random()));
-    let mut answer = Response::new(Body::full(format!("{before}{nonce}{after}")));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    answer.extensions_mut().insert(PagePolicy(policy));
+    let kept = request.site.description.at(&server(&request));
+    let mut answer = kept.page.answer(&request.headers);
+    answer.extensions_mut().insert(kept.policy.clone());
     Ok(answer)
 }

@@ -18,7 +18,7 @@ mod words;
 
 pub(crate) use document::document;
 pub(crate) use operation::{Also, Api, Described, Facts, Header, Nothing, Parameter, Tag, Values};
-pub(crate) use page::{after_style, before_style};
+pub(crate) use page::{STYLE, page};
 pub(crate) use words::{Content, Hidden, SecondsOrNever};
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::markup::{inline, kind, list, members, path, plain, prose, referred, row};
 
-const STYLE: &str = ":root{color-scheme:light dark;--ground:#f4f5f7;--sheet:#fff;--ink:#1c2733;--soft:#4a5866;--line:#d9dee4;\
+/// The whole of the style that the page has.
+pub(crate) const STYLE: &str = ":root{color-scheme:light dark;--ground:#f4f5f7;--sheet:#fff;--ink:#1c2733;--soft:#4a5866;--line:#d9dee4;\
 --link:#1859b3;--code:#eef1f4;--get:#1859b3;--post:#1d6b3a;--patch:#7a4b00;--delete:#b3261e}\
 @media (prefers-color-scheme:dark){:root{--ground:#12161b;--sheet:#1c222a;--ink:#e6eaee;--soft:#aab6c2;--line:#36404b;\
 --link:#8ab8ff;--code:#262e38;--get:#8ab8ff;--post:#7fd6a0;--patch:#f0bd6a;--delete:#ff8a80}}\
@@ -30,17 +31,8 @@ a:focus-visible,summary:focus-visible{outline:3px solid var(--link);outline-offs
 
 const METHODS: [&str; 6] = ["get", "post", "put", "patch", "delete", "options"];
 
-/// The page up to the nonce of its style.
-pub(crate) fn before_style(document: &Value) -> String {
-    let title = title(document);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\n<style nonce=\""
-    )
-}
-
-/// The page from behind the nonce of its style.
-pub(crate) fn after_style(document: &Value) -> String {
+/// The page. It is the same each time.
+pub(crate) fn page(document: &Value) -> String {
     let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
     let links = tags.iter().map(|tag| {
         let name = tag["name"].as_str().unwrap_or_default();
@@ -48,9 +40,11 @@ pub(crate) fn after_style(document: &Value) -> String {
     });
     let sections: String = tags.iter().map(|tag| section(document, tag)).collect();
     format!(
-        "\">{STYLE}</style></head>\n<body>\n<div class=\"page\">\n<nav aria-label=\"Contents\"><ul>\
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title>\n<style>{STYLE}</style></head>\n<body>\n<div class=\"page\">\n<nav aria-label=\"Contents\"><ul>\
          <li><a href=\"#how-to-authenticate\">How to authenticate</a></li>{}<li><a href=\"#schemas\">Schemas</a></li></ul></nav>\n\
          <main>\n{}{sections}{}</main>\n</div>\n</body>\n</html>\n",
+        title(document),
         links.collect::<String>(),
         beginning(document),
         schemas(document)

@@ -143,7 +143,7 @@ fn a_mount_elsewhere_is_said_to_be_there() {
 #[test]
 fn the_page_has_every_operation_and_no_script_and_links_lead_somewhere() {
     let document = described();
-    let page = format!("{}nonce{}", before_style(&document), after_style(&document));
+    let page = page(&document);
     for (_, _, operation) in operations(&document) {
         let id = operation["operationId"].as_str().unwrap();
         assert!(page.contains(&format!("id=\"op-{id}\"")), "{id}");
@@ -165,7 +165,7 @@ fn the_page_has_every_operation_and_no_script_and_links_lead_somewhere() {
 fn what_comes_from_outside_is_text_on_the_page() {
     let mut document = document(&native::api(), "https://a.example/\"><b>");
     document["info"]["title"] = "<i>".into();
-    let page = format!("{}nonce{}", before_style(&document), after_style(&document));
+    let page = page(&document);
     assert!(!page.contains("\"><b>") && !page.contains("<i>"));
     assert!(page.contains("&lt;i&gt;"));
 }

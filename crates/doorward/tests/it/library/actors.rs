@@ -66,6 +66,27 @@ async fn strangers_make_no_accounts_unless_the_application_says_so() {
 }
 
 #[tokio::test]
+async fn open_sign_up_is_for_the_mount_that_counts_in_whatever_order_they_are_named() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("app.toml");
+    std::fs::write(&file, "[mounts.app]\nsurface = \"agentflow\"\n").expect("written");
+    let at = || builder().config_file(&file);
+    for (name, builder) in [
+        ("before", at().open_sign_up().mount("app")),
+        ("behind", at().mount("app").open_sign_up()),
+        ("alone", at().open_sign_up()),
+    ] {
+        let doorward = builder.build().await.expect("builds");
+        let nobody = doorward.nobody(None).await.expect("nobody is somebody");
+        assert!(nobody.sign_up(ann()).await.is_ok(), "{name}");
+    }
+    // Only there.
+    let doorward = at().mount("app").build().await.expect("builds");
+    let nobody = doorward.nobody(None).await.expect("nobody is somebody");
+    assert_eq!(refused(nobody.sign_up(ann())).await, "sign_up_closed");
+}
+
+#[tokio::test]
 async fn a_token_is_issued_verified_and_over_when_it_ends_or_is_revoked() {
     let clock = Arc::new(ManualClock::new(1_800_000_000_000));
     let doorward = builder().clock(Arc::clone(&clock) as _).build().await.expect("builds");

@@ -35,6 +35,19 @@ async fn what_cannot_be_built_says_what_to_do() {
     }
 }
 
+#[tokio::test]
+async fn a_mount_whose_handlers_decide_is_no_mount_for_an_application() {
+    let home = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).expect("written");
+    write("auth.py", "auth = None\n");
+    write("langgraph.json", "{\"graphs\": {}, \"auth\": {\"path\": \"./auth.py:auth\"}}");
+    write("app.toml", "[mounts.graph]\nsurface = \"langgraph\"\nlanggraph = \"langgraph.json\"\n");
+    // Before a process of theirs is started, which would refuse this file.
+    let built = Doorward::builder().in_memory().config_file(home.path().join("app.toml")).mount("graph");
+    let said = why(built).await;
+    assert!(said.contains("\"graph\"") && said.contains("name another mount"), "{said}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn state_that_others_can_read_is_refused_as_for_a_server() {

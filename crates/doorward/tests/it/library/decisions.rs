@@ -248,17 +248,62 @@ async fn an_action_that_changes_something_has_its_line_before_the_handler_runs()
     assert!(was_there.load(Ordering::SeqCst));
 }
 
-#[tokio::test]
-async fn the_operators_limits_count_an_applications_actions_too() {
-    let doorward = builder()
-        .setting("rate_limits.reports.actions", "report:read")
-        .setting("rate_limits.reports.by", "account")
+/// Two requests for reports, counted together by this.
+async fn limited(by: &str, actions: &str) -> Doorward {
+    builder()
+        .setting("rate_limits.reports.actions", actions)
+        .setting("rate_limits.reports.by", by)
         .setting("rate_limits.reports.requests", "2")
         .setting("rate_limits.reports.window_s", "3600")
         .clock(Arc::new(doorward::ManualClock::new(1_800_000_000_000)))
         .build()
         .await
-        .expect("builds");
+        .expect("builds")
+}
+
+#[tokio::test]
+async fn a_limit_counts_a_request_once_however_many_extractors_it_is_about() {
+    type Reads = RequirePermission<report::Read>;
+    type Creates = RequirePermission<report::Create>;
+    for path in ["/twice", "/both", "/attempts"] {
+        let doorward = limited("account", "report:*").await;
+        let app = Router::new()
+            .route("/twice", on_get(async |_: Reads, _: Reads| "ran"))
+            .route("/both", on_get(async |_: Reads, _: Creates| "ran"))
+            .route("/attempts", on_get(async |_: Result<Reads, Error>, _: Reads| "ran"))
+            .layer(doorward.layer());
+        let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+        for _ in 0..2 {
+            assert_eq!(get(&app, path, &key).await.body, "ran", "{path}");
+        }
+        assert_eq!(get(&app, path, &key).await.is(), code(429, "rate_limited"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_by_address_counts_nobody_together_with_those_whose_address_is_as_unknown() {
+    let doorward = limited("address", "report:read").await;
+    let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let untold = app(&doorward);
+    let refused = get(&untold, "/reports", &key).await;
+    assert_eq!(refused.is(), code(500, "internal"));
+    assert!(!refused.body.contains("address"), "what is wrong is for the log: {}", refused.body);
+    assert_eq!(ask(&untold, "POST", "/reports", &key).await.status, StatusCode::OK, "another action");
+    let from = |last: u8| {
+        let layer = doorward.layer().address_of(move |_| Some([192, 0, 2, last].into()));
+        Router::new().route("/reports", on_get(list)).layer(layer)
+    };
+    let (one, other) = (from(1), from(2));
+    for _ in 0..2 {
+        assert_eq!(get(&one, "/reports", &key).await.status, StatusCode::OK);
+    }
+    assert_eq!(get(&one, "/reports", &key).await.is(), code(429, "rate_limited"));
+    assert_eq!(get(&other, "/reports", &key).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_operators_limits_count_an_applications_actions_too() {
+    let doorward = limited("account", "report:read").await;
     let app = app(&doorward);
     let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
     for _ in 0..2 {

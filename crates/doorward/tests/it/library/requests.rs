@@ -6,7 +6,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::{get as on_get, post};
-use doorward::{Doorward, Principal, RequirePermission, Revoked};
+use doorward::{
+    Doorward, Login, NewUser, Principal, RequirePermission, RequireRole, Revoked, SecretText, Target, roles,
+};
 use http::Request;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 
@@ -134,6 +136,102 @@ async fn what_a_foreign_page_sends_with_nothing_but_a_browser_is_refused_where_i
     };
     assert_eq!(send(&open, from("cross-site")).await.is(), code(403, "cross_site"));
     assert_eq!(send(&open, from("same-origin")).await.body, "ran");
+}
+
+/// What a browser says of a page that it shows for a link on a page from there.
+fn led_from(site: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]
+}
+
+#[tokio::test]
+async fn a_foreign_page_changes_nothing_by_a_link_that_a_browser_follows_with_our_cookie() {
+    let doorward = embedded().await;
+    let password = "correct horse battery staple 7";
+    let new = NewUser {
+        username: Some("ann".into()),
+        password: Some(SecretText::new(password.into())),
+        roles: vec!["user".into()],
+        ..NewUser::default()
+    };
+    doorward.system("test").create_user(new).await.expect("made");
+    let permit = doorward.nobody(None).await.and_then(|nobody| nobody.permit(Target::any())).expect("may");
+    let login = Login {
+        login: "ann".into(),
+        password: password.into(),
+        client: None,
+        scope: None,
+        source: None,
+        device: None,
+    };
+    let stay = doorward.engine().sessions().login_browser(permit, login).await.expect("logs in");
+    let cookie = format!("__Host-doorward-session={}", stay.cookie.expose());
+    let app = Router::new()
+        .route("/read", on_get(async |_: RequirePermission<report::Read>| "ran"))
+        .route(
+            "/create",
+            on_get(async |_: RequirePermission<report::Create>| "ran")
+                .post(async |_: RequirePermission<report::Create>| "ran"),
+        )
+        .route("/role", on_get(async |_: RequireRole<roles::User>| "ran"))
+        .layer(doorward.layer().optional());
+    let token = ("x-csrf-token", stay.csrf_token.as_str());
+    let (host, origin) = (("host", "app.example"), ("origin", "https://app.example"));
+    let own = |mode, dest| {
+        vec![("sec-fetch-site", "same-origin"), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)]
+    };
+    let with = |mut said: Vec<_>, more| {
+        said.push(more);
+        said
+    };
+    let refused = || code(403, "cross_site");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for (name, method, path, said, expected) in [
+        ("another site's link", "GET", "/create", led_from("cross-site"), refused()),
+        ("a sibling's link", "GET", "/create", led_from("same-site"), refused()),
+        (
+            "an address that somebody typed, and what it leads to",
+            "GET",
+            "/create",
+            led_from("none"),
+            refused(),
+        ),
+        ("nothing is said", "GET", "/create", vec![], refused()),
+        ("an image on a page of ours", "GET", "/create", own("no-cors", "image"), refused()),
+        ("a script of ours without the token", "GET", "/create", own("cors", "empty"), refused()),
+        ("a foreign script with the token", "GET", "/create", with(led_from("cross-site"), token), refused()),
+        ("a script of ours", "GET", "/create", with(own("cors", "empty"), token), code(200, "")),
+        ("a link of ours", "GET", "/create", led_from("same-origin"), code(200, "")),
+        ("a browser that names the origin alone", "GET", "/create", vec![host, origin, token], code(200, "")),
+        (
+            "a form of ours",
+            "POST",
+            "/create",
+            vec![host, origin, token, form],
+            code(415, "unsupported_media_type"),
+        ),
+        ("another site's link to what is read", "GET", "/read", led_from("cross-site"), code(200, "")),
+        ("a role says nothing of what is done", "GET", "/role", led_from("cross-site"), code(200, "")),
+    ] {
+        let mut request = Request::builder().method(method).uri(path).header("cookie", &cookie);
+        for (header, value) in said {
+            request = request.header(header, value);
+        }
+        let answered = send(&app, request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(answered.is(), expected, "{name}");
+    }
+    let (_, key) = with_key(&doorward, "bob", &["user"], &["*"]).await;
+    let key = format!("Bearer {key}");
+    for (name, credential, expected) in [
+        ("a key is sent by no browser by itself", Some(&key), code(200, "")),
+        ("nobody has to come back with a credential", None, code(401, "credentials_missing")),
+    ] {
+        let mut request = Request::builder().uri("/create").header("sec-fetch-site", "cross-site");
+        if let Some(credential) = credential {
+            request = request.header(AUTHORIZATION, credential);
+        }
+        let answered = send(&app, request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(answered.is(), expected, "{name}");
+    }
 }
 
 #[tokio::test]
