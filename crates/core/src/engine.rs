@@ -214,8 +214,20 @@ impl Engine {
     /// # Errors
     /// The store's.
     pub async fn stop(&self, patience: Duration) -> Result<()> {
-        let idle = tokio::time::timeout(patience, self.0.working.closed());
-        if idle.await.is_err() {
+        self.stop_by(tokio::time::sleep(patience)).await
+    }
+
+    /// As [`Engine::stop`], waiting until `enough` is over: work in flight is told to end then.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn stop_by(&self, enough: impl Future<Output = ()>) -> Result<()> {
+        let is_idle = tokio::select! {
+            biased;
+            () = self.0.working.closed() => true,
+            () = enough => false,
+        };
+        if !is_idle {
             self.memory().live.end_all();
             // What was told to end needs a moment to write that it did.
             let _ = tokio::time::timeout(Duration::from_secs(2), self.0.working.closed()).await;

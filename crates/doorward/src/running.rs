@@ -11,6 +11,7 @@ use doorward_server::{
     At, Bound, CountBy, ForwardAuth, Graphs, Listening, MountAt, RateLimit, ServerSettings, Sockets,
     Telemetry, Tls,
 };
+use tokio::time::Instant;
 
 use crate::administrator;
 use crate::assemble::{self, Assembled, Mounted, assemble, assemble_with};
@@ -27,18 +28,13 @@ use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
-use crate::signals::{self, End, Signals};
+use crate::signals::{self, End, Over, Signals};
 use crate::start_up;
 use crate::succession::{self, Predecessor, Program};
 use crate::supabase;
 use crate::supervisor::Supervisor;
 use crate::telemetry;
 use crate::walkthrough;
-
-/// How long runs that outlive their request may still take once the server stops.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The same where another process serves meanwhile, so that nobody waits for it.
-const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
 
 /// Runs a server until it is told to stop.
 ///
@@ -140,7 +136,7 @@ async fn live(
     announced: Announced<'_>,
 ) -> Result<(), Failure> {
     // The signals are taken over before anything is begun, so that none can end the process half-way.
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let program = Program::of_process()?;
     if predecessor.is_some() {
         same_schema(setup)?;
@@ -160,27 +156,25 @@ async fn live(
     assembled.engine.start();
     start_up::begin(&assembled, &bound).await?;
     let mounts = addresses(scheme(setup), &bound.addresses(), &places);
-    let begun = Begun { signals, program, supervisor, certificates, predecessor };
+    let begun = Begun { signals: &mut signals, program, supervisor, certificates, predecessor };
     let served = announce_and_serve(setup, &assembled, bound, &mounts, announced, begun).await;
-    let patience = match served {
-        Ok(End::HandedOver(_)) => PATIENCE_BESIDE_ANOTHER,
-        _ => PATIENCE,
-    };
-    let stopped = assembled.engine.stop(patience).await;
+    // What keeps it from serving lets nothing go on.
+    let until = served.as_ref().map_or_else(|_| Instant::now(), |over| over.until);
+    let stopped = assembled.engine.stop_by(signals.enough(until)).await;
     if let Some(exporter) = exporter {
         exporter.end().await;
     }
     let served = served?;
     stopped?;
-    if let End::HandedOver(successor) = served {
+    if let End::HandedOver(successor) = served.end {
         successor.done();
     }
     Ok(())
 }
 
 /// What a server that is about to serve has begun.
-struct Begun {
-    signals: Signals,
+struct Begun<'s> {
+    signals: &'s mut Signals,
     program: Program,
     supervisor: Supervisor,
     certificates: Option<Certificates>,
@@ -206,8 +200,8 @@ async fn announce_and_serve(
     bound: Bound,
     mounts: &BTreeMap<String, String>,
     Announced { ready_file, json }: Announced<'_>,
-    begun: Begun,
-) -> Result<End, Failure> {
+    begun: Begun<'_>,
+) -> Result<Over, Failure> {
     let native = &assembled.mounts.first().expect("a native mount is always there").config.name;
     let url = mounts.get(native).expect("every mount has an address").as_str();
     let key = match setup.mode {
@@ -268,11 +262,11 @@ async fn announce_and_serve(
         signals::ignore_hang_up()?;
     }
     let leave_after = Duration::from_secs(setup.config.server.leave_after_s);
-    let end = signals.during(bound, &program, &supervisor, leave_after).await?;
+    let over = signals.during(bound, &program, &supervisor, leave_after).await?;
     if let Some(key) = key {
         administrator::end_dev_key(assembled, &key).await?;
     }
-    Ok(end)
+    Ok(over)
 }
 
 fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {

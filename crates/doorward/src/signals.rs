@@ -2,7 +2,7 @@
 //!
 //! | signal | means |
 //! |---|---|
-//! | `SIGTERM`, `SIGINT` | finish what was taken and stop; once more: leave at once |
+//! | `SIGTERM`, `SIGINT` | finish what was taken and stop; once more, or once another process serves: leave at once |
 //! | `SIGUSR2` | start the program anew and hand the listeners to it ([`crate::succession`]) |
 //! | `SIGHUP` | read the certificate again ([`crate::certificates`]) |
 
@@ -14,9 +14,15 @@ use std::time::Duration;
 use doorward_server::Bound;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 use crate::succession::{Program, Successor};
 use crate::supervisor::Supervisor;
+
+/// How long what outlives its request may still take once the server stops.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same, and what was taken before it, where another process serves meanwhile, so that nobody waits for it.
+const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
 
 /// How a server ended.
 pub(crate) enum End {
@@ -24,6 +30,18 @@ pub(crate) enum End {
     Stopped,
     /// Another process serves in its place.
     HandedOver(Box<Successor>),
+}
+
+/// A server that takes nothing more, and until when what goes on may go on.
+pub(crate) struct Over {
+    pub(crate) end: End,
+    pub(crate) until: Instant,
+}
+
+impl Over {
+    fn now(end: End) -> Self {
+        Self { end, until: Instant::now() + PATIENCE }
+    }
 }
 
 /// The signals that end or replace the process.
@@ -77,17 +95,25 @@ impl Signals {
         Ok(Self { stop, replace: signal(SignalKind::user_defined2())? })
     }
 
+    /// Waits until what goes on has had its time, or somebody wants the process gone at once.
+    pub(crate) async fn enough(&mut self, until: Instant) {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = self.stop.told() => tracing::warn!("leaving at once"),
+        }
+    }
+
     /// Serves until one of them ends that.
     ///
     /// # Errors
     /// The system has no descriptors to keep for a successor.
     pub(crate) async fn during(
-        mut self,
+        &mut self,
         bound: Bound,
         program: &Program,
         supervisor: &Supervisor,
         leave_after: Duration,
-    ) -> io::Result<End> {
+    ) -> io::Result<Over> {
         let (life, sockets) = (bound.life(), bound.sockets()?);
         let (stopping, stopped) = oneshot::channel::<()>();
         let running = bound.run(async move {
@@ -96,9 +122,10 @@ impl Signals {
         });
         tokio::pin!(running);
         let end = tokio::select! {
-            () = &mut running => return Ok(End::Stopped),
+            () = &mut running => return Ok(Over::now(End::Stopped)),
             end = self.ended(program, &sockets) => end,
         };
+        let handed_over_at = Instant::now();
         // Kept open here, they would go on taking connections that nobody answers.
         drop(sockets);
         match &end {
@@ -111,7 +138,7 @@ impl Signals {
                         leave_after.as_secs()
                     );
                     tokio::select! {
-                        () = &mut running => return Ok(end),
+                        () = &mut running => return Ok(Over::now(end)),
                         () = tokio::time::sleep(leave_after) => {}
                         () = self.stop.told() => {}
                     }
@@ -130,9 +157,15 @@ impl Signals {
         let _ = stopping.send(());
         tokio::select! {
             () = running => {}
-            () = self.stop.told() => tracing::warn!("leaving at once"),
+            () = self.stop.told() => {
+                tracing::warn!("leaving at once");
+                return Ok(Over { end, until: Instant::now() });
+            }
         }
-        Ok(end)
+        Ok(match end {
+            End::Stopped => Over::now(end),
+            End::HandedOver(_) => Over { end, until: handed_over_at + PATIENCE_BESIDE_ANOTHER },
+        })
     }
 
     /// Waits for what ends the service of this process. A successor that does not come about ends nothing.

@@ -1,0 +1,65 @@
+"""What a server does with signals while it starts, while another process takes its place, and while it finishes."""
+
+import os
+import signal
+
+import pytest
+import requests
+
+from harness.operations import ready_file
+from harness.programs import gone, wait_until
+
+AGENT = """
+import json, signal, sys
+sys.stdin.readline()
+print(json.dumps({"type": "token", "text": "begun"}), flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def patient(tmp_path):
+    """Settings of an agent that begins to answer and never ends."""
+    (tmp_path / "agent.py").write_text(AGENT)
+    return f'[agents]\nrunner = "command"\ncommand = ["python3", "{tmp_path}/agent.py"]\n'
+
+
+def begun(server, token: str) -> requests.Response:
+    """A run that has said its first word, as its stream."""
+    bearer = {"Authorization": f"Bearer {token}"}
+    thread = requests.post(f"{server.url}/v1/threads", json={}, headers=bearer, timeout=30).json()["id"]
+    ask, stream = {"messages": [{"content": "hello"}]}, {**bearer, "Accept": "text/event-stream"}
+    run = requests.post(f"{server.url}/v1/threads/{thread}/runs", json=ask, headers=stream, stream=True, timeout=60)
+    lines = run.iter_lines(decode_unicode=True)
+    assert any("begun" in line for line in lines)
+    return run
+
+
+def replace(server) -> tuple[int, int]:
+    """Has another process take the place of the one that serves: which one was it, and which one is it."""
+    old = ready_file(server)["pid"]
+    os.kill(old, signal.SIGUSR2)
+    return old, wait_until(lambda: (pid := ready_file(server)["pid"]) != old and pid, "another process serves")
+
+
+def test_a_process_that_was_replaced_leaves_at_once_when_it_is_told_to(serve, credentials, patient):
+    server = serve(patient)
+    with begun(server, credentials(server.url)):
+        old, new = replace(server)
+        wait_until(lambda: "another process serves now" in server.log, "it says how to end it")
+        os.kill(old, signal.SIGTERM)
+        # The run would go on for as long as a run may.
+        wait_until(lambda: gone(old), "it is gone")
+    assert "leaving at once" in server.log
+    assert not gone(new)
+    wait_until(lambda: "the process before this one has finished" in server.log, "nothing was left half-done")
+
+
+def test_who_is_told_twice_to_stop_waits_for_no_run(serve, credentials, patient):
+    server = serve(patient)
+    begun(server, credentials(server.url)).close()
+    server.program.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "once more to leave at once" in server.log, "it finishes what was taken")
+    server.program.process.send_signal(signal.SIGTERM)
+    assert server.program.process.wait(30) == 0
+    assert "leaving at once" in server.log
