@@ -11,6 +11,7 @@ use doorward_server::{
     At, Bound, CountBy, ForwardAuth, Graphs, Listening, MountAt, RateLimit, ServerSettings, Sockets,
     Telemetry, Tls,
 };
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::administrator;
@@ -28,7 +29,7 @@ use crate::platform::agentflow::{self, RateLimitBy};
 use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
-use crate::signals::{self, End, Over, Signals};
+use crate::signals::{End, Over, Requests, Signals};
 use crate::start_up;
 use crate::succession::{self, Predecessor, Program};
 use crate::supabase;
@@ -36,11 +37,33 @@ use crate::supervisor::Supervisor;
 use crate::telemetry;
 use crate::walkthrough;
 
+/// What a server needs before it knows its configuration.
+pub(crate) struct Ground {
+    runtime: Runtime,
+    requests: Requests,
+}
+
+impl Ground {
+    /// Takes signals over: from here on none that asks for something ends the process.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new(mode: Mode) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let requests = {
+            let _within = runtime.enter();
+            Requests::new(mode)?
+        };
+        Ok(Self { runtime, requests })
+    }
+}
+
 /// Runs a server until it is told to stop.
 ///
 /// # Errors
 /// What keeps it from starting.
 pub(crate) fn run(
+    Ground { runtime, requests }: Ground,
     setup: &Setup,
     surroundings: &Surroundings,
     ready_file: Option<&Path>,
@@ -55,9 +78,9 @@ pub(crate) fn run(
     if let Some(warning) = descriptors::make_room(setup.config.server.max_connections) {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let announced = Announced { ready_file, json };
-    runtime.block_on(live(setup, Supervisor::of(surroundings), (predecessor, sockets), announced))
+    let supervisor = Supervisor::of(surroundings);
+    runtime.block_on(live(setup, requests, supervisor, (predecessor, sockets), announced))
 }
 
 /// Does everything that starting does but take the addresses: on a store that is gone afterwards, on free ports. The
@@ -131,12 +154,13 @@ struct Announced<'a> {
 
 async fn live(
     setup: &Setup,
+    requests: Requests,
     supervisor: Supervisor,
     (predecessor, sockets): (Option<Predecessor>, Sockets),
     announced: Announced<'_>,
 ) -> Result<(), Failure> {
     // The signals are taken over before anything is begun, so that none can end the process half-way.
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(requests)?;
     let program = Program::of_process()?;
     if predecessor.is_some() {
         same_schema(setup)?;
@@ -257,9 +281,7 @@ async fn announce_and_serve(
         })?;
     }
     if let Some(certificates) = certificates {
-        tokio::spawn(certificates.watch(signals::hang_up()?, supervisor.clone()));
-    } else if setup.mode == Mode::Serve {
-        signals::ignore_hang_up()?;
+        tokio::spawn(certificates.watch(signals.hang_up()?, supervisor.clone()));
     }
     let leave_after = Duration::from_secs(setup.config.server.leave_after_s);
     let over = signals.during(bound, &program, &supervisor, leave_after).await?;

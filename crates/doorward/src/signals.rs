@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use crate::setup::Mode;
 use crate::succession::{Program, Successor};
 use crate::supervisor::Supervisor;
 
@@ -48,6 +49,7 @@ impl Over {
 pub(crate) struct Signals {
     stop: Stop,
     replace: Signal,
+    hang_up: Option<Signal>,
 }
 
 /// Being told to stop.
@@ -65,34 +67,49 @@ impl Stop {
     }
 }
 
-/// The signal to read the certificate again.
-///
-/// # Errors
-/// The system's.
-pub(crate) fn hang_up() -> io::Result<Signal> {
-    signal(SignalKind::hangup())
+/// Signals that ask for something and end the process if nobody listens. They are taken over before the configuration is read, and one
+/// that comes while the server starts is answered once it serves.
+pub(crate) struct Requests {
+    replace: Signal,
+    hang_up: Option<Signal>,
 }
 
-/// Takes the signal over without looking at it: there is nothing to read again, which is no reason to end.
-///
-/// # Errors
-/// The system's.
-pub(crate) fn ignore_hang_up() -> io::Result<()> {
-    hang_up().map(drop)
-}
-
-impl Signals {
-    /// Takes them over.
+impl Requests {
+    /// Takes them over. Within a runtime.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(mode: Mode) -> io::Result<Self> {
+        let hang_up = match mode {
+            Mode::Serve => Some(signal(SignalKind::hangup())?),
+            // It ends with its terminal, unless it has a certificate to read again.
+            Mode::Dev => None,
+        };
+        Ok(Self { replace: signal(SignalKind::user_defined2())?, hang_up })
+    }
+}
+
+impl Signals {
+    /// Takes over those that end the process too.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn new(Requests { replace, hang_up }: Requests) -> io::Result<Self> {
         // A write beyond a limit on file sizes is to fail as on a full disk, not to end the process. Once taken over, the
         // signal stays so.
         drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
         let stop =
             Stop { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? };
-        Ok(Self { stop, replace: signal(SignalKind::user_defined2())? })
+        Ok(Self { stop, replace, hang_up })
+    }
+
+    /// The signal to read the certificate again.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn hang_up(&mut self) -> io::Result<Signal> {
+        // Taken over once, it stays so: without a certificate there is nothing to read again, which is no reason to end.
+        self.hang_up.take().map_or_else(|| signal(SignalKind::hangup()), Ok)
     }
 
     /// Waits until what goes on has had its time, or somebody wants the process gone at once.

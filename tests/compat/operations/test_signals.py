@@ -1,13 +1,14 @@
 """What a server does with signals while it starts, while another process takes its place, and while it finishes."""
 
 import os
+import secrets
 import signal
 
 import pytest
 import requests
 
 from harness.operations import ready_file
-from harness.programs import gone, wait_until
+from harness.programs import Program, clean_environment, doorward_binary, gone, wait_until
 
 AGENT = """
 import json, signal, sys
@@ -63,3 +64,21 @@ def test_who_is_told_twice_to_stop_waits_for_no_run(serve, credentials, patient)
     server.program.process.send_signal(signal.SIGTERM)
     assert server.program.process.wait(30) == 0
     assert "leaving at once" in server.log
+
+
+def test_sighup_while_a_server_starts_does_not_end_it(tmp_path):
+    (tmp_path / "master.key").write_text(secrets.token_hex(32))
+    (tmp_path / "master.key").chmod(0o600)
+    # It waits for its configuration until somebody writes one.
+    config, ready = tmp_path / "doorward.toml", tmp_path / "ready.json"
+    os.mkfifo(config, 0o600)
+    command = [doorward_binary(), "serve", "--listen", "127.0.0.1:0", "--config", config, "--ready-file", ready]
+    program = Program(command, tmp_path / "log", clean_environment(), tmp_path)
+    try:
+        with config.open("w") as writer:
+            program.process.send_signal(signal.SIGHUP)
+            writer.write(f'[secrets]\nmaster_key_file = "{tmp_path}/master.key"\n[store]\npath = "{tmp_path}/store/d.db"\n')
+        wait_until(lambda: ready.exists() or program.process.poll() is not None, "it serves")
+        program.require_running()
+    finally:
+        program.stop()

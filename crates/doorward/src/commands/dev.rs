@@ -8,8 +8,8 @@ use crate::cli::{Descriptor, Failure, ReadyOptions, Run, ServerOptions, Surround
 use crate::config::Problem;
 use crate::random::SystemRandom;
 use crate::refusals::is_loopback;
-use crate::running;
-use crate::setup::{DEV_DIRECTORY, Setup};
+use crate::running::{self, Ground};
+use crate::setup::{DEV_DIRECTORY, Mode, Setup};
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Dev>("dev");
@@ -49,6 +49,7 @@ struct Dev {
 
 impl Run for Dev {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
+        let ground = Ground::new(Mode::Dev)?;
         let placement = self.server.placement(self.config)?;
         let setup = Setup::dev(placement, &self.data_dir, surroundings, &SystemRandom)?;
         let addresses = setup.config.mounts.iter().filter_map(|mount| mount.listen);
@@ -61,6 +62,6 @@ impl Run for Dev {
                 return Err(Failure::refused(problem.what, problem.mend));
             }
         }
-        running::run(&setup, surroundings, self.ready.ready_file.as_deref(), self.json)
+        running::run(ground, &setup, surroundings, self.ready.ready_file.as_deref(), self.json)
     }
 }

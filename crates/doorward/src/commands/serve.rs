@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::cli::{Descriptor, Failure, ReadyOptions, Run, ServerOptions, Surroundings};
-use crate::running;
-use crate::setup::Setup;
+use crate::running::{self, Ground};
+use crate::setup::{Mode, Setup};
 
 /// The row of the table of commands.
 pub(super) const COMMAND: Descriptor = Descriptor::of::<Serve>("serve");
@@ -42,7 +42,8 @@ struct Serve {
 
 impl Run for Serve {
     fn run(self, surroundings: &Surroundings) -> Result<(), Failure> {
+        let ground = Ground::new(Mode::Serve)?;
         let setup = Setup::serve(self.server.placement(self.config)?, surroundings)?;
-        running::run(&setup, surroundings, self.ready.ready_file.as_deref(), self.json)
+        running::run(ground, &setup, surroundings, self.ready.ready_file.as_deref(), self.json)
     }
 }
