@@ -226,6 +226,21 @@ async fn announce_and_serve(
     Announced { ready_file, json }: Announced<'_>,
     begun: Begun<'_>,
 ) -> Result<Over, Failure> {
+    let Begun { signals, program, supervisor, certificates, predecessor } = begun;
+    // Nothing is made, written or told before the process before this one has let go of its place: it may yet be told to stop, and
+    // then ends this one.
+    let place = match predecessor {
+        Some(predecessor) => match signals.unless_told(predecessor.let_go()).await {
+            Ok(place) => Some(place.map_err(|error| {
+                Failure::refused(
+                    format!("the process before this one is gone: {error}"),
+                    "start the server again",
+                )
+            })?),
+            Err(over) => return Ok(over),
+        },
+        None => None,
+    };
     let native = &assembled.mounts.first().expect("a native mount is always there").config.name;
     let url = mounts.get(native).expect("every mount has an address").as_str();
     let key = match setup.mode {
@@ -270,15 +285,9 @@ async fn announce_and_serve(
         })?;
     }
     tracing::info!(%url, "ready");
-    let Begun { signals, program, supervisor, certificates, predecessor } = begun;
     supervisor.ready();
-    if let Some(predecessor) = predecessor {
-        predecessor.serving().map_err(|error| {
-            Failure::refused(
-                format!("the process before this one is gone: {error}"),
-                "start the server again",
-            )
-        })?;
+    if let Some(place) = place {
+        place.serving();
     }
     if let Some(certificates) = certificates {
         tokio::spawn(certificates.watch(signals.hang_up()?, supervisor.clone()));

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The same, and what was taken before it, where another process serves meanwhile, so that nobody waits for it.
 const PATIENCE_BESIDE_ANOTHER: Duration = Duration::from_secs(300);
 
+/// How long a signal may be on its way.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// How a server ended.
 pub(crate) enum End {
     /// It was told to stop.
@@ -120,6 +123,14 @@ impl Signals {
         }
     }
 
+    /// What comes of this, unless the process is told to stop before.
+    pub(crate) async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Over> {
+        tokio::select! {
+            outcome = work => Ok(outcome),
+            () = self.stop.told() => Err(Over::now(End::Stopped)),
+        }
+    }
+
     /// Serves until one of them ends that.
     ///
     /// # Errors
@@ -207,9 +218,24 @@ impl Signals {
                     continue;
                 }
             };
-            let outcome = tokio::select! {
-                () = self.stop.told() => return End::Stopped,
-                outcome = successor.ready() => outcome,
+            let ready = async {
+                let ready = successor.ready().await;
+                // What was told at the same moment, or before, is heard a moment later.
+                tokio::time::sleep(MOMENT).await;
+                ready
+            };
+            let ready = tokio::select! {
+                () = self.stop.told() => {
+                    tracing::info!("told to stop: the process that was to take over is ended too");
+                    successor.end().await;
+                    return End::Stopped;
+                }
+                ready = ready => ready,
+            };
+            // Who is told to stop from here on has let go of the place, and hears it once the other one serves.
+            let outcome = match ready {
+                Ok(()) => successor.take_over().await,
+                Err(what) => Err(what),
             };
             match outcome {
                 Ok(()) => return End::HandedOver(successor),

@@ -3,10 +3,12 @@
 //! ```text
 //! SIGUSR2 ─► this process starts the program that stands at its path now, as it was started itself
 //!   its listening sockets, with the addresses they were asked for ──► the new one, on its standard input
-//!   the new one assembles, listens on the same sockets, serves: "ready" ──► this one takes nothing more, finishes, ends: "done"
+//!   the new one assembles and listens on the same sockets: "ready" ──► this one lets it have the place: "yours"
+//!   the new one says everywhere that it is the service, and serves: "serving" ──► this one takes nothing more, finishes, ends: "done"
 //! ```
-//! The sockets are never closed, so what the system has queued on them is lost to nobody. Until the new one is ready, this one serves as
-//! ever; if it never is, nothing has happened.
+//! The sockets are never closed, so what the system has queued on them is lost to nobody. Until the new one serves, this one serves as
+//! ever; if it never does, nothing has happened. Told to stop before it said "yours", this one ends the new one with itself: that has
+//! written and told nothing.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
@@ -22,7 +24,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg, sockopt,
 };
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::cli::{Failure, Surroundings};
 
@@ -32,9 +34,13 @@ const VARIABLE: &str = "DOORWARD_TAKES_OVER";
 const MOST: usize = 253;
 /// Room for as many addresses.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
-/// How long the new process may take until it serves.
+/// How long the new process may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take from there until it serves.
+const LAST_STEPS: Duration = Duration::from_secs(20);
 const READY: &[u8] = b"ready\n";
+const YOURS: &[u8] = b"yours\n";
+const SERVING: &[u8] = b"serving\n";
 const DONE: &[u8] = b"done\n";
 
 /// How this process was started. Taken at its start: later the path may hold another program, which is the point.
@@ -96,24 +102,44 @@ impl Successor {
         Ok(Self { child, channel: tokio::net::UnixStream::from_std(ours)?, pid })
     }
 
-    /// Waits until it serves.
+    /// Waits until it could serve.
+    ///
+    /// # Errors
+    /// Why it cannot; it is gone then.
+    pub(crate) async fn ready(&mut self) -> Result<(), String> {
+        self.says(READY, PATIENCE).await
+    }
+
+    /// Lets it have the place, and waits until it serves.
     ///
     /// # Errors
     /// Why it does not; it is gone then.
-    pub(crate) async fn ready(&mut self) -> Result<(), String> {
-        let mut word = [0; READY.len()];
-        let what = match tokio::time::timeout(PATIENCE, self.channel.read_exact(&mut word)).await {
-            Ok(Ok(_)) if word == READY => return Ok(()),
-            Ok(Ok(_)) => "it says something else than that it is ready".to_owned(),
+    pub(crate) async fn take_over(&mut self) -> Result<(), String> {
+        // One that is gone is found to be when it says nothing.
+        let _ = self.channel.write_all(YOURS).await;
+        self.says(SERVING, LAST_STEPS).await
+    }
+
+    async fn says(&mut self, expected: &[u8], within: Duration) -> Result<(), String> {
+        let mut word = vec![0; expected.len()];
+        let what = match tokio::time::timeout(within, self.channel.read_exact(&mut word)).await {
+            Ok(Ok(_)) if word == expected => return Ok(()),
+            Ok(Ok(_)) => "it says something else than that it is".to_owned(),
             Ok(Err(_)) => match self.child.wait().await {
                 Ok(status) => format!("it ended ({status}), and said why above"),
                 Err(error) => error.to_string(),
             },
-            Err(_) => format!("it was not ready within {} s", PATIENCE.as_secs()),
+            Err(_) => format!("it was not within {} s", within.as_secs()),
         };
         // Gone already, as a rule.
-        let _ = self.child.kill().await;
+        self.end().await;
         Err(what)
+    }
+
+    /// Ends it: it has nothing that anybody would miss.
+    pub(crate) async fn end(&mut self) {
+        // An error says that it is gone.
+        let _ = self.child.kill().await;
     }
 
     /// Its process.
@@ -204,16 +230,37 @@ pub(crate) fn predecessor(surroundings: &Surroundings) -> Result<(Option<Predece
     })
 }
 
+/// The place that the process before this one has let go of.
+pub(crate) struct Place {
+    channel: tokio::net::UnixStream,
+}
+
 impl Predecessor {
-    /// Tells it that this process serves, and says in the log how it ends.
+    /// Tells it that this process could serve, and waits until it lets go of its place.
     ///
     /// # Errors
-    /// It is gone.
-    pub(crate) fn serving(mut self) -> io::Result<()> {
-        self.channel.write_all(READY)?;
+    /// It is gone, or keeps its place.
+    pub(crate) async fn let_go(self) -> io::Result<Place> {
         self.channel.set_nonblocking(true)?;
         let mut channel = tokio::net::UnixStream::from_std(self.channel)?;
+        tracing::info!("ready to take the place of the process before this one");
+        channel.write_all(READY).await?;
+        let mut word = [0; YOURS.len()];
+        channel.read_exact(&mut word).await?;
+        if word != YOURS {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it says something strange"));
+        }
+        Ok(Place { channel })
+    }
+}
+
+impl Place {
+    /// Tells the process before this one that this one serves, and says in the log how that one ends.
+    pub(crate) fn serving(self) {
+        let Self { mut channel } = self;
         tokio::spawn(async move {
+            // It may be gone already, and is found to be below.
+            let _ = channel.write_all(SERVING).await;
             let mut word = Vec::new();
             // However it ends, it has.
             let _ = channel.read_to_end(&mut word).await;
@@ -226,7 +273,6 @@ impl Predecessor {
                 );
             }
         });
-        Ok(())
     }
 }
 

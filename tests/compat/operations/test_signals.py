@@ -1,8 +1,10 @@
 """What a server does with signals while it starts, while another process takes its place, and while it finishes."""
 
+import contextlib
 import os
 import secrets
 import signal
+from pathlib import Path
 
 import pytest
 import requests
@@ -34,6 +36,17 @@ def begun(server, token: str) -> requests.Response:
     lines = run.iter_lines(decode_unicode=True)
     assert any("begun" in line for line in lines)
     return run
+
+
+def child_of(pid: int) -> int | None:
+    """The newest process that this one started."""
+    def parent(one: Path) -> int:
+        with contextlib.suppress(OSError):
+            return int((one / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        return 0
+
+    children = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and parent(one) == pid]
+    return max(children, default=None)
 
 
 def replace(server) -> tuple[int, int]:
@@ -82,3 +95,39 @@ def test_sighup_while_a_server_starts_does_not_end_it(tmp_path):
         program.require_running()
     finally:
         program.stop()
+
+
+def test_who_is_told_to_stop_while_another_process_starts_ends_that_one_too(serve):
+    server = serve()
+    old, said = server.program.process, (server.home / "ready.json").read_text()
+    before = child_of(old.pid)
+    old.send_signal(signal.SIGUSR2)
+    new = wait_until(lambda: (pid := child_of(old.pid)) != before and pid, "another process")
+    # It comes no further until the first one is gone.
+    os.kill(new, signal.SIGSTOP)
+    old.send_signal(signal.SIGTERM)
+    try:
+        assert old.wait(30) == 0
+        assert gone(new)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(new, signal.SIGCONT)
+    wait_until(lambda: gone(new), "it ends by itself")
+    assert (server.home / "ready.json").read_text() == said, "nobody was told of a server that is none"
+
+
+def test_who_takes_over_tells_nobody_before_the_process_before_it_lets_go(serve):
+    server = serve()
+    old, said = server.program.process, (server.home / "ready.json").read_text()
+    before = child_of(old.pid)
+    old.send_signal(signal.SIGUSR2)
+    new = wait_until(lambda: (pid := child_of(old.pid)) != before and pid, "another process")
+    os.kill(old.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: "ready to take the place" in server.log, "it could serve")
+        old.send_signal(signal.SIGTERM)
+    finally:
+        os.kill(old.pid, signal.SIGCONT)
+    assert old.wait(30) == 0
+    assert gone(new)
+    assert (server.home / "ready.json").read_text() == said
