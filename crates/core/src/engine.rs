@@ -33,7 +33,7 @@ use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
 use crate::memory::revocations::{Key, Moment};
-use crate::ports::store::Write;
+use crate::ports::store::{Change, Write};
 use crate::ports::{Batch, Mailer, Outbound, Shared, Store, StoreError};
 use crate::principal::AuthContext;
 use crate::random::Random;
@@ -267,9 +267,17 @@ impl Engine {
             .collect();
         self.store().commit(batch).await?;
         for change in &news {
-            self.memory().apply(change);
+            self.hear(change);
         }
         Ok(())
+    }
+
+    /// Takes one piece of news in, of this process or another.
+    pub(crate) fn hear(&self, change: &Change) {
+        if let Change::Stop { run, and_forget: true } = change {
+            self.agents().rolled_back(run);
+        }
+        self.memory().apply(change);
     }
 
     pub(crate) async fn append(&self, entry: AuditEntry) -> Result<()> {

@@ -57,13 +57,14 @@ impl Live {
         self.streams.lock().get(&everything).map_or(0, |all| u32::try_from(all.len()).unwrap_or(u32::MAX))
     }
 
-    /// Ends every stream that was let in by this.
-    pub fn end(&self, key: Key) {
-        if let Some(streams) = self.streams.lock().remove(&key) {
-            for sender in streams.into_values() {
-                sender.send_replace(true);
-            }
+    /// Ends every stream that was let in by this; whether there was one.
+    pub fn end(&self, key: Key) -> bool {
+        let ended = self.streams.lock().remove(&key);
+        let was_there = ended.is_some();
+        for sender in ended.into_iter().flat_map(HashMap::into_values) {
+            sender.send_replace(true);
         }
+        was_there
     }
 
     /// Ends every stream.

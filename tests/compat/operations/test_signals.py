@@ -27,9 +27,8 @@ def patient(tmp_path):
     return f'[agents]\nrunner = "command"\ncommand = ["python3", "{tmp_path}/agent.py"]\n'
 
 
-def begun(server, token: str) -> requests.Response:
+def begun(server, bearer: dict) -> requests.Response:
     """A run that has said its first word, as its stream."""
-    bearer = {"Authorization": f"Bearer {token}"}
     thread = requests.post(f"{server.url}/v1/threads", json={}, headers=bearer, timeout=30).json()["id"]
     ask, stream = {"messages": [{"content": "hello"}]}, {**bearer, "Accept": "text/event-stream"}
     run = requests.post(f"{server.url}/v1/threads/{thread}/runs", json=ask, headers=stream, stream=True, timeout=60)
@@ -56,9 +55,30 @@ def replace(server) -> tuple[int, int]:
     return old, wait_until(lambda: (pid := ready_file(server)["pid"]) != old and pid, "another process serves")
 
 
+def test_a_run_that_goes_on_in_the_old_process_can_be_cancelled_at_the_new_one(serve, credentials, patient):
+    server = serve(patient)
+    client = requests.Session()
+    client.headers["Authorization"] = f"Bearer {credentials(server.url)}"
+    threads = f"{server.mount('langgraph')}/threads"
+    thread = client.post(threads, json={}, timeout=30).json()["thread_id"]
+    ask = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "hello"}]}}
+    begun = client.post(f"{threads}/{thread}/runs", json=ask, timeout=30).json()
+    at = f"{threads}/{thread}/runs/{begun['run_id']}"
+
+    def status() -> str:
+        return client.get(at, timeout=30).json()["status"]
+
+    wait_until(lambda: status() == "running", "the run")
+    old, _ = replace(server)
+    assert not gone(old) and status() == "running"
+    assert client.post(f"{at}/cancel", timeout=30).status_code == 202
+    wait_until(lambda: status() == "interrupted", "the end of the run")
+    wait_until(lambda: gone(old), "nothing is left to wait for")
+
+
 def test_a_process_that_was_replaced_leaves_at_once_when_it_is_told_to(serve, credentials, patient):
     server = serve(patient)
-    with begun(server, credentials(server.url)):
+    with begun(server, {"Authorization": f"Bearer {credentials(server.url)}"}):
         old, new = replace(server)
         wait_until(lambda: "another process serves now" in server.log, "it says how to end it")
         os.kill(old, signal.SIGTERM)
@@ -71,7 +91,7 @@ def test_a_process_that_was_replaced_leaves_at_once_when_it_is_told_to(serve, cr
 
 def test_who_is_told_twice_to_stop_waits_for_no_run(serve, credentials, patient):
     server = serve(patient)
-    begun(server, credentials(server.url)).close()
+    begun(server, {"Authorization": f"Bearer {credentials(server.url)}"}).close()
     server.program.process.send_signal(signal.SIGTERM)
     wait_until(lambda: "once more to leave at once" in server.log, "it finishes what was taken")
     server.program.process.send_signal(signal.SIGTERM)

@@ -77,7 +77,7 @@ impl Agents {
     }
 
     /// A run that is stopped is to be forgotten too.
-    fn rolled_back(&self, run: &RunId) {
+    pub(crate) fn rolled_back(&self, run: &RunId) {
         // One of another process is stopped by nobody here, and would stay in the set.
         if self.feeds.follow(run).is_some() {
             self.rolled_back.lock().insert(run.clone());

@@ -23,8 +23,8 @@ use crate::identity::validate;
 use crate::limits::shares::account_or_network;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
-use crate::ports::store::{Page, Write};
-use crate::ports::{Conflict, StoreError};
+use crate::ports::store::{Change, Page, Write};
+use crate::ports::{Batch, Conflict, StoreError};
 use crate::principal::AuthContext;
 
 /// How long between looks at a run that goes on in another process.
@@ -267,35 +267,45 @@ impl<'e> Runs<'e> {
     }
 
     async fn stop_others(&self, thread: &ThreadId, but: &RunId, and_forget: bool) -> Result<()> {
-        let page = Page { after: None, limit: 200 };
-        let runs = self.engine.store().runs(thread, page).await?;
-        for run in runs.iter().filter(|run| run.status.is_unfinished() && run.id != *but) {
+        let runs = newest_unfinished(self.engine, thread).await?;
+        self.end(runs.iter().filter(|run| run.id != *but), and_forget).await
+    }
+
+    /// Ends runs: those of this process now, others when their process hears of it.
+    async fn end(&self, runs: impl Iterator<Item = &Run> + Send, and_forget: bool) -> Result<()> {
+        let mut elsewhere = Vec::new();
+        for run in runs {
             if and_forget {
                 self.engine.agents().rolled_back(&run.id);
             }
-            self.engine.memory().live.end(stop_one_key(&run.id));
+            if !self.engine.memory().live.end(Key::of_run(&run.id)) {
+                elsewhere.push(Write::Announce(Change::Stop { run: run.id.clone(), and_forget }));
+            }
+        }
+        if !elsewhere.is_empty() {
+            self.engine.commit(Batch::durable(elsewhere)).await?;
         }
         Ok(())
     }
 
-    /// Stops what runs in a thread in this process; returns how many runs were at work.
+    /// Stops what runs in a thread, in whichever process; returns how many runs were at work.
     ///
     /// # Errors
     /// `not_found` for the thread.
     pub async fn stop(&self, permit: Permit<run::Cancel>, thread: &ThreadId) -> Result<usize> {
         let found = async {
             Threads::new(self.engine).visible(&permit, thread).await?;
-            let page = Page { after: None, limit: 200 };
-            let runs = self.engine.store().runs(thread, page).await?;
+            let runs = newest_unfinished(self.engine, thread).await?;
             self.engine.memory().live.end(stop_key(thread));
+            self.end(runs.iter(), false).await?;
             Ok(runs.iter().filter(|run| run.status == RunStatus::Running).count())
         };
         let found = found.await;
         permit.close(found)
     }
 
-    /// Stops single runs of a thread, in this process; `and_forget` also removes them, with what they said. Returns those that were
-    /// unfinished.
+    /// Stops single runs of a thread, in whichever process; `and_forget` also removes them, with what they said. Returns those that
+    /// were unfinished.
     ///
     /// # Errors
     /// `not_found` for the thread, and when it has none of them.
@@ -312,13 +322,9 @@ impl<'e> Runs<'e> {
             for id in ids {
                 let run = self.engine.store().run(thread, id).await?;
                 known |= run.is_some();
-                let Some(run) = run.filter(|run| run.status.is_unfinished()) else { continue };
-                if and_forget {
-                    self.engine.agents().rolled_back(id);
-                }
-                self.engine.memory().live.end(stop_one_key(id));
-                stopped.push(run);
+                stopped.extend(run.filter(|run| run.status.is_unfinished()));
             }
+            self.end(stopped.iter(), and_forget).await?;
             if known { Ok(stopped) } else { Err(Error::new(codes::NOT_FOUND)) }
         };
         let found = found.await;
@@ -334,11 +340,15 @@ impl<'e> Runs<'e> {
             Threads::new(self.engine).visible(&permit, thread).await?;
             self.engine.store().run(thread, id).await?.ok_or_else(|| Error::new(codes::RUN_NOT_FOUND))
         };
-        if let Err(error) = found.await {
-            return permit.close(Err(error));
+        let run = match found.await {
+            Ok(run) => run,
+            Err(error) => return permit.close(Err(error)),
+        };
+        let mut writes = vec![Write::DeleteRun { id: id.clone(), with_messages: false }];
+        if run.status.is_unfinished() && !self.engine.memory().live.end(Key::of_run(id)) {
+            writes.push(Write::Announce(Change::Stop { run: run.id, and_forget: false }));
         }
-        self.engine.memory().live.end(stop_one_key(id));
-        match permit.commit(vec![Write::DeleteRun { id: id.clone(), with_messages: false }]).await {
+        match permit.commit(writes).await {
             Err(StoreError::Conflict(Conflict::Missing)) => Err(Error::new(codes::RUN_NOT_FOUND)),
             other => Ok(other?),
         }
@@ -360,7 +370,7 @@ impl<'e> Runs<'e> {
 
     /// Stops a run of this process that whoever wanted it has left.
     pub fn abandon(&self, id: &RunId) {
-        self.engine.memory().live.end(stop_one_key(id));
+        self.engine.memory().live.end(Key::of_run(id));
     }
 
     /// A run once it has come to its end, wherever it goes on. Having it is the leave to see it.
@@ -418,7 +428,7 @@ pub(super) fn stop_key(thread: &ThreadId) -> Key {
 
 /// What stops a run in this process: with its thread, by itself, or with its assistant, where it is one that somebody made.
 fn stop_keys(auth: &AuthContext, run: &Run) -> Vec<Key> {
-    let mut keys = vec![stop_key(&run.thread), stop_one_key(&run.id)];
+    let mut keys = vec![stop_key(&run.thread), Key::of_run(&run.id)];
     let assistant = run.details.get("assistant_id").and_then(Value::as_str);
     keys.extend(assistant.map(|id| stop_assistant_key(id, &auth.principal.owner_key())));
     keys
@@ -429,9 +439,18 @@ pub(super) fn stop_assistant_key(assistant: &str, owner: &str) -> Key {
     Key::of_work(&format!("runs of assistant {assistant} by {owner}"))
 }
 
-/// What stops one run in this process.
-fn stop_one_key(run: &RunId) -> Key {
-    Key::of_work(&format!("run {run}"))
+/// Those of a thread's newest runs that have not come to an end.
+async fn newest_unfinished(engine: &Engine, thread: &ThreadId) -> Result<Vec<Run>> {
+    let page = Page { after: None, limit: 200 };
+    let mut runs = engine.store().runs(thread, page).await?;
+    runs.retain(|run| run.status.is_unfinished());
+    Ok(runs)
+}
+
+/// What tells every process that a thread's runs are to stop.
+pub(super) async fn announced_stop(engine: &Engine, thread: &ThreadId) -> Result<Vec<Write>> {
+    let runs = newest_unfinished(engine, thread).await?.into_iter();
+    Ok(runs.map(|run| Write::Announce(Change::Stop { run: run.id, and_forget: false })).collect())
 }
 
 /// The thread as a run makes or changes it, if it does.

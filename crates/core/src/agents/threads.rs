@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::content;
 use super::crons;
 use super::model::{Message, MessageRole, Thread};
-use super::runs::stop_key;
+use super::runs::{announced_stop, stop_key};
 use super::search::{Standing, stand};
 use crate::authz::catalogue::{message, thread};
 use crate::authz::filter::Filter;
@@ -359,7 +359,10 @@ impl<'e> Threads<'e> {
         for _ in 0..TRIES {
             let prepared = async {
                 let thread = self.visible(&permit, id).await?;
-                crons::with_thread(self.engine, &thread).await
+                let mut writes = crons::with_thread(self.engine, &thread).await?;
+                // What still runs in it, in whichever process, has nowhere to answer.
+                writes.extend(announced_stop(self.engine, id).await?);
+                Ok(writes)
             };
             let mut writes = match prepared.await {
                 Ok(writes) => writes,
@@ -368,7 +371,6 @@ impl<'e> Threads<'e> {
             writes.push(Write::DeleteThread(id.clone()));
             match permit.attempt(writes).await {
                 Ok(()) => {
-                    // What still runs in it has nowhere to answer.
                     self.engine.memory().live.end(stop_key(id));
                     return Ok(());
                 }

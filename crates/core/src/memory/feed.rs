@@ -117,7 +117,7 @@ pub async fn catch_up(engine: &Engine) -> Result<()> {
             engine.reload_keys().await?;
         }
         for (_, change) in &news {
-            engine.memory().apply(change);
+            engine.hear(change);
         }
         feed.seq.store(last, Ordering::Release);
         if news.len() < AT_ONCE as usize {

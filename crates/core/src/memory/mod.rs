@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 
 use self::caches::Caches;
 use self::generations::Generations;
-use self::revocations::Revocations;
+use self::revocations::{Key, Revocations};
 use crate::live::Live;
 use crate::ports::store::Change;
 
@@ -61,6 +61,9 @@ impl Memory {
             Change::Revocation(revocation) => {
                 let key = self.revocations.insert(&revocation.revoked, revocation.at_ms, revocation.until_ms);
                 self.live.end(key);
+            }
+            Change::Stop { run, .. } => {
+                self.live.end(Key::of_run(run));
             }
         }
     }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use doorward_protocols::jose::Claims;
 use parking_lot::RwLock;
 
+use crate::id::RunId;
 use crate::tokens::model::Revoked;
 
 const SHARDS: usize = 64;
@@ -83,6 +84,12 @@ impl Key {
     #[must_use]
     pub fn of_workspace(id: &str) -> Self {
         Self::hash(Kind::Workspace, id.as_bytes())
+    }
+
+    /// Of a run at work.
+    #[must_use]
+    pub fn of_run(id: &RunId) -> Self {
+        Self::of_work(&format!("run {id}"))
     }
 
     /// Of work that can be ended by a name of its own.

@@ -271,6 +271,13 @@ pub enum Change {
     Keys,
     /// Something was revoked.
     Revocation(Revocation),
+    /// A run is to stop, wherever it is at work.
+    Stop {
+        /// Which one.
+        run: RunId,
+        /// Whether it is removed then, with what it said.
+        and_forget: bool,
+    },
 }
 
 /// Where a reader of the change feed stands.

@@ -1,9 +1,18 @@
 //! Two processes on one store: what one does the other knows after reading the feed, and after a restart.
 
+use std::time::Duration;
+
+use doorward_core::agents::feed::{Follower, Told};
+use doorward_core::agents::model::{MessageRole, RunStatus};
+use doorward_core::agents::runs::InTurn;
+use doorward_core::agents::threads::{NewMessage, NewThread};
+use doorward_core::agents::turns::Turn;
 use doorward_core::authz::Target;
+use doorward_core::authz::catalogue::run;
 use doorward_core::identity::users::Administration;
 use doorward_core::memory::feed;
 use doorward_core::tokens::model::Revoked;
+use serde_json::{Map, json};
 
 use crate::house::{House, code};
 
@@ -113,4 +122,75 @@ async fn a_running_process_hears_of_a_revocation_without_being_asked() {
         assert!(polls < 300, "never heard of it");
     }
     there.engine.stop(std::time::Duration::from_secs(1)).await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_run_of_another_process_is_stopped_by_its_name_whichever_way_it_is_asked_for() {
+    let here = House::new().await;
+    let there = here.neighbour().await;
+    let (ann, asking) = {
+        let ann = here.person("ann").await;
+        (ann.call(&here).await, there.bearer(ann.token()).await.expect("one store"))
+    };
+    let new = NewThread::default();
+    let id =
+        here.engine.threads().create(ann.permit(Target::any()).expect("may"), new).await.expect("made").id;
+    let begun = async |run: &str| {
+        let said = NewMessage { role: MessageRole::User, content: json!("hi"), metadata: Map::new() };
+        let asked = InTurn {
+            id: run.into(),
+            said: vec![said],
+            details: Map::new(),
+            turn: Turn::Queue,
+            // Longer than anybody waits: nothing but a stop ends it.
+            after: Duration::from_secs(86_400),
+            values: Map::new(),
+            metadata: Map::new(),
+            create: None,
+            temporary: false,
+        };
+        let permit = ann.permit::<run::Create>(Target::any()).expect("may");
+        here.engine.runs().start_in_turn(permit, &id, asked).await.expect("begins").1
+    };
+    let ended = async |mut follower: Follower| {
+        feed::catch_up(&here.engine).await.expect("reads");
+        while let Some(told) = follower.next().await {
+            if let Told::Ended(run, _) = told {
+                return run.status;
+            }
+        }
+        panic!("it ends with its end");
+    };
+    let runs = there.engine.runs();
+    macro_rules! may {
+        () => {
+            asking.permit(Target::named(id.as_str())).expect("may")
+        };
+    }
+
+    let follower = begun("cancelled").await;
+    runs.cancel(may!(), &id, &["cancelled".into()], false).await.expect("it is known");
+    assert_eq!(ended(follower).await, RunStatus::Interrupted);
+
+    let follower = begun("stopped").await;
+    runs.stop(may!(), &id).await.expect("the thread is known");
+    assert_eq!(ended(follower).await, RunStatus::Interrupted);
+
+    let follower = begun("undone").await;
+    runs.cancel(may!(), &id, &["undone".into()], true).await.expect("it is known");
+    assert_eq!(ended(follower).await, RunStatus::Interrupted);
+    let forgotten = async {
+        while code(runs.get(may!(), &id, &"undone".into()).await) != "run_not_found" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("nothing is left of it");
+
+    let follower = begun("deleted").await;
+    runs.delete(may!(), &id, &"deleted".into()).await.expect("it is known");
+    ended(follower).await;
+
+    let follower = begun("without its thread").await;
+    there.engine.threads().delete(may!(), &id).await.expect("it is known");
+    ended(follower).await;
 }

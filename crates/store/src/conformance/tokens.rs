@@ -221,15 +221,17 @@ pub async fn the_change_feed_tells_everything_in_order(open: Open<'_>) {
         Change::Revocation(until(Revoked::Session("ses_a".into()))),
         Change::Revocation(until(Revoked::Principal("local|usr_a".into()))),
         Change::Revocation(until(Revoked::All)),
+        Change::Stop { run: "run_a".into(), and_forget: false },
+        Change::Stop { run: "run_a".into(), and_forget: true },
     ];
     for change in &all {
         put(&store, vec![Write::Announce(change.clone())]).await;
     }
     let expected: Vec<_> = (1..).zip(all).collect();
-    assert_eq!(store.newest_change().await.expect("a read"), 8);
+    assert_eq!(store.newest_change().await.expect("a read"), 10);
     assert_eq!(store.changes_after(0, 100).await.expect("a read"), expected);
     assert_eq!(store.changes_after(2, 3).await.expect("a read"), expected[2..5]);
-    assert_eq!(store.changes_after(8, 100).await.expect("a read"), []);
+    assert_eq!(store.changes_after(10, 100).await.expect("a read"), []);
     assert_eq!(store.changes_after(i64::MAX, 100).await.expect("a read"), []);
 }
 

@@ -18,6 +18,9 @@ const KEPT_STAND_INS_MS: i64 = 7 * 86_400_000;
 const PRUNED_AT_ONCE: i64 = 2_000;
 /// Before the kind of a revocation in `changes.kind`.
 const REVOKED: &str = "revoked:";
+/// The kind of a run's stop, and of one after which nothing is left of it.
+const STOPPED: &str = "run-stopped";
+const FORGOTTEN: &str = "run-forgotten";
 
 const NEWEST: &str = "SELECT seq FROM changes ORDER BY seq DESC LIMIT 1";
 const AFTER: &str =
@@ -33,6 +36,10 @@ pub(super) fn announce(change: Change) -> Step {
             let (kind, subject) = revocation.revoked.parts();
             let times = Some((revocation.at_ms, revocation.until_ms));
             (format!("{REVOKED}{kind}"), subject.to_owned(), times)
+        }
+        Change::Stop { run, and_forget } => {
+            let kind = if and_forget { FORGOTTEN } else { STOPPED };
+            (kind.to_owned(), run.as_str().to_owned(), None)
         }
     };
     Step::any(
@@ -50,6 +57,8 @@ fn read(row: Row<'_>) -> Result<(ChangeSeq, Change), StoreError> {
         "session" => Change::Session(subject.into()),
         "api-key" => Change::ApiKey(from_hex(subject).ok_or_else(unknown)?),
         "keys" => Change::Keys,
+        STOPPED => Change::Stop { run: subject.into(), and_forget: false },
+        FORGOTTEN => Change::Stop { run: subject.into(), and_forget: true },
         other => {
             let kind = other.strip_prefix(REVOKED).ok_or_else(unknown)?;
             Change::Revocation(Revocation {
