@@ -1,16 +1,18 @@
-//! `dev`'s administrator: an account without a password, and a key that lives as long as the server.
+//! `dev`'s administrator: an account without a password, and a key that lives as long as the server, also where another process takes
+//! its place: scripts hold it.
 
 use doorward_core::authz::Target;
 use doorward_core::authz::catalogue::{api_key, user};
 use doorward_core::authz::roles::ADMIN;
 use doorward_core::error::Error;
-use doorward_core::id::UserId;
-use doorward_core::identity::api_keys::{Created, Expiry, NewApiKey};
+use doorward_core::id::{ApiKeyId, UserId};
+use doorward_core::identity::api_keys::{Expiry, NewApiKey};
 use doorward_core::identity::model::ApiKeyKind;
 use doorward_core::identity::users::NewUser;
 use doorward_core::operation::Call;
 use doorward_core::ports::store::Users as _;
 use doorward_core::principal::Principal;
+use doorward_core::secret::SecretText;
 
 use crate::assemble::Assembled;
 use crate::cli::Failure;
@@ -24,11 +26,32 @@ fn call(assembled: &Assembled) -> Call {
     assembled.engine.system_call(&native.mount, "dev")
 }
 
+/// The key.
+pub(crate) struct DevKey {
+    id: ApiKeyId,
+    owner: UserId,
+    pub(crate) secret: SecretText,
+}
+
+impl DevKey {
+    /// For the process that takes this one's place.
+    pub(crate) fn handed_on(&self) -> SecretText {
+        SecretText::new(format!("{} {} {}", self.id, self.owner, self.secret.expose()))
+    }
+
+    /// What the process before this one had; `None` for anything else.
+    pub(crate) fn from_before(text: &SecretText) -> Option<Self> {
+        let mut words = text.expose().split(' ');
+        let (id, owner, secret) = (words.next()?, words.next()?, words.next()?);
+        words.next().is_none().then(|| Self { id: id.into(), owner: owner.into(), secret: secret.into() })
+    }
+}
+
 /// A fresh key that may do everything.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn dev_key(assembled: &Assembled) -> Result<Created, Failure> {
+pub(crate) async fn dev_key(assembled: &Assembled) -> Result<DevKey, Failure> {
     let call = call(assembled);
     let owner = account(assembled, &call).await?;
     let new = NewApiKey {
@@ -37,17 +60,18 @@ pub(crate) async fn dev_key(assembled: &Assembled) -> Result<Created, Failure> {
         expiry: Expiry::InSeconds(LIFE_S),
     };
     let permit = call.permit::<api_key::CreateAdmin>(Target::any())?;
-    Ok(assembled.engine.api_keys().create_for(permit, &owner, ApiKeyKind::Admin, new).await?)
+    let made = assembled.engine.api_keys().create_for(permit, &owner, ApiKeyKind::Admin, new).await?;
+    Ok(DevKey { id: made.key.id, owner: made.key.owner, secret: made.secret })
 }
 
 /// Ends it; one that was revoked meanwhile has ended already.
 ///
 /// # Errors
 /// The store's.
-pub(crate) async fn end_dev_key(assembled: &Assembled, key: &Created) -> Result<(), Failure> {
-    let owner = Principal::local(&key.key.owner).owner_key();
-    let permit = call(assembled).permit::<api_key::Revoke>(Target::owned(key.key.id.as_str(), &owner))?;
-    match assembled.engine.api_keys().revoke(permit, &key.key.id).await {
+pub(crate) async fn end_dev_key(assembled: &Assembled, key: &DevKey) -> Result<(), Failure> {
+    let owner = Principal::local(&key.owner).owner_key();
+    let permit = call(assembled).permit::<api_key::Revoke>(Target::owned(key.id.as_str(), &owner))?;
+    match assembled.engine.api_keys().revoke(permit, &key.id).await {
         Err(error) if error.is(doorward_core::error::codes::NOT_FOUND) => Ok(()),
         other => Ok(other?),
     }

@@ -56,6 +56,7 @@
 
 mod accounts;
 mod administrator;
+mod announcing;
 #[doc(hidden)]
 pub mod assemble;
 mod certificates;

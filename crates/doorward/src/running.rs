@@ -14,7 +14,8 @@ use doorward_server::{
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use crate::administrator;
+use crate::administrator::{self, DevKey};
+use crate::announcing::{Announced, announce};
 use crate::assemble::{self, Assembled, Mounted, assemble, assemble_with};
 use crate::certificates::Certificates;
 use crate::cli::{Failure, Surroundings};
@@ -26,16 +27,13 @@ use crate::handlers::Start;
 use crate::logging;
 use crate::others;
 use crate::platform::agentflow::{self, RateLimitBy};
-use crate::ready::{self, Ready, SupabaseKeys};
 use crate::refusals::warnings;
 use crate::setup::{Mode, Setup};
 use crate::signals::{End, Over, Requests, Signals};
 use crate::start_up;
 use crate::succession::{self, Predecessor, Program};
-use crate::supabase;
 use crate::supervisor::Supervisor;
 use crate::telemetry;
-use crate::walkthrough;
 
 /// What a server needs before it knows its configuration.
 pub(crate) struct Ground {
@@ -145,13 +143,6 @@ async fn try_store(setup: &Setup) -> Result<Option<String>, Failure> {
     }
 }
 
-/// How it is said that the server is ready.
-#[derive(Clone, Copy)]
-struct Announced<'a> {
-    ready_file: Option<&'a Path>,
-    json: bool,
-}
-
 async fn live(
     setup: &Setup,
     requests: Requests,
@@ -223,89 +214,66 @@ async fn announce_and_serve(
     assembled: &Assembled,
     bound: Bound,
     mounts: &BTreeMap<String, String>,
-    Announced { ready_file, json }: Announced<'_>,
-    begun: Begun<'_>,
+    announced: Announced<'_>,
+    mut begun: Begun<'_>,
 ) -> Result<Over, Failure> {
-    let Begun { signals, program, supervisor, certificates, predecessor } = begun;
     // Nothing is made, written or told before the process before this one has let go of its place: it may yet be told to stop, and
     // then ends this one.
-    let place = match predecessor {
-        Some(predecessor) => match signals.unless_told(predecessor.let_go()).await {
-            Ok(place) => Some(place.map_err(|error| {
-                Failure::refused(
+    let (place, from_before) = match begun.predecessor.take() {
+        Some(predecessor) => match begun.signals.unless_told(predecessor.let_go()).await {
+            Ok(Ok((place, with))) => (Some(place), DevKey::from_before(&with)),
+            Ok(Err(error)) => {
+                return Err(Failure::refused(
                     format!("the process before this one is gone: {error}"),
                     "start the server again",
-                )
-            })?),
+                ));
+            }
             Err(over) => return Ok(over),
         },
-        None => None,
+        None => (None, None),
     };
-    let native = &assembled.mounts.first().expect("a native mount is always there").config.name;
-    let url = mounts.get(native).expect("every mount has an address").as_str();
-    let key = match setup.mode {
-        Mode::Dev => Some(administrator::dev_key(assembled).await?),
-        Mode::Serve => None,
+    let was_before = from_before.is_some();
+    let key = match (setup.mode, from_before) {
+        (Mode::Serve, _) => None,
+        (Mode::Dev, Some(key)) => Some(key),
+        (Mode::Dev, None) => Some(administrator::dev_key(assembled).await?),
     };
-    if setup.mode == Mode::Serve
-        && let Some(secret) = assembled.engine.setup().secret().await?
-    {
-        tell(&mut std::io::stderr(), &walkthrough::setup(url, secret.expose()))?;
+    let served = async {
+        announce(setup, assembled, &bound, mounts, announced, key.as_ref()).await?;
+        serve(setup, bound, begun, place, key.as_ref()).await
+    };
+    let served = served.await;
+    let is_left_to_others = match &served {
+        Ok(over) => matches!(over.end, End::HandedOver(_)),
+        // The process before this one goes on with it.
+        Err(_) => was_before,
+    };
+    if let Some(key) = key.filter(|_| !is_left_to_others) {
+        let ended = administrator::end_dev_key(assembled, &key).await;
+        if served.is_ok() {
+            ended?;
+        }
     }
-    let admin_key = key.as_ref().map(|key| key.secret.expose().as_str());
-    let metrics = bound.metrics_address().map(|address| format!("http://{address}/metrics"));
-    let supabase = match setup.mode {
-        Mode::Dev => supabase::keys(assembled)?.into_iter().next(),
-        Mode::Serve => None,
-    };
-    let keys = supabase
-        .as_ref()
-        .map(|(_, keys)| SupabaseKeys { anon_key: keys.anon.expose(), service_key: keys.service.expose() });
-    let ready = Ready {
-        pid: std::process::id(),
-        url,
-        mounts,
-        metrics: metrics.as_deref(),
-        admin_key,
-        supabase: keys,
-    };
-    if json {
-        let text = serde_json::to_string(&ready).map_err(std::io::Error::from)?;
-        tell(&mut std::io::stdout(), &text)?;
-    } else if setup.mode == Mode::Dev {
-        let told = supabase.as_ref().and_then(|(mount, keys)| Some((mounts.get(mount)?.as_str(), keys)));
-        tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts, told))?;
-    }
-    if let Some(path) = ready_file {
-        ready::write(path, &ready).map_err(|error| {
-            Failure::refused(
-                format!("the ready file {} cannot be written: {error}", path.display()),
-                "name a file in a directory that exists and can be written",
-            )
-        })?;
-    }
-    tracing::info!(%url, "ready");
+    served
+}
+
+async fn serve(
+    setup: &Setup,
+    bound: Bound,
+    Begun { signals, program, supervisor, certificates, .. }: Begun<'_>,
+    taken: Option<succession::Place>,
+    key: Option<&DevKey>,
+) -> Result<Over, Failure> {
     supervisor.ready();
-    if let Some(place) = place {
-        place.serving();
+    if let Some(taken) = taken {
+        taken.serving();
     }
     if let Some(certificates) = certificates {
         tokio::spawn(certificates.watch(signals.hang_up()?, supervisor.clone()));
     }
     let leave_after = Duration::from_secs(setup.config.server.leave_after_s);
-    let over = signals.during(bound, &program, &supervisor, leave_after).await?;
-    if let Some(key) = key {
-        administrator::end_dev_key(assembled, &key).await?;
-    }
-    Ok(over)
-}
-
-fn tell(out: &mut impl std::io::Write, text: &str) -> Result<(), Failure> {
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // Whoever started us may not want to read.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other?),
-    }
+    let handed_on = key.map(DevKey::handed_on);
+    Ok(signals.during(bound, &program, &supervisor, leave_after, handed_on.as_ref()).await?)
 }
 
 /// What a server stands on beside its engine.

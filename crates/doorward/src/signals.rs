@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use doorward_core::secret::SecretText;
 use doorward_server::Bound;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -131,7 +132,7 @@ impl Signals {
         }
     }
 
-    /// Serves until one of them ends that.
+    /// Serves until one of them ends that. Whoever takes over is given what is `handed_on`.
     ///
     /// # Errors
     /// The system has no descriptors to keep for a successor.
@@ -141,6 +142,7 @@ impl Signals {
         program: &Program,
         supervisor: &Supervisor,
         leave_after: Duration,
+        handed_on: Option<&SecretText>,
     ) -> io::Result<Over> {
         let (life, sockets) = (bound.life(), bound.sockets()?);
         let (stopping, stopped) = oneshot::channel::<()>();
@@ -151,7 +153,7 @@ impl Signals {
         tokio::pin!(running);
         let end = tokio::select! {
             () = &mut running => return Ok(Over::now(End::Stopped)),
-            end = self.ended(program, &sockets) => end,
+            end = self.ended(program, &sockets, handed_on) => end,
         };
         let handed_over_at = Instant::now();
         // Kept open here, they would go on taking connections that nobody answers.
@@ -197,7 +199,12 @@ impl Signals {
     }
 
     /// Waits for what ends the service of this process. A successor that does not come about ends nothing.
-    async fn ended(&mut self, program: &Program, sockets: &[(SocketAddr, OwnedFd)]) -> End {
+    async fn ended(
+        &mut self,
+        program: &Program,
+        sockets: &[(SocketAddr, OwnedFd)],
+        handed_on: Option<&SecretText>,
+    ) -> End {
         loop {
             tokio::select! {
                 () = self.stop.told() => return End::Stopped,
@@ -234,7 +241,7 @@ impl Signals {
             };
             // Who is told to stop from here on has let go of the place, and hears it once the other one serves.
             let outcome = match ready {
-                Ok(()) => successor.take_over().await,
+                Ok(()) => successor.take_over(handed_on).await,
                 Err(what) => Err(what),
             };
             match outcome {

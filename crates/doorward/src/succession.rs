@@ -3,7 +3,7 @@
 //! ```text
 //! SIGUSR2 ─► this process starts the program that stands at its path now, as it was started itself
 //!   its listening sockets, with the addresses they were asked for ──► the new one, on its standard input
-//!   the new one assembles and listens on the same sockets: "ready" ──► this one lets it have the place: "yours"
+//!   the new one assembles and listens on the same sockets: "ready" ──► this one lets it have the place: "yours", and `dev`'s key
 //!   the new one says everywhere that it is the service, and serves: "serving" ──► this one takes nothing more, finishes, ends: "done"
 //! ```
 //! The sockets are never closed, so what the system has queued on them is lost to nobody. Until the new one serves, this one serves as
@@ -19,12 +19,13 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Duration;
 
+use doorward_core::secret::SecretText;
 use doorward_server::Sockets;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg, sockopt,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::cli::{Failure, Surroundings};
 
@@ -39,7 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take from there until it serves.
 const LAST_STEPS: Duration = Duration::from_secs(20);
 const READY: &[u8] = b"ready\n";
-const YOURS: &[u8] = b"yours\n";
+const YOURS: &str = "yours";
+/// Room for that word and what comes with it.
+const MAX_WORD_BYTES: u64 = 1024;
 const SERVING: &[u8] = b"serving\n";
 const DONE: &[u8] = b"done\n";
 
@@ -110,13 +113,15 @@ impl Successor {
         self.says(READY, PATIENCE).await
     }
 
-    /// Lets it have the place, and waits until it serves.
+    /// Lets it have the place, with something that goes with it, and waits until it serves.
     ///
     /// # Errors
     /// Why it does not; it is gone then.
-    pub(crate) async fn take_over(&mut self) -> Result<(), String> {
+    pub(crate) async fn take_over(&mut self, with: Option<&SecretText>) -> Result<(), String> {
+        let with = with.map_or("", |with| with.expose().as_str());
+        let word = SecretText::new(format!("{YOURS} {with}\n"));
         // One that is gone is found to be when it says nothing.
-        let _ = self.channel.write_all(YOURS).await;
+        let _ = self.channel.write_all(word.expose().as_bytes()).await;
         self.says(SERVING, LAST_STEPS).await
     }
 
@@ -236,21 +241,23 @@ pub(crate) struct Place {
 }
 
 impl Predecessor {
-    /// Tells it that this process could serve, and waits until it lets go of its place.
+    /// Tells it that this process could serve, and waits until it lets go of its place; with what goes with it.
     ///
     /// # Errors
-    /// It is gone, or keeps its place.
-    pub(crate) async fn let_go(self) -> io::Result<Place> {
+    /// It is gone.
+    pub(crate) async fn let_go(self) -> io::Result<(Place, SecretText)> {
         self.channel.set_nonblocking(true)?;
         let mut channel = tokio::net::UnixStream::from_std(self.channel)?;
         tracing::info!("ready to take the place of the process before this one");
         channel.write_all(READY).await?;
-        let mut word = [0; YOURS.len()];
-        channel.read_exact(&mut word).await?;
-        if word != YOURS {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it says something strange"));
-        }
-        Ok(Place { channel })
+        let mut word = String::new();
+        // It says nothing more before it is told that this process serves, so that nothing of that is taken away here.
+        BufReader::new((&mut channel).take(MAX_WORD_BYTES)).read_line(&mut word).await?;
+        let word = SecretText::new(word);
+        let with =
+            word.expose().strip_suffix('\n').and_then(|word| word.strip_prefix(YOURS)?.strip_prefix(' '));
+        let with = with.map(SecretText::from).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok((Place { channel }, with))
     }
 }
 

@@ -151,3 +151,17 @@ def test_who_takes_over_tells_nobody_before_the_process_before_it_lets_go(serve)
     assert old.wait(30) == 0
     assert gone(new)
     assert (server.home / "ready.json").read_text() == said
+
+
+def test_the_key_of_dev_stays_when_another_process_takes_over(serve):
+    server = serve()
+    bearer = {"Authorization": f"Bearer {server.admin_key}"}
+    for _ in range(2):
+        old, new = replace(server)
+        wait_until(lambda old=old: gone(old), "the process before it ended")
+        assert ready_file(server)["admin_key"] == server.admin_key
+        assert requests.get(f"{server.url}/v1/me", headers=bearer, timeout=30).status_code == 200
+    os.kill(new, signal.SIGTERM)
+    wait_until(lambda: gone(new), "it stops")
+    listed = server.command("key", "list")
+    assert [key for key in listed if not key["revoked_at_ms"]] == [], "and ends with the last of them"
