@@ -132,9 +132,12 @@ impl Answering for Desk {
             let method = request.method().clone();
             let asked = Asked::of(request.headers(), method == Method::OPTIONS);
             let api_version = api_version(request.headers()).map(str::to_owned);
-            let trace =
-                self.telemetry.as_ref().map(|to| Arc::new(Trace::begin(to, request.headers(), &self.engine)));
-            let outcome = self.outcome(request, peer, &id, trace.as_ref()).await;
+            let seen_from = client(peer.ip(), request.headers(), &self.trusted_proxies);
+            let trace = self
+                .telemetry
+                .as_ref()
+                .map(|to| Arc::new(Trace::begin(to, seen_from, request.headers(), &self.engine)));
+            let outcome = self.outcome(request, (peer, seen_from), &id, trace.as_ref()).await;
             let about = About {
                 request_id: id.as_str(),
                 now_ms: self.engine.now_ms(),
@@ -225,12 +228,11 @@ impl Desk {
     async fn outcome(
         self: &Arc<Self>,
         request: http::Request<Incoming>,
-        peer: SocketAddr,
+        (peer, seen_from): (SocketAddr, Client),
         id: &RequestId,
         trace: Option<&Arc<Trace>>,
     ) -> Outcome {
         let (mut head, body) = request.into_parts();
-        let seen_from = client(peer.ip(), &head.headers, &self.trusted_proxies);
         let room = self.bodies.for_client(seen_from.address);
         let body = Inbound::new(body, room, head.version, &head.headers);
         let root = self.sites.iter().position(|site| site.prefix.is_empty());

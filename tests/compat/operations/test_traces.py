@@ -71,6 +71,10 @@ def attributes(span) -> dict:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
+# The clients of these tests, who are believed then.
+BELIEVED = '[server]\ntrusted_proxies = ["127.0.0.1"]\n'
+
+
 def section(url: str, more: str = "") -> str:
     return f'[telemetry]\notlp_endpoint = "{url}"\n{more}'
 
@@ -83,7 +87,7 @@ def collector():
 
 def test_a_request_is_a_span_of_its_route_with_what_was_decided(serve, collector, credentials):
     more = 'otlp_headers = "x-key=of%20mine"\nservice_name = "door"\nresource = ["deployment.environment.name=test"]\n'
-    server = serve(section(collector.url, more))
+    server = serve(section(collector.url, more) + BELIEVED)
     bearer = {"Authorization": f"Bearer {credentials(server.url)}", "traceparent": PARENT, "tracestate": "vendor=x"}
     answer = requests.get(f"{server.url}/v1/threads/thr_secret?token=secret", headers=bearer, timeout=LIMIT_S)
     assert answer.status_code == 404
@@ -122,8 +126,29 @@ def test_what_strangers_send_names_no_span_and_no_method(serve, collector):
     assert "secret" not in str(span).lower() and "strange" not in str(span).lower()
 
 
+def test_a_stranger_chooses_neither_the_trace_nor_whether_there_is_one(serve, collector, tmp_path):
+    with Recorder() as upstream:
+        settings = write_settings(tmp_path / "app", auth="jwt")
+        arguments = ["--agentflow", settings, "--upstream", upstream.url, "--surface", "agentflow"]
+        traced, plain = serve(section(collector.url), arguments=arguments), serve(arguments=arguments)
+        for flags in ("00", "01"):
+            headers = {"traceparent": f"00-{TRACE}-{SPAN}-{flags}", "tracestate": "stranger=secret"}
+            for server in (traced, plain):
+                assert Client(server.mount("agentflow"), token("ann")).get("/v1/graph", headers=headers).status_code == 200
+        of_traced, of_plain, *more = upstream.taken()
+        assert len(more) == 2
+        for sent in (of_traced, more[0]):
+            [parent] = sent.all("traceparent")
+            assert TRACE not in parent and parent.endswith("-01"), "recorded, in a trace of its own"
+        for sent in (of_traced, of_plain, *more):
+            assert sent.all("tracestate") == []
+        assert of_plain.all("traceparent") == []
+        wait_until(lambda: len([one for one in collector.spans if one.kind == SERVER]) == 2, "both spans", LIMIT_S)
+        assert TRACE not in {one.trace_id.hex() for one in collector.spans} and "stranger" not in str(collector.spans)
+
+
 def test_a_client_whose_trace_is_not_recorded_is_not_recorded(serve, collector):
-    server = serve(section(collector.url))
+    server = serve(section(collector.url) + BELIEVED)
     for flags in ("00", "01"):
         parent = f"00-{TRACE}-{SPAN}-{flags}"
         requests.get(f"{server.url}/.well-known/jwks.json", headers={"traceparent": parent}, timeout=LIMIT_S)
@@ -135,7 +160,7 @@ def test_the_gateway_passes_the_trace_on_under_its_own_span(serve, collector, tm
     with Recorder() as upstream:
         settings = write_settings(tmp_path / "app", auth="jwt")
         arguments = ["--agentflow", settings, "--upstream", upstream.url, "--surface", "agentflow"]
-        server = serve(section(collector.url), arguments=arguments)
+        server = serve(section(collector.url) + BELIEVED, arguments=arguments)
         client = Client(server.mount("agentflow"), token("ann"))
         headers = {"traceparent": PARENT, "tracestate": "vendor=x"}
         assert client.get("/v1/graph", headers=headers).status_code == 200
@@ -154,10 +179,10 @@ def test_the_gateway_passes_the_trace_on_under_its_own_span(serve, collector, tm
         assert fresh.startswith("00-") and TRACE not in fresh and sent.all("tracestate") == []
 
 
-def test_without_a_collector_the_clients_trace_goes_through_the_gateway_as_it_is(serve, tmp_path):
+def test_without_a_collector_a_proxys_trace_goes_through_the_gateway_as_it_is(serve, tmp_path):
     with Recorder() as upstream:
         settings = write_settings(tmp_path / "app", auth="jwt")
-        server = serve(arguments=["--agentflow", settings, "--upstream", upstream.url, "--surface", "agentflow"])
+        server = serve(BELIEVED, arguments=["--agentflow", settings, "--upstream", upstream.url, "--surface", "agentflow"])
         client = Client(server.mount("agentflow"), token("ann"))
         for parent, passed in [(PARENT, [PARENT]), ("nonsense", []), (PARENT.upper(), [])]:
             assert client.get("/v1/graph", headers={"traceparent": parent}).status_code == 200

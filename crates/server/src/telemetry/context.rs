@@ -10,6 +10,10 @@ pub(crate) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate")
 
 /// Most bytes of `tracestate` that are passed on (§3.3.1.5 asks for 512 at least).
 const MAX_STATE_BYTES: usize = 512;
+/// Most members of it (§3.3.1.1).
+const MAX_MEMBERS: usize = 32;
+/// Most bytes of a member's key, and of its value (§3.3.1.3).
+const MAX_PART_BYTES: usize = 256;
 
 /// What a request says of its trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +77,34 @@ fn bytes<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(out)
 }
 
-/// As far as characters go: whoever reads it parses it.
-fn is_state(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|byte| matches!(byte, b' '..=b'~')) && value.contains(&b'=')
+/// A list of members of §3.3.1.3, each under a key of its own; room between commas may be empty.
+fn is_state(list: &[u8]) -> bool {
+    let mut keys = Vec::new();
+    for member in list.split(|byte| *byte == b',') {
+        let member = member.trim_ascii();
+        if member.is_empty() {
+            continue;
+        }
+        let mut parts = member.splitn(2, |byte| *byte == b'=');
+        let (Some(key), Some(value)) = (parts.next(), parts.next()) else { return false };
+        if !is_key(key) || !is_value(value) || keys.contains(&key) || keys.len() == MAX_MEMBERS {
+            return false;
+        }
+        keys.push(key);
+    }
+    !keys.is_empty()
+}
+
+fn is_key(key: &[u8]) -> bool {
+    let begins = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+    key.len() <= MAX_PART_BYTES
+        && key.first().is_some_and(begins)
+        && key.iter().all(|byte| begins(byte) || b"_-*/@".contains(byte))
+}
+
+fn is_value(value: &[u8]) -> bool {
+    (1..=MAX_PART_BYTES).contains(&value.len())
+        && value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'=')
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -139,5 +168,18 @@ mod tests {
         for states in [&[long.as_str()][..], &["nonsense"], &["a=1", "b=2"], &[""]] {
             assert_eq!(read(&[GOOD], states).expect("well formed").state, None, "{states:?}");
         }
+    }
+
+    #[test]
+    fn a_state_is_a_list_of_members_as_the_recommendation_has_them() {
+        let many = |count: usize| (0..count).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        for good in ["vendor=x", "0v@sys-tem/a*b_c=a b!~", "a=1, b=2,,\tc=3", &many(MAX_MEMBERS)] {
+            assert!(is_state(good.as_bytes()), "{good}");
+        }
+        let long = format!("a={}", "b".repeat(MAX_PART_BYTES + 1));
+        for bad in ["", ",", "a", "=1", "a=", "A=1", "_a=1", "a b=1", "a=1,a=2", "a=1=2", "a=\x01", &long] {
+            assert!(!is_state(bad.as_bytes()), "{bad}");
+        }
+        assert!(!is_state(many(MAX_MEMBERS + 1).as_bytes()));
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! desk ─ Trace (one for a request) ─ Step (a decision, a call upstream) ─► queue ─► whoever exports
 //! ```
-//! A span says the route's pattern, never the path, and nothing that a client wrote: ids and queries can hold secrets. The queue is
+//! A span says the route's pattern, never the path, and nothing that a client wrote: ids and queries can hold secrets. Which trace it
+//! belongs to, and whether it is recorded at all, is for a trusted proxy to say; anybody else's trace begins here. The queue is
 //! bounded; what finds no room is counted and gone, so a collector that is slow or away costs no request anything. Without a collector
 //! there is no trace, and the request path has one comparison more.
 
@@ -22,6 +23,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use context::Context;
 
+use crate::http::origin::Client;
 use crate::metrics::Stopwatch;
 use crate::request::Request;
 
@@ -129,7 +131,7 @@ impl Telemetry {
 pub(crate) struct Trace {
     telemetry: Telemetry,
     context: Context,
-    /// The client's span, where it says one.
+    /// The span that asks, where a trusted proxy says one.
     parent: Option<[u8; 8]>,
     began_ns: u64,
     stopwatch: Stopwatch,
@@ -138,10 +140,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Begins with what the client says of its trace, or a trace of its own.
-    pub(crate) fn begin(telemetry: &Telemetry, headers: &HeaderMap, engine: &Engine) -> Self {
+    /// Begins with what a trusted proxy says of the trace, or a trace of its own.
+    pub(crate) fn begin(telemetry: &Telemetry, client: Client, headers: &HeaderMap, engine: &Engine) -> Self {
         let (span_id, random) = (fresh(engine.random()), engine.random());
-        let told = Context::read(headers);
+        let told = told(client, headers);
         let parent = told.as_ref().map(|context| context.span_id);
         let context = match told {
             Some(context) => Context { span_id, ..context },
@@ -283,14 +285,19 @@ impl<'t> Step<'t> {
     }
 }
 
+/// What is said of a request's trace by somebody who is believed: strangers would choose whether they are traced, and in whose trace.
+fn told(client: Client, headers: &HeaderMap) -> Option<Context> {
+    if client.by_trusted_proxy { Context::read(headers) } else { None }
+}
+
 /// Puts the request's trace into the headers of what is asked of the upstream for it; the call is what comes back, where it is traced.
-/// Without a collector of ours the client's own headers go on, so that its trace has no gap.
+/// Without a collector of ours a trusted proxy's own headers go on, so that its trace has no gap.
 pub(crate) fn passing_on<'r>(request: &'r Request, headers: &mut HeaderMap) -> Option<Step<'r>> {
     let step = Step::of(request.trace.as_ref(), &request.engine);
     match &step {
         Some(step) => step.trace.context.write(step.span_id, headers),
         None => {
-            if let Some(context) = Context::read(&request.headers) {
+            if let Some(context) = told(request.client, &request.headers) {
                 context.write(context.span_id, headers);
             }
         }
