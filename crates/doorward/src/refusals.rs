@@ -65,6 +65,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(open_mounts_in_public(setup));
     found.extend(a_key_that_everybody_spends(setup));
     found.extend(letters_that_cannot_be_written(setup));
+    found.extend(collector_key_in_the_clear(setup));
     found
 }
 
@@ -78,6 +79,7 @@ pub fn warnings(setup: &Setup) -> Vec<String> {
             .chain(store_others_can_read(judged))
             .chain(tls_key_others_can_read(judged))
             .chain(a_key_that_everybody_spends(judged))
+            .chain(collector_key_in_the_clear(judged))
             .collect(),
         Mode::Serve => Vec::new(),
     };
@@ -429,6 +431,19 @@ fn plain_public_url(setup: Judged<'_>) -> Option<Problem> {
             "server.public_url",
             "clients would send their secrets over plain HTTP",
             "give the https:// address of this server, or of the proxy before it",
+        )
+    })
+}
+
+/// What is sent with traces is a key, as a rule.
+fn collector_key_in_the_clear(setup: Judged<'_>) -> Option<Problem> {
+    let telemetry = &setup.config.telemetry;
+    let url = telemetry.traces_url.as_ref()?.to_string();
+    (!telemetry.headers.is_empty() && is_plain_and_elsewhere(&url)).then(|| {
+        Problem::of(
+            "telemetry.otlp_endpoint",
+            "the headers for the collector, which hold its key, would be sent over plain HTTP to another machine",
+            "give its https:// address, or send to a collector on 127.0.0.1 that forwards, or leave out otlp_headers",
         )
     })
 }

@@ -130,6 +130,30 @@ fn what_the_configuration_says_is_judged_whole() {
 }
 
 #[test]
+fn a_collectors_key_goes_to_another_machine_over_tls_alone() {
+    let headers = "otlp_headers = \"x-api-key=abc\"\n";
+    let with = |endpoint: &str, more: &str| {
+        configured(&format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\n{more}"))
+    };
+    let text = refused(&with("http://otel.example:4318", headers), &[]);
+    assert!(text.contains("telemetry.otlp_endpoint") && text.contains("https://"), "{text}");
+    assert!(!text.contains("abc"), "{text}");
+    for (endpoint, more) in [
+        ("https://otel.example:4318", headers),
+        ("http://127.0.0.1:4318", headers),
+        ("http://otel.example:4318", ""),
+    ] {
+        let home = with(endpoint, more);
+        private(
+            &home.path().join("doorward.toml"),
+            &fs::read_to_string(home.path().join("doorward.toml")).expect("read"),
+        );
+        let checked = run(home.path(), &["config", "check"]);
+        assert!(checked.status.success(), "{endpoint}: {}", printed(&checked));
+    }
+}
+
+#[test]
 fn consent_to_an_open_mount_is_taken_and_said_again() {
     let extra = "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://a.example\"\n\
         [mounts.agentflow]\nagentflow = \"agentflow.json\"\nallow_anonymous = true\n";
