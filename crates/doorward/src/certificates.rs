@@ -127,7 +127,7 @@ impl Certificates {
     pub(crate) async fn watch(self, mut asked: Signal, supervisor: Supervisor) {
         let mut looks = interval(EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut mine = self;
+        let (mut mine, mut told) = (self, None);
         loop {
             let at_once = tokio::select! {
                 _ = looks.tick() => false,
@@ -148,7 +148,14 @@ impl Certificates {
                 Ok(back) => mine = back,
                 Err(error) => return tracing::error!(%error, "the certificate is watched no more"),
             }
+            if mine.said != told {
+                told.clone_from(&mine.said);
+                supervisor.status(&told.as_ref().map_or_else(String::new, |what| {
+                    format!("the renewed certificate is not taken, the one before it stays: {what}")
+                }));
+            }
             if at_once {
+                // There is no word for a reload that failed: how it went is the status, the log and the metric.
                 supervisor.ready();
             }
         }

@@ -56,6 +56,12 @@ impl Supervisor {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={us}"));
     }
 
+    /// What there is to say of it to whoever asks how it is; empty for nothing.
+    pub(crate) fn status(&self, text: &str) {
+        // A line would be another message.
+        self.tell(&format!("STATUS={}", text.replace(['\n', '\r'], " ")));
+    }
+
     /// It stops, having gone on for `leave_after` before, and is not to be killed meanwhile.
     pub(crate) fn stopping(&self, leave_after: Duration) {
         self.tell(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", (leave_after + LONGEST_STOP).as_micros()));
@@ -101,6 +107,8 @@ mod tests {
         let us = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&reloading);
         assert!(us.parse::<u64>().is_ok(), "{reloading}");
         assert_eq!(next(), "MAINPID=7");
+        supervisor.status("one\nREADY=1");
+        assert_eq!(next(), "STATUS=one READY=1");
     }
 
     #[test]

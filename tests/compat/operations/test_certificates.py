@@ -93,6 +93,25 @@ def test_who_sends_sighup_is_told_when_it_is_read(serve, manager: Manager):
     assert shown(server) == renewed.serial, "read at once"
 
 
+def test_a_reload_that_is_refused_is_said_to_the_service_manager_until_it_is_mended(serve, manager: Manager):
+    server = serve(tls=True, environment={"NOTIFY_SOCKET": str(manager.path)})
+    assert manager.next() == {"READY": "1"}
+
+    def reload() -> list[dict]:
+        """What is told from the signal until it was answered."""
+        server.program.process.send_signal(signal.SIGHUP)
+        told = [manager.next()]
+        while told[-1] != {"READY": "1"}:
+            told.append(manager.next())
+        return told
+
+    put_identity(server.home, Identity(days=-1))
+    [status] = [one["STATUS"] for one in reload() if "STATUS" in one]
+    assert "the one before it stays" in status and "expired" in status
+    put_identity(server.home, Identity(days=90))
+    assert {"STATUS": ""} in reload()
+
+
 def test_without_a_certificate_sighup_ends_no_server_of_others(tmp_path, serve):
     (tmp_path / "master.key").write_text(secrets.token_hex(32))
     (tmp_path / "master.key").chmod(0o600)
