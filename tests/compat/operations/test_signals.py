@@ -89,16 +89,6 @@ def test_a_process_that_was_replaced_leaves_at_once_when_it_is_told_to(serve, cr
     wait_until(lambda: "the process before this one has finished" in server.log, "nothing was left half-done")
 
 
-def test_who_is_told_twice_to_stop_waits_for_no_run(serve, credentials, patient):
-    server = serve(patient)
-    begun(server, {"Authorization": f"Bearer {credentials(server.url)}"}).close()
-    server.program.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: "once more to leave at once" in server.log, "it finishes what was taken")
-    server.program.process.send_signal(signal.SIGTERM)
-    assert server.program.process.wait(30) == 0
-    assert "leaving at once" in server.log
-
-
 def test_sighup_while_a_server_starts_does_not_end_it(tmp_path):
     (tmp_path / "master.key").write_text(secrets.token_hex(32))
     (tmp_path / "master.key").chmod(0o600)
