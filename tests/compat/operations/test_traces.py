@@ -72,7 +72,7 @@ def attributes(span) -> dict:
 
 
 # The clients of these tests, who are believed then.
-BELIEVED = '[server]\ntrusted_proxies = ["127.0.0.1"]\n'
+BELIEVED = '[server]\ntrusted_proxies = ["127.0.0.0/8"]\n'
 
 
 def section(url: str, more: str = "") -> str:
