@@ -82,7 +82,8 @@ mod tests {
                 if waits {
                     task::yield_now().await;
                 }
-                None::<()>.expect("out of order");
+                let nothing: Option<()> = [].first().copied();
+                nothing.expect("out of order");
                 Ok(())
             };
             let error = to_the_end(work.boxed()).await.expect_err("a fault");
