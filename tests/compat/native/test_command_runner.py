@@ -111,7 +111,7 @@ def test_one_run_too_many_is_429_with_the_time_to_come_again(start_agent, tmp_pa
 
 
 def test_a_run_that_waits_for_a_process_gets_it(start_agent, tmp_path):
-    server = start_agent("processes = 1\nqueue = 8")
+    server = start_agent("processes = 1\nqueue = 23")
     runs = Runs(server, tmp_path)
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda n: runs.ask(f"hello {n}"), range(6)))
