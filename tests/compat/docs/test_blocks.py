@@ -75,7 +75,9 @@ def test_the_commands_of_a_block_work(block, prepared, tmp_path):
             if neighbour.file and neighbour.line < block.line:
                 stage.write(neighbour.file, prepared.fill(neighbour.text))
         for path in (ROOT / block.among).iterdir() if block.among else []:
-            shutil.copy(path, stage.home)
+            # What somebody's run has left there is none of it.
+            if path.is_file():
+                shutil.copy(path, stage.home)
         for new in re.findall(r"--(?:output|report) (\S+)", block.text):
             if f"import {new}" not in block.text:
                 (stage.home / new).unlink(missing_ok=True)
