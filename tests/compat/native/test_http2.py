@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import shutil
 import socket
 import ssl
@@ -15,50 +13,21 @@ import h2.events
 import h2.exceptions
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from harness.doorward import Doorward
 from harness.native import PASSWORD, new_name
+from harness.operations import Identity, put_identity, tls_configuration
 
 LIMIT_S = 20
-
-
-def certificate(home):
-    """A certificate for 127.0.0.1 that signed itself, and its key, as files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "doorward test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    (home / "tls.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (home / "tls.key").write_bytes(private)
-    (home / "tls.key").chmod(0o600)
-    return home / "tls.pem", home / "tls.key"
 
 
 @pytest.fixture(scope="module")
 def tls_server(tmp_path_factory):
     home = tmp_path_factory.mktemp("http2")
-    chain, key = certificate(home)
-    config = home / "doorward.toml"
-    config.write_text(f'[server]\ntls_certificate_file = "{chain}"\ntls_key_file = "{key}"\n')
+    put_identity(home, Identity())
+    config = tls_configuration(home)
     with Doorward("dev", "--listen", "127.0.0.1:0", "--config", config, home=home / "doorward") as server:
-        server.chain = chain
+        server.chain = home / "tls.pem"
         yield server
 
 

@@ -126,18 +126,9 @@ impl Threads<'_> {
     pub async fn count(&self, permit: Permit<thread::List>, search: Search) -> Result<usize> {
         let mut count = 0;
         let looked = Looked::new(&permit, &search);
-        let counted = if looked.is_exact {
-            let each = looked.each_head(self.engine, |_| {
-                count += 1;
-                true
-            });
-            each.await
-        } else {
-            let each = looked.each_row(self.engine, PART, |_| {
-                count += 1;
-                true
-            });
-            each.await
+        let counted = match looked.is_exact {
+            true => looked.each_head(self.engine, |_| counts(&mut count)).await,
+            false => looked.each_row(self.engine, PART, |_| counts(&mut count)).await,
         };
         permit.close(counted.map(|()| count))
     }
@@ -177,30 +168,37 @@ async fn stand_all(engine: &Engine, threads: Vec<Thread>) -> Result<Vec<Standing
 }
 
 async fn find(engine: &Engine, grant: &Grant, search: &Search) -> Result<Found> {
+    let looked = Looked::new(grant, search);
+    let mut found =
+        if looked.is_exact { looked.page(engine).await? } else { looked.page_of_rows(engine).await? };
     let limit = search.limit as usize;
-    // One more than is asked for tells whether there are more.
-    let mut found = match Looked::new(grant, search) {
-        looked if looked.is_exact => looked.page(engine, search).await?,
-        looked => {
-            let (mut found, mut skip) = (Vec::new(), search.offset);
-            let shown = search.offset.saturating_add(search.limit).saturating_add(1).min(PART);
-            let first = if search.status.is_some() { PART } else { shown };
-            let all = looked.each_row(engine, first, |thread| {
-                if skip > 0 {
-                    skip -= 1;
-                } else {
-                    found.push(thread);
-                }
-                found.len() <= limit
-            });
-            all.await?;
-            found
-        }
-    };
     let more = found.len() > limit;
     found.truncate(limit);
     let threads = stand_all(engine, found).await?;
     Ok(Found { threads, more })
+}
+
+/// The part of what comes in order that is asked for, and one more, which tells whether there are more.
+struct Window<T> {
+    /// How many are still left out.
+    skip: u32,
+    most: u32,
+    found: Vec<T>,
+}
+
+impl<T> Window<T> {
+    fn of(search: &Search) -> Self {
+        Self { skip: search.offset, most: search.limit.saturating_add(1), found: Vec::new() }
+    }
+
+    /// Takes the next one; `false` when no more are wanted.
+    fn take(&mut self, one: T) -> bool {
+        match self.skip.checked_sub(1) {
+            Some(left) => self.skip = left,
+            None => self.found.push(one),
+        }
+        self.found.len() < self.most as usize
+    }
 }
 
 /// A search as the store is asked: what the caller may see of what is looked for.
@@ -238,27 +236,28 @@ impl<'a> Looked<'a> {
     }
 
     /// The page that is searched for and one thread more, by a query that knows all of it.
-    async fn page(&self, engine: &Engine, search: &Search) -> Result<Vec<Thread>> {
-        let wanted = search.limit.saturating_add(1);
-        if search.status.is_none() {
-            let offset = search.offset.min(MAX_ROWS);
-            let query = ThreadQuery { offset, ..self.query(&self.filter, None, wanted) };
+    async fn page(&self, engine: &Engine) -> Result<Vec<Thread>> {
+        let mut window = Window::of(self.search);
+        if self.search.status.is_none() {
+            let offset = window.skip.min(MAX_ROWS);
+            let query = ThreadQuery { offset, ..self.query(&self.filter, None, window.most) };
             let found = engine.store().sorted_threads(&query).await?;
-            return if offset < search.offset && !found.is_empty() { Err(too_much()) } else { Ok(found) };
+            return if offset < window.skip && !found.is_empty() { Err(too_much()) } else { Ok(found) };
         }
-        let (mut ids, mut skip) = (Vec::new(), search.offset);
-        let all = self.each_head(engine, |id| {
-            if skip > 0 {
-                skip -= 1;
-            } else {
-                ids.push(id.as_str().to_owned());
-            }
-            ids.len() < wanted as usize
-        });
-        all.await?;
+        let most = window.most;
+        self.each_head(engine, |id| window.take(id.as_str().to_owned())).await?;
         // Asked for as before: what was given to somebody else meanwhile is not shown.
-        let filter = self.filter.clone().and(Filter::Named(ids));
-        Ok(engine.store().sorted_threads(&self.query(&filter, None, wanted)).await?)
+        let filter = self.filter.clone().and(Filter::Named(window.found));
+        Ok(engine.store().sorted_threads(&self.query(&filter, None, most)).await?)
+    }
+
+    /// The same, where each thread has to be looked at.
+    async fn page_of_rows(&self, engine: &Engine) -> Result<Vec<Thread>> {
+        let mut window = Window::of(self.search);
+        let shown = window.skip.saturating_add(window.most).min(PART);
+        let first = if self.search.status.is_some() { PART } else { shown };
+        self.each_row(engine, first, |thread| window.take(thread)).await?;
+        Ok(window.found)
     }
 
     /// Hands over the id of each thread that is searched for, in order, until no more are wanted.
@@ -321,6 +320,11 @@ impl<'a> Looked<'a> {
     fn is_meant(&self, thread: &Thread) -> bool {
         self.grant.matches(&thread.metadata) && holds(&thread.metadata, &self.search.metadata)
     }
+}
+
+fn counts(count: &mut usize) -> bool {
+    *count += 1;
+    true
 }
 
 fn too_much() -> Error {

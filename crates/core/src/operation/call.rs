@@ -228,7 +228,7 @@ impl Call {
             return Ok(());
         }
         Err(Error::new(codes::INTERNAL)
-            .operator(format!("{action} is no action of the catalogue as it is declared")))
+            .operator(format!("{action} is declared nowhere like this; an application declares its actions when it builds the engine")))
     }
 
     fn leave(&self, action: &'static ActionDef, target: Target<'_>) -> Result<Grant> {

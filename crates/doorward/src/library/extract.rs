@@ -169,14 +169,7 @@ impl Leave {
         // 1. Counted first, so that what is refused counts too.
         arrived.count(action).await?;
         // 2. Nobody in particular is told to come back with a credential, whoever's page it was.
-        let grant = arrived.call().permit_for(action, Target::any()).map_err(|error| {
-            // An action that nobody declared is nobody's to do; that is the application's fault and no caller's.
-            if arrived.admission.engine().roles().catalogue().knows(action) {
-                Error::from(error)
-            } else {
-                Error::internal(&format!("the action {action} is not declared: Builder::actions"))
-            }
-        })?;
+        let grant = arrived.call().permit_for(action, Target::any())?;
         // 3. Before anything is written of its having begun.
         let begun = match changes.map_or(Ok(()), |page| arrived.changes(page)) {
             Ok(()) => grant.begun().await,
