@@ -1,21 +1,38 @@
 //! The log: lines on standard error, for people or for programs.
 
-use std::io::IsTerminal;
+mod lines;
+mod stamp;
+
+use std::io::{IsTerminal, Stderr};
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::lines::{Gathering, Lines};
+use self::stamp::Stamp;
 use crate::config::{Log, LogFormat};
 
+/// The log while it is written to. Dropped, it writes what waits.
+#[must_use]
+pub struct Logging(Arc<Lines<Stderr>>);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.0.write_out();
+    }
+}
+
 /// Sends the log to standard error from now on. A second call in one process changes nothing.
-pub fn start(log: &Log) {
+pub fn start(log: &Log) -> Logging {
     let filter = EnvFilter::builder().parse_lossy(&log.level);
-    // A line that cannot be written, because the disk of the log is full, must not take the process with it: saying so on the
-    // same standard error would fail again, loudly.
+    let gathered = Lines::to(std::io::stderr());
+    // Saying of a line that it cannot be written would fail on the same standard error again, loudly.
     let lines = tracing_subscriber::fmt()
         .log_internal_errors(false)
+        .with_timer(Stamp)
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(Gathering(Arc::clone(&gathered)));
     let subscriber: Box<dyn tracing::Subscriber + Send + Sync> = match log.format {
         LogFormat::Pretty => {
             Box::new(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish())
@@ -23,7 +40,13 @@ pub fn start(log: &Log) {
         LogFormat::Json => Box::new(lines.json().flatten_event(true).finish()),
     };
     // A library's user may have set up tracing already, which is theirs to decide.
-    if subscriber.try_init().is_err() {
-        tracing::debug!("a log was set up before; it stays");
+    match subscriber.try_init() {
+        Ok(()) => {
+            if let Err(error) = gathered.start() {
+                tracing::warn!(%error, "each line of the log is written by itself");
+            }
+        }
+        Err(_) => tracing::debug!("a log was set up before; it stays"),
     }
+    Logging(gathered)
 }

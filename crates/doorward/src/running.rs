@@ -69,7 +69,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     // Before anything else could take standard input for something else.
     let (predecessor, sockets) = succession::predecessor(surroundings)?;
-    logging::start(&setup.config.log);
+    let _log = logging::start(&setup.config.log);
     for warning in warnings(setup) {
         tracing::warn!("{warning}");
     }

@@ -98,7 +98,7 @@ fn start_up(
 ) -> Result<(), Failure> {
     let setup = Setup::for_start_up(function, python, surroundings, &SystemRandom)?;
     // What the file itself says is of use here.
-    logging::start(&setup.config.log);
+    let _log = logging::start(&setup.config.log);
     for begun in running::rehearse_start_up(&setup)? {
         let (loaded, registers) = (begun.loaded, begun.registers);
         let shown = json!({
