@@ -6,17 +6,22 @@
 //! of folded repeats' counts.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hashbrown::Equivalent;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::entry::{AuditEntry, Outcome};
+use crate::authz::catalogue::ActionDef;
 use crate::engine::Engine;
 use crate::id::{ApiKeyId, SessionId};
 use crate::limits::failures::network_of;
 use crate::ports::store::Write;
 use crate::ports::{Batch, StoreError};
+use crate::principal::Principal;
 
 /// How often the journal is written.
 pub const FLUSH_EVERY_MS: u64 = 250;
@@ -35,6 +40,66 @@ struct FoldKey {
     address: Option<String>,
 }
 
+/// What reads are counted by: one line stands for all those of one caller and client.
+#[derive(PartialEq, Eq, Hash)]
+struct ReadKey {
+    mount: String,
+    action: (&'static str, &'static str),
+    authority: String,
+    subject: String,
+    reason: Option<String>,
+    network: Option<IpAddr>,
+}
+
+/// The same, of a read that most likely was counted before: nothing has to be kept of it. Its fields are hashed as the key's are.
+#[derive(Clone, Copy, Hash)]
+pub(crate) struct Read<'c> {
+    mount: &'c str,
+    action: (&'static str, &'static str),
+    authority: &'c str,
+    subject: &'c str,
+    reason: Option<&'c str>,
+    network: Option<IpAddr>,
+}
+
+impl<'c> Read<'c> {
+    /// A read by `principal` from `address`.
+    pub(crate) fn new(
+        mount: &'c str,
+        action: &'static ActionDef,
+        principal: &'c Principal,
+        address: Option<IpAddr>,
+        reason: Option<&'c str>,
+    ) -> Self {
+        let Principal { authority, subject, .. } = principal;
+        let action = (action.resource, action.name);
+        Self { mount, action, authority, subject, reason, network: address.map(network_of) }
+    }
+
+    fn key(self) -> ReadKey {
+        ReadKey {
+            mount: self.mount.to_owned(),
+            action: self.action,
+            authority: self.authority.to_owned(),
+            subject: self.subject.to_owned(),
+            reason: self.reason.map(str::to_owned),
+            network: self.network,
+        }
+    }
+}
+
+impl Equivalent<ReadKey> for Read<'_> {
+    fn equivalent(&self, key: &ReadKey) -> bool {
+        let ReadKey { mount, action, authority, subject, reason, network } = key;
+        self.mount == mount
+            && self.action == *action
+            && self.authority == authority
+            && self.subject == subject
+            && self.reason == reason.as_deref()
+            && self.network == *network
+    }
+}
+
 struct Folded {
     entry: AuditEntry,
     unwritten: i64,
@@ -46,7 +111,7 @@ struct Folded {
 struct Pending {
     lines: Vec<AuditEntry>,
     denials: HashMap<FoldKey, Folded>,
-    reads: HashMap<FoldKey, AuditEntry>,
+    reads: hashbrown::HashMap<ReadKey, AuditEntry, RandomState>,
     sessions: HashMap<SessionId, i64>,
     api_keys: HashMap<ApiKeyId, i64>,
 }
@@ -110,15 +175,14 @@ impl Journal {
         }
     }
 
-    /// Counts a read.
-    pub fn read(&self, entry: AuditEntry) {
+    /// Counts a read; `line` is asked for where it is the first of its kind.
+    pub(crate) fn read(&self, read: Read<'_>, at_ms: i64, line: impl FnOnce() -> AuditEntry) {
         let mut pending = self.pending.lock();
-        let key = fold_key(&entry);
-        if let Some(folded) = pending.reads.get_mut(&key) {
+        if let Some(folded) = pending.reads.get_mut(&read) {
             folded.count += 1;
-            folded.at_ms = entry.at_ms;
+            folded.at_ms = at_ms;
         } else if pending.reads.len() < MOST_KEYS {
-            pending.reads.insert(key, entry);
+            pending.reads.insert(read.key(), line());
         } else {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -226,6 +290,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authz::catalogue::{Action as _, thread};
 
     fn denial(at_ms: i64) -> AuditEntry {
         AuditEntry {
@@ -276,6 +341,37 @@ mod tests {
         let several: Vec<_> = lines.iter().filter(|line| line.principal == SEVERAL).collect();
         assert_eq!(several.len(), 1);
         assert_eq!(several[0].address, None);
+    }
+
+    #[test]
+    fn reads_of_one_caller_and_network_are_one_line_and_any_difference_is_another() {
+        let journal = Journal::default();
+        let caller = |authority: &str, subject: &str| Principal {
+            authority: authority.into(),
+            subject: subject.into(),
+            ..Principal::anonymous()
+        };
+        let (ann, bob, other) = (caller("local", "ann"), caller("local", "bob"), caller("lo", "calann"));
+        let first = Read::new("native", thread::Read::DEF, &ann, Some("2001:db8::1".parse().unwrap()), None);
+        let reads = [
+            first,
+            Read { mount: "other", ..first },
+            Read { action: ("thread", "list"), ..first },
+            Read::new("native", thread::Read::DEF, &bob, Some("2001:db8::1".parse().unwrap()), None),
+            Read::new("native", thread::Read::DEF, &other, Some("2001:db8::1".parse().unwrap()), None),
+            Read { reason: Some("late"), ..first },
+            Read { network: None, ..first },
+            Read { network: Some("192.0.2.1".parse().unwrap()), ..first },
+        ];
+        for (at_ms, read) in (1..).zip(reads) {
+            journal.read(read, at_ms, || AuditEntry { at_ms, ..denial(0) });
+        }
+        let again = Read::new("native", thread::Read::DEF, &ann, Some("2001:db8::2".parse().unwrap()), None);
+        journal.read(again, 99, || panic!("it was counted before"));
+        let mut lines: Vec<_> =
+            journal.take(0, false).reads.into_values().map(|line| (line.at_ms, line.count)).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [(2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (99, 2)]);
     }
 
     #[test]

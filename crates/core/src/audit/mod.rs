@@ -10,4 +10,5 @@ mod reading;
 
 pub use entry::{AuditEntry, AuditRecord, Outcome};
 pub use journal::Journal;
+pub(crate) use journal::Read;
 pub use reading::{Audit, ChainFault};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Call;
 use crate::anomalies::Finding;
-use crate::audit::{AuditEntry, Outcome};
+use crate::audit::{AuditEntry, Outcome, Read};
 use crate::authz::Denial;
 use crate::authz::catalogue::{ActionDef, AuditClass};
 use crate::authz::condition::Condition;
@@ -184,6 +184,13 @@ impl Grant {
         self.call.entry(&self.action.to_string(), self.resource.as_deref(), outcome, reason)
     }
 
+    /// Counts it with the others of its kind, of which one line tells.
+    fn count_read(&self, outcome: Outcome, reason: Option<String>) {
+        let Call { engine, mount, origin, auth, .. } = &self.call;
+        let read = Read::new(&mount.name, self.action, &auth.principal, origin.address, reason.as_deref());
+        engine.journal().read(read, engine.now_ms(), || self.entry(outcome, reason.clone()));
+    }
+
     /// Tries the act: these writes and the audit line, all or nothing, on stable storage. After an error the grant is
     /// still open: try other writes, or close it.
     ///
@@ -224,7 +231,7 @@ impl Grant {
         let journal = self.call.engine.journal();
         match &result {
             Ok(_) if self.action.audit == AuditClass::Buffered => {
-                journal.read(self.entry(Outcome::Done, None))
+                self.count_read(Outcome::Done, None);
             }
             Ok(_) => journal.line(self.entry(Outcome::Done, None)),
             Err(error)
@@ -280,11 +287,13 @@ impl Grant {
     /// Says how an act that left the store went. Never fails the request that already happened.
     pub async fn finish(mut self, outcome: Outcome, reason: Option<String>) {
         self.closed = true;
+        if self.action.audit == AuditClass::Buffered {
+            self.count_read(outcome, reason);
+            return;
+        }
         let line = self.entry(outcome, reason);
         let engine = &self.call.engine;
-        if self.action.audit == AuditClass::Buffered {
-            engine.journal().read(line);
-        } else if engine.append(line.clone()).await.is_err() {
+        if engine.append(line.clone()).await.is_err() {
             engine.journal().line(line);
         }
     }
