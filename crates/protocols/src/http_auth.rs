@@ -153,10 +153,24 @@ fn visible_text(header: &[u8]) -> Result<&str, HttpAuthError> {
     std::str::from_utf8(header).map_err(|_| HttpAuthError::NotText)
 }
 
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// Whether it may stand in a token, such as a method or the name of a header (RFC 9110 §5.6.2).
+pub fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
+
+static TOKEN: [bool; 256] = {
+    let (mut table, mut at) = ([false; 256], 0);
+    while at < 256 {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    let (others, mut at) = (b"!#$%&'*+-.^_`|~", 0);
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 /// RFC 9110 §11.2: base64, base64url and base32 with padding at the end alone.
 fn is_token68(text: &str) -> bool {

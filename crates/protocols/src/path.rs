@@ -74,35 +74,30 @@ pub fn canonical(path: &[u8]) -> Result<CanonicalPath, PathError> {
     if path.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);
     }
-    // 2. Character by character.
+    // 2. What needs no change, which is nearly every path: one look at each byte.
+    let plain = path.iter().position(|byte| !PLAIN[usize::from(*byte)]).unwrap_or(path.len());
+    let (same, mut rest) = path.split_at(plain);
     let mut out = String::with_capacity(path.len());
-    let mut rest = path;
+    out.push_str(std::str::from_utf8(same).map_err(|_| PathError::BadCharacter)?);
+    let is_escaped = !rest.is_empty();
+    // 3. Character by character.
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         match byte {
-            b'/' => out.push('/'),
             b'%' => {
                 let [high, low, tail @ ..] = rest else { return Err(PathError::BadEscape) };
                 let decoded = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low);
                 rest = tail;
                 push_escaped(decoded.ok_or(PathError::BadEscape)?, &mut out)?;
             }
-            _ if is_segment_byte(byte) => out.push(byte as char),
+            _ if PLAIN[usize::from(byte)] => out.push(byte as char),
             _ => return Err(PathError::BadCharacter),
         }
     }
-    // 3. No second layer, judged on the result: in `%25%32%66` each escape alone is harmless.
-    let twice = out.match_indices("%25").any(|(at, _)| {
-        matches!(out.as_bytes()[at + 3..], [high, low, ..] if hex(high).is_some() && hex(low).is_some())
-    });
-    if twice {
-        return Err(PathError::DoubleEscape);
+    if is_escaped {
+        whole_escapes(&out)?;
     }
-    // 4. Escaped bytes are UTF-8: an overlong form of a slash is no text at all.
-    if percent_decode_str(&out).decode_utf8().is_err() {
-        return Err(PathError::ForbiddenEscape);
-    }
-    // 5. Segments, after decoding, so that `%2e` counts as a dot.
+    // 4. Segments, after decoding, so that `%2e` counts as a dot.
     let mut segments = out[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
         match segment {
@@ -112,6 +107,21 @@ pub fn canonical(path: &[u8]) -> Result<CanonicalPath, PathError> {
         }
     }
     Ok(CanonicalPath(out))
+}
+
+/// Judges the escapes that were kept, on the result: in `%25%32%66` each one alone is harmless.
+fn whole_escapes(out: &str) -> Result<(), PathError> {
+    let twice = out.match_indices("%25").any(|(at, _)| {
+        matches!(out.as_bytes()[at + 3..], [high, low, ..] if hex(high).is_some() && hex(low).is_some())
+    });
+    if twice {
+        return Err(PathError::DoubleEscape);
+    }
+    // Escaped bytes are UTF-8: an overlong form of a slash is no text at all.
+    if percent_decode_str(out).decode_utf8().is_err() {
+        return Err(PathError::ForbiddenEscape);
+    }
+    Ok(())
 }
 
 fn push_escaped(byte: u8, out: &mut String) -> Result<(), PathError> {
@@ -137,10 +147,20 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// RFC 3986 `pchar` without escapes.
-fn is_segment_byte(byte: u8) -> bool {
-    is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte)
-}
+/// A slash, or RFC 3986 `pchar` without escapes.
+static PLAIN: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (others, mut at) = (b"/-._~!$&'()*+,;=:@", 0);
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 impl CanonicalPath {
     /// The path as it is matched and forwarded.

@@ -62,6 +62,9 @@ pub(crate) enum Found {
 
 /// The routes of a listener.
 pub(crate) struct Table {
+    /// Whole paths that rows spell out, each with its rows: no other row is meant before one of these.
+    literal: HashMap<String, Vec<(usize, &'static Route)>>,
+    /// By the number of segments.
     rows: HashMap<usize, Vec<Row>>,
     /// Those that end in whatever is left.
     open_ended: Vec<Row>,
@@ -101,13 +104,23 @@ impl Table {
             same_length.sort_by_key(Row::vagueness);
         }
         open_ended.sort_by_key(|row| (std::cmp::Reverse(row.segments.len()), row.vagueness()));
-        Ok(Self { rows, open_ended, prefixes })
+        let mut literal: HashMap<String, Vec<_>> = HashMap::new();
+        for row in rows.values().flatten() {
+            if let Some(path) = row.literal() {
+                literal.entry(path).or_default().push((row.part, row.route));
+            }
+        }
+        Ok(Self { literal, rows, open_ended, prefixes })
     }
 
     /// Finds what a request means. `HEAD` is answered by the row for `GET`.
     pub(crate) fn find(&self, method: &Method, path: &CanonicalPath) -> Found {
-        let spelled: Vec<_> = path.decoded_segments().collect();
         let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        let literal = self.literal.get(path.as_str()).into_iter().flatten();
+        if let Some((part, route)) = literal.copied().find(|(_, route)| route.method == *wanted) {
+            return Found::Route { part, route, params: Vec::new() };
+        }
+        let spelled: Vec<_> = path.decoded_segments().collect();
         let rows = self.rows.get(&spelled.len()).map(Vec::as_slice).unwrap_or_default();
         let mut methods = Vec::new();
         let mut part = None;
@@ -151,6 +164,15 @@ impl Row {
     /// The segments that have to be there.
     fn fixed(&self) -> &[Segment] {
         &self.segments[..self.segments.len() - usize::from(self.rest().is_some())]
+    }
+
+    /// The path, where there is only one.
+    fn literal(&self) -> Option<String> {
+        let texts = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(text) => Some(text.as_str()),
+            Segment::Any(_) | Segment::Rest(_) => None,
+        });
+        texts.collect::<Option<Vec<_>>>().map(|texts| format!("/{}", texts.join("/")))
     }
 
     fn matches(&self, spelled: &[impl AsRef<str>]) -> bool {

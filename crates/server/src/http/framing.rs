@@ -9,7 +9,9 @@
 //! ```
 
 use doorward_core::error::{Code, codes};
+use doorward_protocols::http_auth::is_token_byte;
 use http::uri::PathAndQuery;
+use memchr::{memchr, memchr_iter, memchr2};
 
 /// Most bytes from the request line to the empty line.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -166,27 +168,29 @@ impl Framing {
 
 /// Where the line that starts at `start` ends (the index of its CR); `None` if it goes on beyond the buffer.
 fn line_end(buffered: &[u8], start: usize) -> Result<Option<usize>, Refusal> {
-    for (at, byte) in buffered.iter().enumerate().skip(start) {
-        match byte {
-            b'\r' => {
-                return match buffered.get(at + 1) {
-                    None => Ok(None),
-                    Some(b'\n') => Ok(Some(at)),
-                    Some(_) => Err(Refusal::bad("A line holds a bare carriage return.")),
-                };
-            }
-            b'\n' => return Err(Refusal::bad("A line ends in a bare line feed.")),
-            b'\t' => {}
-            0x00..=0x1F | 0x7F => return Err(Refusal::bad("The request holds a control character.")),
-            _ => {}
-        }
+    let rest = &buffered[start..];
+    let (line, ending) = rest.split_at(memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()));
+    // Without a branch, so that many bytes are looked at in one step.
+    let control = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7F;
+    if line.iter().fold(false, |found, byte| found | control(*byte)) {
+        return Err(Refusal::bad("The request holds a control character."));
     }
-    Ok(None)
+    match ending {
+        [] | [b'\r'] => Ok(None),
+        [b'\r', b'\n', ..] => Ok(Some(start + line.len())),
+        [b'\r', ..] => Err(Refusal::bad("A line holds a bare carriage return.")),
+        _ => Err(Refusal::bad("A line ends in a bare line feed.")),
+    }
 }
 
 /// What follows a head (request line and fields without the empty line).
 fn body_of(head: &[u8]) -> Result<State, Refusal> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let ends = memchr_iter(b'\n', head).chain(std::iter::once(head.len()));
+    let mut start = 0;
+    let mut lines = ends.map(|end| {
+        let line = &head[std::mem::replace(&mut start, end + 1)..end];
+        line.strip_suffix(b"\r").unwrap_or(line)
+    });
     let is_1_1 = request_line(lines.next().unwrap_or_default())?;
     let (mut hosts, mut length, mut chunked, mut fields) = (0, None, false, 0);
     for line in lines {
@@ -281,8 +285,7 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Refusal::header("A header is folded over two lines."));
     }
-    let colon = line.iter().position(|byte| *byte == b':');
-    let Some(colon) = colon else { return Err(Refusal::header("A header has no colon.")) };
+    let Some(colon) = memchr(b':', line) else { return Err(Refusal::header("A header has no colon.")) };
     let name = &line[..colon];
     if name.is_empty() || !name.iter().copied().all(is_token_byte) {
         return Err(Refusal::header("A header's name is not a token."));
@@ -301,11 +304,6 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
 /// A host and an optional port, as far as characters go (RFC 9110 §7.2). Nothing here is decided by it.
 fn is_host(value: &[u8]) -> bool {
     value.len() <= 255 && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(byte))
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
