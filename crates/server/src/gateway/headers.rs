@@ -3,6 +3,7 @@
 //! A deny list would have to know every spelling of every identity header (`X-User_Id` reaches a WSGI server as
 //! `X-User-Id`); with a list of what passes, none of them does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use doorward_core::error::Result;
@@ -14,6 +15,7 @@ use http::header::{
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::http::origin::X_FORWARDED_FOR;
 use crate::http::respond::X_REQUEST_ID;
 use crate::request::Request;
 
@@ -40,8 +42,6 @@ static ANSWER: [HeaderName; 8] = [
     RETRY_AFTER,
 ];
 
-/// Where the client is, as far as it can be believed: one address, never a list.
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Who is asking: the subject alone, for servers that know one header for a user.
 static X_FORWARDED_USER: HeaderName = HeaderName::from_static("x-forwarded-user");
 /// Who is asking, with the authority that vouches for it: `authority|subject`.
@@ -109,19 +109,27 @@ pub(super) fn inbound(upstream: &HeaderMap) -> HeaderMap {
     headers
 }
 
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, VALUE).to_string()
+/// The text itself where nothing has to be encoded.
+fn encoded(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, VALUE).into()
+}
+
+fn header_value(encoded: &str) -> HeaderValue {
+    HeaderValue::from_str(encoded).expect("percent-encoded text is visible ASCII")
 }
 
 /// Roles as a header's value, separated by commas.
 pub(crate) fn roles_value(roles: &[Arc<str>]) -> HeaderValue {
-    let roles: Vec<String> = roles.iter().map(|role| encoded(role)).collect();
-    HeaderValue::from_str(&roles.join(",")).expect("percent-encoded text is visible ASCII")
+    if let [role] = roles {
+        return value(role);
+    }
+    let roles: Vec<_> = roles.iter().map(|role| encoded(role)).collect();
+    header_value(&roles.join(","))
 }
 
 /// Any text as a header's value.
 pub(crate) fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(&encoded(text)).expect("percent-encoded text is visible ASCII")
+    header_value(&encoded(text))
 }
 
 #[cfg(test)]

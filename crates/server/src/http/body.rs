@@ -13,12 +13,13 @@ use futures_util::{Stream, StreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Version};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::guard::Taken;
 use super::shares::{Share, Shares};
 
 /// Most bytes of an ordinary request body.
@@ -31,9 +32,16 @@ pub(crate) type BodyError = Box<dyn StdError + Send + Sync>;
 
 /// The body of an answer, and whatever must live as long as it is being sent.
 pub(crate) struct Body {
-    inner: UnsyncBoxBody<Bytes, BodyError>,
+    inner: Inner,
+    answers: Option<Taken>,
     held: Vec<Box<dyn Send>>,
     pace: Option<Arc<Pace>>,
+}
+
+enum Inner {
+    /// Most answers: all of it is there, and nothing has to be asked for it. Empty once it was sent.
+    Whole(Bytes),
+    Boxed(UnsyncBoxBody<Bytes, BodyError>),
 }
 
 /// When a body was last asked for more, where it matters whether it is.
@@ -49,11 +57,11 @@ impl Pace {
 
 impl Body {
     pub(crate) fn empty() -> Self {
-        Self::new(Empty::new().map_err(|never| match never {}))
+        Self::of(Inner::Whole(Bytes::new()))
     }
 
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::new(Full::new(bytes.into()).map_err(|never| match never {}))
+        Self::of(Inner::Whole(bytes.into()))
     }
 
     pub(crate) fn stream<S, E>(stream: S) -> Self
@@ -65,7 +73,16 @@ impl Body {
     }
 
     pub(crate) fn new(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
-        Self { inner: UnsyncBoxBody::new(body), held: Vec::new(), pace: None }
+        Self::of(Inner::Boxed(UnsyncBoxBody::new(body)))
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self { inner, answers: None, held: Vec::new(), pace: None }
+    }
+
+    /// Says which request it answers, until it has been sent or given up.
+    pub(crate) fn answers(&mut self, taken: Taken) {
+        self.answers = Some(taken);
     }
 
     /// Notes whether it is asked for more.
@@ -87,7 +104,11 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let polled = match &mut self.inner {
+            Inner::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Inner::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Inner::Boxed(body) => Pin::new(body).poll_frame(cx),
+        };
         if let Some(pace) = &self.pace {
             *pace.0.lock() = polled.is_ready().then(Instant::now);
         }
@@ -95,20 +116,30 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.inner {
+            Inner::Whole(bytes) => bytes.is_empty(),
+            Inner::Boxed(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Inner::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Boxed(body) => body.size_hint(),
+        }
     }
 }
 
 /// Room for the bodies that a server holds at once, in pieces of [`PIECE`]. A client may hold its share of it and no more.
 #[derive(Clone)]
 pub(crate) struct BodyRoom {
+    whole: Arc<Whole>,
+    client: IpAddr,
+}
+
+struct Whole {
     all: Arc<Semaphore>,
     shares: Arc<Shares>,
-    client: IpAddr,
 }
 
 /// What a body takes of the room; dropped when it is gone.
@@ -142,7 +173,8 @@ impl BodyRoom {
 
     fn of_pieces(pieces: usize) -> Self {
         let shares = Arc::new(Shares::new(pieces, Arc::new([])));
-        Self { all: Arc::new(Semaphore::new(pieces)), shares, client: Ipv4Addr::UNSPECIFIED.into() }
+        let whole = Whole { all: Arc::new(Semaphore::new(pieces)), shares };
+        Self { whole: Arc::new(whole), client: Ipv4Addr::UNSPECIFIED.into() }
     }
 
     /// The same room, for what this client sends.
@@ -156,9 +188,9 @@ impl BodyRoom {
     /// `rate_limited` when there is none left.
     pub(crate) fn take(&self) -> Result<Room> {
         let full = |message: &'static str| Error::new(codes::RATE_LIMITED).message(message).retry_after_s(1);
-        let share = self.shares.take(self.client);
+        let share = self.whole.shares.take(self.client);
         let share = share.ok_or_else(|| full("Too many bodies of yours are on their way."))?;
-        let all = Arc::clone(&self.all).try_acquire_owned();
+        let all = Arc::clone(&self.whole.all).try_acquire_owned();
         Ok(Room { all: all.map_err(|_| full("Too many bodies are on their way."))?, share })
     }
 }
@@ -167,7 +199,7 @@ impl BodyRoom {
 impl BodyRoom {
     /// Pieces that are left.
     pub(crate) fn left(&self) -> usize {
-        self.all.available_permits()
+        self.whole.all.available_permits()
     }
 }
 
@@ -377,6 +409,8 @@ fn too_large(max_bytes: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http_body_util::Full;
 
     use super::*;
 

@@ -4,8 +4,8 @@ use doorward_core::authn::{Headers, Offered, Place};
 use doorward_core::error::{Error, Result, codes};
 use doorward_protocols::http_auth::{HttpAuthError, Scheme, parse_authorization};
 use doorward_protocols::json::{self, JsonError, Limits};
+use http::header::AsHeaderName;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::header::{GetAll, HeaderValue};
 use http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,6 +14,7 @@ use super::sources::{Shown, Sources};
 use crate::surfaces::Surface;
 
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static X_SUPABASE_API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
 
 /// Most bytes of a user agent that are kept.
 const MAX_USER_AGENT_BYTES: usize = 256;
@@ -50,9 +51,7 @@ fn offered<'h>(
     protocol_token: Option<&'h str>,
 ) -> Result<Option<Offered<'h>>> {
     let key_headers = surface.key_headers;
-    let mut found = the_one(headers.get_all(&AUTHORIZATION), AUTHORIZATION.as_str())?
-        .map(from_authorization)
-        .transpose()?;
+    let mut found = single(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
     if found.is_some() && surface.spare_keys {
         return Ok(found);
     }
@@ -61,8 +60,8 @@ fn offered<'h>(
         (Some(text), None) => found = Some(Offered { place: Place::Bearer, text }),
         _ => {}
     }
-    let usual = the_one(headers.get_all(&X_API_KEY), X_API_KEY.as_str())?;
-    let more = key_headers.iter().map(|name| single(headers, name));
+    let usual = single(headers, &X_API_KEY)?;
+    let more = key_headers.iter().map(|name| single(headers, *name));
     for text in std::iter::once(Ok(usual)).chain(more) {
         let Some(text) = text? else { continue };
         match &found {
@@ -96,21 +95,20 @@ fn from_authorization(value: &str) -> Result<Offered<'_>> {
     }
 }
 
-pub(crate) fn single(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>> {
-    let name = name.as_ref();
-    the_one(headers.get_all(name), name)
-}
-
-/// What a header of that name says, if it is there once.
-fn the_one<'h>(values: GetAll<'h, HeaderValue>, name: &str) -> Result<Option<&'h str>> {
-    let mut values = values.iter();
+/// What a header of that name says, if it is there once. A name that is known beforehand is best a static: it need not be read again.
+pub(crate) fn single(
+    headers: &HeaderMap,
+    name: impl AsHeaderName + AsRef<str> + Copy,
+) -> Result<Option<&str>> {
+    let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Error::new(codes::BAD_HEADER).message(format!("The header {name} stands twice.")));
+        let message = format!("The header {} stands twice.", name.as_ref());
+        return Err(Error::new(codes::BAD_HEADER).message(message));
     }
     match first.to_str() {
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(not_text(name)),
+        Err(_) => Err(not_text(name.as_ref())),
     }
 }
 
@@ -147,7 +145,7 @@ pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
 
 /// The version of the API that the client wants, where it says so.
 pub(crate) fn api_version(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-supabase-api-version")?.to_str().ok()
+    headers.get(&X_SUPABASE_API_VERSION)?.to_str().ok()
 }
 
 /// The media type of a body.

@@ -6,6 +6,7 @@
 //! heads, slow readers and idle peers are let go.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -144,8 +145,10 @@ pub(crate) struct Guard<Io> {
     refused_in_body: bool,
     render: Box<dyn Fn(&Refusal) -> Bytes + Send>,
     in_flight: Arc<InFlight>,
-    /// Something was being answered when it was last looked at.
+    /// Something was taken since nothing was being answered: the peer's time to be idle is not running.
     was_busy: bool,
+    /// A head has come in part, and its time is running.
+    head_begun: bool,
     /// The peer sends no more, and what was taken of it is still being answered.
     peer_ended: bool,
     patience: Patience,
@@ -172,6 +175,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             render: Box::new(render),
             in_flight,
             was_busy: false,
+            head_begun: false,
             peer_ended: false,
             patience,
             // A peer that connects must say something as fast as one that has begun to.
@@ -225,12 +229,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             }
             if !self.inbound.is_empty() {
                 match self.framing.advance(&self.inbound) {
-                    Ok(0) => {}
+                    Ok(0) => {
+                        // Most heads come whole, and no timer has to be set for them.
+                        if self.framing.in_head() && !self.head_begun {
+                            self.head_begun = true;
+                            self.arm(self.patience.head);
+                        }
+                    }
                     Ok(bytes) => {
                         self.cleared = bytes;
-                        if self.framing.in_head() {
-                            self.arm(self.patience.idle);
-                        }
+                        self.head_begun = false;
+                        self.was_busy |= self.framing.in_head();
                         continue;
                     }
                     Err(refusal) => {
@@ -239,7 +248,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                     }
                 }
             }
-            let busy = self.in_flight.poll_none(cx).is_pending();
+            // Only who waits is woken. Most answers are there in the breath in which their request was read, and whoever ends them looks for
+            // the next one by itself.
+            let busy = self.in_flight.any() && self.in_flight.poll_none(cx).is_pending();
             if self.was_busy && !busy {
                 // The peer's time begins when it has its answer.
                 self.arm(if self.inbound.is_empty() { self.patience.idle } else { self.patience.head });
@@ -252,7 +263,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 self.refuse(Refusal::too_slow());
                 continue;
             }
-            let was_empty = self.inbound.is_empty();
             if ready!(self.poll_fill(cx))? == 0 {
                 if !self.framing.in_head() || self.in_flight.is_for_who_stays() {
                     return Poll::Ready(Ok(false));
@@ -260,17 +270,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 // Told of the end at once, the library would drop what it is answering.
                 self.peer_ended = true;
                 self.arm(self.patience.half_closed);
-                continue;
-            }
-            if was_empty && self.framing.in_head() {
-                self.arm(self.patience.head);
             }
         }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut chunk = [0; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut chunk);
+        // On the stack and never cleared: a buffer of the connection's own would be held by ten thousand that say nothing.
+        let mut chunk = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut chunk);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         self.inbound.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))

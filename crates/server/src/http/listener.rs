@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::body::Body;
-use super::framing::{MAX_HEADERS, Refusal};
+use super::framing::Refusal;
 use super::guard::{Guard, InFlight, Patience, WhileThere};
 use super::origin::Network;
 use super::second;
@@ -203,7 +203,7 @@ fn converse(
         let phase = phase.clone();
         async move {
             let mut answer = answer.await;
-            answer.body_mut().hold(taken);
+            answer.body_mut().answers(taken);
             // The last one here: the client connects anew, and finds whoever is there then. An agreement to another protocol stands.
             if *phase.borrow() != Phase::Serving && !answer.headers().contains_key(CONNECTION) {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -211,10 +211,10 @@ fn converse(
             Ok::<_, Infallible>(answer)
         }
     });
-    // The guard bounds heads in size, number and time; the library's own limits stand behind it.
+    // The guard bounds heads in size, number and time. The library's own limit of as many headers stands behind it; said once more, it
+    // would be room that is cleared for each request.
     let connection = http1::Builder::new()
         .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(guard), service)
         .with_upgrades();
     // Pinned before it is captured: a future keeps room for what it captures and for where it is moved.

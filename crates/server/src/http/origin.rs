@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use http::HeaderMap;
-use http::header::HOST;
+use http::header::{HOST, HeaderMap, HeaderName};
+
+/// Where the client is, as far as it can be believed. Proxies send a list; to upstreams goes one address.
+pub(crate) static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A range of addresses in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3); a lone address is a range of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +125,7 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> 
         return Client { address: peer, by_trusted_proxy: false };
     }
     let mut address = peer;
-    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    let lines: Vec<_> = headers.get_all(&X_FORWARDED_FOR).iter().collect();
     let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops.take(MAX_HOPS) {
         let Some(hop) =

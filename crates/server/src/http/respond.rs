@@ -15,6 +15,9 @@ use serde::Serialize;
 
 use super::body::Body;
 
+/// How many headers to make room for in an answer: those of each one, and a few of its own.
+pub(crate) const USUAL_HEADERS: usize = 12;
+
 /// An answer on its way out.
 pub(crate) type Answer = Response<Body>;
 
@@ -69,6 +72,12 @@ pub(crate) fn no_content() -> Answer {
 
 /// Text as a header value; what may not stand in one is left out.
 pub(crate) fn header_value(text: &str) -> HeaderValue {
+    // Nearly all of it may.
+    if let Ok(value) = HeaderValue::from_str(text)
+        && !text.contains('\t')
+    {
+        return value;
+    }
     let plain: String = text.chars().filter(|c| matches!(c, ' '..='~')).collect();
     HeaderValue::from_str(&plain).expect("visible ASCII is a header value")
 }
@@ -110,6 +119,7 @@ pub(crate) struct PagePolicy(pub(crate) String);
 pub(crate) fn finish(style: &dyn Style, answer: &mut Answer, about: About<'_>) {
     let policy = answer.extensions().get::<PagePolicy>().map(|policy| header_value(&policy.0));
     let headers = answer.headers_mut();
+    headers.reserve(USUAL_HEADERS - headers.len().min(USUAL_HEADERS));
     headers.insert(X_REQUEST_ID.clone(), header_value(about.request_id));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

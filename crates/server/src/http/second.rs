@@ -68,7 +68,7 @@ pub(super) fn converse(
         let answer = Arc::clone(&answering).answer(with_host(request), peer);
         async move {
             let mut answer = answer.await;
-            answer.body_mut().hold(taken);
+            answer.body_mut().answers(taken);
             answer.body_mut().pace(pace);
             Ok::<_, Infallible>(answer)
         }

@@ -10,6 +10,7 @@
 //! Headers as their documentation has them: nginx `ngx_http_auth_request_module`, Caddy `forward_auth`, Traefik `ForwardAuth`, Envoy
 //! `envoy.extensions.filters.http.ext_authz.v3.HttpService`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use doorward_core::authz::Target;
@@ -24,7 +25,7 @@ use crate::gateway::headers::{roles_value, value};
 use crate::http::body::Body;
 use crate::http::browser::foreign;
 use crate::http::extract::single;
-use crate::http::respond::Answer;
+use crate::http::respond::{Answer, USUAL_HEADERS};
 use crate::openapi::{Also, Described, Header, Parameter};
 use crate::request::Request;
 
@@ -78,7 +79,17 @@ pub(super) static ENVOY_OPTIONS: Described =
 /// Where Envoy puts the path of the request behind.
 const ENVOY: &str = "/v1/forward-auth/envoy";
 /// By which some applications act on another method than the request's own.
-const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+static OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+static X_ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+static X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// An owner that nobody is: areas are nobody's own.
 const NOBODY: &str = "";
 
@@ -146,7 +157,7 @@ pub(super) async fn answer(request: Request) -> Result<Answer> {
     // 2.
     let asked = Asked::read(&request)?;
     let unreadable = |why: Unreadable| refused(&format!("The request is not let through: {why}."));
-    let original = Original::read(&asked.method, &asked.target, asked.host.as_deref()).map_err(unreadable)?;
+    let original = Original::read(asked.method, &asked.target, asked.host).map_err(unreadable)?;
     // 3.
     let forward = Arc::clone(&request.site.forward_auth);
     let area = forward
@@ -186,6 +197,7 @@ pub(super) async fn answer(request: Request) -> Result<Answer> {
     };
     // All of them, always: what a proxy sets from an answer, no client can have set.
     let headers = answer.headers_mut();
+    headers.reserve(USUAL_HEADERS);
     headers.insert(forward.names.subject.clone(), subject);
     headers.insert(forward.names.principal.clone(), principal);
     headers.insert(forward.names.roles.clone(), roles_value(&auth.roles));
@@ -204,39 +216,39 @@ fn refused(message: &str) -> Error {
 }
 
 /// What a proxy says of the request that it holds.
-struct Asked {
-    method: String,
-    target: String,
-    host: Option<String>,
-    proto: Option<String>,
+struct Asked<'r> {
+    method: &'r str,
+    target: Cow<'r, str>,
+    host: Option<&'r str>,
+    proto: Option<&'r str>,
     /// Whether the answer may be a redirect, which nginx takes for a fault.
     takes_redirects: bool,
 }
 
-impl Asked {
+impl<'r> Asked<'r> {
     /// A client can send the headers of a proxy that is not there, and one that is may hand them on: where two ways of saying it are used,
     /// they say the same.
-    fn read(request: &Request) -> Result<Self> {
-        let header = |name: &str| {
+    fn read(request: &'r Request) -> Result<Self> {
+        let header = |name: &HeaderName| {
             let twice = |_| refused(&format!("The header {name} stands twice, or is not ASCII text."));
-            single(&request.headers, name).map(|found| found.map(str::to_owned)).map_err(twice)
+            single(&request.headers, name).map_err(twice)
         };
-        let pair = |target: &str, method: &str| match (header(target)?, header(method)?) {
-            (Some(target), Some(method)) => Ok(Some((method, target))),
+        let pair = |target: &HeaderName, method: &HeaderName| match (header(target)?, header(method)?) {
+            (Some(target), Some(method)) => Ok(Some((method, Cow::Borrowed(target)))),
             (None, None) => Ok(None),
             (Some(_), None) => Err(refused(&format!("The proxy has to send {method} beside {target}."))),
             (None, Some(_)) => Err(refused(&format!("The proxy has to send {target} beside {method}."))),
         };
-        if let Some(name) = OVERRIDES.iter().find(|name| request.headers.contains_key(**name)) {
+        if let Some(name) = OVERRIDES.iter().find(|name| request.headers.contains_key(*name)) {
             return Err(refused(&format!(
                 "{name} could have another method acted on than is judged; it is not let through."
             )));
         }
-        let original = pair("x-original-uri", "x-original-method")?;
-        let forwarded = pair("x-forwarded-uri", "x-forwarded-method")?;
+        let original = pair(&X_ORIGINAL_URI, &X_ORIGINAL_METHOD)?;
+        let forwarded = pair(&X_FORWARDED_URI, &X_FORWARDED_METHOD)?;
         let behind = request.path.as_str().strip_prefix(ENVOY).filter(|path| !path.is_empty()).map(|path| {
             let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
-            (request.method.as_str().to_owned(), format!("{path}{query}"))
+            (request.method.as_str(), Cow::Owned(format!("{path}{query}")))
         });
         let takes_redirects = original.is_none();
         let mut said = [original, forwarded, behind].into_iter().flatten();
@@ -247,10 +259,10 @@ impl Asked {
             return Err(refused("Two headers say different things of what is asked for."));
         }
         let (method, target) = first;
-        let (host, proto) = (header("x-forwarded-host")?, header("x-forwarded-proto")?);
+        let (host, proto) = (header(&X_FORWARDED_HOST)?, header(&X_FORWARDED_PROTO)?);
         // Envoy asks by the request's own host, as by its own method and path.
         let host = match (host, request.path.as_str().starts_with(ENVOY)) {
-            (None, true) => header(HOST.as_str())?,
+            (None, true) => header(&HOST)?,
             (host, _) => host,
         };
         Ok(Self { method, target, host, proto, takes_redirects })
@@ -269,9 +281,9 @@ impl Asked {
             return None;
         }
         let back = if login.starts_with('/') {
-            Some(self.target.clone())
+            Some(self.target.clone().into_owned())
         } else {
-            let origin = format!("{}://{}", self.proto.as_deref()?, self.host.as_deref()?);
+            let origin = format!("{}://{}", self.proto?, self.host?);
             names.return_origins.contains(&origin).then(|| format!("{origin}{}", self.target))
         };
         let back = back.map(|back| format!("?return_to={}", utf8_percent_encode(&back, NON_ALPHANUMERIC)));
