@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::caller::{Caller, PASSWORD};
-use crate::house::{directory, runtime};
+use crate::house::directory;
 use crate::measure::{Report, Wanted, wall};
 use crate::process::{binary, cpu_s, start_as};
 
@@ -32,10 +32,11 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// The peer: says where it is, and answers until it is ended.
+/// The peer, on the runtime of `#[tokio::main]`, as ours is: says where it is, and answers until it is ended.
 pub(crate) fn empty_route() -> Result<(), String> {
     let routes = axum::Router::new().route("/v1/forward-auth", axum::routing::get(|| async {}));
-    runtime().block_on(async {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(text)?;
+    runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
         println!("{}", listener.local_addr().map_err(text)?);
         axum::serve(listener, routes).await.map_err(text)
