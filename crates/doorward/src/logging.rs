@@ -13,13 +13,14 @@ use self::lines::{Gathering, Lines};
 use self::stamp::Stamp;
 use crate::config::{Log, LogFormat};
 
-/// The log while it is written to. Dropped, it writes what waits.
-#[must_use]
+/// The log while it is written to. Dropped, it writes what waits, and from then on each line by itself. A process that ends otherwise, by
+/// [`std::process::exit`], takes what waits with it.
+#[must_use = "dropped at once, each line is written by itself"]
 pub struct Logging(Arc<Lines<Stderr>>);
 
 impl Drop for Logging {
     fn drop(&mut self) {
-        self.0.write_out();
+        self.0.stop();
     }
 }
 

@@ -78,7 +78,10 @@ pub(crate) fn run(
     }
     let announced = Announced { ready_file, json };
     let supervisor = Supervisor::of(surroundings);
-    runtime.block_on(live(setup, requests, supervisor, (predecessor, sockets), announced))
+    let lived = runtime.block_on(live(setup, requests, supervisor, (predecessor, sockets), announced));
+    // Its workers have their last words before the log ends.
+    drop(runtime);
+    lived
 }
 
 /// Does everything that starting does but take the addresses: on a store that is gone afterwards, on free ports. The

@@ -73,7 +73,8 @@ impl Engine {
                 let nobody = call(Arc::new(AuthContext::anonymous(Vec::new())));
                 let reason = error.operator_detail().unwrap_or(error.code().name).to_owned();
                 self.denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
-                Err(self.count_failure(nobody.origin.address, None, error).await)
+                // Boxed, so that whoever is let in moves no room for it.
+                Err(Box::pin(self.count_failure(nobody.origin.address, None, error)).await)
             }
         }
     }

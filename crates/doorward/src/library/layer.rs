@@ -33,6 +33,12 @@ type AddressOf = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 /// `route_layer` they are not.
 #[derive(Clone)]
 pub struct Protect {
+    /// In one piece: it is copied with every request.
+    terms: Arc<Terms>,
+}
+
+#[derive(Clone)]
+struct Terms {
     admission: Arc<Admission>,
     demands: bool,
     address_of: Option<AddressOf>,
@@ -40,14 +46,14 @@ pub struct Protect {
 
 impl Protect {
     pub(super) fn new(admission: Arc<Admission>) -> Self {
-        Self { admission, demands: true, address_of: None }
+        Self { terms: Arc::new(Terms { admission, demands: true, address_of: None }) }
     }
 
     /// Lets requests without a credential through: handlers see `Option<Principal>`, and extractors that need somebody answer 401 themselves.
     /// Bad credentials are refused all the same.
     #[must_use]
     pub fn optional(mut self) -> Self {
-        self.demands = false;
+        Arc::make_mut(&mut self.terms).demands = false;
         self
     }
 
@@ -65,7 +71,7 @@ impl Protect {
     /// ```
     #[must_use]
     pub fn address_of(mut self, of: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
-        self.address_of = Some(Arc::new(of));
+        Arc::make_mut(&mut self.terms).address_of = Some(Arc::new(of));
         self
     }
 }
@@ -102,7 +108,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        let mut asking = Box::pin(ask(self.protect.clone(), head));
+        let mut asking = Box::pin(ask(Arc::clone(&self.protect.terms), head));
         // Memory knows most callers at once. Then the service that is ready is used where it stands, instead of a copy that waits.
         let step = match asking.as_mut().now_or_never() {
             Some(Ok((head, arrived))) => {
@@ -130,18 +136,18 @@ where
 }
 
 /// Who sends it, left with the request for extractors; or how it is refused.
-async fn ask(protect: Protect, mut head: Parts) -> Result<(Parts, Arc<Arrived>), Response> {
-    let Protect { admission, demands, address_of } = protect;
+async fn ask(terms: Arc<Terms>, mut head: Parts) -> Result<(Parts, Arc<Arrived>), Response> {
+    let Terms { admission, demands, address_of } = &*terms;
     let id = admission.request_id();
-    let peer = address_of.and_then(|of| of(&head.extensions));
+    let peer = address_of.as_ref().and_then(|of| of(&head.extensions));
     let asked = admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
-    match asked.and_then(|admitted| demanded(admitted, demands)) {
+    match asked.and_then(|admitted| demanded(admitted, *demands)) {
         Ok(admitted) => {
-            let arrived = Arc::new(Arrived::new(admission, admitted));
+            let arrived = Arc::new(Arrived::new(Arc::clone(admission), admitted));
             head.extensions.insert(Arc::clone(&arrived));
             Ok((head, arrived))
         }
-        Err(error) => Err(Arrived::refusal(&admission, &error, &id)),
+        Err(error) => Err(Arrived::refusal(admission, &error, &id)),
     }
 }
 

@@ -5,11 +5,10 @@
 //! a warning or error ─► gathered ─► at once, with all that stands before it  ─► standard error
 //! ```
 //! A busy server has a line for each request, and a system call for each line would be a good part of what the request costs. Nothing
-//! changes places. The library for this (tracing-appender) hands each line over by itself, and its thread writes each by itself.
+//! in the log changes places; what goes to standard error without it, such as the words of a panic, may come before. The library for this (tracing-appender) hands each line over by itself, and its thread writes each by itself.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -27,18 +26,22 @@ const ONE_WRITE: usize = 4096;
 
 /// The lines that were not written yet.
 pub(super) struct Lines<W> {
-    gathered: Mutex<Vec<u8>>,
+    gathered: Mutex<Gathered>,
     some: Condvar,
-    /// Whether somebody writes what waits.
-    waiting: AtomicBool,
     /// Held while lines are written, from before they are taken: so nothing overtakes them.
     out: Mutex<W>,
 }
 
+#[derive(Default)]
+struct Gathered {
+    text: Vec<u8>,
+    /// Whether somebody writes what waits. Else nothing does.
+    waits: bool,
+}
+
 impl<W: Write + Send + 'static> Lines<W> {
     pub(super) fn to(out: W) -> Arc<Self> {
-        let (gathered, some) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { gathered, some, waiting: AtomicBool::new(false), out: Mutex::new(out) })
+        Arc::new(Self { gathered: Mutex::default(), some: Condvar::new(), out: Mutex::new(out) })
     }
 
     /// Has lines wait for others from now on. Until then each is written at once.
@@ -55,27 +58,33 @@ impl<W: Write + Send + 'static> Lines<W> {
             }
         };
         thread::Builder::new().name("log".to_owned()).spawn(each)?;
-        self.waiting.store(true, Ordering::Relaxed);
+        self.gathered.lock().waits = true;
         Ok(())
+    }
+
+    /// Writes what waits, and has nothing wait any more.
+    pub(super) fn stop(&self) {
+        self.gathered.lock().waits = false;
+        self.write_out();
     }
 
     fn wait(&self) {
         let mut gathered = self.gathered.lock();
-        while gathered.is_empty() {
+        while gathered.text.is_empty() {
             self.some.wait(&mut gathered);
         }
     }
 
     fn add(&self, line: &[u8], at_once: bool) {
-        let (was_empty, is_full) = {
+        let (is_first, has_to_go) = {
             let mut gathered = self.gathered.lock();
-            let was_empty = gathered.is_empty();
-            gathered.extend_from_slice(line);
-            (was_empty, gathered.len() > MOST)
+            let is_first = gathered.text.is_empty();
+            gathered.text.extend_from_slice(line);
+            (is_first, at_once || !gathered.waits || gathered.text.len() > MOST)
         };
-        if at_once || is_full || !self.waiting.load(Ordering::Relaxed) {
+        if has_to_go {
             self.write_out();
-        } else if was_empty {
+        } else if is_first {
             self.some.notify_one();
         }
     }
@@ -83,14 +92,12 @@ impl<W: Write + Send + 'static> Lines<W> {
     /// Writes all that waits.
     pub(super) fn write_out(&self) {
         let mut out = self.out.lock();
-        let lines = std::mem::take(&mut *self.gathered.lock());
+        let lines = std::mem::take(&mut self.gathered.lock().text);
         let mut rest = &lines[..];
         while !rest.is_empty() {
             let (now, later) = rest.split_at(one_write(rest));
-            // A line that cannot be written, because the disk of the log is full, must not take the process with it.
-            if out.write_all(now).is_err() {
-                return;
-            }
+            // Lines that cannot be written, because the disk of the log is full, must not take the process with them, nor those behind them.
+            let _ = out.write_all(now);
             rest = later;
         }
         let _ = out.flush();
@@ -163,7 +170,7 @@ mod tests {
     /// Lines that wait, and whose thread does not come.
     fn unread(tell: Sender<Vec<u8>>) -> Arc<Lines<Told>> {
         let lines = Lines::to(Told(tell));
-        lines.waiting.store(true, Ordering::Relaxed);
+        lines.gathered.lock().waits = true;
         lines
     }
 
@@ -208,6 +215,39 @@ mod tests {
             written.extend(one);
         }
         assert_eq!(written, all);
+    }
+
+    #[test]
+    fn what_ends_leaves_nothing_waiting() {
+        let (tell, told) = channel();
+        let lines = unread(tell);
+        lines.add(b"before\n", false);
+        lines.stop();
+        lines.add(b"after\n", false);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [b"before\n".to_vec(), b"after\n".to_vec()]);
+    }
+
+    #[test]
+    fn a_write_that_fails_takes_no_other_with_it() {
+        struct Full(Sender<Vec<u8>>, usize);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 += 1;
+                if self.1 == 2 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                Told(self.0.clone()).write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (tell, told) = channel();
+        let lines = Lines::to(Full(tell, 0));
+        let line = [&[b'x'; ONE_WRITE - 1][..], b"\n"].concat();
+        lines.add(&line.repeat(3), true);
+        assert_eq!(told.try_iter().count(), 2);
     }
 
     #[test]

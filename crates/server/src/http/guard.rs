@@ -145,7 +145,7 @@ pub(crate) struct Guard<Io> {
     refused_in_body: bool,
     render: Box<dyn Fn(&Refusal) -> Bytes + Send>,
     in_flight: Arc<InFlight>,
-    /// Something was taken since nothing was being answered: the peer's time to be idle is not running.
+    /// Something was taken, and the peer's time to be idle does not run again yet.
     was_busy: bool,
     /// A head has come in part, and its time is running.
     head_begun: bool,
@@ -248,14 +248,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                     }
                 }
             }
-            // Only who waits is woken. Most answers are there in the breath in which their request was read, and whoever ends them looks for
-            // the next one by itself.
-            let busy = self.in_flight.any() && self.in_flight.poll_none(cx).is_pending();
-            if self.was_busy && !busy {
-                // The peer's time begins when it has its answer.
-                self.arm(if self.inbound.is_empty() { self.patience.idle } else { self.patience.head });
-            }
-            self.was_busy = busy;
+            // Nobody is to be woken by the end of an answer: what is left of it is then flushed, and its peer's time begins there.
+            let busy = self.in_flight.any();
+            self.begin_idling(busy);
             if self.framing.in_head() && !busy && self.read_timer.as_mut().poll(cx).is_ready() {
                 if self.inbound.is_empty() {
                     return Poll::Ready(Ok(false));
@@ -272,6 +267,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 self.arm(self.patience.half_closed);
             }
         }
+    }
+
+    /// Gives the peer its time once it has its answers.
+    fn begin_idling(&mut self, busy: bool) {
+        if self.was_busy && !busy {
+            self.arm(if self.inbound.is_empty() { self.patience.idle } else { self.patience.head });
+        }
+        self.was_busy = busy;
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -334,7 +337,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<Io> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_write_with(cx, |io, cx| io.poll_flush(cx))
+        let this = self.get_mut();
+        ready!(this.poll_write_with(cx, |io, cx| io.poll_flush(cx)))?;
+        // The library flushes behind every answer that ended, and looks for the next request only once something comes. So it is here that
+        // its time begins, and that whoever has to end it is made sure to wake.
+        if this.was_busy && this.framing.in_head() && !this.in_flight.is_tunnel() && !this.in_flight.any() {
+            this.begin_idling(false);
+            if this.read_timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

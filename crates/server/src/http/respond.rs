@@ -72,13 +72,11 @@ pub(crate) fn no_content() -> Answer {
 
 /// Text as a header value; what may not stand in one is left out.
 pub(crate) fn header_value(text: &str) -> HeaderValue {
-    // Nearly all of it may.
-    if let Ok(value) = HeaderValue::from_str(text)
-        && !text.contains('\t')
-    {
-        return value;
+    let is_plain = |c: char| matches!(c, ' '..='~');
+    if text.chars().all(is_plain) {
+        return HeaderValue::from_str(text).expect("visible ASCII is a header value");
     }
-    let plain: String = text.chars().filter(|c| matches!(c, ' '..='~')).collect();
+    let plain: String = text.chars().filter(|c| is_plain(*c)).collect();
     HeaderValue::from_str(&plain).expect("visible ASCII is a header value")
 }
 
@@ -199,6 +197,18 @@ impl Style for Problems {
             // RFC 6750 §3.1: no error code when no credential was offered.
             "credentials_missing" => challenge.build(),
             _ => challenge.param("error", "invalid_token").build(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_stand_in_a_header_is_left_out() {
+        for (text, expected) in [("/a?b=c", "/a?b=c"), ("é\u{85}x", "x"), ("a\tb\r\nc", "abc"), ("", "")] {
+            assert_eq!(header_value(text), expected, "{text:?}");
         }
     }
 }

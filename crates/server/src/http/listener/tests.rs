@@ -1,10 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::stream;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, watch};
 
 use super::*;
+use crate::http::body::BodyError;
 
 /// Answers each request with its path and body; `/wait` first waits to be let go.
 #[derive(Default)]
@@ -24,6 +26,14 @@ impl Answering for Echo {
             let path = request.uri().path().to_owned();
             if path == "/wait" {
                 self.go.notified().await;
+            }
+            if path == "/stream" {
+                let parts = stream::unfold(Some(self), |echo| async {
+                    let echo = echo?;
+                    echo.go.notified().await;
+                    Some((Ok::<_, BodyError>(Bytes::from_static(b"a part")), None))
+                });
+                return http::Response::new(Body::stream(parts));
             }
             match request.into_body().collect().await {
                 Ok(body) => {
@@ -143,6 +153,16 @@ async fn an_answer_may_take_longer_than_a_head() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     running.echo.go.notify_one();
     assert!(asking.await.unwrap().ends_with("/wait="));
+}
+
+#[tokio::test]
+async fn a_peer_is_let_go_after_an_answer_in_parts() {
+    let running = start(Patience { idle: Duration::from_millis(200), ..slow() }).await;
+    let asking = tokio::spawn(exchange(running.address, b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    running.echo.go.notify_one();
+    let text = asking.await.unwrap();
+    assert!(text.contains("a part") && text.ends_with("0\r\n\r\n"), "{text}");
 }
 
 /// Sends, closes its sending side, and reads what comes.
