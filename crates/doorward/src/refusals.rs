@@ -66,6 +66,7 @@ pub(crate) fn judge(setup: Judged<'_>) -> Vec<Problem> {
     found.extend(a_key_that_everybody_spends(setup));
     found.extend(letters_that_cannot_be_written(setup));
     found.extend(collector_key_in_the_clear(setup));
+    found.extend(metrics_where_others_listen(setup));
     found
 }
 
@@ -363,6 +364,21 @@ fn listeners(setup: Judged<'_>) -> impl Iterator<Item = (String, SocketAddr)> {
             mount.listen.map(|address| (format!("mounts.{}.listen", mount.name), address))
         });
     std::iter::once(("server.listen".to_owned(), setup.config.server.listen)).chain(own)
+}
+
+/// Two sockets of one address, of which one is for metrics alone.
+fn metrics_where_others_listen(setup: Judged<'_>) -> Option<Problem> {
+    let metrics = setup.config.metrics.listen.filter(|metrics| metrics.port() != 0)?;
+    let meets = |address: &SocketAddr| {
+        let (one, other) = (address.ip(), metrics.ip());
+        address.port() == metrics.port() && (one == other || one.is_unspecified() || other.is_unspecified())
+    };
+    let (key, _) = listeners(setup).find(|(_, address)| meets(address))?;
+    Some(Problem::of(
+        "metrics.listen",
+        format!("{metrics} is taken by {key} of this configuration"),
+        "give it a port of its own, such as 127.0.0.1:9420",
+    ))
 }
 
 /// Whether an address is reachable from this machine alone.

@@ -186,6 +186,7 @@ impl Answering for Desk {
                 status = answer.status().as_u16(),
                 ms = took.as_millis(),
                 request = %id,
+                code = code.map(|code| code.name),
                 "answered"
             );
             answer
@@ -518,6 +519,10 @@ pub(crate) fn log_error(error: &Error, id: &RequestId) {
         _ if error.is(codes::HANDLER_INVALID) => tracing::warn!(request = %id, %error, detail, "failed"),
         Kind::Unavailable | Kind::Upstream => {
             tracing::warn!(request = %id, %error, detail, cause = ?std::error::Error::source(error), "failed");
+        }
+        // Whoever asks is a proxy, which shows its client the status alone.
+        _ if error.is(codes::FORWARD_AUTH_REFUSED) => {
+            tracing::info!(request = %id, %error, "nothing may pass")
         }
         _ => tracing::debug!(request = %id, %error, detail, "refused"),
     }

@@ -9,10 +9,31 @@
 
 use doorward_protocols::path::{CanonicalPath, canonical};
 
+use super::Target;
 use super::catalogue::{Action as _, ActionDef, area};
+use crate::error::{Error, codes};
 
 /// Most areas: those of a role become a list that is looked through.
 pub const MAX_AREAS: usize = 64;
+
+/// Whose areas are: nobody's own.
+pub const OWNER: &str = "";
+
+/// An area as what an action is aimed at: who enters it is an administrator, or of a role that names it.
+#[must_use]
+pub fn target(name: &str) -> Target<'_> {
+    Target::owned(name, OWNER)
+}
+
+/// How a refusal to enter is told. That there is such an area is no secret, and who is nobody yet may be somebody who enters it.
+#[must_use]
+pub fn told(refusal: Error, is_nobody: bool) -> Error {
+    match (refusal.is(codes::NOT_FOUND), is_nobody) {
+        (true, true) => Error::new(codes::CREDENTIALS_MISSING),
+        (true, false) => Error::new(codes::FORBIDDEN),
+        (false, _) => refusal,
+    }
+}
 
 /// A part of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::catalogue::{Access, ActionDef};
+use super::areas;
+use super::catalogue::{Access, Action as _, ActionDef, area};
 use super::decision::{Denial, Target, decide};
 use super::roles::{Reach, Roles};
 use super::scopes;
@@ -32,6 +33,10 @@ pub struct Explanation {
     pub principal: String,
     /// Whose the resource is, where that is known.
     pub owner: Option<String>,
+    /// Whether nobody in particular is asking.
+    pub is_nobody: bool,
+    /// Whether it is an area that is to be entered.
+    pub is_of_an_area: bool,
 }
 
 /// What one role says of an action.
@@ -73,6 +78,8 @@ pub fn explain(
         roles: auth.roles.iter().map(of).collect(),
         principal: auth.principal.owner_key(),
         owner: target.owner.map(str::to_owned),
+        is_nobody: auth.is_anonymous(),
+        is_of_an_area: action.resource == area::Read::DEF.resource,
     }
 }
 
@@ -80,7 +87,9 @@ impl Explanation {
     /// The HTTP status and the code that a client of the native API sees; `None` when it is allowed.
     #[must_use]
     pub fn refusal(&self) -> Option<(u16, &'static str)> {
-        let code = Error::from(self.denial?).code();
+        let error = Error::from(self.denial?);
+        let error = if self.is_of_an_area { areas::told(error, self.is_nobody) } else { error };
+        let code = error.code();
         Some((code.kind.status(), code.name))
     }
 

@@ -3,6 +3,7 @@
 use clap::Parser;
 use doorward_core::authn::Presented;
 use doorward_core::authn::methods::{api_key, own_token};
+use doorward_core::authz::areas;
 use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::authz::filter::Filter;
 use doorward_core::authz::roles::USER;
@@ -34,6 +35,7 @@ Examples:
   doorward explain --principal key_… --action user:administer
   doorward explain --principal anonymous --action thread:create --json
   doorward explain --principal ada --action thread:read --resource t1 --mount agentflow
+  doorward explain --principal ada --action area:read --resource reports
 
 Exit codes: 0 allowed, 1 denied, 2 asked wrongly."
 )]
@@ -151,6 +153,7 @@ async fn owner(inside: &Inside, resource: &str, id: &str, mount: &str) -> Result
     let store = &inside.assembled.store;
     let local = |user: &UserId| Principal::local(user).owner_key();
     let found = match resource {
+        "area" => return Ok(Some(areas::OWNER.to_owned())),
         "user" => return Ok(Some(local(&inside.user(id).await?.id))),
         "api_key" => {
             let key = store.api_key(&ApiKeyId::from(id)).await.map_err(Error::from)?;

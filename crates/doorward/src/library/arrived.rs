@@ -11,12 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 
 use super::error::{Refused, from_bytes};
+use super::layer::Terms;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the layer leaves with a request for its extractors.
 pub(super) struct Arrived {
-    pub(super) admission: Arc<Admission>,
+    terms: Arc<Terms>,
     admitted: Admitted,
     open: Mutex<Open>,
     /// What extractors asked leave for so far.
@@ -30,9 +31,13 @@ enum Open {
 }
 
 impl Arrived {
-    pub(super) fn new(admission: Arc<Admission>, admitted: Admitted) -> Self {
+    pub(super) fn new(terms: Arc<Terms>, admitted: Admitted) -> Self {
         let (open, counted) = (Mutex::new(Open::Answering(Vec::new())), Mutex::default());
-        Self { admission, admitted, open, counted }
+        Self { terms, admitted, open, counted }
+    }
+
+    pub(super) fn admission(&self) -> &Admission {
+        &self.terms.admission
     }
 
     pub(super) fn call(&self) -> &Call {
@@ -42,14 +47,14 @@ impl Arrived {
     /// Counts the request by the operator's limits, each of them once however many extractors ask for what it is about.
     pub(super) async fn count(&self, action: &'static ActionDef) -> Result<(), Failed> {
         let earlier = self.counted.lock().clone();
-        self.admission.count(self.call(), action, &earlier).await?;
+        self.admission().count(self.call(), action, &earlier).await?;
         self.counted.lock().push(action);
         Ok(())
     }
 
     /// Refuses what a foreign page had a browser send, where it is about to change something.
     pub(super) fn changes(&self, (method, headers): (&Method, &HeaderMap)) -> Result<(), Failed> {
-        self.admission.changes(&self.admitted, method, headers)
+        self.admission().changes(&self.admitted, method, headers)
     }
 
     /// Takes leave that was used: its line in the audit log says how the request was answered. What is still used while the answer goes out
@@ -70,7 +75,7 @@ impl Arrived {
         let refused = answer.extensions_mut().remove::<Refused>();
         let id = &self.call().origin.request;
         if let Some(refused) = &refused {
-            let whole = from_bytes(self.admission.answer(&refused.0, id));
+            let whole = from_bytes(self.admission().answer(&refused.0, id));
             answer = with_headers_of(whole, answer.headers());
         }
         let open = std::mem::replace(&mut *self.open.lock(), Open::Answered);

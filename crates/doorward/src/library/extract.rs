@@ -137,7 +137,7 @@ impl<S: Send + Sync, R: RoleName> FromRequestParts<S> for RequireRole<R> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let arrived = arrived(parts)?;
         let undefined = || Error::internal(&format!("the role {:?} is not defined: Builder::role", R::NAME));
-        let action = arrived.admission.engine().roles().being::<R>().ok_or_else(undefined)?;
+        let action = arrived.admission().engine().roles().being::<R>().ok_or_else(undefined)?;
         // To be somebody changes nothing; what the handler does is told by the method alone.
         let leave = Leave::ask(arrived, action, None).await?;
         Ok(Self { leave, role: PhantomData })

@@ -37,9 +37,10 @@ pub struct Protect {
     terms: Arc<Terms>,
 }
 
+/// What a layer demands, and who admits.
 #[derive(Clone)]
-struct Terms {
-    admission: Arc<Admission>,
+pub(super) struct Terms {
+    pub(super) admission: Arc<Admission>,
     demands: bool,
     address_of: Option<AddressOf>,
 }
@@ -143,7 +144,7 @@ async fn ask(terms: Arc<Terms>, mut head: Parts) -> Result<(Parts, Arc<Arrived>)
     let asked = admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
     match asked.and_then(|admitted| demanded(admitted, *demands)) {
         Ok(admitted) => {
-            let arrived = Arc::new(Arrived::new(Arc::clone(admission), admitted));
+            let arrived = Arc::new(Arrived::new(terms, admitted));
             head.extensions.insert(Arc::clone(&arrived));
             Ok((head, arrived))
         }

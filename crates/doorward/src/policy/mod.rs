@@ -4,6 +4,7 @@ mod report;
 
 use std::path::{Path, PathBuf};
 
+use doorward_core::authz::areas;
 use doorward_core::authz::filter::{Filter, labels_of};
 use doorward_core::authz::{Denial, Roles, Target, decide, explain};
 use serde_json::Value;
@@ -64,7 +65,7 @@ fn judge(case: &Case, roles: &Roles) -> Option<Fault> {
 /// Whose the target is: nobody's, where it is an area.
 fn owner(case: &Case) -> Option<&str> {
     let of_area = case.action.resource == "area" && case.resource.is_some();
-    case.owner.as_deref().or(of_area.then_some(""))
+    case.owner.as_deref().or(of_area.then_some(areas::OWNER))
 }
 
 /// What is expected and what is, where they differ.

@@ -5,6 +5,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::program::{Server, json as answered, printed, run};
+use crate::serve::configured;
 
 fn explain(server: &Server, arguments: &[&str]) -> (Option<i32>, Value) {
     let output = server.command(&[&["explain"], arguments].concat(), "");
@@ -62,6 +63,27 @@ fn every_verdict_names_its_rule_and_what_a_client_sees() {
         text.contains("denied by the rule \"role\": 403 forbidden") && !text.contains("error:"),
         "{text}"
     );
+}
+
+#[test]
+fn an_area_is_explained_as_a_proxy_is_told() {
+    let home = configured(
+        "[server]\nlisten = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.1\"]\n[areas.reports]\nprefixes = [\"/reports\"]\nroles = [\"analyst\"]\n\
+         [areas.other]\nprefixes = [\"/other\"]\nroles = [\"user\"]\n[roles.analyst]\npermissions = []\n",
+    );
+    let server = Server::start(home, &["serve"]);
+    made(
+        &server.command(&["user", "create", "--username", "bob", "--password-stdin"], "a long password 1\n"),
+    );
+    for (who, area, rule, status) in [
+        ("bob", "reports", json!("owner"), json!(403)),
+        ("bob", "nosuch", json!("owner"), json!(403)),
+        ("bob", "other", Value::Null, Value::Null),
+        ("anonymous", "other", json!("no credential"), json!(401)),
+    ] {
+        let (_, told) = explain(&server, &["--principal", who, "--action", "area:read", "--resource", area]);
+        assert_eq!((&told["rule"], &told["status"]), (&rule, &status), "{who} {area}: {told}");
+    }
 }
 
 #[test]

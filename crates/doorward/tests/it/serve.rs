@@ -154,6 +154,19 @@ fn a_collectors_key_goes_to_another_machine_over_tls_alone() {
 }
 
 #[test]
+fn metrics_take_no_socket_that_others_listen_on() {
+    for (metrics, taken) in [("127.0.0.1:18420", true), ("0.0.0.0:18420", true), ("127.0.0.1:18421", false)] {
+        let home = configured(&format!(
+            "[server]\nlisten = \"127.0.0.1:18420\"\n[metrics]\nlisten = \"{metrics}\"\n"
+        ));
+        let checked = run(home.path(), &["config", "check"]);
+        let text = printed(&checked);
+        assert_eq!(text.contains("is taken by server.listen"), taken, "{metrics}: {text}");
+        assert!(!taken || !checked.status.success(), "{metrics}");
+    }
+}
+
+#[test]
 fn consent_to_an_open_mount_is_taken_and_said_again() {
     let extra = "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://a.example\"\n\
         [mounts.agentflow]\nagentflow = \"agentflow.json\"\nallow_anonymous = true\n";

@@ -13,8 +13,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use doorward_core::authz::Target;
-use doorward_core::authz::areas::{Areas, Original, Unreadable};
+use doorward_core::authz::areas::{self, Areas, Original, Unreadable};
 use doorward_core::error::{Code, Error, Result, codes};
 use http::header::{ACCEPT, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, UPGRADE};
 use http::{Method, Response, StatusCode};
@@ -90,8 +89,6 @@ static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 static X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// An owner that nobody is: areas are nobody's own.
-const NOBODY: &str = "";
 
 /// What proxies may ask about, and what they are told.
 #[derive(Debug, Clone, Default)]
@@ -175,15 +172,10 @@ pub(super) async fn answer(request: Request) -> Result<Answer> {
         return Err(Error::new(codes::CROSS_SITE));
     }
     // 5.
-    let grant = match request.permit_for(original.action(), Target::owned(&area.name, NOBODY)) {
+    let grant = match request.permit_for(original.action(), areas::target(&area.name)) {
         Ok(grant) => grant,
         Err(error) => {
-            // That there is such an area is no secret, and who is nobody yet may be somebody who enters it.
-            let error = match (error.is(codes::NOT_FOUND), auth.is_anonymous()) {
-                (true, true) => Error::new(codes::CREDENTIALS_MISSING),
-                (true, false) => Error::new(codes::FORBIDDEN),
-                (false, _) => error,
-            };
+            let error = areas::told(error, auth.is_anonymous());
             let page = error.is(codes::CREDENTIALS_MISSING);
             let page = page.then(|| asked.to_log_in(&forward.names, &request.headers)).flatten();
             return page.ok_or(error);
