@@ -17,7 +17,7 @@ use crate::process::{binary, cpu_s, start_as};
 pub(crate) const PEER: &str = "empty-route";
 
 const CLIENTS: usize = 16;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_secs(2);
 const NAMES: [&str; 4] = [
     "forward-auth: CPU of a request",
@@ -141,18 +141,20 @@ fn measured(report: &mut Report) -> Result<(), String> {
     );
     let peer = Peer::start()?;
     let sides = [(running.id(), &address), (peer.child.id(), &peer.address)];
-    let mut seen = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    let mut seen = [const { Vec::new() }; 5];
     for _ in 0..ROUNDS {
-        for ((pid, address), seen) in sides.iter().zip(&mut seen) {
-            let each = round(*pid, address, request.as_bytes())?;
-            each.iter().zip(seen).for_each(|(value, all)| all.push(*value));
-        }
+        let mut each = sides.iter().map(|(pid, address)| round(*pid, address, request.as_bytes()));
+        let (Some(own), Some(peer)) = (each.next(), each.next()) else { break };
+        let ([own_us, own_rate], [peer_us, peer_rate]) = (own?, peer?);
+        let round = [own_us, peer_us, peer_us / own_us, own_rate / peer_rate, own_rate];
+        seen.iter_mut().zip(round).for_each(|(all, value)| all.push(value));
     }
-    let [[own_us, own_rate], [peer_us, peer_rate]] = seen.map(|side| side.map(median));
+    // Of ratios within a round: what else the machine does changes from one to the next.
+    let [own_us, peer_us, cpu_ratio, rate_ratio, own_rate] = seen.map(median);
     report.figure(NAMES[0], own_us, "µs", Wanted::Shown);
     report.figure(NAMES[1], peer_us, "µs", Wanted::Shown);
-    report.figure(NAMES[2], peer_us / own_us, "×", Wanted::AtLeast(0.6));
-    report.figure(NAMES[3], own_rate / peer_rate, "×", Wanted::Shown);
+    report.figure(NAMES[2], cpu_ratio, "×", Wanted::AtLeast(0.6));
+    report.figure(NAMES[3], rate_ratio, "×", Wanted::Shown);
     report.figure("forward-auth, this process asking on the same cores", own_rate, "/s", Wanted::Shown);
     Ok(())
 }

@@ -39,7 +39,7 @@ use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
 use crate::http::extract::api_version;
 use crate::http::framing::{MAX_HEADERS, Refusal};
-use crate::http::listener::Answering;
+use crate::http::listener::{Answering, Line as Conversation};
 use crate::http::origin::{Client, Network, client, is_local_name};
 use crate::http::respond::{
     About, Answer, Problems, Style, append, finish, header_value, no_content, refusal, written_out,
@@ -125,6 +125,7 @@ impl Answering for Desk {
         self: Arc<Self>,
         request: http::Request<Incoming>,
         peer: SocketAddr,
+        line: Option<Conversation>,
     ) -> BoxFuture<'static, Response<Body>> {
         async move {
             let stopwatch = Stopwatch::start();
@@ -137,7 +138,7 @@ impl Answering for Desk {
                 .telemetry
                 .as_ref()
                 .map(|to| Arc::new(Trace::begin(to, seen_from, request.headers(), &self.engine)));
-            let outcome = self.outcome(request, (peer, seen_from), &id, trace.as_ref()).await;
+            let outcome = self.outcome((request, line), (peer, seen_from), &id, trace.as_ref()).await;
             let about = About {
                 request_id: id.as_str(),
                 now_ms: self.engine.now_ms(),
@@ -184,7 +185,7 @@ impl Answering for Desk {
                 %method,
                 path = outcome.path.as_deref().unwrap_or("(refused)"),
                 status = answer.status().as_u16(),
-                ms = took.as_millis(),
+                ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 request = %id,
                 code = code.map(|code| code.name),
                 "answered"
@@ -228,7 +229,7 @@ impl Desk {
 
     async fn outcome(
         self: &Arc<Self>,
-        request: http::Request<Incoming>,
+        (request, mut line): (http::Request<Incoming>, Option<Conversation>),
         (peer, seen_from): (SocketAddr, Client),
         id: &RequestId,
         trace: Option<&Arc<Trace>>,
@@ -281,7 +282,12 @@ impl Desk {
         if let Some(trace) = trace {
             trace.is_for(&site.prefix, route.pattern);
         }
-        let path = match canonical(&whole.as_str().as_bytes()[site.prefix.len()..]) {
+        let path = if site.prefix.is_empty() {
+            Ok(whole.clone())
+        } else {
+            canonical(&whole.as_str().as_bytes()[site.prefix.len()..])
+        };
+        let path = match path {
             Ok(path) => path,
             Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))).at(part),
         };
@@ -301,8 +307,8 @@ impl Desk {
         }
         // 4.
         let handshake = match route.work {
-            Work::Socket(rule) => Some(Handshake::read(&mut head, rule.token_protocol)),
-            Work::Accept(_) => Some(Handshake::read(&mut head, None)),
+            Work::Socket(rule) => Some(Handshake::read(&mut head, line.take(), rule.token_protocol)),
+            Work::Accept(_) => Some(Handshake::read(&mut head, line.take(), None)),
             Work::Here(_) | Work::Upstream(_) => None,
         };
         let handshake = match handshake.transpose() {
@@ -388,7 +394,7 @@ impl Desk {
                     headers: head.headers,
                     body,
                     handshake,
-                    line: head.extensions.remove(),
+                    line,
                 };
                 self.handle(site, route, (params, actions), arrived, call).await
             }

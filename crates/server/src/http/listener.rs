@@ -2,9 +2,12 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,11 +35,12 @@ use crate::phase::{Phase, Phases, stopping, taking_nothing};
 
 /// What answers the requests of a listener.
 pub(crate) trait Answering: Send + Sync + 'static {
-    /// Answers one request. Never fails: errors are answers.
+    /// Answers one request. Never fails: errors are answers. The line is its connection, where that is for one request at a time.
     fn answer(
         self: Arc<Self>,
         request: http::Request<Incoming>,
         peer: SocketAddr,
+        line: Option<Line>,
     ) -> BoxFuture<'static, http::Response<Body>>;
 
     /// A whole HTTP answer to something that is no request.
@@ -196,10 +200,9 @@ fn converse(
     let refusing = Arc::clone(&answering);
     let guard = Guard::new(stream, patience, Arc::clone(&in_flight), move |refusal| refusing.refuse(refusal));
     let phase = phases.clone();
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(line.clone());
+    let service = service_fn(move |request: http::Request<Incoming>| {
         let taken = in_flight.take();
-        let answer = Arc::clone(&answering).answer(request, peer);
+        let answer = Arc::clone(&answering).answer(request, peer, Some(line.clone()));
         let phase = phase.clone();
         async move {
             let mut answer = answer.await;
@@ -220,10 +223,23 @@ fn converse(
     // Pinned before it is captured: a future keeps room for what it captures and for where it is moved.
     let mut connection = Box::pin(connection);
     async move {
-        let outcome = tokio::select! {
-            biased;
-            outcome = connection.as_mut() => outcome,
-            () = last_request_is_over(&mut phases) => {
+        // Never looked at as news, so that it tells of any since here.
+        let news = phases.clone();
+        let mut is_over = pin!(last_request_is_over(&mut phases));
+        let mut waits = false;
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            // It waits among all connections, and wakes this task whoever polled it last: once is enough until there is news.
+            if std::mem::replace(&mut waits, true) && !news.has_changed().unwrap_or(true) {
+                return Poll::Pending;
+            }
+            is_over.as_mut().poll(cx).map(|()| None)
+        });
+        let outcome = match ended.await {
+            Some(outcome) => outcome,
+            None => {
                 // What was taken is answered, and nothing is taken after it.
                 connection.as_mut().graceful_shutdown();
                 connection.await

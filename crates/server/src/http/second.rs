@@ -65,7 +65,7 @@ pub(super) fn converse(
         asking.store(true, Ordering::Release);
         let taken = taking.take();
         let pace = pacing.begin();
-        let answer = Arc::clone(&answering).answer(with_host(request), peer);
+        let answer = Arc::clone(&answering).answer(with_host(request), peer, None);
         async move {
             let mut answer = answer.await;
             answer.body_mut().answers(taken);

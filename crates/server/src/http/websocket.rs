@@ -52,11 +52,11 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// Reads it (RFC 6455 §4.2.1).
+    /// Reads it (RFC 6455 §4.2.1); `line` is the connection it came over.
     ///
     /// # Errors
     /// `bad_request` for what is none.
-    pub(crate) fn read(head: &mut Parts, token_protocol: Option<&str>) -> Result<Self> {
+    pub(crate) fn read(head: &mut Parts, line: Option<Line>, token_protocol: Option<&str>) -> Result<Self> {
         let bad = |what: &str| {
             Error::new(codes::BAD_REQUEST).message(format!("This route takes a WebSocket handshake: {what}."))
         };
@@ -82,9 +82,7 @@ impl Handshake {
         let accept =
             HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("base64 is visible ASCII");
         let (protocol, token) = protocols(headers, token_protocol);
-        let (Some(upgrade), Some(line)) =
-            (head.extensions.remove::<OnUpgrade>(), head.extensions.remove::<Line>())
-        else {
+        let (Some(upgrade), Some(line)) = (head.extensions.remove::<OnUpgrade>(), line) else {
             return Err(Error::new(codes::INTERNAL).operator("the connection cannot be taken over"));
         };
         Ok(Self { upgrade, line, accept, protocol, token })

@@ -17,7 +17,7 @@ use super::Metrics;
 use crate::health::Probe;
 use crate::http::body::Body;
 use crate::http::framing::Refusal;
-use crate::http::listener::Answering;
+use crate::http::listener::{Answering, Line};
 use crate::http::origin::is_local_name;
 use crate::http::respond::{About, Answer, Problems, finish, refusal, written_out};
 use crate::phase::Phases;
@@ -71,6 +71,7 @@ impl Answering for MetricsDesk {
         self: Arc<Self>,
         request: http::Request<Incoming>,
         _: SocketAddr,
+        _: Option<Line>,
     ) -> BoxFuture<'static, Response<Body>> {
         async move {
             let id = RequestId::new(self.engine.clock(), self.engine.random());

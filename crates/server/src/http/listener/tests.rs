@@ -20,6 +20,7 @@ impl Answering for Echo {
         self: Arc<Self>,
         request: http::Request<Incoming>,
         _peer: SocketAddr,
+        _: Option<Line>,
     ) -> BoxFuture<'static, http::Response<Body>> {
         Box::pin(async move {
             self.taken.fetch_add(1, Ordering::SeqCst);
