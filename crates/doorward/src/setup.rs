@@ -148,10 +148,7 @@ impl Setup {
                 // A directory that is named may hold nothing but the key of what is to be put there.
                 let may_lack_one = create && data_dir.is_some() && directory.join(MASTER_KEY).exists();
                 if !directory.join(DATABASE).exists() && !may_lack_one {
-                    return Err(Failure::refused(
-                        format!("there is no store in {}", directory.display()),
-                        "name its place with --data-dir or --config, or start `doorward dev` first",
-                    ));
+                    return Err(no_store(directory, create && data_dir.is_some(), data_dir.is_none()));
                 }
                 Self::read(Mode::Dev, &dev_sources(placement, directory, surroundings)?, surroundings)?
             }
@@ -323,6 +320,23 @@ fn master_key(config: &Config) -> Result<SecretBytes, Problem> {
             format!("set secrets.master_key_file or secrets.master_key; {MEND}"),
         )),
     }
+}
+
+/// `anew` for a command that makes one there, `unnamed` where nobody said which directory.
+fn no_store(directory: &Path, anew: bool, unnamed: bool) -> Failure {
+    let place = directory.display();
+    if anew {
+        return Failure::refused(
+            format!("there is no master key in {place}"),
+            format!("put the one there that the store was sealed with, as {place}/{MASTER_KEY}"),
+        );
+    }
+    let what = if unnamed {
+        format!("there is no store in {place}, and no {CONFIG_FILE} here")
+    } else {
+        format!("there is no store in {place}")
+    };
+    Failure::refused(what, "name its place with --data-dir or --config, or start `doorward dev` first")
 }
 
 fn dev_sources(

@@ -47,7 +47,7 @@ curl -s $URL/v1/users -H "$JSON" -d '{{"username":"bob","password":"another fine
 OTHER=$(curl -s $URL/v1/token -H "$JSON" -d '{{"grant_type":"password","username":"bob","password":"another fine password 2"}}' | {token})
 curl -s -w ' %{{http_code}}\n' $URL/v1/threads/$THREAD -H "Authorization: Bearer $OTHER"
 
-{supabase}Stop with Ctrl-C. The administrator's key is in the ready file (--ready-file PATH)."#,
+{supabase}Stop with Ctrl-C. With --ready-file PATH the administrator's key is written there."#,
         data = config.store.place(),
     )
 }

@@ -209,6 +209,11 @@ impl Areas {
         Ok(best.and_then(|(_, areas)| areas.into_iter().find(takes)))
     }
 
+    /// The methods that some of them name.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|area| area.methods.iter().map(String::as_str))
+    }
+
     /// Whether some are on one host alone.
     #[must_use]
     pub fn has_hosts(&self) -> bool {

@@ -309,6 +309,14 @@ fn asked(section: &mut Section<'_>, around: &Around<'_>) -> Option<What> {
         .ok_or_else(|| "it is a method, a space and a path".to_owned())
         .and_then(|(method, path)| Original::read(method, path, host.as_deref()).map_err(|e| e.to_string()));
     match read {
+        Ok(original) if !is_known(&original.method, around.config) => {
+            let mend = match nearest(&original.method, METHODS) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "a method that is registered, such as GET, or that an area names".to_owned(),
+            };
+            section.refuse("request", format!("{} is no method that is known", original.method), mend);
+            None
+        }
         Ok(original) => {
             let area = match around.config.areas.areas.find(&original) {
                 Ok(area) => area,
@@ -334,6 +342,34 @@ fn asked(section: &mut Section<'_>, around: &Around<'_>) -> Option<What> {
             None
         }
     }
+}
+
+/// Methods of the IANA HTTP Method Registry that applications take, and PURGE. A slip would pass where a refusal is expected.
+const METHODS: [&str; 20] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "QUERY",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "ACL",
+    "SEARCH",
+    "REPORT",
+    "LINK",
+    "PURGE",
+];
+
+fn is_known(method: &str, config: &Config) -> bool {
+    METHODS.contains(&method) || config.areas.areas.methods().any(|named| named == method)
 }
 
 /// Refuses a caller of an issuer whose tokens the mount does not take: asked for real, they get 401.

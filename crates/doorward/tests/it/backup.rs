@@ -196,7 +196,7 @@ fn a_restore_that_is_refused_has_touched_nothing() {
         (vec!["text.db", "--replace"], "no SQLite database"),
         (vec!["absent.db", "--replace"], "No such file"),
         (vec!["backup.db", "--replace", "--config", "other.toml"], "[wrong_master_key]"),
-        (vec!["backup.db", "--replace", "--data-dir", "absent"], "there is no store in absent"),
+        (vec!["backup.db", "--replace", "--data-dir", "absent"], "there is no master key in absent"),
     ] {
         let output = run(home, &[&["restore"], &*arguments].concat());
         let text = printed(&output);

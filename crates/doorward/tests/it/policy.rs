@@ -252,6 +252,11 @@ fn each_mistake_in_a_file_is_named_with_its_line() {
             whole("who='claimed'\naction='thread:list'\nmount='flow'\nexpect='allow'"),
             "the mount \"flow\" takes no tokens of the issuer \"company\"",
         ),
+        (
+            "a slip in the method",
+            whole("who='ann'\nrequest='GOT /a'\nexpect='deny'"),
+            "GOT is no method that is known",
+        ),
         ("no method", whole("who='ann'\nrequest='/a'\nexpect='deny'"), "a method, a space and a path"),
         ("a host alone", whole(&format!("{good}\nhost='a'")), "only a request has a host"),
         ("a thing without owner", whole(&format!("{good}\nfinds=[{{id='t'}}]")), "cases.finds.owner"),

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HeaderMap,
-    HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, HOST,
+    HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use parking_lot::Mutex;
 
@@ -26,13 +26,19 @@ pub(crate) struct Cors {
 /// What a request says of the page it comes from.
 pub(crate) struct Asked {
     origin: Option<HeaderValue>,
+    /// It is a page of the host itself, which reads answers whatever we say.
+    is_own: bool,
     preflight: bool,
 }
 
 impl Asked {
     pub(crate) fn of(headers: &HeaderMap, is_options: bool) -> Self {
+        let origin = headers.get(ORIGIN);
+        let page = origin.and_then(|origin| origin.to_str().ok()?.split_once("://"));
+        let host = page.and_then(|_| headers.get(HOST));
         Self {
-            origin: headers.get(ORIGIN).cloned(),
+            is_own: page.zip(host).is_some_and(|((_, page), host)| page == host),
+            origin: origin.cloned(),
             preflight: is_options && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
     }
@@ -70,7 +76,9 @@ impl Cors {
         headers.append(VARY, HeaderValue::from_static("Origin"));
         let Some(origin) = &asked.origin else { return };
         if !self.origins.contains(origin) {
-            self.tell(origin, mount);
+            if !asked.is_own {
+                self.tell(origin, mount);
+            }
             return;
         }
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -103,9 +111,24 @@ mod tests {
     fn stamped(origins: &[&str], origin: Option<&'static str>, preflight: bool) -> HeaderMap {
         let origins: Vec<String> = origins.iter().map(|&text| text.to_owned()).collect();
         let mut headers = HeaderMap::from_iter([(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"))]);
-        let asked = Asked { origin: origin.map(HeaderValue::from_static), preflight };
+        let asked = Asked { origin: origin.map(HeaderValue::from_static), is_own: false, preflight };
         Cors::new(&origins, &["x-key"], &["x-total"]).stamp(&asked, "m", &mut headers);
         headers
+    }
+
+    #[test]
+    fn a_page_of_the_host_itself_is_no_stranger() {
+        let own = |origin: &'static str| {
+            let headers = HeaderMap::from_iter([
+                (ORIGIN, HeaderValue::from_static(origin)),
+                (HOST, HeaderValue::from_static("127.0.0.1:9527")),
+            ]);
+            Asked::of(&headers, false).is_own
+        };
+        assert!(own("http://127.0.0.1:9527"));
+        for other in ["http://127.0.0.1", "http://127.0.0.1:95270", "null", "http://evil.example"] {
+            assert!(!own(other), "{other}");
+        }
     }
 
     #[test]
