@@ -1,7 +1,7 @@
 //! What `serve` will not start with, and `dev` warns about: one function per rule, all judged at once.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use doorward_core::anomalies::Policy;
@@ -369,11 +369,15 @@ fn listeners(setup: Judged<'_>) -> impl Iterator<Item = (String, SocketAddr)> {
 /// Two sockets of one address, of which one is for metrics alone.
 fn metrics_where_others_listen(setup: Judged<'_>) -> Option<Problem> {
     let metrics = setup.config.metrics.listen.filter(|metrics| metrics.port() != 0)?;
+    // [::] takes what comes by IPv4 too.
+    let everywhere = |one: IpAddr, other: IpAddr| one.is_unspecified() && (one.is_ipv6() || other.is_ipv4());
     let meets = |address: &SocketAddr| {
-        let (one, other) = (address.ip(), metrics.ip());
-        address.port() == metrics.port() && (one == other || one.is_unspecified() || other.is_unspecified())
+        let (one, other) = (address.ip().to_canonical(), metrics.ip().to_canonical());
+        address.port() == metrics.port() && (one == other || everywhere(one, other) || everywhere(other, one))
     };
-    let (key, _) = listeners(setup).find(|(_, address)| meets(address))?;
+    let shared = setup.config.mounts.iter().any(|mount| mount.listen.is_none());
+    let (key, _) =
+        listeners(setup).find(|(key, address)| (shared || key != "server.listen") && meets(address))?;
     Some(Problem::of(
         "metrics.listen",
         format!("{metrics} is taken by {key} of this configuration"),

@@ -29,7 +29,13 @@ pub(super) struct Lines<W> {
     gathered: Mutex<Gathered>,
     some: Condvar,
     /// Held while lines are written, from before they are taken: so nothing overtakes them.
-    out: Mutex<W>,
+    out: Mutex<Out<W>>,
+}
+
+struct Out<W> {
+    to: W,
+    /// A write failed, and may have left half a line.
+    is_torn: bool,
 }
 
 #[derive(Default)]
@@ -41,7 +47,11 @@ struct Gathered {
 
 impl<W: Write + Send + 'static> Lines<W> {
     pub(super) fn to(out: W) -> Arc<Self> {
-        Arc::new(Self { gathered: Mutex::default(), some: Condvar::new(), out: Mutex::new(out) })
+        Arc::new(Self {
+            gathered: Mutex::default(),
+            some: Condvar::new(),
+            out: Mutex::new(Out { to: out, is_torn: false }),
+        })
     }
 
     /// Has lines wait for others from now on. Until then each is written at once.
@@ -97,10 +107,11 @@ impl<W: Write + Send + 'static> Lines<W> {
         while !rest.is_empty() {
             let (now, later) = rest.split_at(one_write(rest));
             // Lines that cannot be written, because the disk of the log is full, must not take the process with them, nor those behind them.
-            let _ = out.write_all(now);
+            let torn = out.is_torn && out.to.write_all(b"\n").is_err();
+            out.is_torn = torn || out.to.write_all(now).is_err();
             rest = later;
         }
-        let _ = out.flush();
+        let _ = out.to.flush();
     }
 }
 
@@ -247,7 +258,7 @@ mod tests {
         let lines = Lines::to(Full(tell, 0));
         let line = [&[b'x'; ONE_WRITE - 1][..], b"\n"].concat();
         lines.add(&line.repeat(3), true);
-        assert_eq!(told.try_iter().count(), 2);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [line.clone(), b"\n".to_vec(), line]);
     }
 
     #[test]

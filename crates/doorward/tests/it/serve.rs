@@ -155,7 +155,15 @@ fn a_collectors_key_goes_to_another_machine_over_tls_alone() {
 
 #[test]
 fn metrics_take_no_socket_that_others_listen_on() {
-    for (metrics, taken) in [("127.0.0.1:18420", true), ("0.0.0.0:18420", true), ("127.0.0.1:18421", false)] {
+    for (metrics, taken) in [
+        ("127.0.0.1:18420", true),
+        ("0.0.0.0:18420", true),
+        ("[::]:18420", true),
+        ("[::ffff:127.0.0.1]:18420", true),
+        ("[::1]:18420", false),
+        ("127.0.0.2:18420", false),
+        ("127.0.0.1:18421", false),
+    ] {
         let home = configured(&format!(
             "[server]\nlisten = \"127.0.0.1:18420\"\n[metrics]\nlisten = \"{metrics}\"\n"
         ));

@@ -215,7 +215,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
             }
             if self.refusal.is_some() {
                 if !self.refused_in_body {
-                    ready!(self.in_flight.poll_none(cx));
+                    ready!(self.poll_answered(cx));
                 }
                 return Poll::Ready(Ok(false));
             }
@@ -224,7 +224,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 return if over {
                     Poll::Ready(Ok(false))
                 } else {
-                    self.in_flight.poll_none(cx).map(|()| Ok(false))
+                    self.poll_answered(cx).map(|()| Ok(false))
                 };
             }
             if !self.inbound.is_empty() {
@@ -249,7 +249,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 }
             }
             // Nobody is to be woken by the end of an answer: what is left of it is then flushed, and its peer's time begins there.
-            let busy = self.in_flight.any();
+            let busy = self.in_flight.any() || self.is_writing();
             self.begin_idling(busy);
             if self.framing.in_head() && !busy && self.read_timer.as_mut().poll(cx).is_ready() {
                 if self.inbound.is_empty() {
@@ -267,6 +267,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Guard<Io> {
                 self.arm(self.patience.half_closed);
             }
         }
+    }
+
+    /// Whether something is on its way to the peer that it has not taken yet. The library lets go of an answer that it has in its buffer.
+    fn is_writing(&self) -> bool {
+        self.write_timer.is_some()
+    }
+
+    /// Ready when all that was taken is answered to the last byte. Whoever waits is woken by the end of the last answer, or by the flush
+    /// behind it.
+    fn poll_answered(&self, cx: &Context<'_>) -> Poll<()> {
+        ready!(self.in_flight.poll_none(cx));
+        if self.is_writing() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// Gives the peer its time once it has its answers.
@@ -343,7 +355,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<Io> {
         // its time begins, and that whoever has to end it is made sure to wake.
         if this.was_busy && this.framing.in_head() && !this.in_flight.is_tunnel() && !this.in_flight.any() {
             this.begin_idling(false);
-            if this.read_timer.as_mut().poll(cx).is_ready() {
+            if this.refusal.is_some() || this.peer_ended || this.read_timer.as_mut().poll(cx).is_ready() {
                 cx.waker().wake_by_ref();
             }
         }

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 
 use super::body::Body;
 use super::framing::Refusal;
@@ -225,16 +225,19 @@ fn converse(
     async move {
         // Never looked at as news, so that it tells of any since here.
         let news = phases.clone();
-        let mut is_over = pin!(last_request_is_over(&mut phases));
-        let mut waits = false;
+        // Outside of the budget of the task: that it was asked has to mean that it waits.
+        let mut is_over = pin!(unconstrained(last_request_is_over(&mut phases)));
+        let (mut waits, mut has_begun) = (false, false);
         let ended = poll_fn(|cx| {
             if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
                 return Poll::Ready(Some(outcome));
             }
-            // It waits among all connections, and wakes this task whoever polled it last: once is enough until there is news.
-            if std::mem::replace(&mut waits, true) && !news.has_changed().unwrap_or(true) {
+            // It waits among all connections, and wakes this task whoever polled it last: once is enough until there is news. Where the end
+            // had begun before, there need not be any.
+            if waits && !has_begun && !news.has_changed().unwrap_or(true) {
                 return Poll::Pending;
             }
+            (waits, has_begun) = (true, *news.borrow() != Phase::Serving);
             is_over.as_mut().poll(cx).map(|()| None)
         });
         let outcome = match ended.await {

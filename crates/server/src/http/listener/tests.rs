@@ -8,6 +8,9 @@ use tokio::sync::{Notify, watch};
 use super::*;
 use crate::http::body::BodyError;
 
+/// More than sockets hold.
+const BIG: usize = 32 << 20;
+
 /// Answers each request with its path and body; `/wait` first waits to be let go.
 #[derive(Default)]
 struct Echo {
@@ -27,6 +30,9 @@ impl Answering for Echo {
             let path = request.uri().path().to_owned();
             if path == "/wait" {
                 self.go.notified().await;
+            }
+            if path == "/big" {
+                return http::Response::new(Body::full(vec![b'x'; BIG]));
             }
             if path == "/stream" {
                 let parts = stream::unfold(Some(self), |echo| async {
@@ -154,6 +160,39 @@ async fn an_answer_may_take_longer_than_a_head() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     running.echo.go.notify_one();
     assert!(asking.await.unwrap().ends_with("/wait="));
+}
+
+/// The body's length, and what came behind it.
+fn behind(answer: &[u8]) -> (usize, String) {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let body = answer[head..].iter().take_while(|byte| **byte == b'x').count();
+    (body, String::from_utf8_lossy(&answer[head + body..]).into_owned())
+}
+
+#[tokio::test]
+async fn an_answer_goes_out_whole_whatever_its_peer_did_meanwhile() {
+    let patience = Patience { idle: Duration::from_millis(200), head: Duration::from_millis(200), ..slow() };
+    let running = start(patience).await;
+    let get = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (name, more, ends, expected) in [
+        ("it only is slow", "", false, ""),
+        ("it sends no more", "", true, ""),
+        ("what it sent behind is refused", "GET / HTTP/1.1\r\nHost : x\r\n\r\n", false, "HTTP/1.1 400 "),
+        ("it has begun another head", "GET / HTTP/1.1\r\nHo", false, "HTTP/1.1 408 "),
+    ] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(format!("{get}{more}").as_bytes()).await.unwrap();
+        if ends {
+            stream.shutdown().await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let mut answer = Vec::new();
+        let reading = stream.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(10), reading).await.expect("it is closed").unwrap();
+        let (body, rest) = behind(&answer);
+        assert_eq!(body, BIG, "{name}");
+        assert!(rest.starts_with(expected) && rest.is_empty() == expected.is_empty(), "{name}: {rest}");
+    }
 }
 
 #[tokio::test]
