@@ -8,6 +8,7 @@ use doorward_server::Bound;
 use crate::administrator::DevKey;
 use crate::assemble::Assembled;
 use crate::cli::Failure;
+use crate::logging;
 use crate::ready::{self, Ready, SupabaseKeys};
 use crate::setup::{Mode, Setup};
 use crate::supabase;
@@ -39,6 +40,7 @@ pub(crate) async fn announce(
     if setup.mode == Mode::Serve
         && let Some(secret) = assembled.engine.setup().secret().await?
     {
+        logging::write_out();
         tell(&mut std::io::stderr(), &walkthrough::setup(url, secret.expose()))?;
     }
     let admin_key = key.map(|key| key.secret.expose().as_str());
@@ -65,6 +67,9 @@ pub(crate) async fn announce(
         let told = supabase.as_ref().and_then(|(mount, keys)| Some((mounts.get(mount)?.as_str(), keys)));
         tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts, told))?;
     }
+    tracing::info!(%url, "ready");
+    // Whoever finds the ready file finds the log as well.
+    logging::write_out();
     if let Some(path) = ready_file {
         ready::write(path, &ready).map_err(|error| {
             Failure::refused(
@@ -73,7 +78,6 @@ pub(crate) async fn announce(
             )
         })?;
     }
-    tracing::info!(%url, "ready");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ mod lines;
 mod stamp;
 
 use std::io::{IsTerminal, Stderr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -21,6 +21,16 @@ pub struct Logging(Arc<Lines<Stderr>>);
 impl Drop for Logging {
     fn drop(&mut self) {
         self.0.stop();
+    }
+}
+
+/// The log of this process.
+static LOG: OnceLock<Arc<Lines<Stderr>>> = OnceLock::new();
+
+/// Writes what waits, before something is said that must not come before it.
+pub(crate) fn write_out() {
+    if let Some(lines) = LOG.get() {
+        lines.write_out();
     }
 }
 
@@ -43,6 +53,7 @@ pub fn start(log: &Log) -> Logging {
     // A library's user may have set up tracing already, which is theirs to decide.
     match subscriber.try_init() {
         Ok(()) => {
+            let _ = LOG.set(Arc::clone(&gathered));
             if let Err(error) = gathered.start() {
                 tracing::warn!(%error, "each line of the log is written by itself");
             }

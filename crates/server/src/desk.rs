@@ -187,7 +187,7 @@ impl Answering for Desk {
                 status = answer.status().as_u16(),
                 ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 request = %id,
-                code = code.map(|code| code.name),
+                refusal = code.map(|code| code.name),
                 "answered"
             );
             answer

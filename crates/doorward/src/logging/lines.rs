@@ -1,8 +1,9 @@
 //! Lines of the log on their way to standard error, several in one write.
 //!
 //! ```text
-//! a line of news     ─► gathered ─► 5 ms later, by a thread of the log's own ─► standard error
-//! a warning or error ─► gathered ─► at once, with all that stands before it  ─► standard error
+//! a line after 5 ms without one ─► at once                                          ─► standard error
+//! another line of news          ─► gathered ─► by a thread of the log's own, in 5 ms ─► standard error
+//! a warning or error            ─► at once, with all that stands before it           ─► standard error
 //! ```
 //! A busy server has a line for each request, and a system call for each line would be a good part of what the request costs. Nothing
 //! in the log changes places; what goes to standard error without it, such as the words of a panic, may come before. The library for this (tracing-appender) hands each line over by itself, and its thread writes each by itself.
@@ -10,7 +11,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tracing::{Level, Metadata};
@@ -43,6 +44,8 @@ struct Gathered {
     text: Vec<u8>,
     /// Whether somebody writes what waits. Else nothing does.
     waits: bool,
+    /// When the last line was added.
+    last: Option<Instant>,
 }
 
 impl<W: Write + Send + 'static> Lines<W> {
@@ -85,12 +88,17 @@ impl<W: Write + Send + 'static> Lines<W> {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "measuring, which nothing depends on")]
     fn add(&self, line: &[u8], at_once: bool) {
+        let now = Instant::now();
         let (is_first, has_to_go) = {
             let mut gathered = self.gathered.lock();
+            let before = gathered.last;
+            gathered.last = before.max(Some(now));
+            let alone = before.is_none_or(|before| now.saturating_duration_since(before) >= GATHERED_FOR);
             let is_first = gathered.text.is_empty();
             gathered.text.extend_from_slice(line);
-            (is_first, at_once || !gathered.waits || gathered.text.len() > MOST)
+            (is_first, at_once || alone || !gathered.waits || gathered.text.len() > MOST)
         };
         if has_to_go {
             self.write_out();
@@ -179,9 +187,13 @@ mod tests {
     }
 
     /// Lines that wait, and whose thread does not come.
+    #[expect(clippy::disallowed_methods, reason = "a time to come, for none that is read")]
     fn unread(tell: Sender<Vec<u8>>) -> Arc<Lines<Told>> {
         let lines = Lines::to(Told(tell));
-        lines.gathered.lock().waits = true;
+        let mut gathered = lines.gathered.lock();
+        // As if there had just been one, for as long as a test may take.
+        (gathered.waits, gathered.last) = (true, Some(Instant::now() + Duration::from_secs(600)));
+        drop(gathered);
         lines
     }
 
@@ -194,6 +206,15 @@ mod tests {
         assert!(told.try_recv().is_err());
         lines.add(b"a warning\n", true);
         assert_eq!(told.try_recv().expect("written"), b"one\ntwo\na warning\n");
+    }
+
+    #[test]
+    fn a_line_alone_waits_for_nobody() {
+        let (tell, told) = channel();
+        let lines = Lines::to(Told(tell));
+        lines.gathered.lock().waits = true;
+        lines.add(b"alone\n", false);
+        assert_eq!(told.try_recv().expect("written"), b"alone\n");
     }
 
     #[test]
