@@ -12,6 +12,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::ascii::alphanumeric_or;
 use crate::jose::SecretBytes;
 
 /// Longest header value that is looked at.
@@ -158,19 +159,7 @@ pub fn is_token_byte(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
-static TOKEN: [bool; 256] = {
-    let (mut table, mut at) = ([false; 256], 0);
-    while at < 256 {
-        table[at] = (at as u8).is_ascii_alphanumeric();
-        at += 1;
-    }
-    let (others, mut at) = (b"!#$%&'*+-.^_`|~", 0);
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+static TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
 
 /// RFC 9110 §11.2: base64, base64url and base32 with padding at the end alone.
 fn is_token68(text: &str) -> bool {
@@ -179,15 +168,7 @@ fn is_token68(text: &str) -> bool {
 }
 
 /// The bytes of token68 but for its padding: a table, because each request with a token has hundreds of them.
-static TOKEN68: [bool; 256] = {
-    let (mut table, mut at) = ([false; 256], 0);
-    while at < 256 {
-        let byte = at as u8;
-        table[at] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-        at += 1;
-    }
-    table
-};
+static TOKEN68: [bool; 256] = alphanumeric_or(b"-._~+/");
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 //!  Hypha frame ─ hypha::Head ───────► where to, and the rest as it came
 //!  request path ─ path ─────────────► one canonical spelling, or a refusal
 //! ```
+mod ascii;
 pub mod encoding;
 pub mod event_stream;
 pub mod html;

@@ -9,6 +9,8 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
+use crate::ascii::alphanumeric_or;
+
 /// Longest path.
 pub const MAX_PATH_BYTES: usize = 4 << 10;
 
@@ -148,19 +150,7 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// A slash, or RFC 3986 `pchar` without escapes.
-static PLAIN: [bool; 256] = {
-    let (mut table, mut byte) = ([false; 256], 0_u8);
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let (others, mut at) = (b"/-._~!$&'()*+,;=:@", 0);
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+static PLAIN: [bool; 256] = alphanumeric_or(b"/-._~!$&'()*+,;=:@");
 
 impl CanonicalPath {
     /// The path as it is matched and forwarded.

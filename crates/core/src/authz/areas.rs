@@ -25,6 +25,12 @@ pub fn target(name: &str) -> Target<'_> {
     Target::owned(name, OWNER)
 }
 
+/// Whether an action is one on areas.
+#[must_use]
+pub fn is_entering(action: &ActionDef) -> bool {
+    action.resource == area::Read::DEF.resource
+}
+
 /// How a refusal to enter is told. That there is such an area is no secret, and who is nobody yet may be somebody who enters it.
 #[must_use]
 pub fn told(refusal: Error, is_nobody: bool) -> Error {

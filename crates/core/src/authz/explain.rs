@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::areas;
-use super::catalogue::{Access, Action as _, ActionDef, area};
+use super::catalogue::{Access, ActionDef};
 use super::decision::{Denial, Target, decide};
 use super::roles::{Reach, Roles};
 use super::scopes;
@@ -79,7 +79,7 @@ pub fn explain(
         principal: auth.principal.owner_key(),
         owner: target.owner.map(str::to_owned),
         is_nobody: auth.is_anonymous(),
-        is_of_an_area: action.resource == area::Read::DEF.resource,
+        is_of_an_area: areas::is_entering(action),
     }
 }
 

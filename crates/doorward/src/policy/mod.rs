@@ -64,7 +64,7 @@ fn judge(case: &Case, roles: &Roles) -> Option<Fault> {
 
 /// Whose the target is: nobody's, where it is an area.
 fn owner(case: &Case) -> Option<&str> {
-    let of_area = case.action.resource == "area" && case.resource.is_some();
+    let of_area = areas::is_entering(case.action) && case.resource.is_some();
     case.owner.as_deref().or(of_area.then_some(areas::OWNER))
 }
 

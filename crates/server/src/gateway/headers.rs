@@ -16,7 +16,7 @@ use http::header::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::http::origin::X_FORWARDED_FOR;
-use crate::http::respond::X_REQUEST_ID;
+use crate::http::respond::{X_REQUEST_ID, header_value};
 use crate::request::Request;
 
 /// What passes from client to upstream.
@@ -112,10 +112,6 @@ pub(super) fn inbound(upstream: &HeaderMap) -> HeaderMap {
 /// The text itself where nothing has to be encoded.
 fn encoded(text: &str) -> Cow<'_, str> {
     utf8_percent_encode(text, VALUE).into()
-}
-
-fn header_value(encoded: &str) -> HeaderValue {
-    HeaderValue::from_str(encoded).expect("percent-encoded text is visible ASCII")
 }
 
 /// Roles as a header's value, separated by commas.
