@@ -67,6 +67,12 @@ pub(crate) async fn announce(
         let told = supabase.as_ref().and_then(|(mount, keys)| Some((mounts.get(mount)?.as_str(), keys)));
         tell(&mut std::io::stdout(), &walkthrough::dev(&setup.config, url, mounts, told))?;
     }
+    for address in bound.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    if let Some(address) = bound.metrics_address() {
+        tracing::info!(%address, "listening for /metrics");
+    }
     tracing::info!(%url, "ready");
     // Whoever finds the ready file finds the log as well.
     logging::write_out();

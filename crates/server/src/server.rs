@@ -364,8 +364,7 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let life = self.life;
         let mut serving = JoinSet::new();
-        for Taken { socket, address, desk, .. } in self.listeners {
-            tracing::info!(%address, "listening");
+        for Taken { socket, desk, .. } in self.listeners {
             for site in desk.sites.iter().filter(|site| site.upstream.is_none()) {
                 if let Some(beside) = site.surface.beside {
                     serving.spawn(beside(desk.engine.clone(), Arc::clone(site)));
@@ -373,8 +372,7 @@ impl Bound {
             }
             serving.spawn(serve(socket, desk, self.manners.clone(), life.phases()));
         }
-        if let Some(Taken { socket, address, desk, .. }) = self.metrics {
-            tracing::info!(%address, "listening for /metrics");
+        if let Some(Taken { socket, desk, .. }) = self.metrics {
             let manners = Manners { tls: None, max_connections: METRICS_CONNECTIONS, ..self.manners.clone() };
             serving.spawn(serve(socket, desk, manners, life.phases()));
         }

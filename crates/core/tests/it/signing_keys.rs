@@ -1,6 +1,6 @@
 //! Rotation.
 
-use doorward_core::authn::Presented;
+use doorward_core::authn::{Place, Presented};
 use doorward_core::authz::Target;
 use doorward_core::identity::users::NewUser;
 use doorward_protocols::jose::Algorithm;
@@ -85,7 +85,7 @@ async fn two_processes_that_start_on_an_empty_store_share_one_first_key() {
 }
 
 /// Retires the key of somebody's token while that token is shown again and again; how often it was shown meanwhile.
-async fn retired_while_shown(here: &House, there: &House, round: usize) -> usize {
+async fn retired_while_shown(here: &House, there: &House, round: usize) -> u8 {
     let ann = here.person(&format!("ann{round}")).await;
     let ring = here.engine.ring("sign:native", Algorithm::ES256).await.expect("open");
     let first = ring.signer().kid().expect("has one").to_owned();
@@ -97,15 +97,18 @@ async fn retired_while_shown(here: &House, there: &House, round: usize) -> usize
     let first = first.as_str().into();
     // Between any two steps, here and in the other process, so that each could keep it in memory.
     let mut retiring = Stepped::new(keys.retire(permit, &ring, &first));
-    let mut shown = 0;
+    let mut shown = 0_u8;
     while retiring.step().await.map(|retired| retired.expect("retired")).is_none() {
         shown += 1;
-        let _ = here.bearer(ann.token()).await;
+        // From an address each, as none may show a token that is refused any number of times.
+        let _ = here.present_at(&format!("198.51.100.{shown}"), Place::Bearer, ann.token()).await;
     }
     assert_eq!(code(here.bearer(ann.token()).await), "token_invalid");
     let mut hearing = Stepped::new(feed::catch_up(&there.engine));
+    let mut shown_there = 0_u8;
     while hearing.step().await.map(|heard| heard.expect("reads")).is_none() {
-        let _ = there.bearer(ann.token()).await;
+        shown_there += 1;
+        let _ = there.present_at(&format!("203.0.113.{shown_there}"), Place::Bearer, ann.token()).await;
     }
     assert_eq!(code(there.bearer(ann.token()).await), "token_invalid");
     shown
