@@ -32,6 +32,7 @@ use crate::mail::Post;
 use crate::memory::Memory;
 use crate::memory::caches::UserCopy;
 use crate::memory::feed::{self, Feed};
+use crate::memory::fingerprint::{Fingerprint, Fingerprints};
 use crate::memory::revocations::{Key, Moment};
 use crate::ports::store::{Change, Write};
 use crate::ports::{Batch, Mailer, Outbound, Shared, Store, StoreError};
@@ -100,6 +101,7 @@ struct Inner {
     settings: Settings,
     sealer: Sealer,
     memory: Memory,
+    fingerprints: Fingerprints,
     feed: Feed,
     journal: Journal,
     events: Events,
@@ -134,6 +136,7 @@ impl Engine {
             store: parts.store,
             ordered: OrderedClock::new(Arc::clone(&parts.clock)),
             clock: parts.clock,
+            fingerprints: Fingerprints::new(&*parts.random),
             random: parts.random,
             runner: parts.runner,
             shared: parts.shared,
@@ -416,6 +419,11 @@ impl Engine {
         let mut mac = [0; 32];
         mac.copy_from_slice(hmac::sign(&self.0.keys.api_key_pepper, key.as_bytes()).as_ref());
         mac
+    }
+
+    /// What names a credential in this process's memory.
+    pub(crate) fn fingerprint(&self, credential: &str) -> Fingerprint {
+        self.0.fingerprints.of(credential)
     }
 
     /// Milliseconds since the epoch.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use doorward_protocols::jose::Compact;
 use doorward_protocols::json::{self, Limits};
-use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
 use super::Outcome;
 use crate::engine::Engine;
 use crate::error::{Error, codes};
+use crate::memory::fingerprint::{ByFingerprint, Fingerprint};
 use crate::memory::revocations::Handles;
 use crate::principal::AuthContext;
 
@@ -45,22 +45,22 @@ impl Known {
     }
 }
 
-/// What was found out a moment ago, by the hash of the credential.
-pub(super) struct Remembered(Cache<[u8; 32], Arc<Known>>);
+/// What was found out a moment ago, by the fingerprint of the credential.
+pub(super) struct Remembered(ByFingerprint<Arc<Known>>);
 
 impl Remembered {
     pub(super) fn new() -> Self {
-        Self(Cache::new(ANSWERS))
+        Self(ByFingerprint::of_most(ANSWERS))
     }
 
     /// What is still known of a credential, as it stands now.
-    pub(super) fn get(&self, key: &[u8; 32], engine: &Engine) -> Option<Outcome> {
-        let known = self.0.get(key).filter(|known| engine.clock().steady_ms() < known.until_ms)?;
+    pub(super) fn get(&self, credential: Fingerprint, engine: &Engine) -> Option<Outcome> {
+        let known = self.0.get(credential).filter(|known| engine.clock().steady_ms() < known.until_ms)?;
         Some(known.judge(engine))
     }
 
-    pub(super) fn insert(&self, key: [u8; 32], known: Arc<Known>) {
-        self.0.insert(key, known);
+    pub(super) fn insert(&self, credential: Fingerprint, known: Arc<Known>) {
+        self.0.insert(credential, known);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicI64;
 use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 
+use super::fingerprint::ByFingerprint;
 use super::generations::Stamp;
 use super::revocations::Key;
 use crate::id::{SessionId, UserId};
@@ -64,15 +65,19 @@ pub struct Caches {
     pub users: Cache<UserId, Arc<UserCopy>>,
     /// By id.
     pub sessions: Cache<SessionId, Arc<SessionCopy>>,
-    /// By keyed hash.
-    pub api_keys: Cache<[u8; 32], Arc<ApiKeyCopy>>,
+    /// By what names them in this process.
+    pub api_keys: ByFingerprint<Arc<ApiKeyCopy>>,
 }
 
 impl Caches {
     /// Empty caches.
     #[must_use]
     pub fn new() -> Self {
-        Self { users: Cache::new(USERS), sessions: Cache::new(SESSIONS), api_keys: Cache::new(API_KEYS) }
+        Self {
+            users: Cache::new(USERS),
+            sessions: Cache::new(SESSIONS),
+            api_keys: ByFingerprint::of_most(API_KEYS),
+        }
     }
 }
 

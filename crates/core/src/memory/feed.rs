@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::ports::StoreError;
@@ -32,9 +33,10 @@ impl Feed {
     ///
     /// # Errors
     /// `revocations_unknown` when the store has not answered for [`STALE_AFTER_MS`].
-    pub fn fresh(&self, steady_ms: i64) -> Result<()> {
-        let age_ms = steady_ms - self.read_at_ms.load(Ordering::Acquire);
-        if self.following.load(Ordering::Acquire) && age_ms > STALE_AFTER_MS {
+    pub fn fresh(&self, clock: &dyn Clock) -> Result<()> {
+        if self.following.load(Ordering::Acquire)
+            && clock.steady_ms() - self.read_at_ms.load(Ordering::Acquire) > STALE_AFTER_MS
+        {
             return Err(Error::new(codes::FEED_STALE).retry_after_s(1));
         }
         Ok(())

@@ -8,10 +8,11 @@
 
 pub mod caches;
 pub mod feed;
+pub mod fingerprint;
 pub mod generations;
 pub mod revocations;
 
-use parking_lot::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::caches::Caches;
 use self::generations::Generations;
@@ -29,7 +30,7 @@ pub struct Memory {
     pub caches: Caches,
     /// Streams to close when their credential ends.
     pub live: Live,
-    keys_changed: RwLock<u64>,
+    keys_changed: AtomicU64,
 }
 
 impl Memory {
@@ -41,7 +42,7 @@ impl Memory {
             generations: Generations::new(),
             caches: Caches::new(),
             live: Live::new(),
-            keys_changed: RwLock::new(0),
+            keys_changed: AtomicU64::new(0),
         }
     }
 
@@ -50,12 +51,9 @@ impl Memory {
         match change {
             Change::User(id) => self.generations.bump(id.as_str()),
             Change::Session(id) => self.generations.bump(id.as_str()),
-            Change::ApiKey(mac) => {
-                self.generations.bump(mac);
-                self.caches.api_keys.remove(mac);
-            }
+            Change::ApiKey(mac) => self.generations.bump(mac),
             Change::Keys => {
-                *self.keys_changed.write() += 1;
+                self.keys_changed.fetch_add(1, Ordering::AcqRel);
                 self.generations.bump_all();
             }
             Change::Revocation(revocation) => {
@@ -71,7 +69,7 @@ impl Memory {
     /// Grows whenever signing keys changed.
     #[must_use]
     pub fn keys_version(&self) -> u64 {
-        *self.keys_changed.read()
+        self.keys_changed.load(Ordering::Acquire)
     }
 }
 

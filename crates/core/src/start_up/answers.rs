@@ -36,7 +36,7 @@ impl StartUpAnswers {
             return Err("token is a text".to_owned());
         };
         let engine = &self.hooks.engine;
-        engine.feed().fresh(engine.clock().steady_ms()).map_err(|error| error.public_message().to_owned())?;
+        engine.feed().fresh(engine.clock()).map_err(|error| error.public_message().to_owned())?;
         match self.hooks.own_reading(text).await {
             Ok(auth) => {
                 let user = self.hooks.shown(&auth);

@@ -15,6 +15,7 @@ mod user;
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use serde_json::{Value, json};
@@ -37,7 +38,6 @@ use crate::ports::handlers::HandlerFault;
 use crate::principal::{AuthContext, PrincipalKind};
 use crate::random::bytes;
 use crate::secret::SecretText;
-use crate::tokens::seen::key_of;
 use crate::tokens::{HubToken, Issued, TokenProfile};
 use crate::user_code::{Raised, refusal, shown_headers};
 use crate::workspaces::UserInfo;
@@ -270,7 +270,7 @@ impl TokenHooks {
     /// What is made of a text is revoked by this, as by the handle of a token.
     #[must_use]
     pub fn handle_of(text: &str) -> String {
-        format!("hook_{}", hex(&key_of(text)[..16]))
+        format!("hook_{}", hex(&digest(&SHA256, text.as_bytes()).as_ref()[..16]))
     }
 
     fn makes_none(&self, what: String) -> Error {

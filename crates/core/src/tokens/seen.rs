@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use quick_cache::sync::Cache;
-
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::identity::model::User;
 use crate::memory::caches::{SessionCopy, UserCopy};
+use crate::memory::fingerprint::{ByFingerprint, Fingerprint};
 use crate::memory::generations::Stamp;
 use crate::memory::revocations::Handles;
 use crate::principal::AuthContext;
@@ -33,37 +31,29 @@ pub struct Seen {
     pub session: Option<Arc<SessionCopy>>,
 }
 
-/// Tokens by SHA-256: a cache of secrets must not be searchable by parts of them.
-pub struct SeenTokens(Cache<[u8; 32], Arc<Seen>>);
-
-/// The key of a token.
-#[must_use]
-pub fn key_of(token: &str) -> [u8; 32] {
-    let mut key = [0; 32];
-    key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    key
-}
+/// Tokens by fingerprint: a cache of secrets must not be searchable by parts of them.
+pub struct SeenTokens(ByFingerprint<Arc<Seen>>);
 
 impl SeenTokens {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Cache::new(TOKENS))
+        Self(ByFingerprint::of_most(TOKENS))
     }
 
     /// Keeps a token.
-    pub fn insert(&self, key: [u8; 32], seen: Arc<Seen>) {
-        self.0.insert(key, seen);
+    pub fn insert(&self, token: Fingerprint, seen: Arc<Seen>) {
+        self.0.insert(token, seen);
     }
 
     /// A token seen before, checked against the present: `None` when it has to be looked at anew.
     ///
     /// # Errors
     /// `token_expired`, `token_revoked`.
-    pub fn get(&self, engine: &Engine, key: &[u8; 32], now_ms: i64) -> Result<Option<Arc<Seen>>> {
-        let Some(seen) = self.0.get(key) else { return Ok(None) };
+    pub fn get(&self, engine: &Engine, token: Fingerprint, now_ms: i64) -> Result<Option<Arc<Seen>>> {
+        let Some(seen) = self.0.get(token) else { return Ok(None) };
         if seen.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
-            self.0.remove(key);
+            self.0.remove(token);
             return Err(Error::new(codes::TOKEN_EXPIRED));
         }
         let revocations = &engine.memory().revocations;

@@ -1,7 +1,7 @@
 //! Doorward's API keys, as `X-API-Key`, `Authorization: ApiKey` or `Authorization: Bearer`.
 //!
-//! The prefix says whose it is: a Bearer text without it is declined. 1. keyed hash, looked up in memory; 2. on a miss
-//! the checksum, so that typing errors and scanners never reach the store; 3. the store; 4. the owner is
+//! The prefix says whose it is: a Bearer text without it is declined. 1. its fingerprint, looked up in memory; 2. on a
+//! miss the checksum, so that typing errors and scanners never reach the store; 3. the keyed hash, looked up in the store; 4. the owner is
 //! enabled; 5. revoked by itself or with everything of its owner; 6. expired. Who calls with a key is worked out once
 //! and kept until its owner changes; 5 and 6 are looked at every time.
 
@@ -14,6 +14,7 @@ use crate::error::{Error, Result, codes};
 use crate::identity::api_keys::format;
 use crate::identity::model::{ApiKey, ApiKeyKind, User};
 use crate::memory::caches::{ApiKeyCopy, KeyCaller};
+use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Key;
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::seen::{enabled, usable};
@@ -61,16 +62,16 @@ impl Authenticator for ApiKeys {
             return Answer::Now(Outcome::Rejected(Error::new(codes::KEY_INVALID).operator("no key of ours")));
         }
         let now_ms = self.engine.now_ms();
-        let mac = self.engine.api_key_mac(offered.text);
+        let named = self.engine.fingerprint(offered.text);
         let generations = &self.engine.memory().generations;
-        if let Some(copy) = self.engine.memory().caches.api_keys.get(&mac)
+        if let Some(copy) = self.engine.memory().caches.api_keys.get(named)
             && generations.is_current(copy.stamp)
             && let Some(caller) = &*copy.caller.load()
             && generations.is_current(caller.owner)
         {
             return Answer::Now(outcome(self.accept(&copy, &caller.auth, now_ms)));
         }
-        Answer::Later(Box::pin(async move { outcome(self.look_up(offered.text, mac, now_ms).await) }))
+        Answer::Later(Box::pin(async move { outcome(self.look_up(offered.text, named, now_ms).await) }))
     }
 }
 
@@ -82,12 +83,12 @@ fn outcome(result: Result<Arc<AuthContext>>) -> Outcome {
 }
 
 impl ApiKeys {
-    async fn look_up(&self, text: &str, mac: [u8; 32], now_ms: i64) -> Result<Arc<AuthContext>> {
+    async fn look_up(&self, text: &str, named: Fingerprint, now_ms: i64) -> Result<Arc<AuthContext>> {
         if !format::checksum_holds(text) {
             return Err(Error::new(codes::KEY_INVALID).operator("checksum"));
         }
         let unknown = || Error::new(codes::KEY_INVALID).operator("unknown key");
-        let copy = self.engine.api_key_copy(mac).await?.ok_or_else(unknown)?;
+        let copy = self.engine.api_key_copy(text, named).await?.ok_or_else(unknown)?;
         let user = self.engine.user_copy(&copy.key.owner).await?;
         let user = usable(user.as_ref(), now_ms)?;
         let auth = Arc::new(context(&copy.key, &user.user));

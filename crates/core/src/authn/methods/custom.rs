@@ -17,11 +17,11 @@ use crate::authz::{Catalogue, Target, decide};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::limits::shares::Shares;
+use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::{Handles, Key};
 use crate::ports::Handlers;
 use crate::ports::handlers::{HandlerFault, Refused};
 use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject};
-use crate::tokens::seen::key_of;
 use crate::user_code::{Raised, allowed_headers, refusal, shown_headers};
 
 #[derive(Deserialize)]
@@ -87,15 +87,15 @@ impl Authenticator for Custom {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        let key = self.key(presented);
-        if let Some(outcome) = key.and_then(|key| self.remembered.get(&key, &self.engine)) {
+        let named = self.named(presented);
+        if let Some(outcome) = named.and_then(|named| self.remembered.get(named, &self.engine)) {
             return Answer::Now(outcome);
         }
         Answer::Later(Box::pin(async move {
             // One network cannot take the places of all others.
             let share = self.shares.take(presented.client, self.of_one_network());
             let (answer, foretold) = match &share {
-                Some(_) => self.ask(presented, key.is_some()).await,
+                Some(_) => self.ask(presented, named.is_some()).await,
                 None => {
                     let why = "one network has its share of calls under way";
                     (Err(HandlerFault::Away(why.to_owned())), None)
@@ -104,7 +104,7 @@ impl Authenticator for Custom {
             drop(share);
             let shown = bearer(presented).is_some();
             match answer.map_err(|fault| self.refusal(fault, shown)).and_then(|answer| self.context(answer)) {
-                Ok(auth) => self.accepted(AuthContext { foretold, ..auth }, key, bearer(presented)),
+                Ok(auth) => self.accepted(AuthContext { foretold, ..auth }, named, bearer(presented)),
                 Err(error) => Outcome::Rejected(error),
             }
         }))
@@ -168,17 +168,17 @@ impl Custom {
     }
 
     /// Under what an answer to this request may be remembered, if it may.
-    fn key(&self, presented: &Presented<'_>) -> Option<[u8; 32]> {
+    fn named(&self, presented: &Presented<'_>) -> Option<Fingerprint> {
         if self.remember_ms == 0 {
             return None;
         }
         let loads = self.handlers.by_authorization()?;
         let header = presented.headers.get("authorization")?;
-        Some(key_of(&format!("{loads} {header}")))
+        Some(self.engine.fingerprint(&format!("{loads} {header}")))
     }
 
     /// Lets a caller in whom the handler named, until the token runs out if it says when; remembers it where that may be.
-    fn accepted(&self, mut auth: AuthContext, key: Option<[u8; 32]>, token: Option<&str>) -> Outcome {
+    fn accepted(&self, mut auth: AuthContext, named: Option<Fingerprint>, token: Option<&str>) -> Outcome {
         let claims = token.and_then(inside).unwrap_or_default();
         let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
         let seconds = |name: &str| claims.get(name).and_then(Value::as_i64);
@@ -199,8 +199,8 @@ impl Custom {
             auth,
         });
         // Headers for one answer are not for the next.
-        if let Some(key) = key.filter(|_| known.auth.answer_headers.is_empty()) {
-            self.remembered.insert(key, Arc::clone(&known));
+        if let Some(named) = named.filter(|_| known.auth.answer_headers.is_empty()) {
+            self.remembered.insert(named, Arc::clone(&known));
         }
         // What was revoked here is nobody, whatever the handler says.
         known.judge(&self.engine)

@@ -16,11 +16,12 @@ use crate::authn::hosted::Hosted;
 use crate::authn::{Answer, Authenticator, Outcome, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal, PrincipalKind, is_subject};
 use crate::tokens::RemoteKeys;
 use crate::tokens::remote_keys::missed;
-use crate::tokens::seen::{Seen, SeenTokens, key_of};
+use crate::tokens::seen::{Seen, SeenTokens};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,7 +116,7 @@ impl Authenticator for ExternalJwt {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let key = key_of(text);
+        let named = self.engine.fingerprint(text);
         // Taken before the keys are: ones that come meanwhile make what is kept of this token out of date.
         let version = self.engine.memory().keys_version();
         // Keys that are too old are asked for first, also for a token that was seen: its key may be withdrawn by now.
@@ -124,7 +125,7 @@ impl Authenticator for ExternalJwt {
             Source::Remote(remote) => remote.at_hand(&self.engine),
         };
         if known.is_some() {
-            match self.seen.get(&self.engine, &key, now_ms) {
+            match self.seen.get(&self.engine, named, now_ms) {
                 Err(error) => return Answer::Now(Outcome::Rejected(error)),
                 Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
                 Ok(None) => {}
@@ -138,16 +139,16 @@ impl Authenticator for ExternalJwt {
         }
         let remote = match (&self.keys, &known) {
             (Source::Fixed(_), Some(keys)) => {
-                return Answer::Now(outcome(self.verify(text, (key, version), keys, now_ms)));
+                return Answer::Now(outcome(self.verify(text, (named, version), keys, now_ms)));
             }
             (Source::Remote(remote), _) => remote,
             (Source::Fixed(_), None) => return Answer::Now(Outcome::NotPresent),
         };
-        let first = known.as_ref().map(|keys| (self.verify(text, (key, version), keys, now_ms), keys));
+        let first = known.as_ref().map(|keys| (self.verify(text, (named, version), keys, now_ms), keys));
         match first {
             Some((result, keys)) if !missed(token_error(&result), keys) => Answer::Now(outcome(result)),
             _ => Answer::Later(Box::pin(async move {
-                outcome(self.fetch_and_verify(remote, known, text, key).await)
+                outcome(self.fetch_and_verify(remote, known, text, named).await)
             })),
         }
     }
@@ -204,7 +205,7 @@ impl ExternalJwt {
         remote: &Arc<RemoteKeys>,
         known: Option<Arc<KeySet>>,
         text: &str,
-        key: [u8; 32],
+        named: Fingerprint,
     ) -> Verdict {
         let version = self.engine.memory().keys_version();
         let keys = match known {
@@ -212,12 +213,12 @@ impl ExternalJwt {
             None => remote.current(&self.engine).await?,
             Some(known) => remote.after_miss(&self.engine, &known).await.unwrap_or(known),
         };
-        self.verify(text, (key, version), &keys, self.engine.now_ms())
+        self.verify(text, (named, version), &keys, self.engine.now_ms())
     }
 
     /// `kept_as` is what the token is kept by once it was good, and the version of the keys it is good under.
-    fn verify(&self, text: &str, kept_as: ([u8; 32], u64), keys: &KeySet, now_ms: i64) -> Verdict {
-        let (key, version) = kept_as;
+    fn verify(&self, text: &str, kept_as: (Fingerprint, u64), keys: &KeySet, now_ms: i64) -> Verdict {
+        let (named, version) = kept_as;
         let expect = Expect {
             now_s: now_ms.div_euclid(1000),
             leeway_s: self.options.leeway_s,
@@ -252,7 +253,7 @@ impl ExternalJwt {
             user: None,
             session: None,
         };
-        self.seen.insert(key, Arc::new(seen));
+        self.seen.insert(named, Arc::new(seen));
         Ok(auth)
     }
 

@@ -18,11 +18,12 @@ use crate::authn::algorithm::{algorithm_of, header_of, wrong_algorithm};
 use crate::authn::{Answer, Authenticator, Outcome, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
+use crate::memory::fingerprint::Fingerprint;
 use crate::principal::AuthContext;
 use crate::tokens::Keys;
 use crate::tokens::hub::{HUB_TOKEN, Kept, Read};
 use crate::tokens::profile::{Wanted, verify_own};
-use crate::tokens::seen::{Seen, SeenTokens, key_of};
+use crate::tokens::seen::{Seen, SeenTokens};
 
 struct HubTokens {
     engine: Engine,
@@ -76,8 +77,8 @@ impl Authenticator for HubTokens {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let key = key_of(text);
-        match self.seen.get(&self.engine, &key, now_ms) {
+        let named = self.engine.fingerprint(text);
+        match self.seen.get(&self.engine, named, now_ms) {
             Err(error) => return Answer::Now(Outcome::Rejected(worded(error))),
             Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
             Ok(None) => {}
@@ -91,7 +92,7 @@ impl Authenticator for HubTokens {
         let wanted = Wanted { issuer: Some(&self.issuer), audience: Some(&self.audience), typ: HUB_TOKEN };
         match verify_own(text, &self.keys.verifying(), &wanted, now_ms) {
             Ok(verified) => Answer::Later(Box::pin(async move {
-                match self.establish(key, keys, verified, now_ms).await {
+                match self.establish(named, keys, verified, now_ms).await {
                     Ok(auth) => Outcome::Accepted(auth),
                     Err(error) => Outcome::Rejected(worded(error)),
                 }
@@ -104,7 +105,7 @@ impl Authenticator for HubTokens {
 impl HubTokens {
     async fn establish(
         &self,
-        key: [u8; 32],
+        named: Fingerprint,
         keys: u64,
         verified: Verified,
         now_ms: i64,
@@ -114,7 +115,7 @@ impl HubTokens {
         let Kept { auth, user, session } = read.establish(&self.engine, now_ms).await?;
         let expires_at_ms = auth.expires_at_s.map(|exp| exp.saturating_mul(1000));
         let seen = Seen { auth: Arc::clone(&auth), expires_at_ms, handles, beside, keys, user, session };
-        self.seen.insert(key, Arc::new(seen));
+        self.seen.insert(named, Arc::new(seen));
         Ok(auth)
     }
 }

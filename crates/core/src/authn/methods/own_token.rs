@@ -14,11 +14,12 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
 use crate::identity::model::User;
+use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::Keys;
 use crate::tokens::profile::{Wanted, verify_own};
-use crate::tokens::seen::{Seen, SeenTokens, enabled, key_of, usable};
+use crate::tokens::seen::{Seen, SeenTokens, enabled, usable};
 
 /// `typ` of our access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
@@ -72,8 +73,8 @@ impl Authenticator for OwnToken {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let key = key_of(text);
-        match self.seen.get(&self.engine, &key, now_ms) {
+        let named = self.engine.fingerprint(text);
+        match self.seen.get(&self.engine, named, now_ms) {
             Err(error) => return Answer::Now(Outcome::Rejected(error)),
             Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
             Ok(None) => {}
@@ -82,7 +83,7 @@ impl Authenticator for OwnToken {
         let wanted = Wanted { issuer: Some(&self.issuer), audience: Some(&self.audience), typ: ACCESS_TOKEN };
         match verify_own(text, &self.keys.verifying(), &wanted, now_ms) {
             Ok(verified) => Answer::Later(Box::pin(async move {
-                match self.establish(key, keys, verified, now_ms).await {
+                match self.establish(named, keys, verified, now_ms).await {
                     Ok(auth) => Outcome::Accepted(auth),
                     Err(error) => Outcome::Rejected(error),
                 }
@@ -106,7 +107,7 @@ fn outcome_of(error: TokenError) -> Outcome {
 impl OwnToken {
     async fn establish(
         &self,
-        key: [u8; 32],
+        named: Fingerprint,
         keys: u64,
         verified: Verified,
         now_ms: i64,
@@ -150,7 +151,7 @@ impl OwnToken {
         let beside = Vec::new();
         let seen =
             Seen { auth: Arc::clone(&auth), expires_at_ms, handles, beside, keys, user: stamp, session };
-        self.seen.insert(key, Arc::new(seen));
+        self.seen.insert(named, Arc::new(seen));
         Ok(auth)
     }
 }

@@ -10,7 +10,6 @@ use doorward_protocols::json::{self, Limits};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -22,11 +21,11 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::forms::{basic, pairs};
 use crate::limits::shares::Shares;
+use crate::memory::fingerprint::{ByFingerprint, Fingerprint};
 use crate::memory::revocations::{Handles, Key};
 use crate::ports::Ask;
 use crate::principal::{AuthContext, LOCAL, Principal, PrincipalKind, is_subject};
 use crate::secret::SecretText;
-use crate::tokens::seen::key_of;
 
 /// Refused tokens that are remembered.
 const BAD: usize = 4_096;
@@ -98,8 +97,8 @@ struct Inner {
     options: Options,
     asking: Asking,
     good: Remembered,
-    bad: Cache<[u8; 32], i64>,
-    flights: Mutex<HashMap<[u8; 32], Flight>>,
+    bad: ByFingerprint<i64>,
+    flights: Mutex<HashMap<Fingerprint, Flight>>,
     places: Semaphore,
     shares: Shares,
 }
@@ -121,7 +120,7 @@ pub(super) const DESCRIPTOR: Descriptor = Descriptor {
             options,
             asking,
             good: Remembered::new(),
-            bad: Cache::new(BAD),
+            bad: ByFingerprint::of_most(BAD),
             flights: Mutex::default(),
             places: Semaphore::new(AT_ONCE),
             shares: Shares::default(),
@@ -136,8 +135,8 @@ impl Authenticator for RemoteToken {
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
-        let key = key_of(text);
-        if let Some(outcome) = self.0.remembered(&key) {
+        let named = self.0.engine.fingerprint(text);
+        if let Some(outcome) = self.0.remembered(named) {
             return Answer::Now(outcome);
         }
         if text.len() > MAX_TOKEN_BYTES {
@@ -145,7 +144,7 @@ impl Authenticator for RemoteToken {
         }
         let (inner, from) = (Arc::clone(&self.0), presented.client);
         Answer::Later(Box::pin(async move {
-            match inner.asked(key, text, from).await {
+            match inner.asked(named, text, from).await {
                 Ok(Verdict::Good(known)) => known.judge(&inner.engine),
                 Ok(Verdict::Bad(why)) => Outcome::Rejected(refused(why)),
                 Ok(Verdict::Away(why)) => Outcome::Rejected(inner.away(why)),
@@ -162,12 +161,12 @@ fn refused(why: &'static str) -> Error {
 /// A question under way; it is taken out when it is over, however that comes.
 struct Entry<'i> {
     inner: &'i Inner,
-    key: [u8; 32],
+    named: Fingerprint,
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.inner.flights.lock().remove(&self.key);
+        self.inner.flights.lock().remove(&self.named);
     }
 }
 
@@ -177,25 +176,30 @@ impl Inner {
         error.operator(format!("{}: {why}", self.options.authority))
     }
 
-    fn remembered(&self, key: &[u8; 32]) -> Option<Outcome> {
+    fn remembered(&self, named: Fingerprint) -> Option<Outcome> {
         let steady_ms = self.engine.clock().steady_ms();
-        if let Some(outcome) = self.good.get(key, &self.engine) {
+        if let Some(outcome) = self.good.get(named, &self.engine) {
             return Some(outcome);
         }
-        let bad = self.bad.get(key).is_some_and(|until_ms| steady_ms < until_ms);
+        let bad = self.bad.get(named).is_some_and(|until_ms| steady_ms < until_ms);
         bad.then(|| Outcome::Rejected(refused("its issuer did not know it a moment ago")))
     }
 
     /// The one answer for everybody who comes with this token while it is asked.
-    async fn asked(self: &Arc<Self>, key: [u8; 32], text: &str, from: Option<IpAddr>) -> Result<Verdict> {
+    async fn asked(
+        self: &Arc<Self>,
+        named: Fingerprint,
+        text: &str,
+        from: Option<IpAddr>,
+    ) -> Result<Verdict> {
         let flight = {
             // Held until the new one is entered: one that lands at once must find its entry to take it out.
             let mut flights = self.flights.lock();
-            match flights.get(&key) {
+            match flights.get(&named) {
                 Some(flight) => flight.clone(),
                 None => {
-                    let flight = self.take_off(key, text, from)?;
-                    flights.insert(key, flight.clone());
+                    let flight = self.take_off(named, text, from)?;
+                    flights.insert(named, flight.clone());
                     flight
                 }
             }
@@ -203,20 +207,20 @@ impl Inner {
         Ok(flight.await)
     }
 
-    fn take_off(self: &Arc<Self>, key: [u8; 32], text: &str, from: Option<IpAddr>) -> Result<Flight> {
+    fn take_off(self: &Arc<Self>, named: Fingerprint, text: &str, from: Option<IpAddr>) -> Result<Flight> {
         let busy = || self.away("too many questions are under way".to_owned());
         let share = self.shares.take(from, OF_ONE_NETWORK).ok_or_else(busy)?;
         let (inner, token) = (Arc::clone(self), SecretText::from(text));
         // On a task of its own: whoever came first and leaves must not take the answer along.
         let asking = tokio::spawn(async move {
-            let _entry = Entry { inner: &inner, key };
+            let _entry = Entry { inner: &inner, named };
             let verdict = match tokio::time::timeout(IN_LINE, inner.places.acquire()).await {
                 Ok(Ok(_place)) => inner.ask(&token).await,
                 Ok(Err(_)) | Err(_) => Verdict::Away("too many questions are under way".to_owned()),
             };
             match &verdict {
-                Verdict::Good(known) => inner.good.insert(key, Arc::clone(known)),
-                Verdict::Bad(_) => inner.bad.insert(key, inner.engine.clock().steady_ms() + BAD_FOR_MS),
+                Verdict::Good(known) => inner.good.insert(named, Arc::clone(known)),
+                Verdict::Bad(_) => inner.bad.insert(named, inner.engine.clock().steady_ms() + BAD_FOR_MS),
                 Verdict::Away(_) => {}
             }
             drop(share);

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{ApiKeyId, UserId};
 use crate::memory::caches::ApiKeyCopy;
+use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Change, Page, Write};
@@ -232,14 +233,19 @@ impl<'e> ApiKeys<'e> {
 }
 
 impl Engine {
-    pub(crate) async fn api_key_copy(&self, mac: [u8; 32]) -> Result<Option<Arc<ApiKeyCopy>>> {
+    pub(crate) async fn api_key_copy(
+        &self,
+        text: &str,
+        named: Fingerprint,
+    ) -> Result<Option<Arc<ApiKeyCopy>>> {
+        let mac = self.api_key_mac(text);
         let stamp = self.memory().generations.stamp(&mac);
         let Some(key) = self.store().api_key_by_mac(mac).await? else { return Ok(None) };
         let noted_at_ms = key.last_used_at_ms.unwrap_or(i64::MIN / 2).into();
         let principal = Key::of_principal(&Principal::local(&key.owner).owner_key());
         let copy =
             Arc::new(ApiKeyCopy { key, stamp, principal, noted_at_ms, caller: ArcSwapOption::empty() });
-        self.memory().caches.api_keys.insert(mac, Arc::clone(&copy));
+        self.memory().caches.api_keys.insert(named, Arc::clone(&copy));
         Ok(Some(copy))
     }
 
