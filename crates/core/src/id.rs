@@ -3,6 +3,8 @@
 //!
 //! Ids are not secrets and sort by creation time. They are made only here, from a clock and a generator.
 
+mod inline;
+
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use uuid::Builder;
 
+use self::inline::Inline;
 use crate::clock::Clock;
 use crate::random::{Random, bytes};
 
@@ -21,16 +24,21 @@ fn millis(clock: &dyn Clock) -> u64 {
 }
 
 fn unique(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str> {
-    spelled(prefix, millis(clock), &bytes::<10>(random))
+    let spelled = spelled(prefix, millis(clock), &bytes::<10>(random));
+    std::str::from_utf8(&spelled).expect("a prefix of ASCII and hex").into()
+}
+
+fn unique_inline(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Inline {
+    Inline::of(spelled(prefix, millis(clock), &bytes::<10>(random)))
 }
 
 /// A prefix of three letters and a UUIDv7, without a heap in between: each request has one.
-fn spelled(prefix: &str, at_ms: u64, more: &[u8; 10]) -> Arc<str> {
+fn spelled(prefix: &str, at_ms: u64, more: &[u8; 10]) -> [u8; inline::BYTES] {
     let uuid = Builder::from_unix_timestamp_millis(at_ms, more).into_uuid();
     let mut text = *b"000_00000000000000000000000000000000";
     text[..3].copy_from_slice(prefix.as_bytes());
     uuid.simple().encode_lower(&mut text[4..]);
-    std::str::from_utf8(&text).expect("a prefix of ASCII and hex").into()
+    text
 }
 
 /// Begins as a UUIDv7 does, so that it sorts among those of before.
@@ -44,11 +52,11 @@ fn unguessable(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str>
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $make:ident($prefix:literal);)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($text:ty) = $make:ident($prefix:literal);)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name($text);
 
         impl $name {
             /// A new, unique id.
@@ -92,35 +100,35 @@ macro_rules! ids {
 
 ids! {
     /// A user of the local authority.
-    UserId = unique("usr");
+    UserId(Arc<str>) = unique("usr");
     /// A login session.
-    SessionId = unguessable("ses");
+    SessionId(Arc<str>) = unguessable("ses");
     /// A family of refresh tokens.
-    FamilyId = unique("fam");
+    FamilyId(Arc<str>) = unique("fam");
     /// What a provider says somebody is.
-    IdentityId = unique("idn");
+    IdentityId(Arc<str>) = unique("idn");
     /// An API key (its public handle, not the key).
-    ApiKeyId = unique("key");
+    ApiKeyId(Arc<str>) = unique("key");
     /// A signing key.
-    KeyId = unique("sig");
+    KeyId(Arc<str>) = unique("sig");
     /// A JWT (`jti`).
-    TokenId = unique("tok");
+    TokenId(Arc<str>) = unique("tok");
     /// A thread of the embedded agent server.
-    ThreadId = unique("thr");
+    ThreadId(Arc<str>) = unique("thr");
     /// An item of the embedded agent server's store.
-    ItemId = unique("itm");
+    ItemId(Arc<str>) = unique("itm");
     /// A message in a thread.
-    MessageId = unique("msg");
+    MessageId(Arc<str>) = unique("msg");
     /// A run in a thread.
-    RunId = unique("run");
+    RunId(Arc<str>) = unique("run");
     /// One request, as told to the client and written to the audit log.
-    RequestId = unique("req");
+    RequestId(Inline) = unique_inline("req");
     /// Something that happened, as it is told to hooks and webhooks.
-    EventId = unique("evt");
+    EventId(Arc<str>) = unique("evt");
     /// What is kept in a workspace.
-    ArtifactId = unique("art");
+    ArtifactId(Arc<str>) = unique("art");
     /// One process on a store; audit chains are kept per node.
-    NodeId = unique("nod");
+    NodeId(Arc<str>) = unique("nod");
 }
 
 /// Ids for the requests of one process: random where it begins, counted from there (RFC 9562 §6.2, method 2). Nobody keeps a secret by
@@ -146,7 +154,7 @@ impl RequestIds {
         let counted = u64::from_be_bytes(tail).wrapping_add(self.made.fetch_add(1, Ordering::Relaxed));
         // The two highest bits are the UUID's own.
         more[2..].copy_from_slice(&(counted & (u64::MAX >> 2)).to_be_bytes());
-        RequestId(spelled("req", millis(clock), &more))
+        RequestId(Inline::of(spelled("req", millis(clock), &more)))
     }
 }
 

@@ -80,12 +80,15 @@ impl Principal {
     #[must_use]
     pub fn owner_key(&self) -> String {
         let mut key = String::with_capacity(self.authority.len() + self.subject.len() + 1);
-        for c in self.authority.chars() {
-            if c == '|' || c == '\\' {
-                key.push('\\');
-            }
-            key.push(c);
+        let mut rest = &*self.authority;
+        while let Some(at) = rest.bytes().position(|b| matches!(b, b'|' | b'\\')) {
+            let (plain, escaped) = rest.split_at(at);
+            key.push_str(plain);
+            key.push('\\');
+            key.push_str(&escaped[..1]);
+            rest = &escaped[1..];
         }
+        key.push_str(rest);
         key.push('|');
         key.push_str(&self.subject);
         key

@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// `revocations_unknown` when the store has not answered for too long.
     pub fn news_are_fresh(&self) -> Result<()> {
-        self.feed().fresh(self.clock().steady_ms())
+        self.feed().fresh(self.clock())
     }
 
     /// How it fares at this moment.

@@ -23,7 +23,7 @@ use http::{HeaderMap, Method, Response, Uri};
 use http_body_util::BodyExt;
 
 use crate::desk::{limited, log_error};
-use crate::http::asking::{Asks, Surroundings, caller};
+use crate::http::asking::{Asks, Surroundings, caller, known};
 use crate::http::browser::{self, Brought};
 use crate::http::origin::{Network, client};
 use crate::http::respond::{About, Problems, finish, refusal};
@@ -111,18 +111,45 @@ impl Admission {
         id: &RequestId,
     ) -> Result<Admitted> {
         let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
-        let query = uri.query().unwrap_or_default();
-        let line = Line { method: method.as_str(), path: uri.path(), query, websocket: false };
-        let asks = Asks { headers, token: None, line, foreseen: None, cookies: true };
-        let at = Surroundings {
+        let asks = asks(method, uri, headers);
+        let found = caller(self.surroundings(), asks, peer, seen_from, id).await?;
+        self.admit(found, method, headers)
+    }
+
+    /// As [`Admission::caller`], where memory knows at once who it is: without a future, which costs as much as all the rest. `None` for
+    /// everybody else, about whom `caller` is to be asked; nothing was noted of them.
+    ///
+    /// # Errors
+    /// As there, but the chain's.
+    pub fn known(
+        &self,
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
+        peer: Option<IpAddr>,
+        id: &RequestId,
+    ) -> Result<Option<Admitted>> {
+        let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
+        let asks = asks(method, uri, headers);
+        let found = known(self.surroundings(), &asks, peer, seen_from, id)?;
+        found.map(|found| self.admit(found, method, headers)).transpose()
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
             engine: &self.engine,
             mount: &self.mount,
             surface: self.surface,
             sources: &self.sources,
             cookies: self.cookies,
-        };
-        let (call, explicit) = caller(at, asks, peer, seen_from, id).await?;
-        // As at a desk: a foreign page must not act by what a browser sends by itself.
+        }
+    }
+
+    /// As at a desk: a foreign page must not act by what a browser sends by itself.
+    fn admit(
+        &self,
+        (call, explicit): (Call, bool),
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Admitted> {
         let explicit = explicit && !call.auth.is_anonymous();
         let brought = Brought { method, headers, explicit };
         browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
@@ -159,6 +186,12 @@ impl Admission {
         log_error(error, id);
         problem(error, Some(id.as_str()), self.engine.now_ms())
     }
+}
+
+fn asks<'r>(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Asks<'r> {
+    let query = uri.query().unwrap_or_default();
+    let line = Line { method: method.as_str(), path: uri.path(), query, websocket: false };
+    Asks { headers, token: None, line, foreseen: None, cookies: true }
 }
 
 /// An error as a native route answers it (RFC 9457), with the headers that its kind asks for.

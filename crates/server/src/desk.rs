@@ -94,13 +94,13 @@ struct Outcome {
     /// Headers that whoever let the caller in wants the answer to have.
     answer_headers: Vec<(String, String)>,
     /// The path for the log, once it is known to be harmless.
-    path: Option<String>,
+    path: Option<CanonicalPath>,
     /// It says how the server is, to a program that asks all the time.
     is_probe: bool,
 }
 
 impl Outcome {
-    fn of(style: &'static dyn Style, path: Option<String>, result: Result<Answer>) -> Self {
+    fn of(style: &'static dyn Style, path: Option<CanonicalPath>, result: Result<Answer>) -> Self {
         Self {
             style,
             result,
@@ -168,7 +168,11 @@ impl Answering for Desk {
             }
             self.secure(&mut answer);
             if outcome.is_probe {
-                tracing::debug!(path = outcome.path, status = answer.status().as_u16(), "answered a probe");
+                tracing::debug!(
+                    path = outcome.path.as_ref().map(CanonicalPath::as_str),
+                    status = answer.status().as_u16(),
+                    "answered a probe"
+                );
                 return answer;
             }
             if let Some(trace) = &trace {
@@ -183,7 +187,7 @@ impl Answering for Desk {
             );
             tracing::info!(
                 %method,
-                path = outcome.path.as_deref().unwrap_or("(refused)"),
+                path = outcome.path.as_ref().map_or("(refused)", CanonicalPath::as_str),
                 status = answer.status().as_u16(),
                 ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 request = %id,
@@ -246,20 +250,19 @@ impl Desk {
                 return Outcome::of(self.style(root), None, Err(error));
             }
         };
-        let logged = Some(whole.as_str().to_owned());
         if self.local_names && !head.headers.get(HOST).is_none_or(names_this_machine) {
             let message = "This server is reached by its address or as localhost; server.public_url gives it another name.";
             let error = Error::new(codes::BAD_HEADER).message(message);
-            return Outcome::of(self.style(root), logged, Err(error));
+            return Outcome::of(self.style(root), Some(whole), Err(error));
         }
         if head.headers.len() > MAX_HEADERS {
             let error = Error::new(codes::TOO_LARGE).message("A request may have 100 headers.");
-            return Outcome::of(self.style(root), logged, Err(error));
+            return Outcome::of(self.style(root), Some(whole), Err(error));
         }
         // 2.
         let found = self.table.find(&head.method, &whole);
         if let (Found::Nothing { .. }, Some(probe)) = (&found, Probe::at(whole.as_str())) {
-            return self.probed(probe, &head.method, logged);
+            return self.probed(probe, &head.method, Some(whole));
         }
         let (part, route, params) = match found {
             Found::Route { part, route, params } => (part, route, params),
@@ -268,13 +271,13 @@ impl Desk {
                 if let Err(refused) = self.asked_first(Some(part), &head, &whole, peer, seen_from, id).await {
                     result = Err(refused);
                 }
-                let outcome = Outcome::of(self.style(Some(part)), logged, result).at(part);
+                let outcome = Outcome::of(self.style(Some(part)), Some(whole), result).at(part);
                 return Outcome { allow: Some(allow), ..outcome };
             }
             Found::Nothing { part } => {
                 let refused = self.asked_first(part, &head, &whole, peer, seen_from, id).await;
                 let error = refused.err().unwrap_or_else(|| Error::new(codes::NO_ROUTE));
-                let outcome = Outcome::of(self.style(part), logged, Err(error));
+                let outcome = Outcome::of(self.style(part), Some(whole), Err(error));
                 return Outcome { part, ..outcome };
             }
         };
@@ -289,8 +292,9 @@ impl Desk {
         };
         let path = match path {
             Ok(path) => path,
-            Err(_) => return Outcome::of(site.style, logged, Err(Error::new(codes::NO_ROUTE))).at(part),
+            Err(_) => return Outcome::of(site.style, Some(whole), Err(Error::new(codes::NO_ROUTE))).at(part),
         };
+        let logged = Some(whole);
         // 3.
         let actions = match route.gate {
             Gate::Open => &[][..],
@@ -384,7 +388,7 @@ impl Desk {
         let result = match call {
             Ok(call) => {
                 let arrived = Arrived {
-                    id: id.as_str().to_owned(),
+                    id: id.clone(),
                     trace: trace.cloned(),
                     client: seen_from,
                     path,
@@ -412,7 +416,7 @@ impl Desk {
     }
 
     /// How the server is. Mounts' own routes come first, whatever they are called.
-    fn probed(&self, probe: Probe, method: &Method, logged: Option<String>) -> Outcome {
+    fn probed(&self, probe: Probe, method: &Method, logged: Option<CanonicalPath>) -> Outcome {
         let (phase, sites) = (*self.phases.borrow(), self.sites.iter().map(|site| &**site));
         let result = probe.answer(method, &self.engine, phase, sites);
         let other_method = result.as_ref().is_err_and(|error| error.is(codes::METHOD_NOT_ALLOWED));

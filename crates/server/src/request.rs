@@ -9,7 +9,7 @@ use doorward_core::authz::catalogue::{Action, ActionDef};
 use doorward_core::authz::custom::Asked;
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
-use doorward_core::id::MAX_ID_BYTES;
+use doorward_core::id::{MAX_ID_BYTES, RequestId};
 use doorward_core::operation::{Call, Grant, Permit};
 use doorward_protocols::path::CanonicalPath;
 use http::{HeaderMap, Method};
@@ -45,7 +45,7 @@ pub(crate) struct Request {
     /// Its connection, where that is for one request at a time.
     pub(crate) line: Option<Line>,
     /// Its id, as in the log and the audit log.
-    pub(crate) id: String,
+    pub(crate) id: RequestId,
     /// What is told of it to the operator's collector, where there is one.
     pub(crate) trace: Option<Arc<Trace>>,
     params: Vec<(&'static str, String)>,
@@ -61,7 +61,7 @@ pub(crate) struct Matched {
 
 /// What came over the wire.
 pub(crate) struct Arrived {
-    pub(crate) id: String,
+    pub(crate) id: RequestId,
     pub(crate) trace: Option<Arc<Trace>>,
     pub(crate) client: Client,
     pub(crate) path: CanonicalPath,
@@ -114,7 +114,7 @@ impl Request {
         call: Call,
     ) -> Self {
         let arrived = Arrived {
-            id: call.origin.request.as_str().to_owned(),
+            id: call.origin.request.clone(),
             trace: None,
             client: Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), by_trusted_proxy: false },
             path,
@@ -192,7 +192,7 @@ impl Request {
     /// What its answer may say of it.
     pub(crate) fn about(&self) -> About<'_> {
         About {
-            request_id: &self.id,
+            request_id: self.id.as_str(),
             now_ms: self.engine.now_ms(),
             key_header: None,
             api_version: api_version(&self.headers),

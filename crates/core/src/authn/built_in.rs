@@ -50,10 +50,7 @@ impl Answers {
             Scheme::ApiKey => Place::ApiKeyScheme,
             Scheme::Basic | Scheme::Other(_) => return Ok(Value::Null),
         };
-        self.engine
-            .feed()
-            .fresh(self.engine.clock().steady_ms())
-            .map_err(|error| error.public_message().to_owned())?;
+        self.engine.feed().fresh(self.engine.clock()).map_err(|error| error.public_message().to_owned())?;
         let offered = Some(Offered { place, text: parsed.credential });
         let presented = Presented { offered, headers: &NoHeaders, ..Presented::nothing() };
         match self.chain.authenticate(&presented).await {

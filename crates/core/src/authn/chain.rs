@@ -27,6 +27,19 @@ impl Chain {
         self.methods.iter().map(|method| method.name())
     }
 
+    /// Who this is, where memory knows it and lets them in. Whoever is not known here may still be known to [`Chain::authenticate`], and
+    /// nothing was done that asking it does once more.
+    pub fn known(&self, presented: &Presented<'_>) -> Option<Arc<AuthContext>> {
+        for method in &self.methods {
+            match method.authenticate(presented) {
+                Answer::Now(Outcome::NotPresent) => {}
+                Answer::Now(Outcome::Accepted(auth)) => return Some(auth),
+                Answer::Now(Outcome::Rejected(_)) | Answer::Later(_) => return None,
+            }
+        }
+        presented.offered.is_none().then(|| Arc::clone(&self.nobody))
+    }
+
     /// Who this is. Without a credential: nobody, who may sign up, log in and little else.
     ///
     /// # Errors
@@ -112,6 +125,7 @@ mod tests {
         {
             let (chain, fakes) = fakes([first, accepted]);
             assert_eq!(chain.authenticate(&offered()).await.is_ok(), good, "{name}");
+            assert_eq!(chain.known(&offered()).is_some(), good, "{name}");
             assert_eq!(fakes[1].asked.load(Ordering::Relaxed), 0, "{name}: the next was asked");
         }
     }
@@ -122,5 +136,26 @@ mod tests {
         assert!(chain.authenticate(&offered()).await.is_err_and(|e| e.is(codes::TOKEN_INVALID)));
         assert!(chain.authenticate(&Presented::nothing()).await.is_ok_and(|auth| auth.is_anonymous()));
         assert_eq!(fakes[1].asked.load(Ordering::Relaxed), 2);
+        assert!(chain.known(&offered()).is_none());
+        assert!(chain.known(&Presented::nothing()).is_some_and(|auth| auth.is_anonymous()));
+    }
+
+    #[test]
+    fn whom_only_a_later_answer_knows_is_not_known_at_once_whatever_the_next_method_says() {
+        struct Later;
+        impl Authenticator for Later {
+            fn name(&self) -> &'static str {
+                "later"
+            }
+
+            fn authenticate<'a>(&'a self, _: &'a Presented<'a>) -> Answer<'a> {
+                Answer::Later(Box::pin(async { unreachable!("nobody waits for it") }))
+            }
+        }
+        let accepted = || Outcome::Accepted(Arc::new(AuthContext::system("test")));
+        let next = Arc::new(Fake { says: accepted, asked: AtomicUsize::new(0) });
+        let chain = Chain::new(vec![Arc::new(Later), next.clone()]);
+        assert!(chain.known(&offered()).is_none());
+        assert_eq!(next.asked.load(Ordering::Relaxed), 0);
     }
 }

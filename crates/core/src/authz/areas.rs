@@ -7,6 +7,8 @@
 //! Which area a request lies in is found here and nowhere else; who may enter is said by roles, and decided by
 //! [`super::decide`] like everything.
 
+use std::borrow::Cow;
+
 use doorward_protocols::path::{CanonicalPath, canonical};
 
 use super::Target;
@@ -95,21 +97,21 @@ pub enum Unreadable {
 
 /// The request that a proxy asks about, in its one reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Original {
+pub struct Original<'r> {
     /// In upper case, as methods are.
-    pub method: String,
+    pub method: &'r str,
     /// Without the query.
     pub path: CanonicalPath,
     /// In lower case and without a port, where the proxy says it.
-    pub host: Option<String>,
+    pub host: Option<Cow<'r, str>>,
 }
 
-impl Original {
+impl<'r> Original<'r> {
     /// Reads a method, a request target in origin form with or without a query (RFC 9112 §3.2.1), and a host with or without a port.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn read(method: &str, target: &str, host: Option<&str>) -> Result<Self, Unreadable> {
+    pub fn read(method: &'r str, target: &str, host: Option<&'r str>) -> Result<Self, Unreadable> {
         // Methods are told apart by case, and a server that folds it would act on another one than was judged.
         let plain = |method: &str| {
             (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
@@ -119,17 +121,20 @@ impl Original {
             return Err(Unreadable::Method);
         }
         let path = canonical(target.split('?').next().unwrap_or_default().as_bytes())?;
-        if path.decoded_segments().any(|segment| segment.contains(';')) {
+        let is_escaped = path.as_str().contains('%');
+        if path.as_str().contains(';')
+            || (is_escaped && path.decoded_segments().any(|segment| segment.contains(';')))
+        {
             return Err(Unreadable::Parameter);
         }
         let host = host.map(|text| host_of(text).ok_or(Unreadable::Host)).transpose()?;
-        Ok(Self { method: method.to_owned(), path, host })
+        Ok(Self { method, path, host })
     }
 
     /// What it does in an area.
     #[must_use]
     pub fn action(&self) -> &'static ActionDef {
-        match self.method.as_str() {
+        match self.method {
             "GET" | "HEAD" | "OPTIONS" => area::Read::DEF,
             _ => area::Write::DEF,
         }
@@ -138,7 +143,7 @@ impl Original {
 
 /// A host without its port, in the spelling in which they are compared.
 #[must_use]
-pub fn host_of(text: &str) -> Option<String> {
+pub fn host_of(text: &str) -> Option<Cow<'_, str>> {
     let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((name, port)) => (name, port),
         None => text.split_at(text.find(':').unwrap_or(text.len())),
@@ -146,7 +151,11 @@ pub fn host_of(text: &str) -> Option<String> {
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
     let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
     let whole = (1..=253).contains(&name.len()) && name.bytes().all(is_name) && is_port;
-    whole.then(|| name.trim_end_matches('.').to_ascii_lowercase())
+    let name = name.trim_end_matches('.');
+    whole.then(|| match name.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    })
 }
 
 impl Areas {
@@ -185,10 +194,12 @@ impl Areas {
         if original.host.is_none() && self.has_hosts() {
             return Err(Unreadable::NoHost);
         }
-        let mut best: Option<((usize, bool), Vec<&Area>)> = None;
+        let takes =
+            |area: &Area| area.methods.is_empty() || area.methods.iter().any(|m| m == original.method);
+        let mut best: Option<((usize, bool), &Area)> = None;
         let mut nearly: Option<(usize, &Area)> = None;
         for area in &self.0 {
-            if area.host.is_some() && area.host != original.host {
+            if area.host.is_some() && area.host.as_deref() != original.host.as_deref() {
                 continue;
             }
             let near =
@@ -202,17 +213,21 @@ impl Areas {
             let Some(deepest) = deepest else { continue };
             let rank = (deepest, area.host.is_some());
             match &mut best {
-                Some((known, areas)) if *known == rank => areas.push(area),
+                // Of those that begin at the same place, no two take the same method.
+                Some((known, held)) if *known == rank => {
+                    if takes(area) {
+                        *held = area;
+                    }
+                }
                 Some((known, _)) if *known > rank => {}
-                _ => best = Some((rank, vec![area])),
+                _ => best = Some((rank, area)),
             }
         }
         let deepest = best.as_ref().map(|((depth, _), _)| *depth);
         if let Some((_, area)) = nearly.filter(|(depth, _)| deepest.is_none_or(|known| known < *depth)) {
             return Err(Unreadable::Spelling(area.name.clone()));
         }
-        let takes = |area: &&Area| area.methods.is_empty() || area.methods.contains(&original.method);
-        Ok(best.and_then(|(_, areas)| areas.into_iter().find(takes)))
+        Ok(best.map(|(_, area)| area).filter(|area| takes(area)))
     }
 
     /// The methods that some of them name.

@@ -51,26 +51,13 @@ impl Engine {
         origin: Origin,
         presented: &Presented<'_>,
     ) -> Result<Call> {
-        self.feed().fresh(self.clock().steady_ms())?;
+        self.feed().fresh(self.clock())?;
         let since = self.memory().revocations.moment();
-        let call = |auth| Call {
-            engine: self.clone(),
-            mount: Arc::clone(mount),
-            origin: Arc::new(origin),
-            auth,
-            since,
-        };
         match mount.chain.authenticate(presented).await {
-            Ok(auth) => {
-                let call = call(auth);
-                if call.auth.credential.is_some() {
-                    let line = || call.entry("credential:verify", None, Outcome::Done, None);
-                    self.events().validated(self, line);
-                }
-                Ok(call)
-            }
+            Ok(auth) => Ok(self.let_in(mount, origin, auth, since)),
             Err(error) => {
-                let nobody = call(Arc::new(AuthContext::anonymous(Vec::new())));
+                let nobody = Arc::new(AuthContext::anonymous(Vec::new()));
+                let nobody = self.call(mount, origin, nobody, since);
                 let reason = error.operator_detail().unwrap_or(error.code().name).to_owned();
                 self.denied(nobody.entry("credential:verify", None, Outcome::Denied, Some(reason)));
                 // Boxed, so that whoever is let in moves no room for it.
@@ -79,20 +66,40 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::authenticate`] where memory knows at once who it is and lets them in, without a future to wait for. Of anybody else
+    /// nothing is noted, so that `authenticate` can be asked in turn.
+    pub fn known(
+        &self,
+        mount: &Arc<Mount>,
+        origin: impl FnOnce() -> Origin,
+        presented: &Presented<'_>,
+    ) -> Option<Call> {
+        self.feed().fresh(self.clock()).ok()?;
+        let since = self.memory().revocations.moment();
+        let auth = mount.chain.known(presented)?;
+        Some(self.let_in(mount, origin(), auth, since))
+    }
+
+    fn let_in(&self, mount: &Arc<Mount>, origin: Origin, auth: Arc<AuthContext>, since: Moment) -> Call {
+        let call = self.call(mount, origin, auth, since);
+        if call.auth.credential.is_some() {
+            let line = || call.entry("credential:verify", None, Outcome::Done, None);
+            self.events().validated(self, line);
+        }
+        call
+    }
+
+    fn call(&self, mount: &Arc<Mount>, origin: Origin, auth: Arc<AuthContext>, since: Moment) -> Call {
+        Call { engine: self.clone(), mount: Arc::clone(mount), origin: Arc::new(origin), auth, since }
+    }
+
     /// A call of Doorward itself, for the command line and background jobs.
     #[must_use]
     pub fn system_call(&self, mount: &Arc<Mount>, job: &'static str) -> Call {
-        Call {
-            engine: self.clone(),
-            mount: Arc::clone(mount),
-            origin: Arc::new(Origin {
-                request: RequestId::new(self.clock(), self.random()),
-                address: None,
-                user_agent: None,
-            }),
-            auth: Arc::new(AuthContext::system(job)),
-            since: self.memory().revocations.moment(),
-        }
+        let request = RequestId::new(self.clock(), self.random());
+        let origin = Origin { request, address: None, user_agent: None };
+        let since = self.memory().revocations.moment();
+        self.call(mount, origin, Arc::new(AuthContext::system(job)), since)
     }
 
     /// Takes a refusal: hooks are told each one at once, the journal folds repeats before they reach the log and webhooks.
@@ -257,7 +264,7 @@ impl Call {
     /// `token_revoked`, `user_disabled`, `token_invalid` when the user is gone; `revocations_unknown` while the store's news
     /// cannot be had.
     pub async fn now(&self) -> Result<Self> {
-        self.engine.feed().fresh(self.engine.clock().steady_ms())?;
+        self.engine.feed().fresh(self.engine.clock())?;
         if self.is_revoked() {
             return Err(Error::new(codes::TOKEN_REVOKED));
         }

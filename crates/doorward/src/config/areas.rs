@@ -121,7 +121,7 @@ fn read_area(name: &str, mut section: Section<'_>) -> Option<(Area, Vec<String>)
             if host.is_none() {
                 section.refuse("host", format!("{text:?} is no host"), "write it like app.example.com");
             }
-            host.map(Some)
+            host.map(|host| Some(host.into_owned()))
         }
     };
     let roles = section.list("roles");

@@ -309,8 +309,8 @@ fn asked(section: &mut Section<'_>, around: &Around<'_>) -> Option<What> {
         .ok_or_else(|| "it is a method, a space and a path".to_owned())
         .and_then(|(method, path)| Original::read(method, path, host.as_deref()).map_err(|e| e.to_string()));
     match read {
-        Ok(original) if !is_known(&original.method, around.config) => {
-            let mend = match nearest(&original.method, METHODS) {
+        Ok(original) if !is_known(original.method, around.config) => {
+            let mend = match nearest(original.method, METHODS) {
                 Some(near) => format!("did you mean {near}?"),
                 None => "a method that is registered, such as GET, or that an area names".to_owned(),
             };

@@ -84,7 +84,8 @@ impl Arrived {
                 let _ = grant.close(outcome(answer.status(), refused.as_ref()));
             }
         }
-        self.stamp(answer)
+        self.stamp(&mut answer);
+        answer
     }
 
     /// An error that the layer answers itself.
@@ -96,7 +97,7 @@ impl Arrived {
         from_bytes(admission.answer(error, id)).into_response()
     }
 
-    fn stamp(&self, mut answer: Response) -> Response {
+    fn stamp(&self, answer: &mut Response) {
         let id = self.call().origin.request.as_str();
         if let Ok(value) = HeaderValue::from_str(id) {
             answer.headers_mut().entry(&X_REQUEST_ID).or_insert(value);
@@ -108,7 +109,6 @@ impl Arrived {
                 answer.headers_mut().append(name, value);
             }
         }
-        answer
     }
 }
 

@@ -7,10 +7,9 @@ use std::task::{Context, Poll};
 
 use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
+use doorward_core::id::RequestId;
 use doorward_server::{Admission, Admitted};
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::request::Parts;
 use http::{Extensions, Request};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -107,23 +106,31 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
-        let mut asking = Box::pin(ask(Arc::clone(&self.protect.terms), head));
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let terms = &self.protect.terms;
+        let id = terms.admission.request_id();
+        let peer = terms.address_of.as_ref().and_then(|of| of(request.extensions()));
+        let head = (request.method(), request.uri(), request.headers());
         // Memory knows most callers at once. Then the service that is ready is used where it stands, instead of a copy that waits.
-        let step = match asking.as_mut().now_or_never() {
-            Some(Ok((head, arrived))) => {
-                Step::Inner { inner: self.inner.call(Request::from_parts(head, body)), arrived }
-            }
-            Some(Err(refusal)) => Step::Refused { refusal: Some(refusal) },
+        let step = match terms.admission.known(head, peer, &id).transpose() {
+            Some(asked) => match left_with(&mut request, terms, asked, &id) {
+                Ok(arrived) => Step::Inner { inner: self.inner.call(request), arrived },
+                Err(refusal) => Step::Refused { refusal: Some(refusal) },
+            },
             None => {
                 // The one that is ready is the one to be used; the clone has to become ready first.
                 let clone = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, clone);
+                let terms = Arc::clone(terms);
                 let later = async move {
-                    match asking.await {
-                        Ok((head, arrived)) => {
-                            let answer = inner.call(Request::from_parts(head, body)).await?;
+                    // The body is nobody's to look at, and need not be for two at once.
+                    let (head, body) = request.into_parts();
+                    let asked = (&head.method, &head.uri, &head.headers);
+                    let asked = terms.admission.caller(asked, peer, &id).await;
+                    let mut request = Request::from_parts(head, body);
+                    match left_with(&mut request, &terms, asked, &id) {
+                        Ok(arrived) => {
+                            let answer = inner.call(request).await?;
                             Ok(arrived.answered(answer.into_response()))
                         }
                         Err(refusal) => Ok(refusal),
@@ -136,19 +143,20 @@ where
     }
 }
 
-/// Who sends it, left with the request for extractors; or how it is refused.
-async fn ask(terms: Arc<Terms>, mut head: Parts) -> Result<(Parts, Arc<Arrived>), Response> {
-    let Terms { admission, demands, address_of } = &*terms;
-    let id = admission.request_id();
-    let peer = address_of.as_ref().and_then(|of| of(&head.extensions));
-    let asked = admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
-    match asked.and_then(|admitted| demanded(admitted, *demands)) {
+/// Leaves whoever was found to send a request with it, for extractors; or how it is refused.
+fn left_with<B>(
+    request: &mut Request<B>,
+    terms: &Arc<Terms>,
+    asked: Result<Admitted, Failed>,
+    id: &RequestId,
+) -> Result<Arc<Arrived>, Response> {
+    match asked.and_then(|admitted| demanded(admitted, terms.demands)) {
         Ok(admitted) => {
-            let arrived = Arc::new(Arrived::new(terms, admitted));
-            head.extensions.insert(Arc::clone(&arrived));
-            Ok((head, arrived))
+            let arrived = Arc::new(Arrived::new(Arc::clone(terms), admitted));
+            request.extensions_mut().insert(Arc::clone(&arrived));
+            Ok(arrived)
         }
-        Err(error) => Err(Arrived::refusal(admission, &error, &id)),
+        Err(error) => Err(Arrived::refusal(&terms.admission, &error, id)),
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn own(request: &Request, auth: &AuthContext, has_body: bool) -> Head
     if has_body {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    headers.insert(X_REQUEST_ID.clone(), value(&request.id));
+    headers.insert(X_REQUEST_ID.clone(), value(request.id.as_str()));
     headers.insert(X_FORWARDED_FOR.clone(), value(&request.client.address.to_string()));
     if !auth.is_anonymous() {
         headers.insert(X_FORWARDED_USER.clone(), value(&auth.principal.subject));
@@ -91,7 +91,7 @@ pub(super) fn state(request: &Request, auth: &AuthContext, headers: &mut HeaderM
     let Some(assertions) = request.site.assertions.as_ref().filter(|_| !auth.is_anonymous()) else {
         return Ok(());
     };
-    let stated = assertions.of(auth, &request.id, request.engine.now_ms())?;
+    let stated = assertions.of(auth, request.id.as_str(), request.engine.now_ms())?;
     let mut stated = HeaderValue::from_str(stated.expose()).expect("a compact token is visible ASCII");
     stated.set_sensitive(true);
     headers.insert(X_DOORWARD_ASSERTION.clone(), stated);

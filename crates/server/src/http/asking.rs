@@ -53,23 +53,58 @@ pub(crate) async fn caller(
     seen_from: Option<Client>,
     id: &RequestId,
 ) -> Result<(Call, bool)> {
-    let Asks { headers, token, line, foreseen, cookies } = asks;
-    let seen = Seen(headers);
-    let places = (at.surface, at.sources, cookies);
-    let found = shown((headers, Some(line.query)), places, token)?;
-    let address = seen_from.map(|client| client.address);
-    let presented = Presented {
-        offered: found.as_ref().map(Shown::as_offered),
-        cookie: at.cookies.then(|| browser::session_cookie(headers)).flatten(),
-        headers: &seen,
-        // A route that reads cookies itself shows none to user code either.
-        line: cookies.then_some(line),
-        foreseen,
-        client: address,
-        peer: peer.map(|peer| peer.to_canonical()),
-        trusted_peer: seen_from.is_some_and(|client| client.by_trusted_proxy),
-    };
-    let origin = Origin { request: id.clone(), address, user_agent: user_agent(headers) };
+    let (seen, found) = (Seen(asks.headers), at.found(&asks)?);
+    let presented = at.presented((&seen, found.as_ref()), &asks, peer, seen_from);
+    let origin = origin(&asks, seen_from, id);
     let call = at.engine.authenticate(at.mount, origin, &presented).await?;
     Ok((call, found.is_some_and(|found| !found.by_browser)))
+}
+
+/// As [`caller`], where memory knows at once who it is and lets them in. Otherwise that is to be asked, and nothing was done yet.
+///
+/// # Errors
+/// What has two readings.
+pub(crate) fn known(
+    at: Surroundings<'_>,
+    asks: &Asks<'_>,
+    peer: Option<IpAddr>,
+    seen_from: Option<Client>,
+    id: &RequestId,
+) -> Result<Option<(Call, bool)>> {
+    let (seen, found) = (Seen(asks.headers), at.found(asks)?);
+    let presented = at.presented((&seen, found.as_ref()), asks, peer, seen_from);
+    let call = at.engine.known(at.mount, || origin(asks, seen_from, id), &presented);
+    Ok(call.map(|call| (call, found.is_some_and(|found| !found.by_browser))))
+}
+
+fn origin(asks: &Asks<'_>, seen_from: Option<Client>, id: &RequestId) -> Origin {
+    let address = seen_from.map(|client| client.address);
+    Origin { request: id.clone(), address, user_agent: user_agent(asks.headers) }
+}
+
+impl Surroundings<'_> {
+    fn found<'r>(&self, asks: &Asks<'r>) -> Result<Option<Shown<'r>>> {
+        let places = (self.surface, self.sources, asks.cookies);
+        shown((asks.headers, Some(asks.line.query)), places, asks.token)
+    }
+
+    fn presented<'p>(
+        &self,
+        (seen, found): (&'p Seen<'p>, Option<&'p Shown<'p>>),
+        asks: &Asks<'p>,
+        peer: Option<IpAddr>,
+        seen_from: Option<Client>,
+    ) -> Presented<'p> {
+        Presented {
+            offered: found.map(Shown::as_offered),
+            cookie: self.cookies.then(|| browser::session_cookie(asks.headers)).flatten(),
+            headers: seen,
+            // A route that reads cookies itself shows none to user code either.
+            line: asks.cookies.then_some(asks.line),
+            foreseen: asks.foreseen,
+            client: seen_from.map(|client| client.address),
+            peer: peer.map(|peer| peer.to_canonical()),
+            trusted_peer: seen_from.is_some_and(|client| client.by_trusted_proxy),
+        }
+    }
 }

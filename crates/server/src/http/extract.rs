@@ -6,7 +6,7 @@ use doorward_protocols::http_auth::{HttpAuthError, Scheme, parse_authorization};
 use doorward_protocols::json::{self, JsonError, Limits};
 use http::header::AsHeaderName;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ fn offered<'h>(
     protocol_token: Option<&'h str>,
 ) -> Result<Option<Offered<'h>>> {
     let key_headers = surface.key_headers;
-    let mut found = single(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
+    let mut found = one(headers, &AUTHORIZATION)?.map(from_authorization).transpose()?;
     if found.is_some() && surface.spare_keys {
         return Ok(found);
     }
@@ -79,7 +79,7 @@ fn two_credentials() -> Error {
     Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one.")
 }
 
-fn from_authorization(value: &str) -> Result<Offered<'_>> {
+fn from_authorization(value: &HeaderValue) -> Result<Offered<'_>> {
     match parse_authorization(value.as_bytes()) {
         Ok(parsed) => {
             let place = match parsed.scheme {
@@ -91,7 +91,7 @@ fn from_authorization(value: &str) -> Result<Offered<'_>> {
         }
         Err(HttpAuthError::TooLarge | HttpAuthError::NotText) => Err(not_text(AUTHORIZATION.as_str())),
         // An explicit credential that cannot be read is refused by the chain like one nobody recognises.
-        Err(_) => Ok(Offered { place: Place::OtherScheme, text: value }),
+        Err(_) => Ok(Offered { place: Place::OtherScheme, text: text(value, AUTHORIZATION.as_str())? }),
     }
 }
 
@@ -100,16 +100,22 @@ pub(crate) fn single(
     headers: &HeaderMap,
     name: impl AsHeaderName + AsRef<str> + Copy,
 ) -> Result<Option<&str>> {
+    one(headers, name)?.map(|value| text(value, name.as_ref())).transpose()
+}
+
+/// The header of that name, if it is there once.
+fn one(headers: &HeaderMap, name: impl AsHeaderName + AsRef<str> + Copy) -> Result<Option<&HeaderValue>> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         let message = format!("The header {} stands twice.", name.as_ref());
         return Err(Error::new(codes::BAD_HEADER).message(message));
     }
-    match first.to_str() {
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(not_text(name.as_ref())),
-    }
+    Ok(Some(first))
+}
+
+fn text<'h>(value: &'h HeaderValue, name: &str) -> Result<&'h str> {
+    value.to_str().map_err(|_| not_text(name))
 }
 
 fn not_text(name: &str) -> Error {

@@ -125,8 +125,8 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> 
         return Client { address: peer, by_trusted_proxy: false };
     }
     let mut address = peer;
-    let lines: Vec<_> = headers.get_all(&X_FORWARDED_FOR).iter().collect();
-    let hops = lines.iter().rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter();
+    let hops = lines.rev().flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops.take(MAX_HOPS) {
         let Some(hop) =
             std::str::from_utf8(hop.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok())

@@ -164,7 +164,7 @@ pub(super) async fn answer(request: Request) -> Result<Answer> {
         .ok_or_else(|| refused("The request lies in no area that is open to anybody."))?;
     // 4.
     let auth = Arc::clone(&request.call()?.auth);
-    let safe = matches!(original.method.as_str(), "GET" | "HEAD" | "OPTIONS");
+    let safe = matches!(original.method, "GET" | "HEAD" | "OPTIONS");
     if auth.ambient
         && (!safe || opens_a_socket(&request.headers))
         && foreign(&request.headers, request.site.public_origin.as_deref(), |_| false)

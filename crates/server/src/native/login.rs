@@ -269,7 +269,7 @@ fn explained(request: &Request, error: Error, attempt: Option<&Attempt>) -> Resu
         "<p>{}</p>\n<p><a href=\"{}\">Try again</a></p>\n{back}<p>Request {} · {}</p>\n",
         escaped(error.public_message()),
         escaped(&again),
-        escaped(&request.id),
+        escaped(request.id.as_str()),
         error.code().name,
     );
     tracing::info!(

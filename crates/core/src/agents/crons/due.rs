@@ -37,7 +37,7 @@ impl Crons<'_> {
     /// # Errors
     /// `revocations_unknown` while the store's news cannot be had: nothing is claimed then. The store's.
     pub async fn claim(&self, mount: &Mount) -> Result<(Vec<Due>, usize)> {
-        self.engine.feed().fresh(self.engine.clock().steady_ms())?;
+        self.engine.feed().fresh(self.engine.clock())?;
         let now_ms = self.engine.now_ms();
         let due = self.engine.store().due_documents(&mount.name, Kind::Cron, now_ms, AT_ONCE).await?;
         let (count, mut claimed) = (due.len(), Vec::new());

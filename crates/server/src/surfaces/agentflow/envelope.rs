@@ -14,7 +14,7 @@ pub(super) fn metadata(request_id: &str, now_ms: i64, message: &str) -> Value {
 }
 
 fn metadata_of(request: &Request) -> Value {
-    metadata(&request.id, request.engine.now_ms(), "OK")
+    metadata(request.id.as_str(), request.engine.now_ms(), "OK")
 }
 
 /// Today's form: the answer inside `data`.

@@ -197,7 +197,7 @@ pub(super) fn refused(
     let body = format!(
         "<p class=\"refused\" role=\"alert\">{said}</p>\n<p><a href=\"{}\">Try again</a></p>\n<p class=\"note\">Request {} · {}</p>\n",
         escaped(&again),
-        escaped(&request.id),
+        escaped(request.id.as_str()),
         error.code().name,
     );
     let detail = error.operator_detail().unwrap_or_default();
