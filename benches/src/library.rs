@@ -19,7 +19,7 @@ use crate::measure::{Report, Wanted};
 /// What this program is told to serve both by.
 pub(crate) const PEER: &str = "library-routes";
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 9;
 const BODY: &str = r#"{"reports":[{"id":1,"title":"January"},{"id":2,"title":"February"}]}"#;
 
 doorward::actions! {

@@ -1,5 +1,6 @@
 //! The log: lines on standard error, for people or for programs.
 
+mod fields;
 mod lines;
 mod stamp;
 
@@ -9,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::fields::Fields;
 use self::lines::{Gathering, Lines};
 use self::stamp::Stamp;
 use crate::config::{Log, LogFormat};
@@ -45,9 +47,9 @@ pub fn start(log: &Log) -> Logging {
         .with_env_filter(filter)
         .with_writer(Gathering(Arc::clone(&gathered)));
     let subscriber: Box<dyn tracing::Subscriber + Send + Sync> = match log.format {
-        LogFormat::Pretty => {
-            Box::new(lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).finish())
-        }
+        LogFormat::Pretty => Box::new(
+            lines.fmt_fields(Fields).with_ansi(std::io::stderr().is_terminal()).with_target(false).finish(),
+        ),
         LogFormat::Json => Box::new(lines.json().flatten_event(true).finish()),
     };
     // A library's user may have set up tracing already, which is theirs to decide.
