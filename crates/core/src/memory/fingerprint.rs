@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use siphasher::sip128::SipHasher24;
 
 use crate::random::{Random, bytes};
 
@@ -90,9 +90,7 @@ impl Fingerprints {
     /// The fingerprint of a credential.
     #[must_use]
     pub fn of(&self, credential: &str) -> Fingerprint {
-        let mut hasher = self.0;
-        hasher.write(credential.as_bytes());
-        Fingerprint(hasher.finish128().as_u128())
+        Fingerprint(self.0.hash(credential.as_bytes()).as_u128())
     }
 }
 
