@@ -116,8 +116,8 @@ impl Admission {
         self.admit(found, method, headers)
     }
 
-    /// As [`Admission::caller`], where memory knows at once who it is: without a future, which costs as much as all the rest. `None` for
-    /// everybody else, about whom `caller` is to be asked; nothing was noted of them.
+    /// As [`Admission::caller`], where a look-up in memory knows who it is: without a future. `None` for everybody else, about whom `caller`
+    /// is to be asked; nothing was verified of them here, and nothing noted.
     ///
     /// # Errors
     /// As there, but the chain's.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorward_protocols::jose::claimed_issuer;
 
-use super::{Answer, Authenticator, Offered, Outcome, Place, Presented};
+use super::{Answer, Authenticator, Offered, Outcome, Place, Presented, Recall};
 use crate::authz::roles::ANONYMOUS;
 use crate::error::{Error, Result, codes};
 use crate::principal::AuthContext;
@@ -27,14 +27,14 @@ impl Chain {
         self.methods.iter().map(|method| method.name())
     }
 
-    /// Who this is, where memory knows it and lets them in. Whoever is not known here may still be known to [`Chain::authenticate`], and
-    /// nothing was done that asking it does once more.
+    /// Who this is, where memory knows it and lets them in by a look-up. All others are for [`Chain::authenticate`]: nothing was verified of
+    /// them here, and nothing noted.
     pub fn known(&self, presented: &Presented<'_>) -> Option<Arc<AuthContext>> {
         for method in &self.methods {
-            match method.authenticate(presented) {
-                Answer::Now(Outcome::NotPresent) => {}
-                Answer::Now(Outcome::Accepted(auth)) => return Some(auth),
-                Answer::Now(Outcome::Rejected(_)) | Answer::Later(_) => return None,
+            match method.recall(presented) {
+                Recall::NotMine => {}
+                Recall::Known(auth) => return Some(auth),
+                Recall::Ask => return None,
             }
         }
         presented.offered.is_none().then(|| Arc::clone(&self.nobody))
@@ -125,7 +125,6 @@ mod tests {
         {
             let (chain, fakes) = fakes([first, accepted]);
             assert_eq!(chain.authenticate(&offered()).await.is_ok(), good, "{name}");
-            assert_eq!(chain.known(&offered()).is_some(), good, "{name}");
             assert_eq!(fakes[1].asked.load(Ordering::Relaxed), 0, "{name}: the next was asked");
         }
     }
@@ -136,26 +135,41 @@ mod tests {
         assert!(chain.authenticate(&offered()).await.is_err_and(|e| e.is(codes::TOKEN_INVALID)));
         assert!(chain.authenticate(&Presented::nothing()).await.is_ok_and(|auth| auth.is_anonymous()));
         assert_eq!(fakes[1].asked.load(Ordering::Relaxed), 2);
-        assert!(chain.known(&offered()).is_none());
-        assert!(chain.known(&Presented::nothing()).is_some_and(|auth| auth.is_anonymous()));
     }
 
     #[test]
-    fn whom_only_a_later_answer_knows_is_not_known_at_once_whatever_the_next_method_says() {
-        struct Later;
-        impl Authenticator for Later {
+    fn memory_is_asked_in_order_until_somebody_has_to_be_asked_about() {
+        struct Recalls(fn() -> Recall);
+        impl Authenticator for Recalls {
             fn name(&self) -> &'static str {
-                "later"
+                "recalls"
             }
 
             fn authenticate<'a>(&'a self, _: &'a Presented<'a>) -> Answer<'a> {
-                Answer::Later(Box::pin(async { unreachable!("nobody waits for it") }))
+                unreachable!("memory alone is asked")
+            }
+
+            fn recall(&self, _: &Presented<'_>) -> Recall {
+                (self.0)()
             }
         }
-        let accepted = || Outcome::Accepted(Arc::new(AuthContext::system("test")));
-        let next = Arc::new(Fake { says: accepted, asked: AtomicUsize::new(0) });
-        let chain = Chain::new(vec![Arc::new(Later), next.clone()]);
-        assert!(chain.known(&offered()).is_none());
-        assert_eq!(next.asked.load(Ordering::Relaxed), 0);
+        let known: fn() -> Recall = || Recall::Known(Arc::new(AuthContext::system("test")));
+        let (not_mine, ask): (fn() -> Recall, fn() -> Recall) = (|| Recall::NotMine, || Recall::Ask);
+        for (recalls, is_known) in [
+            ([known, ask], true),
+            ([not_mine, known], true),
+            ([ask, known], false),
+            ([not_mine, not_mine], false),
+        ] {
+            let methods = recalls.into_iter().map(|says| Arc::new(Recalls(says)) as Arc<dyn Authenticator>);
+            let chain = Chain::new(methods.collect());
+            assert_eq!(chain.known(&offered()).is_some(), is_known);
+        }
+        let chain = Chain::new(vec![Arc::new(Recalls(not_mine))]);
+        assert!(chain.known(&Presented::nothing()).is_some_and(|auth| auth.is_anonymous()));
+        // A method that says nothing about its memory is asked.
+        let (chain, fakes) = fakes([|| Outcome::NotPresent, || Outcome::NotPresent]);
+        assert!(chain.known(&Presented::nothing()).is_none());
+        assert_eq!(fakes[0].asked.load(Ordering::Relaxed), 0);
     }
 }

@@ -46,6 +46,16 @@ pub enum Answer<'a> {
     Later(BoxFuture<'a, Outcome>),
 }
 
+/// What memory alone says of what was presented.
+pub enum Recall {
+    /// Nothing of mine, as [`Authenticator::authenticate`] would say.
+    NotMine,
+    /// Somebody it would accept.
+    Known(Arc<AuthContext>),
+    /// It has to be asked.
+    Ask,
+}
+
 /// A way to turn a credential into a principal.
 pub trait Authenticator: Send + Sync {
     /// The name in configuration and in the audit log.
@@ -53,6 +63,13 @@ pub trait Authenticator: Send + Sync {
 
     /// Looks at what was presented. Cheap when it is not this method's.
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a>;
+
+    /// What memory says, in a look-up: nothing is verified, refused, noted or forgotten here, because whoever is not known is asked about
+    /// by [`Authenticator::authenticate`] afterwards.
+    fn recall(&self, presented: &Presented<'_>) -> Recall {
+        let _ = presented;
+        Recall::Ask
+    }
 }
 
 /// The caller's roles, as somebody who may vouch for them says: those that are defined here, beside the one that everybody has.

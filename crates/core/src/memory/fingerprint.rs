@@ -13,7 +13,7 @@ use siphasher::sip128::SipHasher24;
 
 use crate::random::{Random, bytes};
 
-/// The name of one credential, which says nothing about it. Of no use to another process, nor after a restart.
+/// The name of one credential. Without the key it says nothing about it; it is of no use to another process, nor after a restart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u128);
 
@@ -69,11 +69,6 @@ impl<V: Clone> ByFingerprint<V> {
     /// Keeps what is known of one.
     pub fn insert(&self, credential: Fingerprint, known: V) {
         self.0.insert(credential, known);
-    }
-
-    /// Forgets one.
-    pub fn remove(&self, credential: Fingerprint) {
-        self.0.remove(&credential);
     }
 }
 

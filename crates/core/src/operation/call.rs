@@ -66,8 +66,8 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::authenticate`] where memory knows at once who it is and lets them in, without a future to wait for. Of anybody else
-    /// nothing is noted, so that `authenticate` can be asked in turn.
+    /// As [`Engine::authenticate`] where a look-up in memory knows who it is and lets them in, without a future to wait for. All others are
+    /// for `authenticate`: nothing was verified of them here, and nothing noted.
     pub fn known(
         &self,
         mount: &Arc<Mount>,

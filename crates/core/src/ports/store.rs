@@ -265,7 +265,7 @@ pub enum Change {
     User(UserId),
     /// A session changed or ended.
     Session(SessionId),
-    /// An API key changed, named by its MAC as the memory knows it.
+    /// An API key changed, named by its MAC.
     ApiKey([u8; 32]),
     /// Signing keys changed.
     Keys,

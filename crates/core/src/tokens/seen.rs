@@ -53,7 +53,6 @@ impl SeenTokens {
     pub fn get(&self, engine: &Engine, token: Fingerprint, now_ms: i64) -> Result<Option<Arc<Seen>>> {
         let Some(seen) = self.0.get(token) else { return Ok(None) };
         if seen.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
-            self.0.remove(token);
             return Err(Error::new(codes::TOKEN_EXPIRED));
         }
         let revocations = &engine.memory().revocations;

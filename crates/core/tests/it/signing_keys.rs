@@ -37,6 +37,23 @@ async fn the_newest_key_signs_all_verify_and_a_retired_one_no_longer_does() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_seen_and_ran_out_is_expired_however_often_it_is_shown_and_whatever_became_of_its_key()
+ {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    assert_eq!(code(house.bearer(ann.token()).await), "ok");
+    let ring = house.engine.ring("sign:native", Algorithm::ES256).await.expect("open");
+    let first = ring.signer().kid().expect("has one").into();
+    let keys = house.engine.signing_keys();
+    keys.rotate(house.system().permit(Target::any()).expect("may"), &ring, None).await.expect("rotated");
+    house.clock.advance_s(2 * 3600);
+    keys.retire(house.system().permit(Target::any()).expect("may"), &ring, &first).await.expect("retired");
+    for _ in 0..3 {
+        assert_eq!(code(house.bearer(ann.token()).await), "token_expired");
+    }
+}
+
+#[tokio::test]
 async fn a_restored_store_begins_anew_with_one_key_and_nothing_that_was_given_out() {
     let house = House::new().await;
     let ann = house.person("ann").await;

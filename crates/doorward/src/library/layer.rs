@@ -9,6 +9,7 @@ use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
 use doorward_core::id::RequestId;
 use doorward_server::{Admission, Admitted};
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{Extensions, Request};
 use pin_project_lite::pin_project;
@@ -111,36 +112,53 @@ where
         let id = terms.admission.request_id();
         let peer = terms.address_of.as_ref().and_then(|of| of(request.extensions()));
         let head = (request.method(), request.uri(), request.headers());
-        // Memory knows most callers at once. Then the service that is ready is used where it stands, instead of a copy that waits.
+        // Most callers are known by a look-up. Whoever is not, such as a browser's session, may still be known without waiting; then, too, the
+        // service that is ready is used where it stands, instead of a copy that waits.
         let step = match terms.admission.known(head, peer, &id).transpose() {
             Some(asked) => match left_with(&mut request, terms, asked, &id) {
                 Ok(arrived) => Step::Inner { inner: self.inner.call(request), arrived },
                 Err(refusal) => Step::Refused { refusal: Some(refusal) },
             },
             None => {
-                // The one that is ready is the one to be used; the clone has to become ready first.
-                let clone = self.inner.clone();
-                let mut inner = std::mem::replace(&mut self.inner, clone);
-                let terms = Arc::clone(terms);
-                let later = async move {
-                    // The body is nobody's to look at, and need not be for two at once.
-                    let (head, body) = request.into_parts();
-                    let asked = (&head.method, &head.uri, &head.headers);
-                    let asked = terms.admission.caller(asked, peer, &id).await;
-                    let mut request = Request::from_parts(head, body);
-                    match left_with(&mut request, &terms, asked, &id) {
-                        Ok(arrived) => {
-                            let answer = inner.call(request).await?;
-                            Ok(arrived.answered(answer.into_response()))
-                        }
-                        Err(refusal) => Ok(refusal),
+                let mut asking = Box::pin(ask(Arc::clone(terms), request, peer, id));
+                match asking.as_mut().now_or_never() {
+                    Some(Ok((request, arrived))) => Step::Inner { inner: self.inner.call(request), arrived },
+                    Some(Err(refusal)) => Step::Refused { refusal: Some(refusal) },
+                    None => {
+                        // The one that is ready is the one to be used; the clone has to become ready first.
+                        let clone = self.inner.clone();
+                        let mut inner = std::mem::replace(&mut self.inner, clone);
+                        let later = async move {
+                            match asking.await {
+                                Ok((request, arrived)) => {
+                                    let answer = inner.call(request).await?;
+                                    Ok(arrived.answered(answer.into_response()))
+                                }
+                                Err(refusal) => Ok(refusal),
+                            }
+                        };
+                        Step::Asking { later: Box::pin(later) }
                     }
-                };
-                Step::Asking { later: Box::pin(later) }
+                }
             }
         };
         Answering { step }
     }
+}
+
+/// Who sends it, left with the request; or how it is refused.
+async fn ask<B>(
+    terms: Arc<Terms>,
+    request: Request<B>,
+    peer: Option<IpAddr>,
+    id: RequestId,
+) -> Result<(Request<B>, Arc<Arrived>), Response> {
+    // The body is nobody's to look at, and need not be for two at once.
+    let (head, body) = request.into_parts();
+    let asked = terms.admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
+    let mut request = Request::from_parts(head, body);
+    let arrived = left_with(&mut request, &terms, asked, &id)?;
+    Ok((request, arrived))
 }
 
 /// Leaves whoever was found to send a request with it, for extractors; or how it is refused.

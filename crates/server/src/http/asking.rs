@@ -60,7 +60,8 @@ pub(crate) async fn caller(
     Ok((call, found.is_some_and(|found| !found.by_browser)))
 }
 
-/// As [`caller`], where memory knows at once who it is and lets them in. Otherwise that is to be asked, and nothing was done yet.
+/// As [`caller`], where a look-up in memory knows who it is and lets them in. All others are to be asked about: nothing was verified of
+/// them here, and nothing noted.
 ///
 /// # Errors
 /// What has two readings.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::Descriptor;
-use crate::authn::{Answer, Authenticator, Outcome, Place, Presented};
+use crate::authn::{Answer, Authenticator, Offered, Outcome, Place, Presented, Recall};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::identity::api_keys::format;
@@ -49,29 +49,24 @@ impl Authenticator for ApiKeys {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        let Some(offered) = presented.offered else { return Answer::Now(Outcome::NotPresent) };
-        match offered.place {
-            _ if self.leaves_others && !format::is_ours(offered.text) => {
-                return Answer::Now(Outcome::NotPresent);
-            }
-            Place::Bearer if !format::is_ours(offered.text) => return Answer::Now(Outcome::NotPresent),
-            Place::OtherScheme => return Answer::Now(Outcome::NotPresent),
-            Place::Bearer | Place::ApiKeyScheme | Place::ApiKeyHeader => {}
-        }
+        let Some(offered) = self.mine(presented) else { return Answer::Now(Outcome::NotPresent) };
         if !format::is_ours(offered.text) || offered.text.len() > format::MAX_BYTES {
             return Answer::Now(Outcome::Rejected(Error::new(codes::KEY_INVALID).operator("no key of ours")));
         }
         let now_ms = self.engine.now_ms();
         let named = self.engine.fingerprint(offered.text);
-        let generations = &self.engine.memory().generations;
-        if let Some(copy) = self.engine.memory().caches.api_keys.get(named)
-            && generations.is_current(copy.stamp)
-            && let Some(caller) = &*copy.caller.load()
-            && generations.is_current(caller.owner)
-        {
-            return Answer::Now(outcome(self.accept(&copy, &caller.auth, now_ms)));
+        if let Some(known) = self.held(named, now_ms) {
+            return Answer::Now(outcome(known));
         }
         Answer::Later(Box::pin(async move { outcome(self.look_up(offered.text, named, now_ms).await) }))
+    }
+
+    fn recall(&self, presented: &Presented<'_>) -> Recall {
+        let Some(offered) = self.mine(presented) else { return Recall::NotMine };
+        match self.held(self.engine.fingerprint(offered.text), self.engine.now_ms()) {
+            Some(Ok(auth)) => Recall::Known(auth),
+            Some(Err(_)) | None => Recall::Ask,
+        }
     }
 }
 
@@ -83,6 +78,28 @@ fn outcome(result: Result<Arc<AuthContext>>) -> Outcome {
 }
 
 impl ApiKeys {
+    /// What may be a key of ours, or is one that is not good.
+    fn mine<'p>(&self, presented: &Presented<'p>) -> Option<Offered<'p>> {
+        let offered = presented.offered?;
+        let is_ours = format::is_ours(offered.text);
+        match offered.place {
+            _ if self.leaves_others && !is_ours => None,
+            Place::Bearer if !is_ours => None,
+            Place::OtherScheme => None,
+            Place::Bearer | Place::ApiKeyScheme | Place::ApiKeyHeader => Some(offered),
+        }
+    }
+
+    /// Who calls with a key that memory has, or why it is not good; `None` where the store has to be asked.
+    fn held(&self, named: Fingerprint, now_ms: i64) -> Option<Result<Arc<AuthContext>>> {
+        let generations = &self.engine.memory().generations;
+        let copy = self.engine.memory().caches.api_keys.get(named)?;
+        let caller = copy.caller.load();
+        let caller = caller.as_ref().filter(|_| generations.is_current(copy.stamp))?;
+        let is_current = generations.is_current(caller.owner);
+        is_current.then(|| self.accept(&copy, &caller.auth, now_ms))
+    }
+
     async fn look_up(&self, text: &str, named: Fingerprint, now_ms: i64) -> Result<Arc<AuthContext>> {
         if !format::checksum_holds(text) {
             return Err(Error::new(codes::KEY_INVALID).operator("checksum"));

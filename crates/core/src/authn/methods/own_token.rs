@@ -9,7 +9,7 @@ use std::sync::Arc;
 use doorward_protocols::jose::{TokenError, Verified};
 
 use super::{ConfigError, Descriptor};
-use crate::authn::{Answer, Authenticator, Outcome, Presented};
+use crate::authn::{Answer, Authenticator, Outcome, Presented, Recall};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
@@ -89,6 +89,14 @@ impl Authenticator for OwnToken {
                 }
             })),
             Err(error) => Answer::Now(outcome_of(error)),
+        }
+    }
+
+    fn recall(&self, presented: &Presented<'_>) -> Recall {
+        let Some(text) = presented.bearer() else { return Recall::NotMine };
+        match self.seen.get(&self.engine, self.engine.fingerprint(text), self.engine.now_ms()) {
+            Ok(Some(seen)) => Recall::Known(Arc::clone(&seen.auth)),
+            Ok(None) | Err(_) => Recall::Ask,
         }
     }
 }

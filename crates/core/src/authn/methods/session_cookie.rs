@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::own_token::caller;
 use super::{Descriptor, options};
-use crate::authn::{Answer, Authenticator, Outcome, Presented};
+use crate::authn::{Answer, Authenticator, Outcome, Presented, Recall};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::id::SessionId;
@@ -49,6 +49,11 @@ impl Authenticator for SessionCookie {
                 Err(error) => Outcome::Rejected(error),
             }
         }))
+    }
+
+    fn recall(&self, presented: &Presented<'_>) -> Recall {
+        let is_mine = presented.offered.is_none() && presented.cookie.is_some();
+        if is_mine { Recall::Ask } else { Recall::NotMine }
     }
 }
 
