@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn memory_is_asked_in_order_until_somebody_has_to_be_asked_about() {
-        struct Recalls(fn() -> Recall);
+        type Says = fn() -> Recall;
+        struct Recalls(Says);
         impl Authenticator for Recalls {
             fn name(&self) -> &'static str {
                 "recalls"
@@ -153,8 +154,9 @@ mod tests {
                 (self.0)()
             }
         }
-        let known: fn() -> Recall = || Recall::Known(Arc::new(AuthContext::system("test")));
-        let (not_mine, ask): (fn() -> Recall, fn() -> Recall) = (|| Recall::NotMine, || Recall::Ask);
+        let known: Says = || Recall::Known(Arc::new(AuthContext::system("test")));
+        let not_mine: Says = || Recall::NotMine;
+        let ask: Says = || Recall::Ask;
         for (recalls, is_known) in [
             ([known, ask], true),
             ([not_mine, known], true),
