@@ -66,8 +66,7 @@ pub trait Authenticator: Send + Sync {
 
     /// What memory says, in a look-up: nothing is verified, refused, noted or forgotten here, because whoever is not known is asked about
     /// by [`Authenticator::authenticate`] afterwards.
-    fn recall(&self, presented: &Presented<'_>) -> Recall {
-        let _ = presented;
+    fn recall(&self, _: &Presented<'_>) -> Recall {
         Recall::Ask
     }
 }

@@ -51,9 +51,12 @@ async fn typing_errors_unknown_and_revoked_keys_are_refused() {
         create(&elsewhere, &stranger.call(&elsewhere).await, &["*"], Expiry::Never).await.expect("made");
     assert_eq!(code(house.bearer(foreign.secret.expose()).await), "api_key_invalid");
 
+    assert!(!house.knows(made.secret.expose()), "never seen");
     house.bearer(made.secret.expose()).await.expect("good so far");
+    assert!(house.knows(made.secret.expose()));
     let permit = house.system().permit(Target::any()).expect("the system may");
     house.engine.api_keys().revoke(permit, &made.key.id).await.expect("revoked");
+    assert!(!house.knows(made.secret.expose()), "revoked");
     assert_eq!(code(house.bearer(made.secret.expose()).await), "api_key_revoked");
 }
 

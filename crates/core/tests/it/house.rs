@@ -159,7 +159,20 @@ impl House {
     pub(crate) async fn present_at(&self, address: &str, place: Place, text: &str) -> Result<Call> {
         let presented =
             Presented { offered: Some(Offered { place, text }), headers: &NoHeaders, ..Presented::nothing() };
-        self.engine.authenticate(&self.mount, self.origin_at(address), &presented).await
+        let known = self.mount.chain.known(&presented);
+        let found = self.engine.authenticate(&self.mount, self.origin_at(address), &presented).await;
+        if let Some(known) = known {
+            let found = found.as_ref().expect("whom memory lets in is let in");
+            assert!(Arc::ptr_eq(&known, &found.auth), "who it is that memory lets in");
+        }
+        found
+    }
+
+    /// Whether a look-up in memory lets a Bearer credential in.
+    pub(crate) fn knows(&self, text: &str) -> bool {
+        let offered = Some(Offered { place: Place::Bearer, text });
+        let presented = Presented { offered, headers: &NoHeaders, ..Presented::nothing() };
+        self.engine.known(&self.mount, || self.origin(), &presented).is_some()
     }
 
     /// A request with a Bearer credential.

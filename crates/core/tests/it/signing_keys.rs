@@ -46,7 +46,11 @@ async fn a_token_that_was_seen_and_ran_out_is_expired_however_often_it_is_shown_
     let first = ring.signer().kid().expect("has one").into();
     let keys = house.engine.signing_keys();
     keys.rotate(house.system().permit(Target::any()).expect("may"), &ring, None).await.expect("rotated");
+    assert!(!house.knows(ann.token()), "the keys are others, so it is looked at anew");
+    assert_eq!(code(house.bearer(ann.token()).await), "ok");
+    assert!(house.knows(ann.token()));
     house.clock.advance_s(2 * 3600);
+    assert!(!house.knows(ann.token()), "ran out");
     keys.retire(house.system().permit(Target::any()).expect("may"), &ring, &first).await.expect("retired");
     for _ in 0..3 {
         assert_eq!(code(house.bearer(ann.token()).await), "token_expired");
