@@ -452,7 +452,13 @@ impl Engine {
     /// An id for a request that has come in.
     #[must_use]
     pub fn request_id(&self) -> RequestId {
-        self.0.requests.next(self.clock())
+        self.request_id_of(self.now_ms())
+    }
+
+    /// An id for a request that came in at this moment, where that is known.
+    #[must_use]
+    pub fn request_id_of(&self, at_ms: i64) -> RequestId {
+        self.0.requests.next(at_ms)
     }
 
     /// What roles allow.

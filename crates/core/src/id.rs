@@ -19,17 +19,17 @@ use crate::random::{Random, bytes};
 /// Longest id accepted from outside, in bytes. Anything longer names nothing.
 pub const MAX_ID_BYTES: usize = 128;
 
-fn millis(clock: &dyn Clock) -> u64 {
-    u64::try_from(clock.now_ms()).unwrap_or(0)
+fn millis(at_ms: i64) -> u64 {
+    u64::try_from(at_ms).unwrap_or(0)
 }
 
 fn unique(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str> {
-    let spelled = spelled(prefix, millis(clock), &bytes::<10>(random));
+    let spelled = spelled(prefix, millis(clock.now_ms()), &bytes::<10>(random));
     std::str::from_utf8(&spelled).expect("a prefix of ASCII and hex").into()
 }
 
 fn unique_inline(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Inline {
-    Inline::of(spelled(prefix, millis(clock), &bytes::<10>(random)))
+    Inline::of(spelled(prefix, millis(clock.now_ms()), &bytes::<10>(random)))
 }
 
 /// A prefix of three letters and a UUIDv7, without a heap in between: each request has one.
@@ -43,7 +43,7 @@ fn spelled(prefix: &str, at_ms: u64, more: &[u8; 10]) -> [u8; inline::BYTES] {
 
 /// Begins as a UUIDv7 does, so that it sorts among those of before.
 fn unguessable(prefix: &str, clock: &dyn Clock, random: &dyn Random) -> Arc<str> {
-    let mut text = format!("{prefix}_{:012x}", millis(clock));
+    let mut text = format!("{prefix}_{:012x}", millis(clock.now_ms()));
     for byte in bytes::<32>(random) {
         // Writing to a text cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -145,16 +145,24 @@ impl RequestIds {
         Self { begins: bytes(random), made: AtomicU64::new(0) }
     }
 
-    /// The next one. Those of one millisecond sort in the order in which they were made.
+    /// The next one, of a request that came at this moment. Those of one millisecond sort in the order in which they were made.
     #[must_use]
-    pub fn next(&self, clock: &dyn Clock) -> RequestId {
+    pub fn next(&self, at_ms: i64) -> RequestId {
         let mut more = self.begins;
         let mut tail = [0; 8];
         tail.copy_from_slice(&more[2..]);
         let counted = u64::from_be_bytes(tail).wrapping_add(self.made.fetch_add(1, Ordering::Relaxed));
         // The two highest bits are the UUID's own.
         more[2..].copy_from_slice(&(counted & (u64::MAX >> 2)).to_be_bytes());
-        RequestId(Inline::of(spelled("req", millis(clock), &more)))
+        RequestId(Inline::of(spelled("req", millis(at_ms), &more)))
+    }
+}
+
+impl RequestId {
+    /// The text form, for a header.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -206,8 +214,8 @@ mod tests {
 
     #[test]
     fn ids_of_requests_are_told_apart_and_sort_as_they_were_made() {
-        let (clock, ids) = (ManualClock::new(1_700_000_000_000), RequestIds::new(&SeededRandom::new(1)));
-        let made: Vec<RequestId> = (0..1_000).map(|_| ids.next(&clock)).collect();
+        let (at_ms, ids) = (1_700_000_000_000, RequestIds::new(&SeededRandom::new(1)));
+        let made: Vec<RequestId> = (0..1_000).map(|_| ids.next(at_ms)).collect();
         assert!(made.is_sorted() && made.windows(2).all(|pair| pair[0] != pair[1]));
         assert!(
             made[0].as_str().starts_with("req_018bcfe56800") && made[0].as_str().len() == 36,
@@ -215,10 +223,9 @@ mod tests {
             made[0]
         );
         assert_eq!(&made[0].as_str()[16..17], "7", "a UUIDv7");
-        clock.advance_ms(1);
-        assert!(made[999] < ids.next(&clock));
+        assert!(made[999] < ids.next(at_ms + 1));
         let other = RequestIds::new(&SeededRandom::new(2));
-        assert_ne!(other.next(&ManualClock::new(1_700_000_000_000)), made[0], "another process");
+        assert_ne!(other.next(at_ms), made[0], "another process");
     }
 
     #[test]

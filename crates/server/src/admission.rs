@@ -17,7 +17,7 @@ use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RequestId;
 use doorward_core::mount::Mount;
-use doorward_core::operation::Call;
+use doorward_core::operation::{Call, Known, Origin};
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Response, Uri};
 use http_body_util::BodyExt;
@@ -25,6 +25,7 @@ use http_body_util::BodyExt;
 use crate::desk::{limited, log_error};
 use crate::http::asking::{Asks, Surroundings, caller, known};
 use crate::http::browser::{self, Brought};
+use crate::http::extract::Heads;
 use crate::http::origin::{Network, client};
 use crate::http::respond::{About, Problems, finish, refusal};
 use crate::http::sources::{Sources, TokenSource};
@@ -53,11 +54,35 @@ pub struct AdmissionSettings {
     pub public_origin: Option<String>,
 }
 
+/// A request that has just come.
+#[derive(Clone)]
+pub struct Arrival {
+    /// What it is called, in the answer and in the log.
+    pub id: RequestId,
+    at_ms: i64,
+    peer: Option<IpAddr>,
+}
+
+/// What is asked of who sends a request: its head, and how it came.
+pub struct Asking<'r> {
+    asks: Asks<'r>,
+    method: &'r Method,
+    arrival: &'r Arrival,
+}
+
+impl Asking<'_> {
+    /// Where it came from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.asks.origin(&self.arrival.id)
+    }
+}
+
 /// A caller who was let in.
 #[derive(Clone)]
 pub struct Admitted {
     /// Who it is.
-    pub call: Call,
+    pub known: Known,
     /// Whether a token or key says so, which no browser sends by itself.
     explicit: bool,
 }
@@ -90,30 +115,43 @@ impl Admission {
         &self.mount
     }
 
-    /// An id for a request that is about to be asked about.
+    /// Notes that a request has come. `peer` is whoever opened the connection, where the application's server says it.
     #[must_use]
-    pub fn request_id(&self) -> RequestId {
-        self.engine.request_id()
+    pub fn arrival(&self, peer: Option<IpAddr>) -> Arrival {
+        let at_ms = self.engine.now_ms();
+        Arrival { id: self.engine.request_id_of(at_ms), at_ms, peer }
+    }
+
+    /// What is to be asked of a request with this head.
+    #[must_use]
+    pub fn asking<'r>(
+        &self,
+        (method, uri, headers): (&'r Method, &'r Uri, &'r HeaderMap),
+        arrival: &'r Arrival,
+    ) -> Asking<'r> {
+        let query = uri.query().unwrap_or_default();
+        let asks = Asks {
+            headers,
+            heads: Heads::of(headers),
+            peer: arrival.peer,
+            seen_from: arrival.peer.map(|peer| client(peer, headers, &self.trusted_proxies)),
+            token: None,
+            line: Line { method: method.as_str(), path: uri.path(), query, websocket: false },
+            foreseen: None,
+            cookies: true,
+        };
+        Asking { asks, method, arrival }
     }
 
     /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand. Which requests change
     /// something is told by the method alone; [`Admission::changes`] is for when more is known.
     ///
-    /// `peer` is whoever opened the connection, where the application's server says it.
-    ///
     /// # Errors
     /// The chain's refusal; `bad_header` for credentials with two readings; `cross_site` and `unsupported_media_type` for what another
     /// site's page had a browser send.
-    pub async fn caller(
-        &self,
-        (method, uri, headers): (&Method, &Uri, &HeaderMap),
-        peer: Option<IpAddr>,
-        id: &RequestId,
-    ) -> Result<Admitted> {
-        let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
-        let asks = asks(method, uri, headers);
-        let found = caller(self.surroundings(), asks, peer, seen_from, id).await?;
-        self.admit(found, method, headers)
+    pub async fn caller(&self, asking: &Asking<'_>) -> Result<Admitted> {
+        let (call, explicit) = caller(self.surroundings(), &asking.asks, &asking.arrival.id).await?;
+        self.admit(call.into(), explicit, asking)
     }
 
     /// As [`Admission::caller`], where a look-up in memory knows who it is: without a future. `None` for everybody else, about whom `caller`
@@ -121,16 +159,12 @@ impl Admission {
     ///
     /// # Errors
     /// As there, but the chain's.
-    pub fn known(
-        &self,
-        (method, uri, headers): (&Method, &Uri, &HeaderMap),
-        peer: Option<IpAddr>,
-        id: &RequestId,
-    ) -> Result<Option<Admitted>> {
-        let seen_from = peer.map(|peer| client(peer, headers, &self.trusted_proxies));
-        let asks = asks(method, uri, headers);
-        let found = known(self.surroundings(), &asks, peer, seen_from, id)?;
-        found.map(|found| self.admit(found, method, headers)).transpose()
+    pub fn known(&self, asking: &Asking<'_>) -> Result<Option<Admitted>> {
+        let Arrival { id, at_ms, .. } = asking.arrival;
+        match known(self.surroundings(), &asking.asks, (id, *at_ms))? {
+            Some((known, explicit)) => self.admit(known, explicit, asking).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
@@ -144,26 +178,36 @@ impl Admission {
     }
 
     /// As at a desk: a foreign page must not act by what a browser sends by itself.
-    fn admit(
-        &self,
-        (call, explicit): (Call, bool),
-        method: &Method,
-        headers: &HeaderMap,
-    ) -> Result<Admitted> {
-        let explicit = explicit && !call.auth.is_anonymous();
-        let brought = Brought { method, headers, explicit };
-        browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
-        Ok(Admitted { call, explicit })
+    fn admit(&self, known: Known, explicit: bool, asking: &Asking<'_>) -> Result<Admitted> {
+        let explicit = explicit && !known.auth.is_anonymous();
+        // What no browser sends by itself is nobody else's doing.
+        if !explicit {
+            let brought = Brought { method: asking.method, headers: asking.asks.headers, explicit };
+            let call = self.call(&known, asking.origin());
+            browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
+        }
+        Ok(Admitted { known, explicit })
+    }
+
+    /// The call of somebody who was let in, from there.
+    #[must_use]
+    pub fn call(&self, known: &Known, origin: Origin) -> Call {
+        known.call(&self.engine, &self.mount, origin)
     }
 
     /// Refuses what another site's page had a browser send, for a request that turns out to change something: by whatever method, because a
-    /// browser follows links with our cookie.
+    /// browser follows links with our cookie. `call` is of whoever was admitted.
     ///
     /// # Errors
     /// `cross_site` and `unsupported_media_type`, as [`Admission::caller`].
-    pub fn changes(&self, admitted: &Admitted, method: &Method, headers: &HeaderMap) -> Result<()> {
+    pub fn changes(
+        &self,
+        (admitted, call): (&Admitted, &Call),
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<()> {
         let brought = Brought { method, headers, explicit: admitted.explicit };
-        browser::check_change(&admitted.call, &brought, self.public_origin.as_deref(), |_| false)
+        browser::check_change(call, &brought, self.public_origin.as_deref(), |_| false)
     }
 
     /// Counts a request for one more action, behind `earlier` ones, by the operator's limits. Each limit counts it once.
@@ -186,12 +230,6 @@ impl Admission {
         log_error(error, id);
         problem(error, Some(id.as_str()), self.engine.now_ms())
     }
-}
-
-fn asks<'r>(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Asks<'r> {
-    let query = uri.query().unwrap_or_default();
-    let line = Line { method: method.as_str(), path: uri.path(), query, websocket: false };
-    Asks { headers, token: None, line, foreseen: None, cookies: true }
 }
 
 /// An error as a native route answers it (RFC 9457), with the headers that its kind asks for.

@@ -37,6 +37,7 @@ use crate::http::asking::{Asks, Surroundings, caller};
 use crate::http::body::{Body, BodyRoom, Inbound};
 use crate::http::browser::{self, Brought};
 use crate::http::cors::Asked;
+use crate::http::extract::Heads;
 use crate::http::extract::api_version;
 use crate::http::framing::{MAX_HEADERS, Refusal};
 use crate::http::listener::{Answering, Line as Conversation};
@@ -335,10 +336,18 @@ impl Desk {
                 let asked = asked.and_then(|foresee| foresee(&params));
                 let foreseen = asked.as_ref().zip(actions.first());
                 let foreseen = foreseen.map(|(asked, action)| Foreseen { action, asked });
-                let asks =
-                    Asks { headers: &head.headers, token, line, foreseen, cookies: !route.own_cookies };
+                let asks = Asks {
+                    headers: &head.headers,
+                    heads: Heads::of(&head.headers),
+                    peer: Some(peer.ip()),
+                    seen_from: Some(seen_from),
+                    token,
+                    line,
+                    foreseen,
+                    cookies: !route.own_cookies,
+                };
                 let step = Step::of(trace, &self.engine);
-                let found = self.caller(site, asks, peer, seen_from, id).await.map(Some);
+                let found = self.caller(site, &asks, id).await.map(Some);
                 if let Some(step) = step {
                     step.end("authenticate", Vec::new(), &found);
                 }
@@ -440,22 +449,24 @@ impl Desk {
         let path = whole.as_str().get(site.prefix.len()..).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let line = Line { method: head.method.as_str(), path, query, websocket: false };
-        let asks = Asks { headers: &head.headers, token: None, line, foreseen: None, cookies: true };
-        let (call, _) = self.caller(site, asks, peer, seen_from, id).await?;
+        let asks = Asks {
+            headers: &head.headers,
+            heads: Heads::of(&head.headers),
+            peer: Some(peer.ip()),
+            seen_from: Some(seen_from),
+            token: None,
+            line,
+            foreseen: None,
+            cookies: true,
+        };
+        let (call, _) = self.caller(site, &asks, id).await?;
         // On a mount that knows callers, nobody in particular is told of nothing.
         let nobody = call.auth.is_anonymous() && call.may(service::Describe::DEF).is_err();
         if nobody { Err(Error::new(codes::CREDENTIALS_MISSING)) } else { Ok(()) }
     }
 
     /// Who is asking, and whether something says so that no browser sends by itself.
-    async fn caller(
-        &self,
-        site: &Site,
-        asks: Asks<'_>,
-        peer: SocketAddr,
-        seen_from: Client,
-        id: &RequestId,
-    ) -> Result<(Call, bool)> {
+    async fn caller(&self, site: &Site, asks: &Asks<'_>, id: &RequestId) -> Result<(Call, bool)> {
         let at = Surroundings {
             engine: &self.engine,
             mount: &site.mount,
@@ -463,7 +474,7 @@ impl Desk {
             sources: &site.sources,
             cookies: site.cookies,
         };
-        caller(at, asks, Some(peer.ip()), Some(seen_from), id).await
+        caller(at, asks, id).await
     }
 
     /// Runs the handler, whatever becomes of the connection.

@@ -27,11 +27,11 @@ impl Chain {
         self.methods.iter().map(|method| method.name())
     }
 
-    /// Who this is, where memory knows it and lets them in by a look-up. All others are for [`Chain::authenticate`]: nothing was verified of
-    /// them here, and nothing noted.
-    pub fn known(&self, presented: &Presented<'_>) -> Option<Arc<AuthContext>> {
+    /// Who this is at this moment, where memory knows it and lets them in by a look-up. All others are for [`Chain::authenticate`]: nothing
+    /// was verified of them here, and nothing noted.
+    pub fn known(&self, presented: &Presented<'_>, now_ms: i64) -> Option<Arc<AuthContext>> {
         for method in &self.methods {
-            match method.recall(presented) {
+            match method.recall(presented, now_ms) {
                 Recall::NotMine => {}
                 Recall::Known(auth) => return Some(auth),
                 Recall::Ask => return None,
@@ -150,7 +150,7 @@ mod tests {
                 unreachable!("memory alone is asked")
             }
 
-            fn recall(&self, _: &Presented<'_>) -> Recall {
+            fn recall(&self, _: &Presented<'_>, _: i64) -> Recall {
                 (self.0)()
             }
         }
@@ -165,13 +165,13 @@ mod tests {
         ] {
             let methods = recalls.into_iter().map(|says| Arc::new(Recalls(says)) as Arc<dyn Authenticator>);
             let chain = Chain::new(methods.collect());
-            assert_eq!(chain.known(&offered()).is_some(), is_known);
+            assert_eq!(chain.known(&offered(), 0).is_some(), is_known);
         }
         let chain = Chain::new(vec![Arc::new(Recalls(not_mine))]);
-        assert!(chain.known(&Presented::nothing()).is_some_and(|auth| auth.is_anonymous()));
+        assert!(chain.known(&Presented::nothing(), 0).is_some_and(|auth| auth.is_anonymous()));
         // A method that says nothing about its memory is asked.
         let (chain, fakes) = fakes([|| Outcome::NotPresent, || Outcome::NotPresent]);
-        assert!(chain.known(&Presented::nothing()).is_none());
+        assert!(chain.known(&Presented::nothing(), 0).is_none());
         assert_eq!(fakes[0].asked.load(Ordering::Relaxed), 0);
     }
 }

@@ -64,9 +64,9 @@ pub trait Authenticator: Send + Sync {
     /// Looks at what was presented. Cheap when it is not this method's.
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a>;
 
-    /// What memory says, in a look-up: nothing is verified, refused, noted or forgotten here, because whoever is not known is asked about
-    /// by [`Authenticator::authenticate`] afterwards.
-    fn recall(&self, _: &Presented<'_>) -> Recall {
+    /// What memory says, in a look-up, at this moment: nothing is verified, refused, noted or forgotten here, because whoever is not known is
+    /// asked about by [`Authenticator::authenticate`] afterwards.
+    fn recall(&self, _: &Presented<'_>, _now_ms: i64) -> Recall {
         Recall::Ask
     }
 }

@@ -27,6 +27,14 @@ impl Inline {
         debug_assert!(ascii.is_ascii());
         Self(Held::Here(ascii))
     }
+
+    /// Without a look at each byte, as making a text of them takes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Held::Here(ascii) => ascii,
+            Held::Elsewhere(text) => text.as_bytes(),
+        }
+    }
 }
 
 impl Deref for Inline {

@@ -25,6 +25,23 @@ use crate::workspaces::{Member, Permission};
 
 use std::net::IpAddr;
 
+/// Somebody who was let in: whom a [`Call`] is of, as long as nothing is asked for.
+#[derive(Clone)]
+pub struct Known {
+    /// Who a request is from.
+    pub auth: Arc<AuthContext>,
+    /// Which revocations could be known when it was looked at who that is.
+    since: Moment,
+}
+
+impl Known {
+    /// Their call from there, through the mount by which they were let in.
+    #[must_use]
+    pub fn call(&self, engine: &Engine, mount: &Arc<Mount>, origin: Origin) -> Call {
+        engine.call(mount, origin, Arc::clone(&self.auth), self.since)
+    }
+}
+
 /// A request whose caller is known.
 #[derive(Clone)]
 pub struct Call {
@@ -54,7 +71,11 @@ impl Engine {
         self.feed().fresh(self.clock())?;
         let since = self.memory().revocations.moment();
         match mount.chain.authenticate(presented).await {
-            Ok(auth) => Ok(self.let_in(mount, origin, auth, since)),
+            Ok(auth) => {
+                let call = self.call(mount, origin, auth, since);
+                self.tell_validated(&call.auth, || call.clone());
+                Ok(call)
+            }
             Err(error) => {
                 let nobody = Arc::new(AuthContext::anonymous(Vec::new()));
                 let nobody = self.call(mount, origin, nobody, since);
@@ -66,27 +87,28 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::authenticate`] where a look-up in memory knows who it is and lets them in, without a future to wait for. All others are
-    /// for `authenticate`: nothing was verified of them here, and nothing noted.
+    /// As [`Engine::authenticate`] where a look-up in memory knows who it is at this moment and lets them in, without a future to wait for.
+    /// All others are for `authenticate`: nothing was verified of them here, and nothing noted.
     pub fn known(
         &self,
         mount: &Arc<Mount>,
         origin: impl FnOnce() -> Origin,
         presented: &Presented<'_>,
-    ) -> Option<Call> {
+        now_ms: i64,
+    ) -> Option<Known> {
         self.feed().fresh(self.clock()).ok()?;
         let since = self.memory().revocations.moment();
-        let auth = mount.chain.known(presented)?;
-        Some(self.let_in(mount, origin(), auth, since))
+        let auth = mount.chain.known(presented, now_ms)?;
+        let known = Known { auth, since };
+        self.tell_validated(&known.auth, || known.call(self, mount, origin()));
+        Some(known)
     }
 
-    fn let_in(&self, mount: &Arc<Mount>, origin: Origin, auth: Arc<AuthContext>, since: Moment) -> Call {
-        let call = self.call(mount, origin, auth, since);
-        if call.auth.credential.is_some() {
-            let line = || call.entry("credential:verify", None, Outcome::Done, None);
+    fn tell_validated(&self, auth: &AuthContext, call: impl FnOnce() -> Call) {
+        if auth.credential.is_some() {
+            let line = || call().entry("credential:verify", None, Outcome::Done, None);
             self.events().validated(self, line);
         }
-        call
     }
 
     fn call(&self, mount: &Arc<Mount>, origin: Origin, auth: Arc<AuthContext>, since: Moment) -> Call {
@@ -144,6 +166,12 @@ impl Engine {
             Some(_) => limited.message(format!("Too many login attempts. Try again in {wait_s} seconds.")),
             None => limited,
         }
+    }
+}
+
+impl From<Call> for Known {
+    fn from(call: Call) -> Self {
+        Self { auth: call.auth, since: call.since }
     }
 }
 

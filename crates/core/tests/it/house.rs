@@ -159,7 +159,7 @@ impl House {
     pub(crate) async fn present_at(&self, address: &str, place: Place, text: &str) -> Result<Call> {
         let presented =
             Presented { offered: Some(Offered { place, text }), headers: &NoHeaders, ..Presented::nothing() };
-        let known = self.mount.chain.known(&presented);
+        let known = self.mount.chain.known(&presented, self.engine.now_ms());
         let found = self.engine.authenticate(&self.mount, self.origin_at(address), &presented).await;
         if let Some(known) = known {
             let found = found.as_ref().expect("whom memory lets in is let in");
@@ -172,7 +172,7 @@ impl House {
     pub(crate) fn knows(&self, text: &str) -> bool {
         let offered = Some(Offered { place: Place::Bearer, text });
         let presented = Presented { offered, headers: &NoHeaders, ..Presented::nothing() };
-        self.engine.known(&self.mount, || self.origin(), &presented).is_some()
+        self.engine.known(&self.mount, || self.origin(), &presented, self.engine.now_ms()).is_some()
     }
 
     /// A request with a Bearer credential.

@@ -78,7 +78,7 @@ impl Doorward {
     }
 
     async fn present(&self, presented: &Presented<'_>) -> Result<Caller> {
-        let request = self.0.admission.request_id();
+        let request = self.engine().request_id();
         let origin = Origin { request, address: presented.client, user_agent: None };
         Ok(Caller::new(self.engine().authenticate(self.mount(), origin, presented).await?))
     }

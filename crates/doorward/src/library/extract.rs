@@ -40,10 +40,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
     /// `credentials_missing`; `internal` without the layer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let arrived = arrived(parts)?;
-        if arrived.call().auth.is_anonymous() {
+        if arrived.auth().is_anonymous() {
             return Err(doorward_core::Error::new(codes::CREDENTIALS_MISSING).into());
         }
-        Ok(Self(Caller::new(arrived.call().clone())))
+        Ok(Self(Caller::new(arrived.own_call())))
     }
 }
 
@@ -54,8 +54,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Principal {
     /// `internal` without the layer.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>> {
         let arrived = arrived(parts)?;
-        let known = !arrived.call().auth.is_anonymous();
-        Ok(known.then(|| Self(Caller::new(arrived.call().clone()))))
+        let known = !arrived.auth().is_anonymous();
+        Ok(known.then(|| Self(Caller::new(arrived.own_call()))))
     }
 }
 
@@ -88,7 +88,7 @@ impl<A: Action> RequirePermission<A> {
     /// Who was given leave.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::new(self.leave.arrived.call().clone())
+        Caller::new(self.leave.arrived.own_call())
     }
 
     /// Which things the action reaches: everything, or what one owner owns. It goes into the application's own query.
@@ -111,7 +111,7 @@ impl<R: RoleName> RequireRole<R> {
     /// Who has the role.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::new(self.leave.arrived.call().clone())
+        Caller::new(self.leave.arrived.own_call())
     }
 }
 

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
-use doorward_core::id::RequestId;
-use doorward_server::{Admission, Admitted};
+use doorward_core::operation::Origin;
+use doorward_server::{Admission, Admitted, Arrival};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{Extensions, Request};
@@ -109,40 +109,42 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let terms = &self.protect.terms;
-        let id = terms.admission.request_id();
-        let peer = terms.address_of.as_ref().and_then(|of| of(request.extensions()));
+        let arrival =
+            terms.admission.arrival(terms.address_of.as_ref().and_then(|of| of(request.extensions())));
         let head = (request.method(), request.uri(), request.headers());
+        let asking = terms.admission.asking(head, &arrival);
         // Most callers are known by a look-up. Whoever is not, such as a browser's session, may still be known without waiting; then, too, the
         // service that is ready is used where it stands, instead of a copy that waits.
-        let step = match terms.admission.known(head, peer, &id).transpose() {
-            Some(asked) => match left_with(&mut request, terms, asked, &id) {
-                Ok(arrived) => Step::Inner { inner: self.inner.call(request), arrived },
-                Err(refusal) => Step::Refused { refusal: Some(refusal) },
-            },
+        if let Some(found) = terms.admission.known(&asking).transpose() {
+            let origin = asking.origin();
+            return match left_with(&mut request, terms, found, origin) {
+                Ok(arrived) => Answering::inner(self.inner.call(request), arrived),
+                Err(refusal) => Answering { step: Step::Refused { refusal: Some(refusal) } },
+            };
+        }
+        let mut asking = Box::pin(ask(Arc::clone(terms), request, arrival));
+        match asking.as_mut().now_or_never() {
+            Some(Ok((request, arrived))) => Answering::inner(self.inner.call(request), arrived),
+            Some(Err(refusal)) => Answering { step: Step::Refused { refusal: Some(refusal) } },
             None => {
-                let mut asking = Box::pin(ask(Arc::clone(terms), request, peer, id));
-                match asking.as_mut().now_or_never() {
-                    Some(Ok((request, arrived))) => Step::Inner { inner: self.inner.call(request), arrived },
-                    Some(Err(refusal)) => Step::Refused { refusal: Some(refusal) },
-                    None => {
-                        // The one that is ready is the one to be used; the clone has to become ready first.
-                        let clone = self.inner.clone();
-                        let mut inner = std::mem::replace(&mut self.inner, clone);
-                        let later = async move {
-                            match asking.await {
-                                Ok((request, arrived)) => {
-                                    let answer = inner.call(request).await?;
-                                    Ok(arrived.answered(answer.into_response()))
-                                }
-                                Err(refusal) => Ok(refusal),
-                            }
-                        };
-                        Step::Asking { later: Box::pin(later) }
+                // The one that is ready is the one to be used; the clone has to become ready first.
+                let clone = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, clone);
+                let later = async move {
+                    match asking.await {
+                        Ok((request, arrived)) => Ok(answered(&arrived, inner.call(request).await?)),
+                        Err(refusal) => Ok(*refusal),
                     }
-                }
+                };
+                Answering { step: Step::Asking { later: Box::pin(later) } }
             }
-        };
-        Answering { step }
+        }
+    }
+}
+
+impl<F, E> Answering<F, E> {
+    fn inner(inner: F, arrived: Arc<Arrived>) -> Self {
+        Self { step: Step::Inner { inner, arrived } }
     }
 }
 
@@ -150,14 +152,14 @@ where
 async fn ask<B>(
     terms: Arc<Terms>,
     request: Request<B>,
-    peer: Option<IpAddr>,
-    id: RequestId,
-) -> Result<(Request<B>, Arc<Arrived>), Response> {
+    arrival: Arrival,
+) -> Result<(Request<B>, Arc<Arrived>), Box<Response>> {
     // The body is nobody's to look at, and need not be for two at once.
     let (head, body) = request.into_parts();
-    let asked = terms.admission.caller((&head.method, &head.uri, &head.headers), peer, &id).await;
+    let asking = terms.admission.asking((&head.method, &head.uri, &head.headers), &arrival);
+    let (found, origin) = (terms.admission.caller(&asking).await, asking.origin());
     let mut request = Request::from_parts(head, body);
-    let arrived = left_with(&mut request, &terms, asked, &id)?;
+    let arrived = left_with(&mut request, &terms, found, origin)?;
     Ok((request, arrived))
 }
 
@@ -165,16 +167,16 @@ async fn ask<B>(
 fn left_with<B>(
     request: &mut Request<B>,
     terms: &Arc<Terms>,
-    asked: Result<Admitted, Failed>,
-    id: &RequestId,
-) -> Result<Arc<Arrived>, Response> {
-    match asked.and_then(|admitted| demanded(admitted, terms.demands)) {
+    found: Result<Admitted, Failed>,
+    origin: Origin,
+) -> Result<Arc<Arrived>, Box<Response>> {
+    match found.and_then(|admitted| demanded(admitted, terms.demands)) {
         Ok(admitted) => {
-            let arrived = Arc::new(Arrived::new(Arc::clone(terms), admitted));
+            let arrived = Arc::new(Arrived::new(Arc::clone(terms), admitted, origin));
             request.extensions_mut().insert(Arc::clone(&arrived));
             Ok(arrived)
         }
-        Err(error) => Err(Arrived::refusal(&terms.admission, &error, id)),
+        Err(error) => Err(Box::new(Arrived::refusal(&terms.admission, &error, &origin.request))),
     }
 }
 
@@ -189,7 +191,7 @@ pin_project! {
 pin_project! {
     #[project = Now]
     enum Step<F, E> {
-        Refused { refusal: Option<Response> },
+        Refused { refusal: Option<Box<Response>> },
         Inner { #[pin] inner: F, arrived: Arc<Arrived> },
         Asking { later: BoxFuture<'static, Result<Response, E>> },
     }
@@ -205,18 +207,22 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().step.project() {
             Now::Refused { refusal } => {
-                Poll::Ready(Ok(refusal.take().expect("nobody polls what has given its answer")))
+                Poll::Ready(Ok(*refusal.take().expect("nobody polls what has given its answer")))
             }
-            Now::Inner { inner, arrived } => {
-                inner.poll(cx).map_ok(|answer| arrived.answered(answer.into_response()))
-            }
+            Now::Inner { inner, arrived } => inner.poll(cx).map_ok(|answer| answered(arrived, answer)),
             Now::Asking { later } => later.as_mut().poll(cx),
         }
     }
 }
 
+fn answered(arrived: &Arrived, answer: impl IntoResponse) -> Response {
+    let mut answer = answer.into_response();
+    arrived.answered(&mut answer);
+    answer
+}
+
 fn demanded(admitted: Admitted, demands: bool) -> Result<Admitted, Failed> {
-    if demands && admitted.call.auth.is_anonymous() {
+    if demands && admitted.known.auth.is_anonymous() {
         return Err(Failed::new(codes::CREDENTIALS_MISSING));
     }
     Ok(admitted)

@@ -9,11 +9,11 @@ use doorward_core::engine::Engine;
 use doorward_core::error::Result;
 use doorward_core::id::RequestId;
 use doorward_core::mount::Mount;
-use doorward_core::operation::{Call, Origin};
+use doorward_core::operation::{Call, Known, Origin};
 use http::HeaderMap;
 
 use super::browser;
-use super::extract::{Seen, shown, user_agent};
+use super::extract::{Heads, Seen, shown};
 use super::origin::Client;
 use super::sources::{Shown, Sources};
 use crate::surfaces::Surface;
@@ -21,6 +21,12 @@ use crate::surfaces::Surface;
 /// What a request says that may tell who is asking.
 pub(crate) struct Asks<'r> {
     pub(crate) headers: &'r HeaderMap,
+    /// Those of them that are always asked for.
+    pub(crate) heads: Heads<'r>,
+    /// Who opened the connection, where that is known. Else nothing is believed of where a request comes from.
+    pub(crate) peer: Option<IpAddr>,
+    /// Whom it is from by what trusted proxies say, where the peer is known.
+    pub(crate) seen_from: Option<Client>,
     /// A token in a WebSocket's handshake.
     pub(crate) token: Option<&'r str>,
     pub(crate) line: Line<'r>,
@@ -41,26 +47,18 @@ pub(crate) struct Surroundings<'s> {
     pub(crate) cookies: bool,
 }
 
-/// Who is asking, and whether something says so that no browser sends by itself. Where it is not known who opened the connection, nothing
-/// is believed of where it comes from.
+/// Who is asking, and whether something says so that no browser sends by itself.
 ///
 /// # Errors
 /// What has two readings, and the chain's refusal.
-pub(crate) async fn caller(
-    at: Surroundings<'_>,
-    asks: Asks<'_>,
-    peer: Option<IpAddr>,
-    seen_from: Option<Client>,
-    id: &RequestId,
-) -> Result<(Call, bool)> {
-    let (seen, found) = (Seen(asks.headers), at.found(&asks)?);
-    let presented = at.presented((&seen, found.as_ref()), &asks, peer, seen_from);
-    let origin = origin(&asks, seen_from, id);
-    let call = at.engine.authenticate(at.mount, origin, &presented).await?;
+pub(crate) async fn caller(at: Surroundings<'_>, asks: &Asks<'_>, id: &RequestId) -> Result<(Call, bool)> {
+    let (seen, found) = (Seen(asks.headers), at.found(asks)?);
+    let presented = at.presented((&seen, found.as_ref()), asks);
+    let call = at.engine.authenticate(at.mount, asks.origin(id), &presented).await?;
     Ok((call, found.is_some_and(|found| !found.by_browser)))
 }
 
-/// As [`caller`], where a look-up in memory knows who it is and lets them in. All others are to be asked about: nothing was verified of
+/// As [`caller`], where a look-up in memory knows who it is at this moment and lets them in. All others are to be asked about: nothing was verified of
 /// them here, and nothing noted.
 ///
 /// # Errors
@@ -68,44 +66,46 @@ pub(crate) async fn caller(
 pub(crate) fn known(
     at: Surroundings<'_>,
     asks: &Asks<'_>,
-    peer: Option<IpAddr>,
-    seen_from: Option<Client>,
-    id: &RequestId,
-) -> Result<Option<(Call, bool)>> {
+    (id, now_ms): (&RequestId, i64),
+) -> Result<Option<(Known, bool)>> {
     let (seen, found) = (Seen(asks.headers), at.found(asks)?);
-    let presented = at.presented((&seen, found.as_ref()), asks, peer, seen_from);
-    let call = at.engine.known(at.mount, || origin(asks, seen_from, id), &presented);
-    Ok(call.map(|call| (call, found.is_some_and(|found| !found.by_browser))))
+    let presented = at.presented((&seen, found.as_ref()), asks);
+    let known = at.engine.known(at.mount, || asks.origin(id), &presented, now_ms);
+    Ok(known.map(|known| (known, found.is_some_and(|found| !found.by_browser))))
 }
 
-fn origin(asks: &Asks<'_>, seen_from: Option<Client>, id: &RequestId) -> Origin {
-    let address = seen_from.map(|client| client.address);
-    Origin { request: id.clone(), address, user_agent: user_agent(asks.headers) }
+impl Asks<'_> {
+    /// Where a request of this name came from.
+    pub(crate) fn origin(&self, id: &RequestId) -> Origin {
+        let address = self.seen_from.map(|client| client.address);
+        Origin { request: id.clone(), address, user_agent: self.heads.user_agent() }
+    }
 }
 
 impl Surroundings<'_> {
     fn found<'r>(&self, asks: &Asks<'r>) -> Result<Option<Shown<'r>>> {
         let places = (self.surface, self.sources, asks.cookies);
-        shown((asks.headers, Some(asks.line.query)), places, asks.token)
+        shown((&asks.heads, asks.headers, Some(asks.line.query)), places, asks.token)
     }
 
     fn presented<'p>(
         &self,
         (seen, found): (&'p Seen<'p>, Option<&'p Shown<'p>>),
         asks: &Asks<'p>,
-        peer: Option<IpAddr>,
-        seen_from: Option<Client>,
     ) -> Presented<'p> {
         Presented {
             offered: found.map(Shown::as_offered),
-            cookie: self.cookies.then(|| browser::session_cookie(asks.headers)).flatten(),
+            // Beside an explicit credential it does not count.
+            cookie: (self.cookies && found.is_none())
+                .then(|| browser::session_cookie(asks.headers))
+                .flatten(),
             headers: seen,
             // A route that reads cookies itself shows none to user code either.
             line: asks.cookies.then_some(asks.line),
             foreseen: asks.foreseen,
-            client: seen_from.map(|client| client.address),
-            peer: peer.map(|peer| peer.to_canonical()),
-            trusted_peer: seen_from.is_some_and(|client| client.by_trusted_proxy),
+            client: asks.seen_from.map(|client| client.address),
+            peer: asks.peer.map(|peer| peer.to_canonical()),
+            trusted_peer: asks.seen_from.is_some_and(|client| client.by_trusted_proxy),
         }
     }
 }

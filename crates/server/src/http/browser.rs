@@ -191,10 +191,12 @@ pub(crate) fn check(
     public: Option<&str>,
     listed: impl Fn(&HeaderValue) -> bool,
 ) -> Result<()> {
-    if brought.method.is_safe() && !brought.headers.contains_key(UPGRADE) {
-        return Ok(());
-    }
-    check_change(call, brought, public, listed)
+    if only_looks(brought) { Ok(()) } else { check_change(call, brought, public, listed) }
+}
+
+/// Whether a request changes nothing, as its method tells.
+fn only_looks(brought: &Brought<'_>) -> bool {
+    brought.method.is_safe() && !brought.headers.contains_key(UPGRADE)
 }
 
 /// As [`check`], for what is known to change something whatever its method. Browsers name no `Origin` where they look, and add no header

@@ -61,9 +61,9 @@ impl Authenticator for ApiKeys {
         Answer::Later(Box::pin(async move { outcome(self.look_up(offered.text, named, now_ms).await) }))
     }
 
-    fn recall(&self, presented: &Presented<'_>) -> Recall {
+    fn recall(&self, presented: &Presented<'_>, now_ms: i64) -> Recall {
         let Some(offered) = self.mine(presented) else { return Recall::NotMine };
-        match self.held(self.engine.fingerprint(offered.text), self.engine.now_ms()) {
+        match self.held(self.engine.fingerprint(offered.text), now_ms) {
             Some(Ok(auth)) => Recall::Known(auth),
             Some(Err(_)) | None => Recall::Ask,
         }

@@ -92,9 +92,9 @@ impl Authenticator for OwnToken {
         }
     }
 
-    fn recall(&self, presented: &Presented<'_>) -> Recall {
+    fn recall(&self, presented: &Presented<'_>, now_ms: i64) -> Recall {
         let Some(text) = presented.bearer() else { return Recall::NotMine };
-        match self.seen.get(&self.engine, self.engine.fingerprint(text), self.engine.now_ms()) {
+        match self.seen.get(&self.engine, self.engine.fingerprint(text), now_ms) {
             Ok(Some(seen)) => Recall::Known(Arc::clone(&seen.auth)),
             Ok(None) | Err(_) => Recall::Ask,
         }

@@ -51,7 +51,7 @@ impl Authenticator for SessionCookie {
         }))
     }
 
-    fn recall(&self, presented: &Presented<'_>) -> Recall {
+    fn recall(&self, presented: &Presented<'_>, _: i64) -> Recall {
         let is_mine = presented.offered.is_none() && presented.cookie.is_some();
         if is_mine { Recall::Ask } else { Recall::NotMine }
     }
