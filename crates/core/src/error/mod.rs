@@ -69,15 +69,24 @@ impl Kind {
 }
 
 /// A refusal or failure, ready to be shown to each of its audiences.
+///
+/// Two words, because everything that may fail carries the room for it: what is said beyond the code is elsewhere.
 pub struct Error {
     code: &'static Code,
+    more: Option<Box<More>>,
+}
+
+const _: () = assert!(size_of::<Error>() == 2 * size_of::<usize>());
+
+#[derive(Default)]
+struct More {
     message: Option<String>,
     operator: Option<String>,
     rule: Option<&'static str>,
     reason: Option<&'static str>,
     oauth: Option<&'static str>,
     retry_after_s: Option<u32>,
-    spoken: Option<Box<Refused>>,
+    spoken: Option<Refused>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -85,57 +94,52 @@ impl Error {
     /// An error with the code's own message.
     #[must_use]
     pub fn new(code: &'static Code) -> Self {
-        Self {
-            code,
-            message: None,
-            operator: None,
-            rule: None,
-            reason: None,
-            oauth: None,
-            retry_after_s: None,
-            spoken: None,
-            source: None,
-        }
+        Self { code, more: None }
+    }
+
+    fn add(mut self, what: impl FnOnce(&mut More)) -> Self {
+        what(self.more.get_or_insert_default());
+        self
+    }
+
+    fn said<'e, T>(&'e self, what: impl FnOnce(&'e More) -> Option<T>) -> Option<T> {
+        self.more.as_deref().and_then(what)
     }
 
     /// Says it more precisely to the caller. Must not hold secrets or internals.
     #[must_use]
-    pub fn message(mut self, text: impl Into<String>) -> Self {
-        self.message = Some(text.into());
-        self
+    pub fn message(self, text: impl Into<String>) -> Self {
+        self.add(|more| more.message = Some(text.into()))
     }
 
     /// Tells the operator more; goes to the log only.
     #[must_use]
-    pub fn operator(mut self, text: impl Into<String>) -> Self {
-        self.operator = Some(text.into());
-        self
+    pub fn operator(self, text: impl Into<String>) -> Self {
+        self.add(|more| more.operator = Some(text.into()))
     }
 
     /// By which rule of the decision it was refused; goes to the audit log.
     #[must_use]
-    pub fn by_rule(mut self, rule: &'static str) -> Self {
-        self.rule = Some(rule);
-        self
+    pub fn by_rule(self, rule: &'static str) -> Self {
+        self.add(|more| more.rule = Some(rule))
     }
 
     /// Which of a code's few reasons it is, for surfaces that name them.
     #[must_use]
-    pub fn because(mut self, reason: &'static str) -> Self {
-        self.reason = Some(reason);
-        self
+    pub fn because(self, reason: &'static str) -> Self {
+        self.add(|more| more.reason = Some(reason))
     }
 
     /// Which of a code's few reasons it is, if it has some.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
-        self.reason
+        self.said(|more| more.reason)
     }
 
     /// What the audit log says of it: the rule, or else the code, with the detail where that comes from a provider and was cleaned.
     #[must_use]
     pub(crate) fn audited(&self) -> String {
-        match (self.rule, &self.operator) {
+        match (self.rule(), self.operator_detail()) {
             (Some(rule), _) => rule.to_owned(),
             (None, Some(detail)) if self.code == codes::PROVIDER_REFUSED => {
                 format!("{}: {detail}", self.code.name)
@@ -146,39 +150,38 @@ impl Error {
 
     /// In a handler's own words: its status, its detail, its headers, which have to be checked.
     #[must_use]
-    pub fn spoken(mut self, refused: Refused) -> Self {
-        self.message = Some(match &refused.detail {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        self.spoken = Some(Box::new(refused));
-        self
+    pub fn spoken(self, refused: Refused) -> Self {
+        self.add(|more| {
+            more.message = Some(match &refused.detail {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            more.spoken = Some(refused);
+        })
     }
 
     /// What a handler said, if it was one.
     #[must_use]
     pub fn handlers_words(&self) -> Option<&Refused> {
-        self.spoken.as_deref()
+        self.said(|more| more.spoken.as_ref())
     }
 
     /// The HTTP status: a handler's own, or that of the code's kind.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.spoken.as_ref().map_or(self.code.kind.status(), |refused| refused.status)
+        self.handlers_words().map_or(self.code.kind.status(), |refused| refused.status)
     }
 
     /// When a retry may help, in seconds from now.
     #[must_use]
-    pub fn retry_after_s(mut self, seconds: u32) -> Self {
-        self.retry_after_s = Some(seconds);
-        self
+    pub fn retry_after_s(self, seconds: u32) -> Self {
+        self.add(|more| more.retry_after_s = Some(seconds))
     }
 
     /// What caused it; goes to the log only.
     #[must_use]
-    pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
+    pub fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.add(|more| more.source = Some(Box::new(source)))
     }
 
     /// The stable code.
@@ -196,38 +199,37 @@ impl Error {
     /// What to tell the caller.
     #[must_use]
     pub fn public_message(&self) -> &str {
-        self.message.as_deref().unwrap_or(self.code.message)
+        self.said(|more| more.message.as_deref()).unwrap_or(self.code.message)
     }
 
     /// What to tell the operator, if there is more to say.
     #[must_use]
     pub fn operator_detail(&self) -> Option<&str> {
-        self.operator.as_deref()
+        self.said(|more| more.operator.as_deref())
     }
 
     /// What OAuth calls it (RFC 6749 §5.2), where an OAuth client asked.
     #[must_use]
-    pub fn as_oauth(mut self, name: &'static str) -> Self {
-        self.oauth = Some(name);
-        self
+    pub fn as_oauth(self, name: &'static str) -> Self {
+        self.add(|more| more.oauth = Some(name))
     }
 
     /// What OAuth calls it, if an OAuth client asked.
     #[must_use]
     pub fn oauth(&self) -> Option<&'static str> {
-        self.oauth
+        self.said(|more| more.oauth)
     }
 
     /// The rule that refused it, if one of the decision's did.
     #[must_use]
     pub fn rule(&self) -> Option<&'static str> {
-        self.rule
+        self.said(|more| more.rule)
     }
 
     /// When a retry may help, in seconds.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {
-        self.retry_after_s
+        self.said(|more| more.retry_after_s)
     }
 }
 
@@ -242,15 +244,15 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("code", &self.code.name)
             .field("message", &self.public_message())
-            .field("operator", &self.operator)
-            .field("source", &self.source)
+            .field("operator", &self.operator_detail())
+            .field("source", &self.source())
             .finish()
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+        self.said(|more| more.source.as_deref()).map(|source| source as _)
     }
 }
 
