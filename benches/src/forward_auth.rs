@@ -11,14 +11,15 @@ use std::time::Duration;
 use crate::caller::{Caller, PASSWORD};
 use crate::house::directory;
 use crate::measure::{Report, Wanted, wall};
-use crate::process::{binary, cpu_s, start_as};
+use crate::process::{binary, start_as, threads_cpu_ns};
 
 /// What this program is told to be the peer by.
 pub(crate) const PEER: &str = "empty-route";
 
 const CLIENTS: usize = 16;
-const ROUNDS: usize = 9;
-const ROUND: Duration = Duration::from_secs(2);
+/// Many and short: what else the machine does then falls on both sides, and a round that it falls upon is one of many.
+pub(crate) const ROUNDS: usize = 41;
+const ROUND: Duration = Duration::from_millis(400);
 const NAMES: [&str; 4] = [
     "forward-auth: CPU of a request",
     "an empty axum route: CPU of a request",
@@ -100,7 +101,7 @@ fn ask(address: &str, request: &[u8], stop: &AtomicBool) -> Result<u32, String> 
 /// Microseconds of CPU for a request, and requests a second.
 pub(crate) fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2], String> {
     let stop = AtomicBool::new(false);
-    let used = || cpu_s(pid).ok_or("the system does not tell");
+    let used = || threads_cpu_ns(pid).ok_or("the system does not tell");
     let (begun, before) = (wall(), used()?);
     let all: Result<Vec<u32>, String> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| ask(address, request, &stop))).collect();
@@ -109,7 +110,23 @@ pub(crate) fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2],
         clients.into_iter().map(|client| client.join().map_err(|_| "a client panicked".to_owned())?).collect()
     });
     let done = f64::from(all?.iter().sum::<u32>());
-    Ok([(used()? - before) / done * 1e6, done / (wall() - begun).as_secs_f64()])
+    let took_s = (wall() - begun).as_secs_f64();
+    let spent = used()?.into_iter().map(|(thread, ns)| ns - before.get(&thread).copied().unwrap_or(0));
+    Ok([spent.sum::<u64>() as f64 / done / 1e3, done / took_s])
+}
+
+/// Both sides of a round, each first in every other one.
+pub(crate) fn in_turn<T>(
+    at: usize,
+    first: impl FnOnce() -> Result<T, String>,
+    second: impl FnOnce() -> Result<T, String>,
+) -> Result<(T, T), String> {
+    if at.is_multiple_of(2) {
+        let first = first()?;
+        return Ok((first, second()?));
+    }
+    let second = second()?;
+    Ok((first()?, second))
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
@@ -142,10 +159,10 @@ fn measured(report: &mut Report) -> Result<(), String> {
     let peer = Peer::start()?;
     let sides = [(running.id(), &address), (peer.child.id(), &peer.address)];
     let mut seen = [const { Vec::new() }; 5];
-    for _ in 0..ROUNDS {
-        let mut each = sides.iter().map(|(pid, address)| round(*pid, address, request.as_bytes()));
-        let (Some(own), Some(peer)) = (each.next(), each.next()) else { break };
-        let ([own_us, own_rate], [peer_us, peer_rate]) = (own?, peer?);
+    for at in 0..ROUNDS {
+        let [own, peer] = sides;
+        let ask = |(pid, address): (u32, &String)| round(pid, address, request.as_bytes());
+        let ([own_us, own_rate], [peer_us, peer_rate]) = in_turn(at, || ask(own), || ask(peer))?;
         let round = [own_us, peer_us, peer_us / own_us, own_rate / peer_rate, own_rate];
         seen.iter_mut().zip(round).for_each(|(all, value)| all.push(value));
     }

@@ -13,13 +13,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use doorward::{ApiKeyKind, Doorward, Expiry, NewApiKey, NewUser, Principal, RequirePermission, Subject};
 
-use crate::forward_auth::{median, round};
+use crate::forward_auth::{ROUNDS, in_turn, median, round};
 use crate::measure::{Report, Wanted};
 
 /// What this program is told to serve both by.
 pub(crate) const PEER: &str = "library-routes";
 
-const ROUNDS: usize = 9;
 const BODY: &str = r#"{"reports":[{"id":1,"title":"January"},{"id":2,"title":"February"}]}"#;
 
 doorward::actions! {
@@ -139,9 +138,10 @@ fn measured(report: &mut Report) -> Result<(), String> {
     for (name, path, guarded, credential, wanted) in cases {
         let [plain, protected] = [request(path, credential), request(guarded, credential)];
         let mut seen = [const { Vec::new() }; 4];
-        for _ in 0..ROUNDS {
-            let [bare_us, bare_rate] = round(served.child.id(), bare_at, &plain)?;
-            let [ours_us, ours_rate] = round(served.child.id(), protected_at, &protected)?;
+        for at in 0..ROUNDS {
+            let bare = || round(served.child.id(), bare_at, &plain);
+            let ours = || round(served.child.id(), protected_at, &protected);
+            let ([bare_us, bare_rate], [ours_us, ours_rate]) = in_turn(at, bare, ours)?;
             let round = [ours_us, bare_us, bare_us / ours_us, ours_rate / bare_rate];
             seen.iter_mut().zip(round).for_each(|(all, value)| all.push(value));
         }

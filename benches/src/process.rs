@@ -1,5 +1,7 @@
 //! The binary itself: how long until it answers, and how much memory it then holds.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -112,6 +114,17 @@ pub(crate) fn cpu_s(pid: u32) -> Option<f64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let ticks = |place: usize| fields.get(place)?.parse::<f64>().ok();
     Some((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// CPU time of each thread of a process so far, in nanoseconds, as the scheduler counts it.
+pub(crate) fn threads_cpu_ns(pid: u32) -> Option<HashMap<OsString, u64>> {
+    let mut all = HashMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        // One may end meanwhile.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        all.insert(thread.file_name(), text.split_ascii_whitespace().next()?.parse().ok()?);
+    }
+    Some(all)
 }
 
 /// As [`cpu_s`], with the processes that it began and that still run.

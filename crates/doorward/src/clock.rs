@@ -1,10 +1,9 @@
 //! The machine's clock.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use doorward_core::clock::Clock;
-use rustix::time::{ClockId, clock_gettime};
 
 /// The machine's clock, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,11 +13,16 @@ pub struct SystemClock;
 static START: OnceLock<Instant> = OnceLock::new();
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock; all else is handed it"
+    )]
     fn now_ms(&self) -> i64 {
-        // Every request asks: by itself it is no more than two numbers. Before 1970 nothing was issued, and after the year 292 million
-        // nothing will be.
-        let now = clock_gettime(ClockId::Realtime);
-        now.tv_sec.max(0).saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)
+        // Before 1970 nothing was issued, and after the year 292 million nothing will be.
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| {
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            seconds.saturating_mul(1000).saturating_add(since.subsec_millis().into())
+        })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's steady clock")]

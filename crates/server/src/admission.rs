@@ -2,7 +2,8 @@
 //! listener's desk, and refuses in the native style.
 //!
 //! ```text
-//! head of a request ─ asking ─► Call            who it is, or why not; nothing of the body is read
+//! head of a request ─ asking ─► Admitted        who it is, or why not; nothing of the body is read
+//! Admitted ─ call ─► Call                       asks for leave to do something
 //! error ─ respond ─► a problem, with its id     as every native route answers
 //! ```
 //! Framing, paths and sizes are the application's server's: nothing here sees the bytes of the connection.
@@ -17,7 +18,7 @@ use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
 use doorward_core::id::RequestId;
 use doorward_core::mount::Mount;
-use doorward_core::operation::{Call, Known, Origin};
+use doorward_core::operation::{Call, Identified, Origin};
 use futures_util::FutureExt;
 use http::{HeaderMap, Method, Response, Uri};
 use http_body_util::BodyExt;
@@ -55,7 +56,6 @@ pub struct AdmissionSettings {
 }
 
 /// A request that has just come.
-#[derive(Clone)]
 pub struct Arrival {
     /// What it is called, in the answer and in the log.
     pub id: RequestId,
@@ -82,7 +82,7 @@ impl Asking<'_> {
 #[derive(Clone)]
 pub struct Admitted {
     /// Who it is.
-    pub known: Known,
+    pub who: Identified,
     /// Whether a token or key says so, which no browser sends by itself.
     explicit: bool,
 }
@@ -162,7 +162,7 @@ impl Admission {
     pub fn known(&self, asking: &Asking<'_>) -> Result<Option<Admitted>> {
         let Arrival { id, at_ms, .. } = asking.arrival;
         match known(self.surroundings(), &asking.asks, (id, *at_ms))? {
-            Some((known, explicit)) => self.admit(known, explicit, asking).map(Some),
+            Some((who, explicit)) => self.admit(who, explicit, asking).map(Some),
             None => Ok(None),
         }
     }
@@ -178,21 +178,20 @@ impl Admission {
     }
 
     /// As at a desk: a foreign page must not act by what a browser sends by itself.
-    fn admit(&self, known: Known, explicit: bool, asking: &Asking<'_>) -> Result<Admitted> {
-        let explicit = explicit && !known.auth.is_anonymous();
-        // What no browser sends by itself is nobody else's doing.
-        if !explicit {
-            let brought = Brought { method: asking.method, headers: asking.asks.headers, explicit };
-            let call = self.call(&known, asking.origin());
+    fn admit(&self, who: Identified, explicit: bool, asking: &Asking<'_>) -> Result<Admitted> {
+        let explicit = explicit && !who.auth.is_anonymous();
+        let brought = Brought { method: asking.method, headers: asking.asks.headers, explicit };
+        if !browser::passes(&brought) {
+            let call = self.call(&who, asking.origin());
             browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
         }
-        Ok(Admitted { known, explicit })
+        Ok(Admitted { who, explicit })
     }
 
     /// The call of somebody who was let in, from there.
     #[must_use]
-    pub fn call(&self, known: &Known, origin: Origin) -> Call {
-        known.call(&self.engine, &self.mount, origin)
+    pub fn call(&self, who: &Identified, origin: Origin) -> Call {
+        who.call(&self.engine, &self.mount, origin)
     }
 
     /// Refuses what another site's page had a browser send, for a request that turns out to change something: by whatever method, because a

@@ -63,7 +63,7 @@ impl Headers for NoHeaders {
 pub struct Presented<'r> {
     /// The explicit credential, if there is one.
     pub offered: Option<Offered<'r>>,
-    /// What our own session cookie says, where the browser sent it once.
+    /// What our own session cookie says, where the browser sent it once. Beside another credential it may be left out.
     pub cookie: Option<&'r str>,
     /// The headers, for methods that a trusted proxy speaks through.
     pub headers: &'r dyn Headers,

@@ -25,17 +25,17 @@ use crate::workspaces::{Member, Permission};
 
 use std::net::IpAddr;
 
-/// Somebody who was let in: whom a [`Call`] is of, as long as nothing is asked for.
+/// Who was found to send a request: whom a [`Call`] is of, as long as nothing is asked for.
 #[derive(Clone)]
-pub struct Known {
+pub struct Identified {
     /// Who a request is from.
     pub auth: Arc<AuthContext>,
     /// Which revocations could be known when it was looked at who that is.
     since: Moment,
 }
 
-impl Known {
-    /// Their call from there, through the mount by which they were let in.
+impl Identified {
+    /// Their call from there, by the engine that found out and through the mount whose methods did.
     #[must_use]
     pub fn call(&self, engine: &Engine, mount: &Arc<Mount>, origin: Origin) -> Call {
         engine.call(mount, origin, Arc::clone(&self.auth), self.since)
@@ -73,7 +73,7 @@ impl Engine {
         match mount.chain.authenticate(presented).await {
             Ok(auth) => {
                 let call = self.call(mount, origin, auth, since);
-                self.tell_validated(&call.auth, || call.clone());
+                self.tell_validated(&call.auth, || validated(&call));
                 Ok(call)
             }
             Err(error) => {
@@ -95,18 +95,17 @@ impl Engine {
         origin: impl FnOnce() -> Origin,
         presented: &Presented<'_>,
         now_ms: i64,
-    ) -> Option<Known> {
+    ) -> Option<Identified> {
         self.feed().fresh(self.clock()).ok()?;
         let since = self.memory().revocations.moment();
         let auth = mount.chain.known(presented, now_ms)?;
-        let known = Known { auth, since };
-        self.tell_validated(&known.auth, || known.call(self, mount, origin()));
-        Some(known)
+        let found = Identified { auth, since };
+        self.tell_validated(&found.auth, || validated(&found.call(self, mount, origin())));
+        Some(found)
     }
 
-    fn tell_validated(&self, auth: &AuthContext, call: impl FnOnce() -> Call) {
+    fn tell_validated(&self, auth: &AuthContext, line: impl FnOnce() -> AuditEntry) {
         if auth.credential.is_some() {
-            let line = || call().entry("credential:verify", None, Outcome::Done, None);
             self.events().validated(self, line);
         }
     }
@@ -169,7 +168,11 @@ impl Engine {
     }
 }
 
-impl From<Call> for Known {
+fn validated(call: &Call) -> AuditEntry {
+    call.entry("credential:verify", None, Outcome::Done, None)
+}
+
+impl From<Call> for Identified {
     fn from(call: Call) -> Self {
         Self { auth: call.auth, since: call.since }
     }

@@ -11,7 +11,7 @@ mod permit;
 
 use std::net::IpAddr;
 
-pub use call::{Call, Known};
+pub use call::{Call, Identified};
 pub use grant::Grant;
 pub use permit::Permit;
 

@@ -48,7 +48,7 @@ impl Arrived {
     }
 
     pub(super) fn auth(&self) -> &AuthContext {
-        &self.admitted.known.auth
+        &self.admitted.who.auth
     }
 
     /// As [`Arrived::call`], for whoever keeps it: nearly always nobody else asks.
@@ -57,7 +57,7 @@ impl Arrived {
     }
 
     fn made(&self) -> Call {
-        self.admission().call(&self.admitted.known, self.origin.clone())
+        self.admission().call(&self.admitted.who, self.origin.clone())
     }
 
     pub(super) fn call(&self) -> &Call {

@@ -122,8 +122,8 @@ where
                 Err(refusal) => Answering { step: Step::Refused { refusal: Some(refusal) } },
             };
         }
-        let mut asking = Box::pin(ask(Arc::clone(terms), request, arrival));
-        match asking.as_mut().now_or_never() {
+        let mut found_out = Box::pin(ask(Arc::clone(terms), request, arrival));
+        match found_out.as_mut().now_or_never() {
             Some(Ok((request, arrived))) => Answering::inner(self.inner.call(request), arrived),
             Some(Err(refusal)) => Answering { step: Step::Refused { refusal: Some(refusal) } },
             None => {
@@ -131,7 +131,7 @@ where
                 let clone = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, clone);
                 let later = async move {
-                    match asking.await {
+                    match found_out.await {
                         Ok((request, arrived)) => Ok(answered(&arrived, inner.call(request).await?)),
                         Err(refusal) => Ok(*refusal),
                     }
@@ -222,7 +222,7 @@ fn answered(arrived: &Arrived, answer: impl IntoResponse) -> Response {
 }
 
 fn demanded(admitted: Admitted, demands: bool) -> Result<Admitted, Failed> {
-    if demands && admitted.known.auth.is_anonymous() {
+    if demands && admitted.who.auth.is_anonymous() {
         return Err(Failed::new(codes::CREDENTIALS_MISSING));
     }
     Ok(admitted)

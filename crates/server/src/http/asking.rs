@@ -9,7 +9,7 @@ use doorward_core::engine::Engine;
 use doorward_core::error::Result;
 use doorward_core::id::RequestId;
 use doorward_core::mount::Mount;
-use doorward_core::operation::{Call, Known, Origin};
+use doorward_core::operation::{Call, Identified, Origin};
 use http::HeaderMap;
 
 use super::browser;
@@ -21,7 +21,7 @@ use crate::surfaces::Surface;
 /// What a request says that may tell who is asking.
 pub(crate) struct Asks<'r> {
     pub(crate) headers: &'r HeaderMap,
-    /// Those of them that are always asked for.
+    /// Those of them that nearly every request is asked for.
     pub(crate) heads: Heads<'r>,
     /// Who opened the connection, where that is known. Else nothing is believed of where a request comes from.
     pub(crate) peer: Option<IpAddr>,
@@ -58,8 +58,8 @@ pub(crate) async fn caller(at: Surroundings<'_>, asks: &Asks<'_>, id: &RequestId
     Ok((call, found.is_some_and(|found| !found.by_browser)))
 }
 
-/// As [`caller`], where a look-up in memory knows who it is at this moment and lets them in. All others are to be asked about: nothing was verified of
-/// them here, and nothing noted.
+/// As [`caller`], where a look-up in memory knows who it is at this moment and lets them in. All others are to be asked about: nothing was
+/// verified of them here, and nothing noted.
 ///
 /// # Errors
 /// What has two readings.
@@ -67,7 +67,7 @@ pub(crate) fn known(
     at: Surroundings<'_>,
     asks: &Asks<'_>,
     (id, now_ms): (&RequestId, i64),
-) -> Result<Option<(Known, bool)>> {
+) -> Result<Option<(Identified, bool)>> {
     let (seen, found) = (Seen(asks.headers), at.found(asks)?);
     let presented = at.presented((&seen, found.as_ref()), asks);
     let known = at.engine.known(at.mount, || asks.origin(id), &presented, now_ms);
@@ -95,7 +95,7 @@ impl Surroundings<'_> {
     ) -> Presented<'p> {
         Presented {
             offered: found.map(Shown::as_offered),
-            // Beside an explicit credential it does not count.
+            // It counts where nothing else is offered, so it need not be looked for elsewhere.
             cookie: (self.cookies && found.is_none())
                 .then(|| browser::session_cookie(asks.headers))
                 .flatten(),

@@ -191,12 +191,12 @@ pub(crate) fn check(
     public: Option<&str>,
     listed: impl Fn(&HeaderValue) -> bool,
 ) -> Result<()> {
-    if only_looks(brought) { Ok(()) } else { check_change(call, brought, public, listed) }
+    if passes(brought) { Ok(()) } else { check_change(call, brought, public, listed) }
 }
 
-/// Whether a request changes nothing, as its method tells.
-fn only_looks(brought: &Brought<'_>) -> bool {
-    brought.method.is_safe() && !brought.headers.contains_key(UPGRADE)
+/// Whether [`check`] lets a request pass whoever sends it: with what no browser sends by itself, or because its method changes nothing.
+pub(crate) fn passes(brought: &Brought<'_>) -> bool {
+    brought.explicit || (brought.method.is_safe() && !brought.headers.contains_key(UPGRADE))
 }
 
 /// As [`check`], for what is known to change something whatever its method. Browsers name no `Origin` where they look, and add no header

@@ -18,6 +18,7 @@ use doorward_hub::{Hello, Hub, Link, Out, Refused, Sender};
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
+use http::header::USER_AGENT;
 use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
@@ -26,7 +27,7 @@ use crate::access::Access;
 use crate::http::body::Room;
 use crate::http::browser::foreign;
 use crate::http::duplex::{Duplex, Ended};
-use crate::http::extract::{Heads, Seen};
+use crate::http::extract::{Seen, user_agent};
 use crate::http::frames::{Message, Opcode};
 use crate::http::respond::Answer;
 use crate::http::sources::Shown;
@@ -72,7 +73,7 @@ pub(super) async fn open(mut request: Request) -> Result<Answer> {
     let origin = Origin {
         request: RequestId::new(request.engine.clock(), request.engine.random()),
         address: Some(request.client.address),
-        user_agent: Heads::of(&request.headers).user_agent(),
+        user_agent: request.headers.get(USER_AGENT).and_then(user_agent),
     };
     let room = request.body.give_up();
     let shown = std::mem::replace(&mut request.shown, Ok(None));
