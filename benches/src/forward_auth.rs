@@ -18,7 +18,7 @@ pub(crate) const PEER: &str = "empty-route";
 
 const CLIENTS: usize = 16;
 /// Many and short: what else the machine does then falls on both sides, and a round that it falls upon is one of many.
-pub(crate) const ROUNDS: usize = 41;
+const ROUNDS: usize = 41;
 const ROUND: Duration = Duration::from_millis(400);
 const NAMES: [&str; 4] = [
     "forward-auth: CPU of a request",

@@ -1,5 +1,6 @@
 //! Tokens seen before: the signature is checked once, everything that can change is checked every time.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::engine::Engine;
@@ -31,8 +32,46 @@ pub struct Seen {
     pub session: Option<Arc<SessionCopy>>,
 }
 
-/// Tokens by fingerprint: a cache of secrets must not be searchable by parts of them.
-pub struct SeenTokens(ByFingerprint<Arc<Seen>>);
+/// Tokens by the fingerprint of their signature, which is all that is secret about them; a cache of secrets must not be searchable by parts
+/// of them. What was signed is kept and compared as it stands, several times as quickly as it could be hashed.
+pub struct SeenTokens(ByFingerprint<Arc<Kept>>);
+
+/// Most bytes of what was signed that are kept; longer tokens are known by the fingerprint of the whole.
+const MAX_SIGNED_BYTES: usize = 2 << 10;
+
+/// A token, by what it is kept under.
+#[derive(Clone, Copy)]
+pub struct Name<'t> {
+    fingerprint: Fingerprint,
+    /// What the fingerprint does not cover.
+    signed: &'t str,
+}
+
+impl<'t> Name<'t> {
+    /// The name of a token (RFC 7515 §7.1), or of any other text, by all of it.
+    pub fn of(token: &'t str, engine: &Engine) -> Self {
+        match token.rsplit_once('.') {
+            Some((signed, signature)) if signed.len() <= MAX_SIGNED_BYTES => {
+                Self { fingerprint: engine.fingerprint(signature), signed }
+            }
+            _ => Self { fingerprint: engine.fingerprint(token), signed: "" },
+        }
+    }
+}
+
+/// A token that is kept.
+pub struct Kept {
+    signed: Box<str>,
+    seen: Seen,
+}
+
+impl Deref for Kept {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
 
 impl SeenTokens {
     /// None yet.
@@ -42,16 +81,17 @@ impl SeenTokens {
     }
 
     /// Keeps a token.
-    pub fn insert(&self, token: Fingerprint, seen: Arc<Seen>) {
-        self.0.insert(token, seen);
+    pub fn insert(&self, token: Name<'_>, seen: Seen) {
+        self.0.insert(token.fingerprint, Arc::new(Kept { signed: token.signed.into(), seen }));
     }
 
     /// A token seen before, checked against the present: `None` when it has to be looked at anew.
     ///
     /// # Errors
     /// `token_expired`, `token_revoked`.
-    pub fn get(&self, engine: &Engine, token: Fingerprint, now_ms: i64) -> Result<Option<Arc<Seen>>> {
-        let Some(seen) = self.0.get(token) else { return Ok(None) };
+    pub fn get(&self, engine: &Engine, token: Name<'_>, now_ms: i64) -> Result<Option<Arc<Kept>>> {
+        let kept = self.0.get(token.fingerprint).filter(|kept| *kept.signed == *token.signed);
+        let Some(seen) = kept else { return Ok(None) };
         if seen.expires_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
             return Err(Error::new(codes::TOKEN_EXPIRED));
         }

@@ -21,6 +21,7 @@ mod refresh;
 mod remote_tokens;
 mod revocation;
 mod search;
+mod seen_tokens;
 mod sessions;
 mod signing_keys;
 mod start_up;

@@ -16,12 +16,11 @@ use crate::authn::hosted::Hosted;
 use crate::authn::{Answer, Authenticator, Outcome, Presented, vouched_roles};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal, PrincipalKind, is_subject};
 use crate::tokens::RemoteKeys;
 use crate::tokens::remote_keys::missed;
-use crate::tokens::seen::{Seen, SeenTokens};
+use crate::tokens::seen::{Name, Seen, SeenTokens};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,7 +115,7 @@ impl Authenticator for ExternalJwt {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let named = self.engine.fingerprint(text);
+        let named = Name::of(text, &self.engine);
         // Taken before the keys are: ones that come meanwhile make what is kept of this token out of date.
         let version = self.engine.memory().keys_version();
         // Keys that are too old are asked for first, also for a token that was seen: its key may be withdrawn by now.
@@ -205,7 +204,7 @@ impl ExternalJwt {
         remote: &Arc<RemoteKeys>,
         known: Option<Arc<KeySet>>,
         text: &str,
-        named: Fingerprint,
+        named: Name<'_>,
     ) -> Verdict {
         let version = self.engine.memory().keys_version();
         let keys = match known {
@@ -217,7 +216,7 @@ impl ExternalJwt {
     }
 
     /// `kept_as` is what the token is kept by once it was good, and the version of the keys it is good under.
-    fn verify(&self, text: &str, kept_as: (Fingerprint, u64), keys: &KeySet, now_ms: i64) -> Verdict {
+    fn verify(&self, text: &str, kept_as: (Name<'_>, u64), keys: &KeySet, now_ms: i64) -> Verdict {
         let (named, version) = kept_as;
         let expect = Expect {
             now_s: now_ms.div_euclid(1000),
@@ -253,7 +252,7 @@ impl ExternalJwt {
             user: None,
             session: None,
         };
-        self.seen.insert(named, Arc::new(seen));
+        self.seen.insert(named, seen);
         Ok(auth)
     }
 

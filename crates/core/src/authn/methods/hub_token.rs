@@ -18,12 +18,11 @@ use crate::authn::algorithm::{algorithm_of, header_of, wrong_algorithm};
 use crate::authn::{Answer, Authenticator, Outcome, Presented};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
-use crate::memory::fingerprint::Fingerprint;
 use crate::principal::AuthContext;
 use crate::tokens::Keys;
 use crate::tokens::hub::{HUB_TOKEN, Kept, Read};
 use crate::tokens::profile::{Wanted, verify_own};
-use crate::tokens::seen::{Seen, SeenTokens};
+use crate::tokens::seen::{Name, Seen, SeenTokens};
 
 struct HubTokens {
     engine: Engine,
@@ -77,7 +76,7 @@ impl Authenticator for HubTokens {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let named = self.engine.fingerprint(text);
+        let named = Name::of(text, &self.engine);
         match self.seen.get(&self.engine, named, now_ms) {
             Err(error) => return Answer::Now(Outcome::Rejected(worded(error))),
             Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
@@ -105,7 +104,7 @@ impl Authenticator for HubTokens {
 impl HubTokens {
     async fn establish(
         &self,
-        named: Fingerprint,
+        named: Name<'_>,
         keys: u64,
         verified: Verified,
         now_ms: i64,
@@ -115,7 +114,7 @@ impl HubTokens {
         let Kept { auth, user, session } = read.establish(&self.engine, now_ms).await?;
         let expires_at_ms = auth.expires_at_s.map(|exp| exp.saturating_mul(1000));
         let seen = Seen { auth: Arc::clone(&auth), expires_at_ms, handles, beside, keys, user, session };
-        self.seen.insert(named, Arc::new(seen));
+        self.seen.insert(named, seen);
         Ok(auth)
     }
 }

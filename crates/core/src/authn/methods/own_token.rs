@@ -14,12 +14,11 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
 use crate::identity::model::User;
-use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Handles;
 use crate::principal::{AuthContext, Principal};
 use crate::tokens::Keys;
 use crate::tokens::profile::{Wanted, verify_own};
-use crate::tokens::seen::{Seen, SeenTokens, enabled, usable};
+use crate::tokens::seen::{Name, Seen, SeenTokens, enabled, usable};
 
 /// `typ` of our access tokens (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
@@ -73,7 +72,7 @@ impl Authenticator for OwnToken {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let named = self.engine.fingerprint(text);
+        let named = Name::of(text, &self.engine);
         match self.seen.get(&self.engine, named, now_ms) {
             Err(error) => return Answer::Now(Outcome::Rejected(error)),
             Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
@@ -94,7 +93,7 @@ impl Authenticator for OwnToken {
 
     fn recall(&self, presented: &Presented<'_>, now_ms: i64) -> Recall {
         let Some(text) = presented.bearer() else { return Recall::NotMine };
-        match self.seen.get(&self.engine, self.engine.fingerprint(text), now_ms) {
+        match self.seen.get(&self.engine, Name::of(text, &self.engine), now_ms) {
             Ok(Some(seen)) => Recall::Known(Arc::clone(&seen.auth)),
             Ok(None) | Err(_) => Recall::Ask,
         }
@@ -115,7 +114,7 @@ fn outcome_of(error: TokenError) -> Outcome {
 impl OwnToken {
     async fn establish(
         &self,
-        named: Fingerprint,
+        named: Name<'_>,
         keys: u64,
         verified: Verified,
         now_ms: i64,
@@ -159,7 +158,7 @@ impl OwnToken {
         let beside = Vec::new();
         let seen =
             Seen { auth: Arc::clone(&auth), expires_at_ms, handles, beside, keys, user: stamp, session };
-        self.seen.insert(named, Arc::new(seen));
+        self.seen.insert(named, seen);
         Ok(auth)
     }
 }
