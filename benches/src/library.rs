@@ -161,7 +161,7 @@ fn measured(report: &mut Report) -> Result<(), String> {
             ("CPU of a request", ours_us, "µs", Wanted::Shown),
             ("CPU of the bare route", bare_us, "µs", Wanted::Shown),
             ("requests per CPU second × the same route bare", cpu_ratio, "×", wanted),
-            ("requests a second × the same route bare", rate_ratio, "×", Wanted::Shown),
+            ("requests a second × the same route bare", rate_ratio, "×", wanted),
         ] {
             report.figure(&format!("library, {name}: {what}"), value, unit, wanted);
         }
