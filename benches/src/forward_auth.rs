@@ -111,7 +111,8 @@ pub(crate) fn round(pid: u32, address: &str, request: &[u8]) -> Result<[f64; 2],
     });
     let done = f64::from(all?.iter().sum::<u32>());
     let took_s = (wall() - begun).as_secs_f64();
-    let spent = used()?.into_iter().map(|(thread, ns)| ns - before.get(&thread).copied().unwrap_or(0));
+    let spent =
+        used()?.into_iter().map(|(thread, ns)| ns.saturating_sub(before.get(&thread).copied().unwrap_or(0)));
     Ok([spent.sum::<u64>() as f64 / done / 1e3, done / took_s])
 }
 

@@ -36,7 +36,7 @@ pub struct Seen {
 /// of them. What was signed is kept and compared as it stands, several times as quickly as it could be hashed.
 pub struct SeenTokens(ByFingerprint<Arc<Kept>>);
 
-/// Most bytes of what was signed that are kept; longer tokens are known by the fingerprint of the whole.
+/// Most bytes of what was signed that are kept, 32 MiB of [`TOKENS`] at worst; longer tokens are known by the fingerprint of the whole.
 const MAX_SIGNED_BYTES: usize = 2 << 10;
 
 /// A token, by what it is kept under.
@@ -51,7 +51,7 @@ impl<'t> Name<'t> {
     /// The name of a token (RFC 7515 §7.1), or of any other text, by all of it.
     pub fn of(token: &'t str, engine: &Engine) -> Self {
         match token.rsplit_once('.') {
-            Some((signed, signature)) if signed.len() <= MAX_SIGNED_BYTES => {
+            Some((signed, signature)) if (1..=MAX_SIGNED_BYTES).contains(&signed.len()) => {
                 Self { fingerprint: engine.fingerprint(signature), signed }
             }
             _ => Self { fingerprint: engine.fingerprint(token), signed: "" },
