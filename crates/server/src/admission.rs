@@ -79,7 +79,6 @@ impl Asking<'_> {
 }
 
 /// A caller who was let in.
-#[derive(Clone)]
 pub struct Admitted {
     /// Who it is.
     pub who: Identified,

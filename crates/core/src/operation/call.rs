@@ -26,7 +26,6 @@ use crate::workspaces::{Member, Permission};
 use std::net::IpAddr;
 
 /// Who was found to send a request: whom a [`Call`] is of, as long as nothing is asked for.
-#[derive(Clone)]
 pub struct Identified {
     /// Who a request is from.
     pub auth: Arc<AuthContext>,
