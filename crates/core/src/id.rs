@@ -14,6 +14,7 @@ use uuid::Builder;
 
 use self::inline::Inline;
 use crate::clock::Clock;
+use crate::memory::by_thread::ByThread;
 use crate::random::{Random, bytes};
 
 /// Longest id accepted from outside, in bytes. Anything longer names nothing.
@@ -131,27 +132,33 @@ ids! {
     NodeId(Arc<str>) = unique("nod");
 }
 
-/// Ids for the requests of one process: random where it begins, counted from there (RFC 9562 §6.2, method 2). Nobody keeps a secret by
-/// them, and asking the machine for randomness costs more than all else that a request needs.
+/// Ids for the requests of one process: random where it begins, counted from there (RFC 9562 §6.2, method 2), by each thread on a stretch of
+/// its own. Nobody keeps a secret by them, and asking the machine for randomness costs more than all else that a request needs.
 pub struct RequestIds {
-    begins: [u8; 10],
-    made: AtomicU64,
+    begins: [u8; 2],
+    made: ByThread<AtomicU64>,
 }
+
+/// How far the stretches of two threads begin from each other: what the golden ratio leaves of all there are, so that however many of them
+/// are as far apart as they can be.
+const STRETCH: u64 = 0x9E37_79B9_7F4A_7C15 >> 2;
 
 impl RequestIds {
     /// Begins somewhere.
     #[must_use]
     pub fn new(random: &dyn Random) -> Self {
-        Self { begins: bytes(random), made: AtomicU64::new(0) }
+        let [first, second, tail @ ..] = bytes::<10>(random);
+        let begins = u64::from_be_bytes(tail);
+        let stretch = |before: usize| begins.wrapping_add(STRETCH.wrapping_mul(before as u64));
+        Self { begins: [first, second], made: ByThread::of(|before| AtomicU64::new(stretch(before))) }
     }
 
-    /// The next one, of a request that came at this moment. Those of one millisecond sort in the order in which they were made.
+    /// The next one, of a request that came at this moment. Those of one millisecond sort in the order in which a thread made them.
     #[must_use]
     pub fn next(&self, at_ms: i64) -> RequestId {
-        let mut more = self.begins;
-        let mut tail = [0; 8];
-        tail.copy_from_slice(&more[2..]);
-        let counted = u64::from_be_bytes(tail).wrapping_add(self.made.fetch_add(1, Ordering::Relaxed));
+        let counted = self.made.here().fetch_add(1, Ordering::Relaxed);
+        let mut more = [0; 10];
+        more[..2].copy_from_slice(&self.begins);
         // The two highest bits are the UUID's own.
         more[2..].copy_from_slice(&(counted & (u64::MAX >> 2)).to_be_bytes());
         RequestId(Inline::of(spelled("req", millis(at_ms), &more)))
@@ -186,6 +193,8 @@ impl UserId {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::clock::ManualClock;
     use crate::random::SeededRandom;
@@ -226,6 +235,18 @@ mod tests {
         assert!(made[999] < ids.next(at_ms + 1));
         let other = RequestIds::new(&SeededRandom::new(2));
         assert_ne!(other.next(at_ms), made[0], "another process");
+    }
+
+    #[test]
+    fn ids_of_requests_are_told_apart_whatever_thread_made_them() {
+        let ids = RequestIds::new(&SeededRandom::new(1));
+        let made = || (0..1_000).map(|_| ids.next(1_700_000_000_000)).collect::<Vec<_>>();
+        let made: HashSet<RequestId> = std::thread::scope(|scope| {
+            // More of them than there are seats on a small machine.
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(made)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().expect("it ends")).collect()
+        });
+        assert_eq!(made.len(), 16 * 1_000);
     }
 
     #[test]

@@ -119,6 +119,14 @@ pub fn parse_authorization(header: &[u8]) -> Result<Authorization<'_>, HttpAuthE
     if good { Ok(Authorization { scheme, credential }) } else { Err(HttpAuthError::BadCredential) }
 }
 
+/// The credential of a `Bearer` header as nearly every client spells it, with its grammar unread. It is for looking up what was read as a
+/// whole before, byte for byte: what is found so had that grammar, and what is not is for [`parse_authorization`].
+#[must_use]
+pub fn unread_bearer(header: &[u8]) -> Option<&str> {
+    let credential = header.strip_prefix(b"Bearer ").filter(|_| header.len() <= MAX_HEADER_BYTES)?;
+    std::str::from_utf8(credential).ok()
+}
+
 /// A user name and password. Neither is shown by `Debug`.
 #[derive(Clone)]
 pub struct Basic {

@@ -67,14 +67,20 @@ pub struct Arrival {
 pub struct Asking<'r> {
     asks: Asks<'r>,
     method: &'r Method,
-    arrival: &'r Arrival,
+    arrival: Arrival,
 }
 
 impl Asking<'_> {
     /// Where it came from.
     #[must_use]
-    pub fn origin(&self) -> Origin {
-        self.asks.origin(&self.arrival.id)
+    pub fn into_origin(self) -> Origin {
+        self.asks.origin(self.arrival.id)
+    }
+
+    /// The request as it had just come, to be asked about once more.
+    #[must_use]
+    pub fn into_arrival(self) -> Arrival {
+        self.arrival
     }
 }
 
@@ -126,7 +132,7 @@ impl Admission {
     pub fn asking<'r>(
         &self,
         (method, uri, headers): (&'r Method, &'r Uri, &'r HeaderMap),
-        arrival: &'r Arrival,
+        arrival: Arrival,
     ) -> Asking<'r> {
         let query = uri.query().unwrap_or_default();
         let asks = Asks {
@@ -159,7 +165,7 @@ impl Admission {
     /// # Errors
     /// As there, but the chain's.
     pub fn known(&self, asking: &Asking<'_>) -> Result<Option<Admitted>> {
-        let Arrival { id, at_ms, .. } = asking.arrival;
+        let Arrival { id, at_ms, .. } = &asking.arrival;
         match known(self.surroundings(), &asking.asks, (id, *at_ms))? {
             Some((who, explicit)) => self.admit(who, explicit, asking).map(Some),
             None => Ok(None),
@@ -181,7 +187,7 @@ impl Admission {
         let explicit = explicit && !who.auth.is_anonymous();
         let brought = Brought { method: asking.method, headers: asking.asks.headers, explicit };
         if !browser::passes(&brought) {
-            let call = self.call(&who, asking.origin());
+            let call = self.call(&who, asking.asks.origin(asking.arrival.id.clone()));
             browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
         }
         Ok(Admitted { who, explicit })

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicI64;
 use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 
-use super::fingerprint::ByFingerprint;
 use super::generations::Stamp;
+use super::hot::{Hot, Twin};
 use super::revocations::Key;
 use crate::id::{SessionId, UserId};
 use crate::identity::model::{ApiKey, Session, User};
@@ -46,7 +46,7 @@ pub struct ApiKeyCopy {
     /// Its owner, as revocations name it.
     pub principal: Key,
     /// The newest use that the store was told of.
-    pub noted_at_ms: AtomicI64,
+    pub noted_at_ms: Arc<AtomicI64>,
     /// Who calls with it, once that was worked out.
     pub caller: ArcSwapOption<KeyCaller>,
 }
@@ -59,6 +59,21 @@ pub struct KeyCaller {
     pub owner: Stamp,
 }
 
+impl Twin for Arc<ApiKeyCopy> {
+    fn twin(&self) -> Self {
+        let caller = self.caller.load().as_deref().map(|KeyCaller { auth, owner }| {
+            Arc::new(KeyCaller { auth: Arc::new(AuthContext::clone(auth)), owner: *owner })
+        });
+        Self::new(ApiKeyCopy {
+            key: self.key.clone(),
+            stamp: self.stamp,
+            principal: self.principal,
+            noted_at_ms: Arc::clone(&self.noted_at_ms),
+            caller: ArcSwapOption::new(caller),
+        })
+    }
+}
+
 /// The copies.
 pub struct Caches {
     /// By id.
@@ -66,18 +81,14 @@ pub struct Caches {
     /// By id.
     pub sessions: Cache<SessionId, Arc<SessionCopy>>,
     /// By what names them in this process.
-    pub api_keys: ByFingerprint<Arc<ApiKeyCopy>>,
+    pub api_keys: Hot<Arc<ApiKeyCopy>>,
 }
 
 impl Caches {
     /// Empty caches.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            users: Cache::new(USERS),
-            sessions: Cache::new(SESSIONS),
-            api_keys: ByFingerprint::of_most(API_KEYS),
-        }
+        Self { users: Cache::new(USERS), sessions: Cache::new(SESSIONS), api_keys: Hot::of_most(API_KEYS) }
     }
 }
 

@@ -17,6 +17,14 @@ use crate::random::{Random, bytes};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u128);
 
+impl Fingerprint {
+    /// Where it belongs among so many places, by the half of it that the table's hash does not take.
+    #[must_use]
+    pub fn place(self, of: usize) -> usize {
+        (self.0 >> 64) as usize % of
+    }
+}
+
 impl Hash for Fingerprint {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // One half of what is random already.

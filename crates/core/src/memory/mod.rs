@@ -6,10 +6,12 @@
 //! Everything here is a copy. A copy is used only while its [`generations::Stamp`] is current; whoever changes the
 //! original announces it in the same transaction, and the feed moves the generation on in every process.
 
+pub mod by_thread;
 pub mod caches;
 pub mod feed;
 pub mod fingerprint;
 pub mod generations;
+pub mod hot;
 pub mod revocations;
 
 use std::sync::atomic::{AtomicU64, Ordering};

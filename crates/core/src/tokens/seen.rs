@@ -3,18 +3,22 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use memchr::memrchr;
+
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::identity::model::User;
 use crate::memory::caches::{SessionCopy, UserCopy};
-use crate::memory::fingerprint::{ByFingerprint, Fingerprint};
+use crate::memory::fingerprint::Fingerprint;
 use crate::memory::generations::Stamp;
+use crate::memory::hot::{Hot, Twin};
 use crate::memory::revocations::Handles;
 use crate::principal::AuthContext;
 
 const TOKENS: usize = 16_384;
 
 /// A token whose signature and fixed claims held.
+#[derive(Clone)]
 pub struct Seen {
     /// Who it is from.
     pub auth: Arc<AuthContext>,
@@ -34,7 +38,7 @@ pub struct Seen {
 
 /// Tokens by the fingerprint of their signature, which is all that is secret about them; a cache of secrets must not be searchable by parts
 /// of them. What was signed is kept and compared as it stands, several times as quickly as it could be hashed.
-pub struct SeenTokens(ByFingerprint<Arc<Kept>>);
+pub struct SeenTokens(Hot<Arc<Kept>>);
 
 /// Most bytes of what was signed that are kept, 32 MiB of [`TOKENS`] at worst; longer tokens are known by the fingerprint of the whole.
 const MAX_SIGNED_BYTES: usize = 2 << 10;
@@ -50,7 +54,7 @@ pub struct Name<'t> {
 impl<'t> Name<'t> {
     /// The name of a token (RFC 7515 §7.1), or of any other text, by all of it.
     pub fn of(token: &'t str, engine: &Engine) -> Self {
-        match token.rsplit_once('.') {
+        match memrchr(b'.', token.as_bytes()).map(|dot| (&token[..dot], &token[dot + 1..])) {
             Some((signed, signature)) if (1..=MAX_SIGNED_BYTES).contains(&signed.len()) => {
                 Self { fingerprint: engine.fingerprint(signature), signed }
             }
@@ -65,6 +69,13 @@ pub struct Kept {
     seen: Seen,
 }
 
+impl Twin for Arc<Kept> {
+    fn twin(&self) -> Self {
+        let auth = Arc::new(AuthContext::clone(&self.seen.auth));
+        Self::new(Kept { signed: self.signed.clone(), seen: Seen { auth, ..self.seen.clone() } })
+    }
+}
+
 impl Deref for Kept {
     type Target = Seen;
 
@@ -77,7 +88,7 @@ impl SeenTokens {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(ByFingerprint::of_most(TOKENS))
+        Self(Hot::of_most(TOKENS))
     }
 
     /// Keeps a token.

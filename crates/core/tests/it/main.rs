@@ -7,6 +7,7 @@ mod audit;
 mod crons;
 mod events;
 mod flows;
+mod hot;
 mod house;
 mod hub_tokens;
 mod identity;

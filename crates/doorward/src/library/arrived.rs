@@ -1,6 +1,6 @@
 //! A request under the layer: who sent it, and the leave that its handler was given.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use axum_core::response::{IntoResponse, Response};
 use doorward_core::authz::catalogue::ActionDef;
@@ -13,30 +13,36 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 
 use super::error::{Refused, from_bytes};
-use super::layer::Terms;
+use super::layer::TermsHere;
 
 /// What the layer leaves with a request for its extractors.
 pub(super) struct Arrived {
-    terms: Arc<Terms>,
+    terms: TermsHere,
     admitted: Admitted,
     origin: Origin,
     /// Made when it is asked for: most handlers want to know no more than that somebody was let in.
-    call: OnceLock<Call>,
-    open: Mutex<Open>,
-    /// What extractors asked leave for so far.
-    counted: Mutex<Vec<&'static ActionDef>>,
+    call: OnceLock<Box<Call>>,
+    leave: Mutex<Leave>,
 }
 
-/// Leave that extractors were given and whose line waits for the answer.
-enum Open {
-    Answering(Vec<Grant>),
-    Answered,
+/// What extractors asked leave for.
+#[derive(Default)]
+struct Leave {
+    answered: bool,
+    /// Absent until one asks.
+    asked: Option<Box<Asked>>,
+}
+
+#[derive(Default)]
+struct Asked {
+    counted: Vec<&'static ActionDef>,
+    /// What was given and used, and whose line waits for the answer.
+    used: Vec<Grant>,
 }
 
 impl Arrived {
-    pub(super) fn new(terms: Arc<Terms>, admitted: Admitted, origin: Origin) -> Self {
-        let (open, counted) = (Mutex::new(Open::Answering(Vec::new())), Mutex::default());
-        Self { terms, admitted, origin, call: OnceLock::new(), open, counted }
+    pub(super) fn new(terms: TermsHere, admitted: Admitted, origin: Origin) -> Self {
+        Self { terms, admitted, origin, call: OnceLock::new(), leave: Mutex::default() }
     }
 
     pub(super) fn admission(&self) -> &Admission {
@@ -53,7 +59,7 @@ impl Arrived {
 
     /// As [`Arrived::call`], for whoever keeps it: nearly always nobody else asks.
     pub(super) fn own_call(&self) -> Call {
-        self.call.get().cloned().unwrap_or_else(|| self.made())
+        self.call.get().map_or_else(|| self.made(), |call| (**call).clone())
     }
 
     fn made(&self) -> Call {
@@ -61,14 +67,14 @@ impl Arrived {
     }
 
     pub(super) fn call(&self) -> &Call {
-        self.call.get_or_init(|| self.made())
+        self.call.get_or_init(|| Box::new(self.made()))
     }
 
     /// Counts the request by the operator's limits, each of them once however many extractors ask for what it is about.
     pub(super) async fn count(&self, action: &'static ActionDef) -> Result<(), Failed> {
-        let earlier = self.counted.lock().clone();
+        let earlier = self.leave.lock().asked.as_ref().map_or_else(Vec::new, |asked| asked.counted.clone());
         self.admission().count(self.call(), action, &earlier).await?;
-        self.counted.lock().push(action);
+        self.leave.lock().asked.get_or_insert_default().counted.push(action);
         Ok(())
     }
 
@@ -80,22 +86,22 @@ impl Arrived {
     /// Takes leave that was used: its line in the audit log says how the request was answered. What is still used while the answer goes out
     /// was used well.
     pub(super) fn used(&self, grant: Grant) {
-        let mut open = self.open.lock();
-        match &mut *open {
-            Open::Answering(grants) => grants.push(grant),
-            Open::Answered => {
-                drop(open);
-                let _ = grant.close(Ok(()));
-            }
+        let mut leave = self.leave.lock();
+        if leave.answered {
+            drop(leave);
+            let _ = grant.close(Ok(()));
+        } else {
+            leave.asked.get_or_insert_default().used.push(grant);
         }
     }
 
     /// The answer on its way out: refusals of ours get the request's id and are logged, and the lines of what was done are written.
     pub(super) fn answered(&self, answer: &mut Response) {
         let refused = answer.extensions_mut().remove::<Refused>();
-        let grants = match std::mem::replace(&mut *self.open.lock(), Open::Answered) {
-            Open::Answering(grants) => grants,
-            Open::Answered => Vec::new(),
+        let grants = {
+            let mut leave = self.leave.lock();
+            leave.answered = true;
+            leave.asked.as_mut().map_or_else(Vec::new, |asked| std::mem::take(&mut asked.used))
         };
         if refused.is_some() || !grants.is_empty() {
             self.close(answer, refused.as_ref(), grants);
@@ -120,8 +126,7 @@ impl Arrived {
 
     fn stamp(&self, answer: &mut Response) {
         if let Ok(value) = HeaderValue::from_bytes(self.id().as_bytes()) {
-            // By value: a copy of a name that is no standard one costs more than the name.
-            answer.headers_mut().entry(const { HeaderName::from_static("x-request-id") }).or_insert(value);
+            named_unless_it_is(answer.headers_mut(), value);
         }
         for (name, value) in &self.auth().answer_headers {
             if let (Ok(name), Ok(value)) =
@@ -129,6 +134,20 @@ impl Arrived {
             {
                 answer.headers_mut().append(name, value);
             }
+        }
+    }
+}
+
+/// Names the request where the application does not do so itself. Nearly none does, and to look first would take half as long again.
+fn named_unless_it_is(headers: &mut HeaderMap, id: HeaderValue) {
+    // By value: a copy of a name that is no standard one costs more than the name.
+    const NAME: HeaderName = HeaderName::from_static("x-request-id");
+    if headers.append(NAME, id) {
+        let theirs = headers.get_all(NAME).iter().count() - 1;
+        let theirs: Vec<_> = headers.get_all(NAME).iter().take(theirs).cloned().collect();
+        headers.remove(NAME);
+        for value in theirs {
+            headers.append(NAME, value);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
+use doorward_core::memory::by_thread::{Apart, Shared};
 use doorward_core::operation::Origin;
 use doorward_server::{Admission, Admitted, Arrival};
 use futures_util::FutureExt as _;
@@ -33,8 +34,7 @@ type AddressOf = Arc<dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync>;
 /// `route_layer` they are not.
 #[derive(Clone)]
 pub struct Protect {
-    /// In one piece: it is copied with every request.
-    terms: Arc<Terms>,
+    terms: Arc<Shared<Terms>>,
 }
 
 /// What a layer demands, and who admits.
@@ -45,17 +45,27 @@ pub(super) struct Terms {
     address_of: Option<AddressOf>,
 }
 
+/// Terms as a thread has them.
+pub(super) type TermsHere = Arc<Apart<Terms>>;
+
 impl Protect {
     pub(super) fn new(admission: Arc<Admission>) -> Self {
-        Self { terms: Arc::new(Terms { admission, demands: true, address_of: None }) }
+        Self::of(&Terms { admission, demands: true, address_of: None })
+    }
+
+    fn of(terms: &Terms) -> Self {
+        Self { terms: Arc::new(Shared::new(terms)) }
+    }
+
+    fn terms(&self) -> Terms {
+        Terms::clone(self.terms.here())
     }
 
     /// Lets requests without a credential through: handlers see `Option<Principal>`, and extractors that need somebody answer 401 themselves.
     /// Bad credentials are refused all the same.
     #[must_use]
-    pub fn optional(mut self) -> Self {
-        Arc::make_mut(&mut self.terms).demands = false;
-        self
+    pub fn optional(self) -> Self {
+        Self::of(&Terms { demands: false, ..self.terms() })
     }
 
     /// Says where the address of the connection stands. Without it addresses are in no audit line, failures are counted together, no proxy
@@ -71,9 +81,8 @@ impl Protect {
     /// # }
     /// ```
     #[must_use]
-    pub fn address_of(mut self, of: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
-        Arc::make_mut(&mut self.terms).address_of = Some(Arc::new(of));
-        self
+    pub fn address_of(self, of: impl Fn(&Extensions) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        Self::of(&Terms { address_of: Some(Arc::new(of)), ..self.terms() })
     }
 }
 
@@ -81,7 +90,7 @@ impl<S> Layer<S> for Protect {
     type Service = Protected<S>;
 
     fn layer(&self, inner: S) -> Protected<S> {
-        Protected { inner, protect: self.clone() }
+        Protected { inner, terms: Copied::Not(Arc::clone(&self.terms)) }
     }
 }
 
@@ -89,7 +98,28 @@ impl<S> Layer<S> for Protect {
 #[derive(Clone)]
 pub struct Protected<S> {
     inner: S,
-    protect: Protect,
+    terms: Copied,
+}
+
+/// The terms of a service. A router copies it for every request, and copies are of the thread that makes them.
+enum Copied {
+    Not(Arc<Shared<Terms>>),
+    Here(TermsHere),
+}
+
+impl Copied {
+    fn terms(&self) -> &TermsHere {
+        match self {
+            Self::Not(terms) => terms.here(),
+            Self::Here(terms) => terms,
+        }
+    }
+}
+
+impl Clone for Copied {
+    fn clone(&self) -> Self {
+        Self::Here(Arc::clone(self.terms()))
+    }
 }
 
 impl<S, B> Service<Request<B>> for Protected<S>
@@ -108,20 +138,21 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let terms = &self.protect.terms;
+        let terms = self.terms.terms();
         let arrival =
             terms.admission.arrival(terms.address_of.as_ref().and_then(|of| of(request.extensions())));
         let head = (request.method(), request.uri(), request.headers());
-        let asking = terms.admission.asking(head, &arrival);
+        let asking = terms.admission.asking(head, arrival);
         // Most callers are known by a look-up. Whoever is not, such as a browser's session, may still be known without waiting; then, too, the
         // service that is ready is used where it stands, instead of a copy that waits.
         if let Some(found) = terms.admission.known(&asking).transpose() {
-            let origin = asking.origin();
+            let origin = asking.into_origin();
             return match left_with(&mut request, terms, found, origin) {
                 Ok(arrived) => Answering::inner(self.inner.call(request), arrived),
                 Err(refusal) => Answering { step: Step::Refused { refusal: Some(refusal) } },
             };
         }
+        let arrival = asking.into_arrival();
         let mut found_out = Box::pin(ask(Arc::clone(terms), request, arrival));
         match found_out.as_mut().now_or_never() {
             Some(Ok((request, arrived))) => Answering::inner(self.inner.call(request), arrived),
@@ -150,14 +181,14 @@ impl<F, E> Answering<F, E> {
 
 /// Who sends it, left with the request; or how it is refused.
 async fn ask<B>(
-    terms: Arc<Terms>,
+    terms: TermsHere,
     request: Request<B>,
     arrival: Arrival,
 ) -> Result<(Request<B>, Arc<Arrived>), Box<Response>> {
     // The body is nobody's to look at, and need not be for two at once.
     let (head, body) = request.into_parts();
-    let asking = terms.admission.asking((&head.method, &head.uri, &head.headers), &arrival);
-    let (found, origin) = (terms.admission.caller(&asking).await, asking.origin());
+    let asking = terms.admission.asking((&head.method, &head.uri, &head.headers), arrival);
+    let (found, origin) = (terms.admission.caller(&asking).await, asking.into_origin());
     let mut request = Request::from_parts(head, body);
     let arrived = left_with(&mut request, &terms, found, origin)?;
     Ok((request, arrived))
@@ -166,7 +197,7 @@ async fn ask<B>(
 /// Leaves whoever was found to send a request with it, for extractors; or how it is refused.
 fn left_with<B>(
     request: &mut Request<B>,
-    terms: &Arc<Terms>,
+    terms: &TermsHere,
     found: Result<Admitted, Failed>,
     origin: Origin,
 ) -> Result<Arc<Arrived>, Box<Response>> {

@@ -37,6 +37,30 @@ fn authorization_values_parse_or_are_refused_by_name() {
 }
 
 #[test]
+fn an_unread_credential_is_the_one_that_is_read_or_none_at_all() {
+    let huge = [b"Bearer ".to_vec(), vec![b'a'; MAX_HEADER_BYTES]].concat();
+    for (header, unread) in [
+        (&b"Bearer abc.def-_~+/="[..], Some("abc.def-_~+/=")),
+        (b"Bearer a b", Some("a b")),
+        (b"Bearer ", Some("")),
+        ("Bearer é".as_bytes(), Some("é")),
+        (b"Bearer \xe9", None),
+        (b"bearer x", None),
+        (b"Basic dTpw", None),
+        (b" Bearer x", None),
+        (b"Bearer", None),
+        (&huge, None),
+    ] {
+        let name = header.escape_ascii();
+        assert_eq!(unread_bearer(header), unread, "{name}");
+        // Whoever reads the whole of it finds the same, or refuses it.
+        if let (Some(unread), Ok(read)) = (unread, parse_authorization(header)) {
+            assert_eq!((read.scheme, read.credential), (Scheme::Bearer, unread), "{name}");
+        }
+    }
+}
+
+#[test]
 fn credentials_never_show_in_debug() {
     let shown = format!("{:?}", parse_authorization(b"Bearer topsecret").unwrap());
     assert!(!shown.contains("topsecret"), "{shown}");

@@ -13,7 +13,7 @@ use doorward_core::operation::{Call, Identified, Origin};
 use http::HeaderMap;
 
 use super::browser;
-use super::extract::{Heads, Seen, shown};
+use super::extract::{Heads, Reading, Seen, shown};
 use super::origin::Client;
 use super::sources::{Shown, Sources};
 use crate::surfaces::Surface;
@@ -52,9 +52,9 @@ pub(crate) struct Surroundings<'s> {
 /// # Errors
 /// What has two readings, and the chain's refusal.
 pub(crate) async fn caller(at: Surroundings<'_>, asks: &Asks<'_>, id: &RequestId) -> Result<(Call, bool)> {
-    let (seen, found) = (Seen(asks.headers), at.found(asks)?);
+    let (seen, found) = (Seen(asks.headers), at.found(asks, Reading::Whole)?);
     let presented = at.presented((&seen, found.as_ref()), asks);
-    let call = at.engine.authenticate(at.mount, asks.origin(id), &presented).await?;
+    let call = at.engine.authenticate(at.mount, asks.origin(id.clone()), &presented).await?;
     Ok((call, found.is_some_and(|found| !found.by_browser)))
 }
 
@@ -68,24 +68,24 @@ pub(crate) fn known(
     asks: &Asks<'_>,
     (id, now_ms): (&RequestId, i64),
 ) -> Result<Option<(Identified, bool)>> {
-    let (seen, found) = (Seen(asks.headers), at.found(asks)?);
+    let (seen, found) = (Seen(asks.headers), at.found(asks, Reading::ForMemory)?);
     let presented = at.presented((&seen, found.as_ref()), asks);
-    let known = at.engine.known(at.mount, || asks.origin(id), &presented, now_ms);
+    let known = at.engine.known(at.mount, || asks.origin(id.clone()), &presented, now_ms);
     Ok(known.map(|known| (known, found.is_some_and(|found| !found.by_browser))))
 }
 
 impl Asks<'_> {
     /// Where a request of this name came from.
-    pub(crate) fn origin(&self, id: &RequestId) -> Origin {
+    pub(crate) fn origin(&self, id: RequestId) -> Origin {
         let address = self.seen_from.map(|client| client.address);
-        Origin { request: id.clone(), address, user_agent: self.heads.user_agent() }
+        Origin { request: id, address, user_agent: self.heads.user_agent() }
     }
 }
 
 impl Surroundings<'_> {
-    fn found<'r>(&self, asks: &Asks<'r>) -> Result<Option<Shown<'r>>> {
+    fn found<'r>(&self, asks: &Asks<'r>, reading: Reading) -> Result<Option<Shown<'r>>> {
         let places = (self.surface, self.sources, asks.cookies);
-        shown((&asks.heads, asks.headers, Some(asks.line.query)), places, asks.token)
+        shown((&asks.heads, asks.headers, Some(asks.line.query)), places, asks.token, reading)
     }
 
     fn presented<'p>(

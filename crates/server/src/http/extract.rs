@@ -2,7 +2,7 @@
 
 use doorward_core::authn::{Headers, Offered, Place};
 use doorward_core::error::{Error, Result, codes};
-use doorward_protocols::http_auth::{HttpAuthError, Scheme, parse_authorization};
+use doorward_protocols::http_auth::{HttpAuthError, Scheme, parse_authorization, unread_bearer};
 use doorward_protocols::json::{self, JsonError, Limits};
 use http::header::AsHeaderName;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
@@ -75,6 +75,15 @@ pub(crate) fn user_agent(value: &HeaderValue) -> Option<String> {
     Some(text[..text.len().min(MAX_USER_AGENT_BYTES)].to_owned())
 }
 
+/// How a credential is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// By the grammar of its scheme.
+    Whole,
+    /// As far as memory needs it, which knows whole ones byte for byte. Whatever it does not know is to be read as a whole.
+    ForMemory,
+}
+
 /// What a request shows of who it is from: by the mount's places, or where it has none in particular, the one credential there is.
 ///
 /// # Errors
@@ -83,9 +92,10 @@ pub(crate) fn shown<'h>(
     (heads, headers, query): (&Heads<'h>, &'h HeaderMap, Option<&'h str>),
     (surface, sources, cookies): (&Surface, &Sources, bool),
     protocol_token: Option<&'h str>,
+    reading: Reading,
 ) -> Result<Option<Shown<'h>>> {
     if !sources.are_ordered() {
-        return Ok(offered((heads, headers), surface, protocol_token)?.map(Shown::from));
+        return Ok(offered((heads, headers), surface, protocol_token, reading)?.map(Shown::from));
     }
     let found = sources.find(headers, query, cookies)?;
     match (protocol_token, &found) {
@@ -105,9 +115,11 @@ fn offered<'h>(
     (heads, headers): (&Heads<'h>, &'h HeaderMap),
     surface: &Surface,
     protocol_token: Option<&'h str>,
+    reading: Reading,
 ) -> Result<Option<Offered<'h>>> {
     let key_headers = surface.key_headers;
-    let mut found = heads.authorization.once(&AUTHORIZATION)?.map(from_authorization).transpose()?;
+    let authorization = heads.authorization.once(&AUTHORIZATION)?;
+    let mut found = authorization.map(|value| from_authorization(value, reading)).transpose()?;
     if found.is_some() && surface.spare_keys {
         return Ok(found);
     }
@@ -137,7 +149,12 @@ fn two_credentials() -> Error {
     Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one.")
 }
 
-fn from_authorization(value: &HeaderValue) -> Result<Offered<'_>> {
+fn from_authorization(value: &HeaderValue, reading: Reading) -> Result<Offered<'_>> {
+    if reading == Reading::ForMemory
+        && let Some(text) = unread_bearer(value.as_bytes())
+    {
+        return Ok(Offered { place: Place::Bearer, text });
+    }
     match parse_authorization(value.as_bytes()) {
         Ok(parsed) => {
             let place = match parsed.scheme {

@@ -241,7 +241,7 @@ impl Engine {
         let mac = self.api_key_mac(text);
         let stamp = self.memory().generations.stamp(&mac);
         let Some(key) = self.store().api_key_by_mac(mac).await? else { return Ok(None) };
-        let noted_at_ms = key.last_used_at_ms.unwrap_or(i64::MIN / 2).into();
+        let noted_at_ms = Arc::new(key.last_used_at_ms.unwrap_or(i64::MIN / 2).into());
         let principal = Key::of_principal(&Principal::local(&key.owner).owner_key());
         let copy =
             Arc::new(ApiKeyCopy { key, stamp, principal, noted_at_ms, caller: ArcSwapOption::empty() });

@@ -273,3 +273,77 @@ async fn a_refusal_keeps_the_headers_that_the_application_put_on_it() {
     assert!(!answered.headers.contains_key("content-language"), "it spoke of another body");
     assert_eq!(answered.headers["content-type"], "application/problem+json");
 }
+
+#[tokio::test]
+async fn a_header_that_is_nearly_that_of_somebody_known_is_read_as_a_whole() {
+    let doorward = embedded().await;
+    let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let app = app(&doorward);
+    for _ in 0..5 {
+        assert_eq!(get(&app, "/me", &key).await.status, 200);
+    }
+    let long = format!("Bearer {key}{}", "a".repeat(20_000));
+    for (name, value, expected) in [
+        ("another spelling of the scheme", format!("bearer {key}"), (200, "")),
+        ("more spaces", format!("Bearer   {key}  "), (200, "")),
+        ("another scheme", format!("ApiKey {key}"), (200, "")),
+        ("two words", format!("Bearer {key} x"), (401, "token_invalid")),
+        ("a comma behind it", format!("Bearer {key},"), (401, "token_invalid")),
+        ("a scheme alone", "Bearer ".to_owned(), (401, "token_invalid")),
+        ("no ASCII", format!("Bearer {key}é"), (400, "bad_header")),
+        ("too long", long, (400, "bad_header")),
+    ] {
+        let request = Request::builder().uri("/me").header(AUTHORIZATION, value);
+        let answered = send(&app, request.body(Body::empty()).expect("a request")).await;
+        let expected = (expected.0, expected.1.to_owned());
+        assert_eq!(answered.is(), expected, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_on_all_threads_are_told_apart_and_so_are_their_requests() {
+    let doorward = embedded().await;
+    let mut people = Vec::new();
+    for name in ["ann", "bob", "eve"] {
+        people.push(with_key(&doorward, name, &["user"], &["*"]).await);
+    }
+    let app = app(&doorward);
+    let asking: Vec<_> = (0..60)
+        .map(|at| {
+            let ((user, key), app) = (people[at % 3].clone(), app.clone());
+            tokio::spawn(async move {
+                let mut ids = Vec::new();
+                for _ in 0..20 {
+                    let answered = get(&app, "/me", &key).await;
+                    assert_eq!(answered.body, format!("local|{user}"));
+                    ids.push(answered.headers["x-request-id"].clone());
+                }
+                ids
+            })
+        })
+        .collect();
+    let mut ids = std::collections::HashSet::new();
+    for one in asking {
+        ids.extend(one.await.expect("it ends"));
+    }
+    assert_eq!(ids.len(), 60 * 20);
+}
+
+#[tokio::test]
+async fn an_application_may_name_a_request_itself() {
+    use axum::response::AppendHeaders;
+
+    let doorward = embedded().await;
+    let (_, key) = with_key(&doorward, "ann", &["user"], &["*"]).await;
+    let app = Router::new()
+        .route("/once", on_get(async || (AppendHeaders([("x-request-id", "a")]), "ran")))
+        .route(
+            "/twice",
+            on_get(async || (AppendHeaders([("x-request-id", "a"), ("x-request-id", "b")]), "ran")),
+        )
+        .layer(doorward.layer());
+    for (path, expected) in [("/once", &["a"][..]), ("/twice", &["a", "b"])] {
+        let answered = get(&app, path, &key).await;
+        assert_eq!(answered.headers.get_all("x-request-id").iter().collect::<Vec<_>>(), expected, "{path}");
+    }
+}
