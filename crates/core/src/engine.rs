@@ -422,7 +422,7 @@ impl Engine {
     }
 
     /// What names a credential in this process's memory.
-    pub(crate) fn fingerprint(&self, credential: &str) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, credential: &[u8]) -> Fingerprint {
         self.0.fingerprints.of(credential)
     }
 

@@ -122,9 +122,8 @@ pub fn parse_authorization(header: &[u8]) -> Result<Authorization<'_>, HttpAuthE
 /// The credential of a `Bearer` header as nearly every client spells it, with its grammar unread. It is for looking up what was read as a
 /// whole before, byte for byte: what is found so had that grammar, and what is not is for [`parse_authorization`].
 #[must_use]
-pub fn unread_bearer(header: &[u8]) -> Option<&str> {
-    let credential = header.strip_prefix(b"Bearer ").filter(|_| header.len() <= MAX_HEADER_BYTES)?;
-    std::str::from_utf8(credential).ok()
+pub fn unread_bearer(header: &[u8]) -> Option<&[u8]> {
+    header.strip_prefix(b"Bearer ").filter(|_| header.len() <= MAX_HEADER_BYTES)
 }
 
 /// A user name and password. Neither is shown by `Debug`.

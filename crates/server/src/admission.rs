@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorward_core::authn::Line;
+use doorward_core::authn::{Glanced, Line};
 use doorward_core::authz::catalogue::ActionDef;
 use doorward_core::engine::Engine;
 use doorward_core::error::{Error, Result, codes};
@@ -20,14 +20,15 @@ use doorward_core::id::RequestId;
 use doorward_core::mount::Mount;
 use doorward_core::operation::{Call, Identified, Origin};
 use futures_util::FutureExt;
+use http::header::COOKIE;
 use http::{HeaderMap, Method, Response, Uri};
 use http_body_util::BodyExt;
 
 use crate::desk::{limited, log_error};
-use crate::http::asking::{Asks, Surroundings, caller, known};
+use crate::http::asking::{Asks, Surroundings, caller, origin};
 use crate::http::browser::{self, Brought};
 use crate::http::extract::Heads;
-use crate::http::origin::{Network, client};
+use crate::http::origin::{Client, Network, client};
 use crate::http::respond::{About, Problems, finish, refusal};
 use crate::http::sources::{Sources, TokenSource};
 use crate::rate_limit::Standings;
@@ -61,27 +62,6 @@ pub struct Arrival {
     pub id: RequestId,
     at_ms: i64,
     peer: Option<IpAddr>,
-}
-
-/// What is asked of who sends a request: its head, and how it came.
-pub struct Asking<'r> {
-    asks: Asks<'r>,
-    method: &'r Method,
-    arrival: Arrival,
-}
-
-impl Asking<'_> {
-    /// Where it came from.
-    #[must_use]
-    pub fn into_origin(self) -> Origin {
-        self.asks.origin(self.arrival.id)
-    }
-
-    /// The request as it had just come, to be asked about once more.
-    #[must_use]
-    pub fn into_arrival(self) -> Arrival {
-        self.arrival
-    }
 }
 
 /// A caller who was let in.
@@ -127,49 +107,71 @@ impl Admission {
         Arrival { id: self.engine.request_id_of(at_ms), at_ms, peer }
     }
 
-    /// What is to be asked of a request with this head.
-    #[must_use]
-    pub fn asking<'r>(
+    /// Who sends a request with this head, and from where. Nobody in particular is somebody here: whoever must be known is for the caller to
+    /// demand. Which requests change something is told by the method alone; [`Admission::changes`] is for when more is known.
+    ///
+    /// # Errors
+    /// The chain's refusal; `bad_header` for credentials with two readings; `cross_site` and `unsupported_media_type` for what another
+    /// site's page had a browser send.
+    pub async fn caller(
         &self,
-        (method, uri, headers): (&'r Method, &'r Uri, &'r HeaderMap),
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
         arrival: Arrival,
-    ) -> Asking<'r> {
+    ) -> (Result<Admitted>, Origin) {
         let query = uri.query().unwrap_or_default();
         let asks = Asks {
             headers,
             heads: Heads::of(headers),
             peer: arrival.peer,
-            seen_from: arrival.peer.map(|peer| client(peer, headers, &self.trusted_proxies)),
+            seen_from: self.seen_from(&arrival, headers),
             token: None,
             line: Line { method: method.as_str(), path: uri.path(), query, websocket: false },
             foreseen: None,
             cookies: true,
         };
-        Asking { asks, method, arrival }
+        let found = match caller(self.surroundings(), &asks, &arrival.id).await {
+            Ok((call, explicit)) => self.admit(&call, explicit, (method, headers)),
+            Err(refused) => Err(refused),
+        };
+        (found, asks.origin(arrival.id))
     }
 
-    /// Who sends a request. Nobody in particular is somebody here: whoever must be known is for the caller to demand. Which requests change
-    /// something is told by the method alone; [`Admission::changes`] is for when more is known.
+    /// As [`Admission::caller`], where a look-up in memory knows who it is and nothing else has to be looked at: without a future. The request
+    /// comes back for everybody else, about whom `caller` is to be asked; nothing was verified of them here, and nothing noted.
     ///
     /// # Errors
-    /// The chain's refusal; `bad_header` for credentials with two readings; `cross_site` and `unsupported_media_type` for what another
-    /// site's page had a browser send.
-    pub async fn caller(&self, asking: &Asking<'_>) -> Result<Admitted> {
-        let (call, explicit) = caller(self.surroundings(), &asking.asks, &asking.arrival.id).await?;
-        self.admit(call.into(), explicit, asking)
+    /// Nobody is refused here.
+    pub fn known(
+        &self,
+        (method, headers): (&Method, &HeaderMap),
+        arrival: Arrival,
+    ) -> std::result::Result<(Admitted, Origin), Arrival> {
+        let heads = Heads::of(headers);
+        let Some(who) = self.remembered((method, headers), &heads, &arrival) else { return Err(arrival) };
+        let explicit = !who.auth.is_anonymous();
+        let seen_from = self.seen_from(&arrival, headers);
+        Ok((Admitted { who, explicit }, origin(arrival.id, seen_from, &heads)))
     }
 
-    /// As [`Admission::caller`], where a look-up in memory knows who it is: without a future. `None` for everybody else, about whom `caller`
-    /// is to be asked; nothing was verified of them here, and nothing noted.
-    ///
-    /// # Errors
-    /// As there, but the chain's.
-    pub fn known(&self, asking: &Asking<'_>) -> Result<Option<Admitted>> {
-        let Arrival { id, at_ms, .. } = &asking.arrival;
-        match known(self.surroundings(), &asking.asks, (id, *at_ms))? {
-            Some((who, explicit)) => self.admit(who, explicit, asking).map(Some),
-            None => Ok(None),
+    fn remembered(
+        &self,
+        (method, headers): (&Method, &HeaderMap),
+        heads: &Heads<'_>,
+        arrival: &Arrival,
+    ) -> Option<Identified> {
+        // Places of the operator's own are read in their order.
+        let offered = if self.sources.are_ordered() { None } else { heads.plainly(headers, self.surface) }?;
+        let explicit = offered.is_some();
+        if !browser::passes(&Brought { method, headers, explicit }) {
+            return None;
         }
+        let cookie = self.cookies && headers.contains_key(COOKIE);
+        let from = || origin(arrival.id.clone(), self.seen_from(arrival, headers), heads);
+        self.engine.known(&self.mount, from, &Glanced { offered, cookie }, arrival.at_ms)
+    }
+
+    fn seen_from(&self, arrival: &Arrival, headers: &HeaderMap) -> Option<Client> {
+        arrival.peer.map(|peer| client(peer, headers, &self.trusted_proxies))
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
@@ -183,14 +185,16 @@ impl Admission {
     }
 
     /// As at a desk: a foreign page must not act by what a browser sends by itself.
-    fn admit(&self, who: Identified, explicit: bool, asking: &Asking<'_>) -> Result<Admitted> {
-        let explicit = explicit && !who.auth.is_anonymous();
-        let brought = Brought { method: asking.method, headers: asking.asks.headers, explicit };
-        if !browser::passes(&brought) {
-            let call = self.call(&who, asking.asks.origin(asking.arrival.id.clone()));
-            browser::check(&call, &brought, self.public_origin.as_deref(), |_| false)?;
-        }
-        Ok(Admitted { who, explicit })
+    fn admit(
+        &self,
+        call: &Call,
+        explicit: bool,
+        (method, headers): (&Method, &HeaderMap),
+    ) -> Result<Admitted> {
+        let explicit = explicit && !call.auth.is_anonymous();
+        let brought = Brought { method, headers, explicit };
+        browser::check(call, &brought, self.public_origin.as_deref(), |_| false)?;
+        Ok(Admitted { who: call.into(), explicit })
     }
 
     /// The call of somebody who was let in, from there.

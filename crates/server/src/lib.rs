@@ -31,7 +31,7 @@ mod table;
 mod telemetry;
 
 pub use crate::access::Access;
-pub use crate::admission::{Admission, AdmissionSettings, Admitted, Arrival, Asking, problem};
+pub use crate::admission::{Admission, AdmissionSettings, Admitted, Arrival, problem};
 pub use crate::gateway::UpstreamError;
 pub use crate::http::origin::{Network, NetworkError};
 pub use crate::http::sources::{TokenSource, TokenSourceError};

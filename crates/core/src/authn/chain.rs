@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorward_protocols::jose::claimed_issuer;
 
-use super::{Answer, Authenticator, Offered, Outcome, Place, Presented, Recall};
+use super::{Answer, Authenticator, Glanced, Offered, Outcome, Place, Presented, Recall};
 use crate::authz::roles::ANONYMOUS;
 use crate::error::{Error, Result, codes};
 use crate::principal::AuthContext;
@@ -29,15 +29,15 @@ impl Chain {
 
     /// Who this is at this moment, where memory knows it and lets them in by a look-up. All others are for [`Chain::authenticate`]: nothing
     /// was verified of them here, and nothing noted.
-    pub fn known(&self, presented: &Presented<'_>, now_ms: i64) -> Option<Arc<AuthContext>> {
+    pub fn known(&self, glanced: &Glanced<'_>, now_ms: i64) -> Option<Arc<AuthContext>> {
         for method in &self.methods {
-            match method.recall(presented, now_ms) {
+            match method.recall(glanced, now_ms) {
                 Recall::NotMine => {}
                 Recall::Known(auth) => return Some(auth),
                 Recall::Ask => return None,
             }
         }
-        presented.offered.is_none().then(|| Arc::clone(&self.nobody))
+        glanced.offered.is_none().then(|| Arc::clone(&self.nobody))
     }
 
     /// Who this is. Without a credential: nobody, who may sign up, log in and little else.
@@ -150,10 +150,12 @@ mod tests {
                 unreachable!("memory alone is asked")
             }
 
-            fn recall(&self, _: &Presented<'_>, _: i64) -> Recall {
+            fn recall(&self, _: &Glanced<'_>, _: i64) -> Recall {
                 (self.0)()
             }
         }
+        let glanced = Glanced { offered: Some((Place::Bearer, b"x")), cookie: false };
+        let nothing = Glanced { offered: None, cookie: false };
         let known: Says = || Recall::Known(Arc::new(AuthContext::system("test")));
         let not_mine: Says = || Recall::NotMine;
         let ask: Says = || Recall::Ask;
@@ -165,13 +167,13 @@ mod tests {
         ] {
             let methods = recalls.into_iter().map(|says| Arc::new(Recalls(says)) as Arc<dyn Authenticator>);
             let chain = Chain::new(methods.collect());
-            assert_eq!(chain.known(&offered(), 0).is_some(), is_known);
+            assert_eq!(chain.known(&glanced, 0).is_some(), is_known);
         }
         let chain = Chain::new(vec![Arc::new(Recalls(not_mine))]);
-        assert!(chain.known(&Presented::nothing(), 0).is_some_and(|auth| auth.is_anonymous()));
+        assert!(chain.known(&nothing, 0).is_some_and(|auth| auth.is_anonymous()));
         // A method that says nothing about its memory is asked.
         let (chain, fakes) = fakes([|| Outcome::NotPresent, || Outcome::NotPresent]);
-        assert!(chain.known(&Presented::nothing(), 0).is_none());
+        assert!(chain.known(&nothing, 0).is_none());
         assert_eq!(fakes[0].asked.load(Ordering::Relaxed), 0);
     }
 }

@@ -21,7 +21,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 pub use chain::Chain;
-pub use presented::{Headers, Line, NoHeaders, Offered, Place, Presented};
+pub use presented::{Glanced, Headers, Line, NoHeaders, Offered, Place, Presented};
 pub use remembered::LONGEST_MS;
 
 use crate::engine::Engine;
@@ -66,7 +66,7 @@ pub trait Authenticator: Send + Sync {
 
     /// What memory says, in a look-up, at this moment: nothing is verified, refused, noted or forgotten here, because whoever is not known is
     /// asked about by [`Authenticator::authenticate`] afterwards.
-    fn recall(&self, _: &Presented<'_>, _now_ms: i64) -> Recall {
+    fn recall(&self, _: &Glanced<'_>, _now_ms: i64) -> Recall {
         Recall::Ask
     }
 }

@@ -26,6 +26,15 @@ pub struct Offered<'r> {
     pub text: &'r str,
 }
 
+/// What memory goes by, which knows whole credentials byte for byte: nothing of it was read, so it is good for a look-up and for nothing else.
+#[derive(Clone, Copy)]
+pub struct Glanced<'r> {
+    /// The one credential that is offered, and where.
+    pub offered: Option<(Place, &'r [u8])>,
+    /// Whether a browser may have sent a session of ours instead.
+    pub cookie: bool,
+}
+
 /// Looks headers up by lower-case name.
 pub trait Headers: Send + Sync {
     /// The value of a header that occurs once and is ASCII.

@@ -3,25 +3,16 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::available_parallelism;
 
 /// Most seats there are; threads beyond them share.
 const MOST: usize = 64;
 
 /// On lines of memory of its own. Two of them are fetched at once, so it is two.
-#[derive(Debug, Clone, Default)]
 #[repr(align(128))]
-pub struct Apart<T>(T);
-
-impl<T> Deref for Apart<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
+struct Apart<T>(T);
 
 /// One of something for each thread, as far as there are seats: a thread finds the same one each time, and may find another's.
 pub struct ByThread<T>(Box<[Apart<T>]>);
@@ -37,28 +28,66 @@ impl<T> ByThread<T> {
     #[must_use]
     pub fn here(&self) -> &T {
         // There are a power of two: a division takes longer than all else here.
-        &self.0[seat() & (self.0.len() - 1)]
+        &self.0[seat() & (self.0.len() - 1)].0
     }
 }
 
 /// Something that is read only, whose copies are counted by the thread that makes them. As [`Arc`], for what is copied with every request.
-pub struct Shared<T>(ByThread<Arc<Apart<T>>>);
+pub struct Shared<T>(Box<[Arc<Seat<T>>]>);
+
+/// A copy. It is on lines of its own, and so is the count of who has it.
+#[repr(align(128))]
+pub struct Seat<T> {
+    value: T,
+    /// All of them, where whoever copies a copy finds its own.
+    all: OnceLock<Arc<[Weak<Self>]>>,
+}
 
 impl<T: Clone> Shared<T> {
     /// Takes it in, once for each seat.
     #[must_use]
     pub fn new(value: &T) -> Self {
-        Self(ByThread::of(|_| Arc::new(Apart(value.clone()))))
+        let seat = |_| Arc::new(Seat { value: value.clone(), all: OnceLock::new() });
+        let seats: Box<[_]> = (0..seats()).map(seat).collect();
+        let all: Arc<[_]> = seats.iter().map(Arc::downgrade).collect();
+        for seat in &seats {
+            // Nobody else has seen it yet.
+            let _ = seat.all.set(Arc::clone(&all));
+        }
+        Self(seats)
     }
 
-    /// This thread's, to be copied.
+    /// This thread's, as it stands there.
     #[must_use]
-    pub fn here(&self) -> &Arc<Apart<T>> {
-        self.0.here()
+    pub fn this(&self) -> &Arc<Seat<T>> {
+        &self.0[seat() & (self.0.len() - 1)]
+    }
+
+    /// A copy of this thread's.
+    #[must_use]
+    pub fn here(&self) -> Arc<Seat<T>> {
+        Arc::clone(self.this())
     }
 }
 
-/// Twice as many as cores, since not every thread has much to do: two that do should not meet.
+impl<T> Seat<T> {
+    /// A copy of this thread's, whoever made this one; of this one where nobody has all of them any more.
+    #[must_use]
+    pub fn here(self: &Arc<Self>) -> Arc<Self> {
+        let ours = self.all.get().and_then(|all| all[seat() & (all.len() - 1)].upgrade());
+        ours.unwrap_or_else(|| Arc::clone(self))
+    }
+}
+
+impl<T> Deref for Seat<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Some two for a core, a power of two of them: not every thread has much to do, and two that do should not meet.
 fn seats() -> usize {
     available_parallelism().map_or(1, |cores| (2 * cores.get()).next_power_of_two().min(MOST))
 }
@@ -80,13 +109,16 @@ fn seat() -> usize {
 mod tests {
     use super::*;
 
+    fn elsewhere<T: Send>(found: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| scope.spawn(found).join().expect("it ends"))
+    }
+
     #[test]
     fn a_thread_finds_its_own_again_and_another_thread_another() {
         let counts = ByThread::of(|_| AtomicUsize::new(0));
         let counted = || counts.here().fetch_add(1, Ordering::Relaxed);
-        let elsewhere = || std::thread::scope(|scope| scope.spawn(seat).join().expect("it ends"));
         assert_eq!((counted(), counted()), (0, 1));
-        let [first, second] = [elsewhere(), elsewhere()];
+        let [first, second] = [elsewhere(seat), elsewhere(seat)];
         assert!(first != second && first != seat() && seat() == seat());
     }
 
@@ -94,9 +126,19 @@ mod tests {
     fn a_copy_lives_as_long_as_somebody_has_it() {
         let inner = Arc::new(7);
         let shared = Shared::new(&inner);
-        let copy = Arc::clone(shared.here());
+        let copy = shared.here();
         drop(shared);
-        assert_eq!((***copy, Arc::strong_count(&inner)), (7, 2));
+        let copies = [copy.here(), elsewhere(|| copy.here())];
+        drop(copy);
+        assert_eq!((copies.map(|copy| ***copy), Arc::strong_count(&inner)), ([7, 7], 1), "all are gone");
+    }
+
+    #[test]
+    fn a_copy_is_of_the_thread_that_makes_it_whatever_it_was_copied_from() {
+        let shared = Shared::new(&7);
+        let there = elsewhere(|| shared.here());
+        assert!(Arc::ptr_eq(&there.here(), shared.this()));
+        assert!(elsewhere(|| Arc::ptr_eq(&there.here().here(), shared.this())));
     }
 
     #[test]
@@ -104,6 +146,6 @@ mod tests {
         let many = ByThread::of(|before| before);
         let at: Vec<_> = many.0.iter().map(|one| std::ptr::from_ref(one).addr()).collect();
         assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= 128));
-        assert!(many.0.iter().enumerate().all(|(at, one)| at == **one));
+        assert!(many.0.iter().enumerate().all(|(at, one)| at == one.0));
     }
 }

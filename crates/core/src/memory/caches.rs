@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
 
 use super::generations::Stamp;
@@ -37,40 +36,27 @@ pub struct SessionCopy {
     pub noted_at_ms: AtomicI64,
 }
 
-/// An API key as read under a stamp.
+/// An API key as read under a stamp, with who calls with it.
+#[derive(Clone)]
 pub struct ApiKeyCopy {
     /// The record.
     pub key: ApiKey,
     /// When it was current.
     pub stamp: Stamp,
+    /// When the copy of its owner was, that the caller was worked out from.
+    pub owner: Stamp,
     /// Its owner, as revocations name it.
     pub principal: Key,
-    /// The newest use that the store was told of.
+    /// The newest use that the store was told of: one for all twins, written once a minute.
     pub noted_at_ms: Arc<AtomicI64>,
-    /// Who calls with it, once that was worked out.
-    pub caller: ArcSwapOption<KeyCaller>,
-}
-
-/// Who calls with a key, as worked out from a copy of its owner.
-pub struct KeyCaller {
-    /// The caller.
+    /// Who calls with it.
     pub auth: Arc<AuthContext>,
-    /// When the owner's copy was current.
-    pub owner: Stamp,
 }
 
 impl Twin for Arc<ApiKeyCopy> {
     fn twin(&self) -> Self {
-        let caller = self.caller.load().as_deref().map(|KeyCaller { auth, owner }| {
-            Arc::new(KeyCaller { auth: Arc::new(AuthContext::clone(auth)), owner: *owner })
-        });
-        Self::new(ApiKeyCopy {
-            key: self.key.clone(),
-            stamp: self.stamp,
-            principal: self.principal,
-            noted_at_ms: Arc::clone(&self.noted_at_ms),
-            caller: ArcSwapOption::new(caller),
-        })
+        let auth = Arc::new(AuthContext::clone(&self.auth));
+        Self::new(ApiKeyCopy { auth, ..ApiKeyCopy::clone(self) })
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::Map;
 
 use super::{Grant, Origin, Permit};
 use crate::audit::{AuditEntry, Outcome};
-use crate::authn::Presented;
 use crate::authn::methods::session_cookie;
+use crate::authn::{Glanced, Presented};
 use crate::authz::catalogue::{Action, ActionDef};
 use crate::authz::custom::{Asked, Reached};
 use crate::authz::filter::Filter;
@@ -92,12 +92,12 @@ impl Engine {
         &self,
         mount: &Arc<Mount>,
         origin: impl FnOnce() -> Origin,
-        presented: &Presented<'_>,
+        glanced: &Glanced<'_>,
         now_ms: i64,
     ) -> Option<Identified> {
         self.feed().fresh(self.clock()).ok()?;
         let since = self.memory().revocations.moment();
-        let auth = mount.chain.known(presented, now_ms)?;
+        let auth = mount.chain.known(glanced, now_ms)?;
         let found = Identified { auth, since };
         self.tell_validated(&found.auth, || validated(&found.call(self, mount, origin())));
         Some(found)
@@ -171,9 +171,9 @@ fn validated(call: &Call) -> AuditEntry {
     call.entry("credential:verify", None, Outcome::Done, None)
 }
 
-impl From<Call> for Identified {
-    fn from(call: Call) -> Self {
-        Self { auth: call.auth, since: call.since }
+impl From<&Call> for Identified {
+    fn from(call: &Call) -> Self {
+        Self { auth: Arc::clone(&call.auth), since: call.since }
     }
 }
 

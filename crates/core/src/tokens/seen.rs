@@ -48,24 +48,24 @@ const MAX_SIGNED_BYTES: usize = 2 << 10;
 pub struct Name<'t> {
     fingerprint: Fingerprint,
     /// What the fingerprint does not cover.
-    signed: &'t str,
+    signed: &'t [u8],
 }
 
 impl<'t> Name<'t> {
     /// The name of a token (RFC 7515 §7.1), or of any other text, by all of it.
-    pub fn of(token: &'t str, engine: &Engine) -> Self {
-        match memrchr(b'.', token.as_bytes()).map(|dot| (&token[..dot], &token[dot + 1..])) {
+    pub fn of(token: &'t [u8], engine: &Engine) -> Self {
+        match memrchr(b'.', token).map(|dot| (&token[..dot], &token[dot + 1..])) {
             Some((signed, signature)) if (1..=MAX_SIGNED_BYTES).contains(&signed.len()) => {
                 Self { fingerprint: engine.fingerprint(signature), signed }
             }
-            _ => Self { fingerprint: engine.fingerprint(token), signed: "" },
+            _ => Self { fingerprint: engine.fingerprint(token), signed: b"" },
         }
     }
 }
 
 /// A token that is kept.
 pub struct Kept {
-    signed: Box<str>,
+    signed: Box<[u8]>,
     seen: Seen,
 }
 

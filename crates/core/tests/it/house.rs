@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use doorward_core::agents::runner::{self, Runner};
 use doorward_core::anomalies::Anomalies;
 use doorward_core::authn::methods::{Section, build};
-use doorward_core::authn::{Chain, NoHeaders, Offered, Place, Presented};
+use doorward_core::authn::{Chain, Glanced, NoHeaders, Offered, Place, Presented};
 use doorward_core::authz::{RoleDef, Roles, Target};
 use doorward_core::clock::ManualClock;
 use doorward_core::engine::{Parts, Settings};
@@ -159,7 +159,8 @@ impl House {
     pub(crate) async fn present_at(&self, address: &str, place: Place, text: &str) -> Result<Call> {
         let presented =
             Presented { offered: Some(Offered { place, text }), headers: &NoHeaders, ..Presented::nothing() };
-        let known = self.mount.chain.known(&presented, self.engine.now_ms());
+        let glanced = Glanced { offered: Some((place, text.as_bytes())), cookie: false };
+        let known = self.mount.chain.known(&glanced, self.engine.now_ms());
         let found = self.engine.authenticate(&self.mount, self.origin_at(address), &presented).await;
         if let Some(known) = known {
             let found = found.as_ref().expect("whom memory lets in is let in");
@@ -170,9 +171,8 @@ impl House {
 
     /// Whether a look-up in memory lets a Bearer credential in.
     pub(crate) fn knows(&self, text: &str) -> bool {
-        let offered = Some(Offered { place: Place::Bearer, text });
-        let presented = Presented { offered, headers: &NoHeaders, ..Presented::nothing() };
-        self.engine.known(&self.mount, || self.origin(), &presented, self.engine.now_ms()).is_some()
+        let glanced = Glanced { offered: Some((Place::Bearer, text.as_bytes())), cookie: false };
+        self.engine.known(&self.mount, || self.origin(), &glanced, self.engine.now_ms()).is_some()
     }
 
     /// A request with a Bearer credential.

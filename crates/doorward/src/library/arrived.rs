@@ -103,10 +103,11 @@ impl Arrived {
             leave.answered = true;
             leave.asked.as_mut().map_or_else(Vec::new, |asked| std::mem::take(&mut asked.used))
         };
-        if refused.is_some() || !grants.is_empty() {
+        let is_ours = refused.is_some();
+        if is_ours || !grants.is_empty() {
             self.close(answer, refused.as_ref(), grants);
         }
-        self.stamp(answer);
+        self.stamp(answer, is_ours);
     }
 
     fn close(&self, answer: &mut Response, refused: Option<&Refused>, grants: Vec<Grant>) {
@@ -124,8 +125,9 @@ impl Arrived {
         from_bytes(admission.answer(error, id)).into_response()
     }
 
-    fn stamp(&self, answer: &mut Response) {
-        if let Ok(value) = HeaderValue::from_bytes(self.id().as_bytes()) {
+    /// What we refuse names the request already.
+    fn stamp(&self, answer: &mut Response, is_ours: bool) {
+        if !is_ours && let Ok(value) = HeaderValue::from_bytes(self.id().as_bytes()) {
             named_unless_it_is(answer.headers_mut(), value);
         }
         for (name, value) in &self.auth().answer_headers {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use axum_core::response::{IntoResponse, Response};
 use doorward_core::error::{Error as Failed, codes};
-use doorward_core::memory::by_thread::{Apart, Shared};
+use doorward_core::memory::by_thread::{Seat, Shared};
 use doorward_core::operation::Origin;
 use doorward_server::{Admission, Admitted, Arrival};
 use futures_util::FutureExt as _;
@@ -46,7 +46,7 @@ pub(super) struct Terms {
 }
 
 /// Terms as a thread has them.
-pub(super) type TermsHere = Arc<Apart<Terms>>;
+pub(super) type TermsHere = Arc<Seat<Terms>>;
 
 impl Protect {
     pub(super) fn new(admission: Arc<Admission>) -> Self {
@@ -58,7 +58,7 @@ impl Protect {
     }
 
     fn terms(&self) -> Terms {
-        Terms::clone(self.terms.here())
+        Terms::clone(&self.terms.here())
     }
 
     /// Lets requests without a credential through: handlers see `Option<Principal>`, and extractors that need somebody answer 401 themselves.
@@ -101,7 +101,8 @@ pub struct Protected<S> {
     terms: Copied,
 }
 
-/// The terms of a service. A router copies it for every request, and copies are of the thread that makes them.
+/// The terms of a service. A router copies it for every request, and a server may copy the router for every connection; copies are of the
+/// thread that makes them.
 enum Copied {
     Not(Arc<Shared<Terms>>),
     Here(TermsHere),
@@ -110,7 +111,7 @@ enum Copied {
 impl Copied {
     fn terms(&self) -> &TermsHere {
         match self {
-            Self::Not(terms) => terms.here(),
+            Self::Not(terms) => terms.this(),
             Self::Here(terms) => terms,
         }
     }
@@ -118,7 +119,10 @@ impl Copied {
 
 impl Clone for Copied {
     fn clone(&self) -> Self {
-        Self::Here(Arc::clone(self.terms()))
+        Self::Here(match self {
+            Self::Not(terms) => terms.here(),
+            Self::Here(terms) => terms.here(),
+        })
     }
 }
 
@@ -141,18 +145,17 @@ where
         let terms = self.terms.terms();
         let arrival =
             terms.admission.arrival(terms.address_of.as_ref().and_then(|of| of(request.extensions())));
-        let head = (request.method(), request.uri(), request.headers());
-        let asking = terms.admission.asking(head, arrival);
         // Most callers are known by a look-up. Whoever is not, such as a browser's session, may still be known without waiting; then, too, the
         // service that is ready is used where it stands, instead of a copy that waits.
-        if let Some(found) = terms.admission.known(&asking).transpose() {
-            let origin = asking.into_origin();
-            return match left_with(&mut request, terms, found, origin) {
-                Ok(arrived) => Answering::inner(self.inner.call(request), arrived),
-                Err(refusal) => Answering { step: Step::Refused { refusal: Some(refusal) } },
-            };
-        }
-        let arrival = asking.into_arrival();
+        let arrival = match terms.admission.known((request.method(), request.headers()), arrival) {
+            Ok((admitted, origin)) => {
+                return match left_with(&mut request, terms, Ok(admitted), origin) {
+                    Ok(arrived) => Answering::inner(self.inner.call(request), arrived),
+                    Err(refusal) => Answering { step: Step::Refused { refusal: Some(refusal) } },
+                };
+            }
+            Err(arrival) => arrival,
+        };
         let mut found_out = Box::pin(ask(Arc::clone(terms), request, arrival));
         match found_out.as_mut().now_or_never() {
             Some(Ok((request, arrived))) => Answering::inner(self.inner.call(request), arrived),
@@ -187,8 +190,7 @@ async fn ask<B>(
 ) -> Result<(Request<B>, Arc<Arrived>), Box<Response>> {
     // The body is nobody's to look at, and need not be for two at once.
     let (head, body) = request.into_parts();
-    let asking = terms.admission.asking((&head.method, &head.uri, &head.headers), arrival);
-    let (found, origin) = (terms.admission.caller(&asking).await, asking.into_origin());
+    let (found, origin) = terms.admission.caller((&head.method, &head.uri, &head.headers), arrival).await;
     let mut request = Request::from_parts(head, body);
     let arrived = left_with(&mut request, &terms, found, origin)?;
     Ok((request, arrived))

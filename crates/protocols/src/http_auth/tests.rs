@@ -40,11 +40,11 @@ fn authorization_values_parse_or_are_refused_by_name() {
 fn an_unread_credential_is_the_one_that_is_read_or_none_at_all() {
     let huge = [b"Bearer ".to_vec(), vec![b'a'; MAX_HEADER_BYTES]].concat();
     for (header, unread) in [
-        (&b"Bearer abc.def-_~+/="[..], Some("abc.def-_~+/=")),
-        (b"Bearer a b", Some("a b")),
-        (b"Bearer ", Some("")),
-        ("Bearer é".as_bytes(), Some("é")),
-        (b"Bearer \xe9", None),
+        (&b"Bearer abc.def-_~+/="[..], Some(&b"abc.def-_~+/="[..])),
+        (b"Bearer a b", Some(b"a b")),
+        (b"Bearer ", Some(b"")),
+        (b"Bearer  x ", Some(b" x ")),
+        (b"Bearer \xe9", Some(b"\xe9")),
         (b"bearer x", None),
         (b"Basic dTpw", None),
         (b" Bearer x", None),
@@ -53,9 +53,9 @@ fn an_unread_credential_is_the_one_that_is_read_or_none_at_all() {
     ] {
         let name = header.escape_ascii();
         assert_eq!(unread_bearer(header), unread, "{name}");
-        // Whoever reads the whole of it finds the same, or refuses it.
-        if let (Some(unread), Ok(read)) = (unread, parse_authorization(header)) {
-            assert_eq!((read.scheme, read.credential), (Scheme::Bearer, unread), "{name}");
+        // Whoever reads the whole of it finds the same, or refuses it; spaces about it are no part of any credential.
+        if let (Some(unread), Ok(read)) = (unread.map(<[u8]>::trim_ascii), parse_authorization(header)) {
+            assert_eq!((read.scheme, read.credential.as_bytes()), (Scheme::Bearer, unread), "{name}");
         }
     }
 }

@@ -9,11 +9,11 @@ use doorward_core::engine::Engine;
 use doorward_core::error::Result;
 use doorward_core::id::RequestId;
 use doorward_core::mount::Mount;
-use doorward_core::operation::{Call, Identified, Origin};
+use doorward_core::operation::{Call, Origin};
 use http::HeaderMap;
 
 use super::browser;
-use super::extract::{Heads, Reading, Seen, shown};
+use super::extract::{Heads, Seen, shown};
 use super::origin::Client;
 use super::sources::{Shown, Sources};
 use crate::surfaces::Surface;
@@ -52,40 +52,29 @@ pub(crate) struct Surroundings<'s> {
 /// # Errors
 /// What has two readings, and the chain's refusal.
 pub(crate) async fn caller(at: Surroundings<'_>, asks: &Asks<'_>, id: &RequestId) -> Result<(Call, bool)> {
-    let (seen, found) = (Seen(asks.headers), at.found(asks, Reading::Whole)?);
+    let (seen, found) = (Seen(asks.headers), at.found(asks)?);
     let presented = at.presented((&seen, found.as_ref()), asks);
     let call = at.engine.authenticate(at.mount, asks.origin(id.clone()), &presented).await?;
     Ok((call, found.is_some_and(|found| !found.by_browser)))
 }
 
-/// As [`caller`], where a look-up in memory knows who it is at this moment and lets them in. All others are to be asked about: nothing was
-/// verified of them here, and nothing noted.
-///
-/// # Errors
-/// What has two readings.
-pub(crate) fn known(
-    at: Surroundings<'_>,
-    asks: &Asks<'_>,
-    (id, now_ms): (&RequestId, i64),
-) -> Result<Option<(Identified, bool)>> {
-    let (seen, found) = (Seen(asks.headers), at.found(asks, Reading::ForMemory)?);
-    let presented = at.presented((&seen, found.as_ref()), asks);
-    let known = at.engine.known(at.mount, || asks.origin(id.clone()), &presented, now_ms);
-    Ok(known.map(|known| (known, found.is_some_and(|found| !found.by_browser))))
+/// Where a request of this name came from.
+pub(crate) fn origin(id: RequestId, seen_from: Option<Client>, heads: &Heads<'_>) -> Origin {
+    let address = seen_from.map(|client| client.address);
+    Origin { request: id, address, user_agent: heads.user_agent() }
 }
 
 impl Asks<'_> {
     /// Where a request of this name came from.
     pub(crate) fn origin(&self, id: RequestId) -> Origin {
-        let address = self.seen_from.map(|client| client.address);
-        Origin { request: id, address, user_agent: self.heads.user_agent() }
+        origin(id, self.seen_from, &self.heads)
     }
 }
 
 impl Surroundings<'_> {
-    fn found<'r>(&self, asks: &Asks<'r>, reading: Reading) -> Result<Option<Shown<'r>>> {
+    fn found<'r>(&self, asks: &Asks<'r>) -> Result<Option<Shown<'r>>> {
         let places = (self.surface, self.sources, asks.cookies);
-        shown((&asks.heads, asks.headers, Some(asks.line.query)), places, asks.token, reading)
+        shown((&asks.heads, asks.headers, Some(asks.line.query)), places, asks.token)
     }
 
     fn presented<'p>(

@@ -63,6 +63,26 @@ impl<'h> Heads<'h> {
         heads
     }
 
+    /// What is offered where it is plain to see, unread: one Bearer token or one key, as nearly every client sends it, or nothing at all. Absent
+    /// for everything else, which is to be read as a whole.
+    pub(crate) fn plainly(
+        &self,
+        headers: &HeaderMap,
+        surface: &Surface,
+    ) -> Option<Option<(Place, &'h [u8])>> {
+        let is_plain = !self.authorization.again
+            && !self.api_key.again
+            && !surface.key_headers.iter().any(|name| headers.contains_key(*name));
+        match (self.authorization.first, self.api_key.first) {
+            (None, None) if is_plain => Some(None),
+            (Some(value), None) if is_plain => {
+                unread_bearer(value.as_bytes()).map(|token| Some((Place::Bearer, token)))
+            }
+            (None, Some(key)) if is_plain => Some(Some((Place::ApiKeyHeader, key.as_bytes()))),
+            _ => None,
+        }
+    }
+
     /// What the client calls itself, shortened.
     pub(crate) fn user_agent(&self) -> Option<String> {
         user_agent(self.user_agent?)
@@ -75,15 +95,6 @@ pub(crate) fn user_agent(value: &HeaderValue) -> Option<String> {
     Some(text[..text.len().min(MAX_USER_AGENT_BYTES)].to_owned())
 }
 
-/// How a credential is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// By the grammar of its scheme.
-    Whole,
-    /// As far as memory needs it, which knows whole ones byte for byte. Whatever it does not know is to be read as a whole.
-    ForMemory,
-}
-
 /// What a request shows of who it is from: by the mount's places, or where it has none in particular, the one credential there is.
 ///
 /// # Errors
@@ -92,10 +103,9 @@ pub(crate) fn shown<'h>(
     (heads, headers, query): (&Heads<'h>, &'h HeaderMap, Option<&'h str>),
     (surface, sources, cookies): (&Surface, &Sources, bool),
     protocol_token: Option<&'h str>,
-    reading: Reading,
 ) -> Result<Option<Shown<'h>>> {
     if !sources.are_ordered() {
-        return Ok(offered((heads, headers), surface, protocol_token, reading)?.map(Shown::from));
+        return Ok(offered((heads, headers), surface, protocol_token)?.map(Shown::from));
     }
     let found = sources.find(headers, query, cookies)?;
     match (protocol_token, &found) {
@@ -115,11 +125,9 @@ fn offered<'h>(
     (heads, headers): (&Heads<'h>, &'h HeaderMap),
     surface: &Surface,
     protocol_token: Option<&'h str>,
-    reading: Reading,
 ) -> Result<Option<Offered<'h>>> {
     let key_headers = surface.key_headers;
-    let authorization = heads.authorization.once(&AUTHORIZATION)?;
-    let mut found = authorization.map(|value| from_authorization(value, reading)).transpose()?;
+    let mut found = heads.authorization.once(&AUTHORIZATION)?.map(from_authorization).transpose()?;
     if found.is_some() && surface.spare_keys {
         return Ok(found);
     }
@@ -149,12 +157,7 @@ fn two_credentials() -> Error {
     Error::new(codes::BAD_HEADER).message("Two different credentials are offered. Send one.")
 }
 
-fn from_authorization(value: &HeaderValue, reading: Reading) -> Result<Offered<'_>> {
-    if reading == Reading::ForMemory
-        && let Some(text) = unread_bearer(value.as_bytes())
-    {
-        return Ok(Offered { place: Place::Bearer, text });
-    }
+fn from_authorization(value: &HeaderValue) -> Result<Offered<'_>> {
     match parse_authorization(value.as_bytes()) {
         Ok(parsed) => {
             let place = match parsed.scheme {

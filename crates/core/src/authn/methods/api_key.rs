@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use super::Descriptor;
-use crate::authn::{Answer, Authenticator, Offered, Outcome, Place, Presented, Recall};
+use crate::authn::{Answer, Authenticator, Glanced, Offered, Outcome, Place, Presented, Recall};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::identity::api_keys::format;
 use crate::identity::model::{ApiKey, ApiKeyKind, User};
-use crate::memory::caches::{ApiKeyCopy, KeyCaller};
+use crate::memory::caches::ApiKeyCopy;
 use crate::memory::fingerprint::Fingerprint;
 use crate::memory::revocations::Key;
 use crate::principal::{AuthContext, Principal};
@@ -49,21 +49,26 @@ impl Authenticator for ApiKeys {
     }
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
-        let Some(offered) = self.mine(presented) else { return Answer::Now(Outcome::NotPresent) };
-        if !format::is_ours(offered.text) || offered.text.len() > format::MAX_BYTES {
+        let is_mine = |offered: &Offered<'_>| self.is_mine(offered.place, offered.text.as_bytes());
+        let Some(offered) = presented.offered.filter(is_mine) else {
+            return Answer::Now(Outcome::NotPresent);
+        };
+        if !format::is_ours(offered.text.as_bytes()) || offered.text.len() > format::MAX_BYTES {
             return Answer::Now(Outcome::Rejected(Error::new(codes::KEY_INVALID).operator("no key of ours")));
         }
         let now_ms = self.engine.now_ms();
-        let named = self.engine.fingerprint(offered.text);
+        let named = self.engine.fingerprint(offered.text.as_bytes());
         if let Some(known) = self.held(named, now_ms) {
             return Answer::Now(outcome(known));
         }
         Answer::Later(Box::pin(async move { outcome(self.look_up(offered.text, named, now_ms).await) }))
     }
 
-    fn recall(&self, presented: &Presented<'_>, now_ms: i64) -> Recall {
-        let Some(offered) = self.mine(presented) else { return Recall::NotMine };
-        match self.held(self.engine.fingerprint(offered.text), now_ms) {
+    fn recall(&self, glanced: &Glanced<'_>, now_ms: i64) -> Recall {
+        let Some((_, text)) = glanced.offered.filter(|(place, text)| self.is_mine(*place, text)) else {
+            return Recall::NotMine;
+        };
+        match self.held(self.engine.fingerprint(text), now_ms) {
             Some(Ok(auth)) => Recall::Known(auth),
             Some(Err(_)) | None => Recall::Ask,
         }
@@ -79,14 +84,11 @@ fn outcome(result: Result<Arc<AuthContext>>) -> Outcome {
 
 impl ApiKeys {
     /// What may be a key of ours, or is one that is not good.
-    fn mine<'p>(&self, presented: &Presented<'p>) -> Option<Offered<'p>> {
-        let offered = presented.offered?;
-        let is_ours = format::is_ours(offered.text);
-        match offered.place {
-            _ if self.leaves_others && !is_ours => None,
-            Place::Bearer if !is_ours => None,
-            Place::OtherScheme => None,
-            Place::Bearer | Place::ApiKeyScheme | Place::ApiKeyHeader => Some(offered),
+    fn is_mine(&self, place: Place, text: &[u8]) -> bool {
+        match place {
+            Place::Bearer => format::is_ours(text),
+            Place::ApiKeyScheme | Place::ApiKeyHeader => !self.leaves_others || format::is_ours(text),
+            Place::OtherScheme => false,
         }
     }
 
@@ -94,10 +96,8 @@ impl ApiKeys {
     fn held(&self, named: Fingerprint, now_ms: i64) -> Option<Result<Arc<AuthContext>>> {
         let generations = &self.engine.memory().generations;
         let copy = self.engine.memory().caches.api_keys.get(named)?;
-        let caller = copy.caller.load();
-        let caller = caller.as_ref().filter(|_| generations.is_current(copy.stamp))?;
-        let is_current = generations.is_current(caller.owner);
-        is_current.then(|| self.accept(&copy, &caller.auth, now_ms))
+        let is_current = generations.is_current(copy.stamp) && generations.is_current(copy.owner);
+        is_current.then(|| self.accept(&copy, now_ms))
     }
 
     async fn look_up(&self, text: &str, named: Fingerprint, now_ms: i64) -> Result<Arc<AuthContext>> {
@@ -105,19 +105,25 @@ impl ApiKeys {
             return Err(Error::new(codes::KEY_INVALID).operator("checksum"));
         }
         let unknown = || Error::new(codes::KEY_INVALID).operator("unknown key");
-        let copy = self.engine.api_key_copy(text, named).await?.ok_or_else(unknown)?;
-        let user = self.engine.user_copy(&copy.key.owner).await?;
+        let (key, stamp) = self.engine.read_api_key(text).await?.ok_or_else(unknown)?;
+        let user = self.engine.user_copy(&key.owner).await?;
         let user = usable(user.as_ref(), now_ms)?;
-        let auth = Arc::new(context(&copy.key, &user.user));
-        let caller = KeyCaller { auth: Arc::clone(&auth), owner: user.stamp };
-        copy.caller.store(Some(Arc::new(caller)));
-        self.accept(&copy, &auth, now_ms)
+        let copy = Arc::new(ApiKeyCopy {
+            stamp,
+            owner: user.stamp,
+            principal: Key::of_principal(&Principal::local(&key.owner).owner_key()),
+            noted_at_ms: Arc::new(key.last_used_at_ms.unwrap_or(i64::MIN / 2).into()),
+            auth: Arc::new(context(&key, &user.user)),
+            key,
+        });
+        self.engine.memory().caches.api_keys.insert(named, Arc::clone(&copy));
+        self.accept(&copy, now_ms)
     }
 
-    fn accept(&self, copy: &ApiKeyCopy, auth: &Arc<AuthContext>, now_ms: i64) -> Result<Arc<AuthContext>> {
+    fn accept(&self, copy: &ApiKeyCopy, now_ms: i64) -> Result<Arc<AuthContext>> {
         must_stand(&self.engine, &copy.key, copy.principal, now_ms)?;
         self.engine.note_api_key_use(copy, now_ms, NOTE_EVERY_MS);
-        Ok(Arc::clone(auth))
+        Ok(Arc::clone(&copy.auth))
     }
 }
 

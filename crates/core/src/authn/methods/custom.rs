@@ -174,7 +174,7 @@ impl Custom {
         }
         let loads = self.handlers.by_authorization()?;
         let header = presented.headers.get("authorization")?;
-        Some(self.engine.fingerprint(&format!("{loads} {header}")))
+        Some(self.engine.fingerprint(format!("{loads} {header}").as_bytes()))
     }
 
     /// Lets a caller in whom the handler named, until the token runs out if it says when; remembers it where that may be.

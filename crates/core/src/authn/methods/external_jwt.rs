@@ -115,7 +115,7 @@ impl Authenticator for ExternalJwt {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let named = Name::of(text, &self.engine);
+        let named = Name::of(text.as_bytes(), &self.engine);
         // Taken before the keys are: ones that come meanwhile make what is kept of this token out of date.
         let version = self.engine.memory().keys_version();
         // Keys that are too old are asked for first, also for a token that was seen: its key may be withdrawn by now.

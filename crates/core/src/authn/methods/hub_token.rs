@@ -76,7 +76,7 @@ impl Authenticator for HubTokens {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let named = Name::of(text, &self.engine);
+        let named = Name::of(text.as_bytes(), &self.engine);
         match self.seen.get(&self.engine, named, now_ms) {
             Err(error) => return Answer::Now(Outcome::Rejected(worded(error))),
             Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),

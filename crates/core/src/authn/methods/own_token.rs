@@ -9,7 +9,7 @@ use std::sync::Arc;
 use doorward_protocols::jose::{TokenError, Verified};
 
 use super::{ConfigError, Descriptor};
-use crate::authn::{Answer, Authenticator, Outcome, Presented, Recall};
+use crate::authn::{Answer, Authenticator, Glanced, Outcome, Place, Presented, Recall};
 use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{SessionId, UserId};
@@ -72,7 +72,7 @@ impl Authenticator for OwnToken {
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
         let now_ms = self.engine.now_ms();
-        let named = Name::of(text, &self.engine);
+        let named = Name::of(text.as_bytes(), &self.engine);
         match self.seen.get(&self.engine, named, now_ms) {
             Err(error) => return Answer::Now(Outcome::Rejected(error)),
             Ok(Some(seen)) => return Answer::Now(Outcome::Accepted(Arc::clone(&seen.auth))),
@@ -91,8 +91,8 @@ impl Authenticator for OwnToken {
         }
     }
 
-    fn recall(&self, presented: &Presented<'_>, now_ms: i64) -> Recall {
-        let Some(text) = presented.bearer() else { return Recall::NotMine };
+    fn recall(&self, glanced: &Glanced<'_>, now_ms: i64) -> Recall {
+        let Some((Place::Bearer, text)) = glanced.offered else { return Recall::NotMine };
         match self.seen.get(&self.engine, Name::of(text, &self.engine), now_ms) {
             Ok(Some(seen)) => Recall::Known(Arc::clone(&seen.auth)),
             Ok(None) | Err(_) => Recall::Ask,

@@ -135,7 +135,7 @@ impl Authenticator for RemoteToken {
 
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a> {
         let Some(text) = presented.bearer() else { return Answer::Now(Outcome::NotPresent) };
-        let named = self.0.engine.fingerprint(text);
+        let named = self.0.engine.fingerprint(text.as_bytes());
         if let Some(outcome) = self.0.remembered(named) {
             return Answer::Now(outcome);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::own_token::caller;
 use super::{Descriptor, options};
-use crate::authn::{Answer, Authenticator, Outcome, Presented, Recall};
+use crate::authn::{Answer, Authenticator, Glanced, Outcome, Presented, Recall};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result, codes};
 use crate::id::SessionId;
@@ -51,8 +51,8 @@ impl Authenticator for SessionCookie {
         }))
     }
 
-    fn recall(&self, presented: &Presented<'_>, _: i64) -> Recall {
-        let is_mine = presented.offered.is_none() && presented.cookie.is_some();
+    fn recall(&self, glanced: &Glanced<'_>, _: i64) -> Recall {
+        let is_mine = glanced.offered.is_none() && glanced.cookie;
         if is_mine { Recall::Ask } else { Recall::NotMine }
     }
 }

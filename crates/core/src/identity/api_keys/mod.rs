@@ -2,10 +2,7 @@
 
 pub mod format;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-use arc_swap::ArcSwapOption;
 
 use super::model::{ApiKey, ApiKeyKind};
 use super::validate;
@@ -16,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, codes};
 use crate::id::{ApiKeyId, UserId};
 use crate::memory::caches::ApiKeyCopy;
-use crate::memory::fingerprint::Fingerprint;
+use crate::memory::generations::Stamp;
 use crate::memory::revocations::Key;
 use crate::operation::Permit;
 use crate::ports::store::{Change, Page, Write};
@@ -233,20 +230,11 @@ impl<'e> ApiKeys<'e> {
 }
 
 impl Engine {
-    pub(crate) async fn api_key_copy(
-        &self,
-        text: &str,
-        named: Fingerprint,
-    ) -> Result<Option<Arc<ApiKeyCopy>>> {
+    /// A key as the store has it, and the stamp that it was read under.
+    pub(crate) async fn read_api_key(&self, text: &str) -> Result<Option<(ApiKey, Stamp)>> {
         let mac = self.api_key_mac(text);
         let stamp = self.memory().generations.stamp(&mac);
-        let Some(key) = self.store().api_key_by_mac(mac).await? else { return Ok(None) };
-        let noted_at_ms = Arc::new(key.last_used_at_ms.unwrap_or(i64::MIN / 2).into());
-        let principal = Key::of_principal(&Principal::local(&key.owner).owner_key());
-        let copy =
-            Arc::new(ApiKeyCopy { key, stamp, principal, noted_at_ms, caller: ArcSwapOption::empty() });
-        self.memory().caches.api_keys.insert(named, Arc::clone(&copy));
-        Ok(Some(copy))
+        Ok(self.store().api_key_by_mac(mac).await?.map(|key| (key, stamp)))
     }
 
     pub(crate) fn note_api_key_use(&self, copy: &ApiKeyCopy, now_ms: i64, every_ms: i64) {

@@ -22,14 +22,12 @@ fn native() -> &'static Surface {
 fn a_key_beside_a_token_is_the_clouds_where_the_platforms_clients_send_one() {
     let surface = crate::surfaces::find("langgraph").expect("it is there");
     let both = headers(&[("authorization", b"Bearer a"), ("x-api-key", b"lsv2_b")]);
-    let found = offered((&Heads::of(&both), &both), surface, None, Reading::Whole)
-        .unwrap()
-        .map(|found| (found.place, found.text));
+    let found =
+        offered((&Heads::of(&both), &both), surface, None).unwrap().map(|found| (found.place, found.text));
     assert_eq!(found, Some((Place::Bearer, "a")));
     let alone = headers(&[("x-api-key", b"dw_key")]);
-    let found = offered((&Heads::of(&alone), &alone), surface, None, Reading::Whole)
-        .unwrap()
-        .map(|found| (found.place, found.text));
+    let found =
+        offered((&Heads::of(&alone), &alone), surface, None).unwrap().map(|found| (found.place, found.text));
     assert_eq!(found, Some((Place::ApiKeyHeader, "dw_key")));
 }
 
@@ -53,7 +51,7 @@ fn one_credential_is_found_where_it_stands() {
     ];
     for (name, lines, expected) in cases {
         let headers = headers(lines);
-        let found = offered((&Heads::of(&headers), &headers), native(), None, Reading::Whole)
+        let found = offered((&Heads::of(&headers), &headers), native(), None)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(found.map(|found| (found.place, found.text)), *expected, "{name}");
     }
@@ -71,7 +69,7 @@ fn contradicting_credentials_are_refused() {
     ];
     for (name, lines) in cases {
         let headers = headers(lines);
-        let error = offered((&Heads::of(&headers), &headers), native(), None, Reading::Whole)
+        let error = offered((&Heads::of(&headers), &headers), native(), None)
             .err()
             .unwrap_or_else(|| panic!("{name} is taken"));
         assert!(error.is(codes::BAD_HEADER), "{name}: {error}");
