@@ -139,8 +139,8 @@ pub struct RequestIds {
     made: ByThread<AtomicU64>,
 }
 
-/// How far the stretches of two threads begin from each other: what the golden ratio leaves of all there are, so that however many of them
-/// are as far apart as they can be.
+/// How far the stretches of two threads begin from each other: by the golden ratio of all there are, so that they lie about evenly however
+/// many they are.
 const STRETCH: u64 = 0x9E37_79B9_7F4A_7C15 >> 2;
 
 impl RequestIds {

@@ -2,9 +2,10 @@
 //! listener's desk, and refuses in the native style.
 //!
 //! ```text
-//! head of a request ─ asking ─► Admitted        who it is, or why not; nothing of the body is read
+//! head of a request ─ known ─► Admitted         by a look-up in memory, where that is enough
+//!                   └ caller ─► Admitted        who it is, or why not; nothing of the body is read
 //! Admitted ─ call ─► Call                       asks for leave to do something
-//! error ─ respond ─► a problem, with its id     as every native route answers
+//! error ─ answer ─► a problem, with its id      as every native route answers
 //! ```
 //! Framing, paths and sizes are the application's server's: nothing here sees the bytes of the connection.
 
@@ -140,17 +141,20 @@ impl Admission {
     /// comes back for everybody else, about whom `caller` is to be asked; nothing was verified of them here, and nothing noted.
     ///
     /// # Errors
-    /// Nobody is refused here.
+    /// What it was given, unused.
     pub fn known(
         &self,
         (method, headers): (&Method, &HeaderMap),
         arrival: Arrival,
     ) -> std::result::Result<(Admitted, Origin), Arrival> {
         let heads = Heads::of(headers);
-        let Some(who) = self.remembered((method, headers), &heads, &arrival) else { return Err(arrival) };
-        let explicit = !who.auth.is_anonymous();
-        let seen_from = self.seen_from(&arrival, headers);
-        Ok((Admitted { who, explicit }, origin(arrival.id, seen_from, &heads)))
+        match self.remembered((method, headers), &heads, &arrival) {
+            Some(admitted) => {
+                let seen_from = self.seen_from(&arrival, headers);
+                Ok((admitted, origin(arrival.id, seen_from, &heads)))
+            }
+            None => Err(arrival),
+        }
     }
 
     fn remembered(
@@ -158,16 +162,14 @@ impl Admission {
         (method, headers): (&Method, &HeaderMap),
         heads: &Heads<'_>,
         arrival: &Arrival,
-    ) -> Option<Identified> {
+    ) -> Option<Admitted> {
         // Places of the operator's own are read in their order.
         let offered = if self.sources.are_ordered() { None } else { heads.plainly(headers, self.surface) }?;
-        let explicit = offered.is_some();
-        if !browser::passes(&Brought { method, headers, explicit }) {
-            return None;
-        }
         let cookie = self.cookies && headers.contains_key(COOKIE);
         let from = || origin(arrival.id.clone(), self.seen_from(arrival, headers), heads);
-        self.engine.known(&self.mount, from, &Glanced { offered, cookie }, arrival.at_ms)
+        let who = self.engine.known(&self.mount, from, &Glanced { offered, cookie }, arrival.at_ms)?;
+        let explicit = offered.is_some() && !who.auth.is_anonymous();
+        browser::passes(&Brought { method, headers, explicit }).then_some(Admitted { who, explicit })
     }
 
     fn seen_from(&self, arrival: &Arrival, headers: &HeaderMap) -> Option<Client> {
