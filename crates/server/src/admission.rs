@@ -167,6 +167,7 @@ impl Admission {
         let offered = if self.sources.are_ordered() { None } else { heads.plainly(headers, self.surface) }?;
         let cookie = self.cookies && headers.contains_key(COOKIE);
         let from = || origin(arrival.id.clone(), self.seen_from(arrival, headers), heads);
+        // A use of a credential is noted there; without one nothing is, so that who is asked about once more is not noted twice.
         let who = self.engine.known(&self.mount, from, &Glanced { offered, cookie }, arrival.at_ms)?;
         let explicit = offered.is_some() && !who.auth.is_anonymous();
         browser::passes(&Brought { method, headers, explicit }).then_some(Admitted { who, explicit })

@@ -7,19 +7,22 @@ use doorward_protocols::jose::claimed_issuer;
 use super::{Answer, Authenticator, Glanced, Offered, Outcome, Place, Presented, Recall};
 use crate::authz::roles::ANONYMOUS;
 use crate::error::{Error, Result, codes};
+use crate::memory::by_thread::ByThread;
 use crate::principal::AuthContext;
 
 /// A mount's methods, in the order they are asked.
 pub struct Chain {
     methods: Vec<Arc<dyn Authenticator>>,
-    nobody: Arc<AuthContext>,
+    /// Whoever asks as nobody has this one.
+    nobody: ByThread<Arc<AuthContext>>,
 }
 
 impl Chain {
     /// A chain of these methods.
     #[must_use]
     pub fn new(methods: Vec<Arc<dyn Authenticator>>) -> Self {
-        Self { methods, nobody: Arc::new(AuthContext::anonymous(vec![ANONYMOUS.into()])) }
+        let nobody = |_| Arc::new(AuthContext::anonymous(vec![ANONYMOUS.into()]));
+        Self { methods, nobody: ByThread::of(nobody) }
     }
 
     /// The methods' names, in order.
@@ -37,7 +40,7 @@ impl Chain {
                 Recall::Ask => return None,
             }
         }
-        glanced.offered.is_none().then(|| Arc::clone(&self.nobody))
+        glanced.offered.is_none().then(|| Arc::clone(self.nobody.here()))
     }
 
     /// Who this is. Without a credential: nobody, who may sign up, log in and little else.
@@ -58,7 +61,7 @@ impl Chain {
             }
         }
         match presented.offered {
-            None => Ok(Arc::clone(&self.nobody)),
+            None => Ok(Arc::clone(self.nobody.here())),
             Some(offered) => Err(Error::new(codes::TOKEN_INVALID).operator(unrecognised(offered))),
         }
     }

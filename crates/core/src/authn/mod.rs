@@ -48,7 +48,7 @@ pub enum Answer<'a> {
 
 /// What memory alone says of what was presented.
 pub enum Recall {
-    /// Nothing of mine, as [`Authenticator::authenticate`] would say.
+    /// Nothing of mine, of these bytes as they stand.
     NotMine,
     /// Somebody it would accept.
     Known(Arc<AuthContext>),
@@ -64,8 +64,9 @@ pub trait Authenticator: Send + Sync {
     /// Looks at what was presented. Cheap when it is not this method's.
     fn authenticate<'a>(&'a self, presented: &'a Presented<'a>) -> Answer<'a>;
 
-    /// What memory says, in a look-up, at this moment: nothing is verified, refused, noted or forgotten here, because whoever is not known is
-    /// asked about by [`Authenticator::authenticate`] afterwards.
+    /// What memory says, in a look-up, at this moment. Of whoever is not known nothing is verified, refused, noted or forgotten here: they are
+    /// asked about by [`Authenticator::authenticate`] afterwards. A method that lets in by anything but the whole of a credential has to
+    /// be asked.
     fn recall(&self, _: &Glanced<'_>, _now_ms: i64) -> Recall {
         Recall::Ask
     }

@@ -26,7 +26,8 @@ pub struct Offered<'r> {
     pub text: &'r str,
 }
 
-/// What memory goes by, which knows whole credentials byte for byte: nothing of it was read, so it is good for a look-up and for nothing else.
+/// What a look-up in memory is given: bytes of which nothing was read. Memory knows whole credentials byte for byte, so they are good for
+/// that and for nothing else.
 #[derive(Clone, Copy)]
 pub struct Glanced<'r> {
     /// The one credential that is offered, and where.

@@ -1,14 +1,13 @@
 //! What all threads would write to with every request, once for each of them: to hand a line of memory from core to core takes longer than
 //! most of what a request needs.
 
-use std::cell::Cell;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::available_parallelism;
 
-/// Most seats there are; threads beyond them share.
-const MOST: usize = 64;
+/// Most seats there are, a bit each of a word that says which are taken; threads beyond them share.
+const MOST: usize = u64::BITS as usize;
 
 /// On lines of memory of its own. Two of them are fetched at once, so it is two.
 #[repr(align(128))]
@@ -92,17 +91,38 @@ fn seats() -> usize {
     available_parallelism().map_or(1, |cores| (2 * cores.get()).next_power_of_two().min(MOST))
 }
 
-/// Where this thread sits: threads are counted as they come.
+/// Where this thread sits, as long as it is there.
 fn seat() -> usize {
-    static TAKEN: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static SEAT: Cell<Option<usize>> = const { Cell::new(None) };
+        static TAKEN: Taken = Taken::lowest();
     }
-    SEAT.get().unwrap_or_else(|| {
-        let next = TAKEN.fetch_add(1, Ordering::Relaxed);
-        SEAT.set(Some(next));
-        next
-    })
+    // A thread that is ending has given it back.
+    TAKEN.try_with(|taken| taken.0).unwrap_or(0)
+}
+
+/// A seat that is taken.
+struct Taken(usize);
+
+static SEATS: AtomicU64 = AtomicU64::new(0);
+
+impl Taken {
+    /// The lowest that is free, so that few threads meet at few seats, however many there were before them.
+    fn lowest() -> Self {
+        static MORE: AtomicUsize = AtomicUsize::new(MOST);
+        let take = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
+        match SEATS.fetch_update(Ordering::AcqRel, Ordering::Acquire, take) {
+            Ok(before) => Self(before.trailing_ones() as usize),
+            Err(_) => Self(MORE.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if self.0 < MOST {
+            SEATS.fetch_and(!(1 << self.0), Ordering::AcqRel);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -118,8 +138,22 @@ mod tests {
         let counts = ByThread::of(|_| AtomicUsize::new(0));
         let counted = || counts.here().fetch_add(1, Ordering::Relaxed);
         assert_eq!((counted(), counted()), (0, 1));
-        let [first, second] = [elsewhere(seat), elsewhere(seat)];
-        assert!(first != second && first != seat() && seat() == seat());
+        assert!(elsewhere(seat) != seat() && seat() == seat());
+    }
+
+    #[test]
+    fn a_seat_is_given_back_with_its_thread() {
+        assert!((0..4 * MOST).all(|_| elsewhere(seat) < MOST));
+        let (all, go) = (4 * MOST, std::sync::Barrier::new(4 * MOST));
+        let taken: Vec<_> = std::thread::scope(|scope| {
+            let sit = || {
+                go.wait();
+                seat()
+            };
+            let threads: Vec<_> = (0..all).map(|_| scope.spawn(sit)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it ends")).collect()
+        });
+        assert_eq!(taken.len(), all, "each has one, whether there is one for it or not");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct Seen {
 /// of them. What was signed is kept and compared as it stands, several times as quickly as it could be hashed.
 pub struct SeenTokens(Hot<Arc<Kept>>);
 
-/// Most bytes of what was signed that are kept, 32 MiB of [`TOKENS`] at worst; longer tokens are known by the fingerprint of the whole.
+/// Most bytes of what was signed that are kept, 32 MiB of [`TOKENS`] at worst and 2 MiB in fronts; longer tokens are known by the fingerprint of the whole.
 const MAX_SIGNED_BYTES: usize = 2 << 10;
 
 /// A token, by what it is kept under.

@@ -103,6 +103,12 @@ async fn tokens_let_in_and_refused_denials_roles_and_log_outs_are_told() {
     let call = ann.call(&house).await;
     let validated = told.next(catalogue::TOKEN_VALIDATED).await;
     assert_eq!(validated.line.principal, format!("local|{}", ann.user.id));
+    assert!(house.knows(ann.token()));
+    let remembered = told.next(catalogue::TOKEN_VALIDATED).await;
+    assert_eq!(
+        (&remembered.line.principal, &remembered.line.address),
+        (&validated.line.principal, &validated.line.address)
+    );
     let _ = house.bearer("nonsense").await.map(|_| ()).expect_err("no token");
     assert_eq!(told.next(catalogue::TOKEN_INVALID).await.line.outcome.as_str(), "denied");
     let _ = house

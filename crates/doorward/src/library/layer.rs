@@ -58,7 +58,7 @@ impl Protect {
     }
 
     fn terms(&self) -> Terms {
-        Terms::clone(&self.terms.here())
+        Terms::clone(self.terms.this())
     }
 
     /// Lets requests without a credential through: handlers see `Option<Principal>`, and extractors that need somebody answer 401 themselves.

@@ -68,6 +68,9 @@ impl Authenticator for ApiKeys {
         let Some((_, text)) = glanced.offered.filter(|(place, text)| self.is_mine(*place, text)) else {
             return Recall::NotMine;
         };
+        if !format::is_ours(text) || text.len() > format::MAX_BYTES {
+            return Recall::Ask;
+        }
         match self.held(self.engine.fingerprint(text), now_ms) {
             Some(Ok(auth)) => Recall::Known(auth),
             Some(Err(_)) | None => Recall::Ask,

@@ -54,6 +54,29 @@ fn one_credential_is_found_where_it_stands() {
         let found = offered((&Heads::of(&headers), &headers), native(), None)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(found.map(|found| (found.place, found.text)), *expected, "{name}");
+        // What is plain to see is the same, unread; the rest is left to be read.
+        let plainly = Heads::of(&headers).plainly(&headers, native());
+        let is_plain = matches!(name, &"nothing" | &"bearer" | &"key header" | &"two words");
+        assert_eq!(plainly.is_some(), is_plain, "{name}");
+        if *name == "two words" {
+            assert_eq!(plainly.flatten(), Some((Place::Bearer, &b"a b"[..])), "no credential has a space");
+        } else if let Some(plainly) = plainly {
+            assert_eq!(plainly, expected.map(|(place, text)| (place, text.as_bytes())), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_key_in_a_header_of_the_surfaces_own_is_not_plain_to_see() {
+    let surface = crate::surfaces::find("muxi").expect("it is there");
+    let own = surface.key_headers[0];
+    for lines in [&[(own, &b"a"[..])][..], &[("x-api-key", b"a"), (own, b"b")]] {
+        let headers = headers(lines);
+        assert!(Heads::of(&headers).plainly(&headers, surface).is_none());
+        assert!(
+            Heads::of(&headers).plainly(&headers, native()).is_some(),
+            "another surface does not look there"
+        );
     }
 }
 
@@ -73,6 +96,9 @@ fn contradicting_credentials_are_refused() {
             .err()
             .unwrap_or_else(|| panic!("{name} is taken"));
         assert!(error.is(codes::BAD_HEADER), "{name}: {error}");
+        let plainly = Heads::of(&headers).plainly(&headers, native());
+        // Memory knows nothing that is no ASCII.
+        assert_eq!(plainly.is_none(), !name.starts_with("not "), "{name}");
     }
 }
 
