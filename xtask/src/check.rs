@@ -8,12 +8,12 @@ use crate::{Command, repo};
 
 pub(crate) const COMMAND: Command = Command {
     name: "check",
-    summary: "formatting, lints, and the rules of the tree; run it before every commit",
+    summary: "formatting, lints, the crate's documentation and the rules of the tree; run it before every commit",
     help: "
 Usage: cargo xtask check
 
-Runs cargo fmt --check, clippy with warnings as errors, and the structure tests (layers, registration, file
-sizes, status, links). All of them run even when one fails; the end names each failed step and what to do.
+Runs cargo fmt --check, clippy and rustdoc with warnings as errors, and the structure tests (layers,
+registration, file sizes, status, links). All of them run even when one fails; the end names each failed step and what to do.
 
 Examples:
   cargo xtask check
@@ -35,6 +35,11 @@ const STEPS: &[Step] = &[
         name: "lints",
         arguments: &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"],
         advice: "mend what clippy names; an `allow` needs a reason beside it",
+    },
+    Step {
+        name: "the crate's documentation",
+        arguments: &["rustdoc", "--quiet", "--package", "doorward", "--lib", "--", "-D", "warnings"],
+        advice: "mend what rustdoc names: it is what the developers of services read",
     },
     Step {
         name: "structure",

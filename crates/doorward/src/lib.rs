@@ -4,16 +4,18 @@
 //! use axum::{Router, routing::get};
 //! use doorward::{Doorward, Principal};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let doorward = Doorward::builder().sqlite("data/auth.db").master_key_file("/etc/app/master.key").build().await?;
-//! let app = Router::new().route("/me", get(me)).layer(doorward.layer());
-//!
 //! async fn me(principal: Principal) -> String {
 //!     format!("Hello {}", principal.owner_key())
 //! }
-//! # let _: Router = app;
-//! # Ok(())
-//! # }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let doorward = Doorward::builder().directory("data").build().await?;
+//!     let app = Router::new().route("/me", get(me)).layer(doorward.layer());
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await?;
+//!     Ok(())
+//! }
 //! ```
 //!
 //! A request to `/me` needs `Authorization: Bearer …` with a token or an API key of this store, or `X-API-Key`. Everything else is answered
@@ -53,7 +55,7 @@
 //!
 //! # Other crates
 //!
-//! [`Doorward::engine`] is `doorward_core::Engine`, with everything that has no short form here. The same package is also the `doorward`
+//! [`Doorward::engine`] is the [`Engine`] itself, with everything that has no short form here. The same package is also the `doorward`
 //! program; its inner modules are not part of this API.
 
 mod accounts;
@@ -121,6 +123,7 @@ pub use doorward_core::authz::catalogue::{Access as Reaches, Action, ActionDef, 
 pub use doorward_core::authz::filter::Filter;
 pub use doorward_core::authz::{RoleName, Target};
 pub use doorward_core::clock::{Clock, ManualClock};
+pub use doorward_core::engine::Engine;
 pub use doorward_core::error::Kind;
 pub use doorward_core::id::{ApiKeyId, SessionId, UserId};
 pub use doorward_core::identity::api_keys::{Created as CreatedApiKey, Expiry, NewApiKey};

@@ -22,6 +22,14 @@ pub(crate) enum Gate {
     Guarded(&'static [&'static ActionDef]),
 }
 
+impl Gate {
+    /// Without an action nobody could say who may: tables are constants, so that does not compile.
+    const fn guarded(actions: &'static [&'static ActionDef]) -> Self {
+        assert!(!actions.is_empty(), "a guarded route names what is asked leave for");
+        Self::Guarded(actions)
+    }
+}
+
 /// What a route does.
 #[derive(Clone, Copy)]
 pub(crate) enum Work {
@@ -79,7 +87,7 @@ impl Route {
         Self {
             method,
             pattern,
-            gate: Gate::Guarded(actions),
+            gate: Gate::guarded(actions),
             work: Work::Here(handler),
             own_cookies: false,
             asks_for_another: false,
@@ -128,7 +136,7 @@ impl Route {
         Self {
             method,
             pattern,
-            gate: Gate::Guarded(actions),
+            gate: Gate::guarded(actions),
             work: Work::Upstream(rule),
             own_cookies: false,
             asks_for_another: false,
@@ -145,7 +153,7 @@ impl Route {
         Self {
             method: Method::GET,
             pattern,
-            gate: Gate::Guarded(actions),
+            gate: Gate::guarded(actions),
             work: Work::Socket(rule),
             own_cookies: false,
             asks_for_another: false,

@@ -1,4 +1,4 @@
-//! The command line: what commands share. The commands themselves are rows of [`crate::commands::BUILTIN`].
+//! The command line: what commands share. The commands themselves are rows of `commands::BUILTIN`.
 
 mod failure;
 mod inside;

@@ -9,7 +9,7 @@ use doorward_store::conformance::postgres;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{Server, json, printed, run, until};
+use crate::program::{Server, json, needs_root, printed, run, until};
 use crate::serve::private;
 
 const PASSWORD: &str = "a long password 1";
@@ -209,8 +209,7 @@ fn a_restore_that_is_refused_has_touched_nothing() {
 
 /// A place of root's with a directory of somebody else's in it, who runs the server.
 fn of_two_users() -> Option<TempDir> {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("LEFT OUT: only root can be another user's root");
+    if needs_root("to be another user's root") {
         return None;
     }
     let home = elsewhere(&Server::dev());

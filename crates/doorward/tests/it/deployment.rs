@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::program::{printed, until};
+use crate::program::{left_out, needs_root, printed, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_doorward");
 const UNITS: [&str; 3] = ["doorward.service", "doorward-backup.service", "doorward-backup.timer"];
@@ -66,7 +66,7 @@ fn systemd_itself_starts_the_service_confined_backs_it_up_and_restores_it() {
         .output()
         .expect("sh is there");
     if booted.status.code() == Some(77) {
-        eprintln!("LEFT OUT: {}", printed(&booted));
+        left_out(&format!("the unit under systemd: {}", printed(&booted)));
         return;
     }
     let said = |name: &str| fs::read_to_string(place.path().join("out").join(name)).unwrap_or_default();
@@ -168,9 +168,7 @@ fn first_process(unshared: &Child) -> Option<String> {
 
 #[test]
 fn the_containers_program_runs_as_nobody_and_writes_nowhere_but_its_volume() {
-    if !rustix::process::geteuid().is_root() {
-        // Only root can become somebody else.
-        eprintln!("LEFT OUT: the container's user needs root to become it");
+    if needs_root("to become the container's user") {
         return;
     }
     let stage = last_stage();
@@ -244,7 +242,7 @@ fn nothing_of_it_needs_memory_that_is_written_and_then_run() {
         command.args(["-c", denied, PROGRAM]).args(arguments).current_dir(home.path());
         let output = command.output().expect("python3 is there");
         if output.status.code() == Some(77) {
-            eprintln!("LEFT OUT: this kernel cannot deny memory that is written and run");
+            left_out("the unit's MemoryDenyWriteExecute: this kernel has no such thing");
             return;
         }
         assert!(output.status.success(), "{arguments:?}: {}", printed(&output));

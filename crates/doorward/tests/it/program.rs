@@ -48,6 +48,21 @@ pub(crate) fn run_with(directory: &Path, arguments: &[&str], input: &str) -> Out
     child.wait_with_output().expect("it ends")
 }
 
+/// Says what is not tested on this machine, past the capture of the test harness: the test passes.
+pub(crate) fn left_out(why: &str) {
+    writeln!(std::io::stderr(), "LEFT OUT: {why}").expect("stderr is open");
+}
+
+/// Whether somebody else than root runs the tests, whom only root can become. CI is root.
+pub(crate) fn needs_root(what: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        left_out(&format!("{what} needs root"));
+        assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "CI must be root");
+    }
+    !is_root
+}
+
 /// What it printed, both ways.
 pub(crate) fn printed(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

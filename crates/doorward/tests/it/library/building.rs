@@ -88,3 +88,13 @@ async fn a_configuration_file_may_name_the_applications_permissions() {
     let other = Doorward::builder().in_memory().config_file(&file);
     assert!(why(other).await.contains("report:purge@any"));
 }
+
+#[test]
+fn the_program_of_the_page_is_the_one_of_the_crates_front_page_which_is_compiled() {
+    let page = include_str!("../../../../../docs/rust-library.md");
+    let (_, rest) = page.split_once("```rust\n").expect("a program");
+    let (program, _) = rest.split_once("```").expect("it ends");
+    let front = include_str!("../../../src/lib.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let front: String = front.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect();
+    assert!(program.contains("async fn main()") && front.contains(program), "{front}");
+}
