@@ -30,7 +30,7 @@ pub struct SessionCopy {
     pub session: Session,
     /// When it was current.
     pub stamp: Stamp,
-    /// When it was last used, as far as this process knows, to within 10 ms.
+    /// When it was last used, as far as this process knows.
     pub last_seen_at_ms: AtomicI64,
     /// The newest use that the store was told of.
     pub noted_at_ms: AtomicI64,
